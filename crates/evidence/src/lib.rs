@@ -1,1 +1,9 @@
-//! placeholder
+//! What can be proved later: records, their exact bytes, the Merkle tree over them, and how to verify them.
+//!
+//! Pure: no clock, no randomness, no files, no sockets. It depends on no other crate of the workspace, so an auditor's tool can link it alone.
+//! Start at [`record::Record`] for what is written, at [`leaf`] for what the log commits to, and at [`checkpoint`] for what is signed.
+
+pub mod ids;
+pub mod leaf;
+pub mod record;
+pub mod time;

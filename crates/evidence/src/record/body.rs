@@ -1,0 +1,567 @@
+//! The bodies of the record types. Fields in the order of RFC 8785; closed: an unknown field is an error.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::Authenticated;
+use crate::ids::{ExceptionId, RecordId};
+use crate::time::Timestamp;
+
+/// Declares an enum whose variants have one stable spelling, in records, filters and output.
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum $name { $($(#[$vmeta])* #[serde(rename = $word)] $variant),+ }
+
+        impl $name {
+            /// Every value, in the order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The stable spelling.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                match text {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(format!("`{text}` is none of {}", [$($word),+].join(", "))),
+                }
+            }
+        }
+    };
+}
+
+words! {
+    /// The types of records.
+    RecordType {
+        /// See [`ActionRecord`].
+        ActionRecord = "action_record",
+        /// See [`DecisionRecord`].
+        DecisionRecord = "decision_record",
+        /// See [`ExceptionRecord`].
+        ExceptionRecord = "exception_record",
+        /// See [`LedgerState`].
+        LedgerState = "ledger_state",
+        /// See [`RequestContext`].
+        RequestContext = "request_context",
+        /// See [`VersionLog`].
+        VersionLog = "version_log",
+    }
+}
+
+words! {
+    /// A protocol through which agents act.
+    Surface {
+        /// The Model Context Protocol.
+        Mcp = "mcp",
+    }
+}
+
+words! {
+    /// What is done at an endpoint of a surface.
+    Endpoint {
+        /// A prompt is fetched.
+        Prompt = "prompt",
+        /// Any other request of the protocol, named by its method.
+        Request = "request",
+        /// A resource is read or watched.
+        Resource = "resource",
+        /// A tool is called.
+        Tool = "tool",
+    }
+}
+
+words! {
+    /// What a tool does to the world. `unconfirmed` until a person has said so.
+    EffectClass {
+        /// Changes who may do what.
+        Admin = "admin",
+        /// Removes for good.
+        Destroy = "destroy",
+        /// Moves money.
+        Pay = "pay",
+        /// Only looks.
+        Read = "read",
+        /// Sends something out.
+        Send = "send",
+        /// No person has confirmed what it does; treated as the worst.
+        Unconfirmed = "unconfirmed",
+        /// Changes something.
+        Write = "write",
+    }
+}
+
+words! {
+    /// Where on the path a decision was made.
+    DecisionPoint {
+        /// When the call arrived.
+        Call = "call",
+        /// Before the result went back.
+        Release = "release",
+        /// When an approval was used.
+        Use = "use",
+    }
+}
+
+words! {
+    /// What a decision says.
+    Effect {
+        /// The call may run.
+        Allow = "allow",
+        /// People must say.
+        Ask = "ask",
+        /// The call must not run.
+        Deny = "deny",
+    }
+}
+
+words! {
+    /// Before and after an effect.
+    ActionEvent {
+        /// Durable before anything runs.
+        Intent = "intent",
+        /// What became of it.
+        Outcome = "outcome",
+    }
+}
+
+words! {
+    /// What became of a call that had an intent.
+    Status {
+        /// It was cancelled after it had been sent; the effect may have happened.
+        Cancelled = "cancelled",
+        /// The tool answered with a result.
+        Done = "done",
+        /// It was never sent.
+        NotExecuted = "not_executed",
+        /// The tool answered with an error.
+        ToolError = "tool_error",
+        /// It was sent and no answer is known.
+        Unknown = "unknown",
+    }
+}
+
+words! {
+    /// The life of an exception.
+    ExceptionEvent {
+        /// It was closed, after mitigation and review.
+        Closed = "closed",
+        /// Something was done about it.
+        Mitigated = "mitigated",
+        /// It was found.
+        Opened = "opened",
+        /// Somebody else than its owner looked at it.
+        Reviewed = "reviewed",
+    }
+}
+
+words! {
+    /// What kind of thing was outside the plan.
+    ExceptionKind {
+        /// A mission file was refused.
+        BadMission = "bad_mission",
+        /// The clock jumped.
+        Clock = "clock",
+        /// The ledger was damaged, full or could not be written.
+        Ledger = "ledger",
+        /// A peer broke the protocol.
+        Protocol = "protocol",
+        /// A call ended without a known outcome.
+        UnknownOutcome = "unknown_outcome",
+    }
+}
+
+words! {
+    /// What a `version_log` is about.
+    VersionedKind {
+        /// The stop switch of a mission, an agent or everything.
+        Halt = "halt",
+        /// A signing or sealing key.
+        Key = "key",
+        /// A mission file.
+        Mission = "mission",
+        /// A run.
+        Run = "run",
+    }
+}
+
+words! {
+    /// What the ledger did.
+    LedgerEvent {
+        /// It cannot be written; nothing executes.
+        Degraded = "degraded",
+        /// It closed what an earlier process had left open.
+        Recovered = "recovered",
+        /// It was opened for writing.
+        Started = "started",
+        /// It was closed in order.
+        Stopped = "stopped",
+    }
+}
+
+/// The software at the other end, as it says.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Client {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// Through what an agent reached the gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Channel {
+    /// The agent's client software, as it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<Client>,
+    /// The protocol revision agreed on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// The surface.
+    pub surface: Surface,
+    /// `stdio` or `http`.
+    pub transport: String,
+    /// The upstream behind the endpoint.
+    pub upstream: String,
+}
+
+/// What the agent says it acts for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Purpose {
+    /// Always `agent`: nothing vouches for it.
+    pub said_by: String,
+    /// What was said.
+    pub text: String,
+}
+
+/// Who initiated, how that was established, and through what: one for each agent session.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestContext {
+    /// How the session itself was authenticated.
+    pub authenticated: Authenticated,
+    /// Through what.
+    pub channel: Channel,
+    /// Names of those through whom authority came, nearest first.
+    pub delegation: Vec<String>,
+    /// What the agent says it acts for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<Purpose>,
+    /// SHA-256 of what the initiator asked for in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words_sha256: Option<String>,
+}
+
+/// A tool, resource, prompt or request of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tool {
+    /// Tool, resource, prompt or other request.
+    pub endpoint: Endpoint,
+    /// Its name; a resource's URI; a request's method.
+    pub name: Arc<str>,
+    /// The surface.
+    pub surface: Surface,
+    /// The upstream that offers it, as the mission names it.
+    pub upstream: Arc<str>,
+}
+
+impl fmt::Display for Tool {
+    /// `mcp:bank/send_money`; resources as `mcp:erp/resource:invoice://7`, prompts and requests likewise.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}/", self.surface, self.upstream)?;
+        match self.endpoint {
+            Endpoint::Tool => f.write_str(&self.name),
+            endpoint => write!(f, "{endpoint}:{}", self.name),
+        }
+    }
+}
+
+/// A rule that decided.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// The rule's id in the compiled policy, e.g. `allow.mcp.bank.send_money`.
+    pub id: Arc<str>,
+    /// The line of the mission file where it stands, from 1.
+    pub line: u32,
+}
+
+/// Something that must be done with an allowed call.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Obligation {
+    /// What must be done.
+    pub kind: String,
+    /// On what.
+    pub target: String,
+}
+
+/// The policy that decided.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// SHA-256 of the mission file's bytes.
+    pub mission_sha256: Arc<str>,
+    /// SHA-256 of the compiled slice for this tool; absent where the mission has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice_sha256: Option<Arc<str>>,
+}
+
+/// A typed, normalised fact about one argument.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Facet {
+    /// The argument's name.
+    pub argument: Arc<str>,
+    /// The fact, or one for each element where the argument is a list.
+    pub values: Vec<FacetValue>,
+}
+
+/// The value of a facet. The `kind` says which of the other fields is there.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FacetValue {
+    /// `text`, `number`, `bool`, `path`, `domain`, `null`, or `unparsed` with the reason in `text`.
+    pub kind: Arc<str>,
+    /// The normalised value; numbers as exact decimals.
+    pub text: Arc<str>,
+}
+
+/// All that a decision looked at; with the policy it gives the decision again.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionInput {
+    /// Size of the arguments in bytes.
+    pub args_bytes: u64,
+    /// SHA-256 of the exact argument bytes.
+    pub args_sha256: String,
+    /// Binds the call: SHA-256 over the JCS of run, agent, initiator, surface, upstream, policy slice and `args_sha256`.
+    pub call_sha256: String,
+    /// What the rules could see, sorted by argument name.
+    pub facets: Vec<Facet>,
+    /// The tool.
+    pub tool: Tool,
+}
+
+/// A decision with its reasons.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionRecord {
+    /// What it says.
+    pub effect: Effect,
+    /// All that it looked at.
+    pub input: DecisionInput,
+    /// What must be done with the call.
+    pub obligations: Vec<Obligation>,
+    /// Where on the path.
+    pub point: DecisionPoint,
+    /// By which policy.
+    pub policy: Policy,
+    /// Stable reason codes, the first one decisive; empty for a plain allow.
+    pub reasons: Vec<Arc<str>>,
+    /// The rules that decided.
+    pub rules: Vec<Rule>,
+    /// The rationale in one sentence.
+    pub sentence: String,
+}
+
+/// The executed action and its tool surface: `intent` before, `outcome` after.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActionRecord {
+    /// SHA-256 of the exact argument bytes.
+    pub args_sha256: String,
+    /// Which attempt at this call, from 1.
+    pub attempt: u32,
+    /// Microseconds from intent to outcome; only on outcomes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_us: Option<u64>,
+    /// What the tool does to the world.
+    pub effect_class: EffectClass,
+    /// Intent or outcome.
+    pub event: ActionEvent,
+    /// The upstream's own reference for what it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_reference: Option<String>,
+    /// Why the status is not `done`: a stable reason code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Arc<str>>,
+    /// Size of the result in bytes; only on outcomes that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_bytes: Option<u64>,
+    /// SHA-256 of the exact result bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_sha256: Option<String>,
+    /// What became of it; only on outcomes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+    /// The tool.
+    pub tool: Tool,
+}
+
+/// Something outside the plan, and what was done about it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExceptionRecord {
+    /// When it must be closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<Timestamp>,
+    /// Where in its life.
+    pub event: ExceptionEvent,
+    /// The exception over all its records.
+    pub exception: ExceptionId,
+    /// What kind.
+    pub kind: ExceptionKind,
+    /// What was done about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mitigation: Option<String>,
+    /// Who must see to it.
+    pub owner: String,
+    /// What happened, in a sentence.
+    pub reason: String,
+    /// What it touches: a call, a mission, a file.
+    pub scope: String,
+}
+
+/// What is versioned.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VersionedObject {
+    /// What kind.
+    pub kind: VersionedKind,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+/// What changed and why.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VersionLog {
+    /// The record that approved it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<RecordId>,
+    /// The difference in sentences.
+    pub difference: Vec<String>,
+    /// Before: a digest or a state; absent when it is new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Arc<str>>,
+    /// What changed.
+    pub object: VersionedObject,
+    /// What can be stated of the object as it now is, as JSON text that this version of the program reads back (a run's token hash and expiry).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// After: a digest or a state.
+    pub to: Arc<str>,
+    /// Who changed it.
+    pub who: String,
+    /// Why.
+    pub why: String,
+}
+
+/// The log's own life: start, stop, trouble.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerState {
+    /// What it says in a sentence.
+    pub detail: String,
+    /// What happened.
+    pub event: LedgerEvent,
+    /// The log's origin, as its checkpoints name it.
+    pub origin: String,
+    /// The number of records before this one.
+    pub records: u64,
+    /// The program's version.
+    pub version: String,
+}
+
+/// The body of a record, by type.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Body {
+    /// An executed action.
+    Action(ActionRecord),
+    /// A decision.
+    Decision(DecisionRecord),
+    /// Something outside the plan.
+    Exception(ExceptionRecord),
+    /// The log's own life.
+    Ledger(LedgerState),
+    /// Who initiated.
+    Request(RequestContext),
+    /// What changed.
+    Version(VersionLog),
+}
+
+impl Body {
+    /// The type that names this body's shape.
+    #[must_use]
+    pub const fn record_type(&self) -> RecordType {
+        match self {
+            Self::Action(_) => RecordType::ActionRecord,
+            Self::Decision(_) => RecordType::DecisionRecord,
+            Self::Exception(_) => RecordType::ExceptionRecord,
+            Self::Ledger(_) => RecordType::LedgerState,
+            Self::Request(_) => RecordType::RequestContext,
+            Self::Version(_) => RecordType::VersionLog,
+        }
+    }
+
+    /// Reads the body of a record of type `record_type`.
+    pub(super) fn read(record_type: RecordType, raw: &RawValue) -> Result<Self, serde_json::Error> {
+        let text = raw.get();
+        Ok(match record_type {
+            RecordType::ActionRecord => Self::Action(serde_json::from_str(text)?),
+            RecordType::DecisionRecord => Self::Decision(serde_json::from_str(text)?),
+            RecordType::ExceptionRecord => Self::Exception(serde_json::from_str(text)?),
+            RecordType::LedgerState => Self::Ledger(serde_json::from_str(text)?),
+            RecordType::RequestContext => Self::Request(serde_json::from_str(text)?),
+            RecordType::VersionLog => Self::Version(serde_json::from_str(text)?),
+        })
+    }
+}
+
+impl Serialize for Body {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Action(body) => body.serialize(serializer),
+            Self::Decision(body) => body.serialize(serializer),
+            Self::Exception(body) => body.serialize(serializer),
+            Self::Ledger(body) => body.serialize(serializer),
+            Self::Request(body) => body.serialize(serializer),
+            Self::Version(body) => body.serialize(serializer),
+        }
+    }
+}
+
+macro_rules! into_body {
+    ($($variant:ident($body:ident)),+) => { $(impl From<$body> for Body { fn from(body: $body) -> Self { Self::$variant(body) } })+ };
+}
+
+into_body!(
+    Action(ActionRecord),
+    Decision(DecisionRecord),
+    Exception(ExceptionRecord),
+    Ledger(LedgerState),
+    Request(RequestContext),
+    Version(VersionLog)
+);
