@@ -1,0 +1,17 @@
+//! Every bound of this crate, with its arithmetic. Nothing here grows with what a peer or a file says.
+
+/// Hashes in a complete tile, entries in a complete bundle (C2SP tlog-tiles).
+pub const TILE_WIDTH: u64 = 256;
+
+/// Bytes of one leaf entry: a bundle prefixes each with a big-endian `u16`. Our entries are about 300.
+pub const ENTRY_BYTES_MAX: usize = 65_535;
+
+/// Bytes of one signed note. C2SP signed-note wants at least 16 signatures read; the largest known (post-quantum) are near 5 kB, 7 kB in base64:
+/// 16 × 7 kB = 112 kB, and some text.
+pub const NOTE_BYTES_MAX: usize = 131_072;
+
+/// Signature lines of one note: the log, a rotated key, and witnesses. The specification's floor is 16.
+pub const NOTE_SIGNATURES_MAX: usize = 64;
+
+/// Bytes of a key name or origin; names are short URLs without a scheme.
+pub const KEY_NAME_BYTES_MAX: usize = 255;
