@@ -52,9 +52,25 @@ impl ReadLimits {
     pub const BYTES_CEILING: usize = 1 << 30;
 
     /// What an agent sends.
-    pub const REQUEST: Self =
-        Self { bytes_max: REQUEST_BODY_BYTES_MAX, depth_max: JSON_DEPTH_MAX, open_members_max: JSON_OPEN_MEMBERS_MAX };
+    pub const REQUEST: Self = Self {
+        bytes_max: REQUEST_BODY_BYTES_MAX,
+        depth_max: JSON_DEPTH_MAX,
+        open_members_max: JSON_OPEN_MEMBERS_MAX,
+    };
 
     /// What an upstream sends.
-    pub const RESPONSE: Self = Self { bytes_max: RESPONSE_BODY_BYTES_MAX, ..Self::REQUEST };
+    pub const RESPONSE: Self = Self {
+        bytes_max: RESPONSE_BODY_BYTES_MAX,
+        ..Self::REQUEST
+    };
 }
+
+/// Requests of one session that are unanswered at one time. Clients run a handful at once; each keeps its arguments, up to 4 MiB, until it is answered. One
+/// more is answered with an error.
+pub const IN_FLIGHT_MAX: usize = 256;
+
+/// Requests of an upstream to the agent's client that are unanswered at one time. A person answers one at a time. One more is answered with an error.
+pub const ASKED_MAX: usize = 16;
+
+/// Characters of a client's name and version that are recorded.
+pub const CLIENT_NAME_BYTES_MAX: usize = 128;

@@ -44,7 +44,10 @@ pub fn result_reply(id: &RawId, result: &Map<String, Value>) -> Bytes {
 pub fn tool_error_reply(id: &RawId, text: &str, structured: Option<&Map<String, Value>>) -> Bytes {
     let mut result = json!({ "content": [{ "type": "text", "text": text }], "isError": true });
     if let (Value::Object(result), Some(structured)) = (&mut result, structured) {
-        result.insert("structuredContent".to_owned(), Value::Object(structured.clone()));
+        result.insert(
+            "structuredContent".to_owned(),
+            Value::Object(structured.clone()),
+        );
     }
     reply(id, &result.to_string())
 }
@@ -89,6 +92,8 @@ fn reply(id: &RawId, result: &str) -> Bytes {
 }
 
 fn object(members: &Map<String, Value>) -> String {
-    let members = members.iter().map(|(key, value)| format!("{}:{value}", Value::from(key.as_str())));
+    let members = members
+        .iter()
+        .map(|(key, value)| format!("{}:{value}", Value::from(key.as_str())));
     format!("{{{}}}", members.collect::<Vec<_>>().join(","))
 }

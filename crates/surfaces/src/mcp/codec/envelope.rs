@@ -69,7 +69,9 @@ impl Envelope {
             // A batch is refused as such even where its inside is broken too: the sender must stop batching first.
             _ if is_array => Err(EnvelopeFault::Batch),
             Err(error) => Err(EnvelopeFault::Unreadable(error)),
-            Ok(()) if bytes.get(skip_space(&bytes, 0)) != Some(&b'{') => Err(EnvelopeFault::NotAnObject),
+            Ok(()) if bytes.get(skip_space(&bytes, 0)) != Some(&b'{') => {
+                Err(EnvelopeFault::NotAnObject)
+            }
             Ok(()) => found.kind(&bytes, id.clone()),
         };
         match shaped {
@@ -79,7 +81,10 @@ impl Envelope {
                 payload_at: payload_at.unwrap_or_default(),
                 bytes,
             }),
-            Err(fault) => Err(EnvelopeError { id: id.ok().flatten(), fault }),
+            Err(fault) => Err(EnvelopeError {
+                id: id.ok().flatten(),
+                fault,
+            }),
         }
     }
 
@@ -100,7 +105,9 @@ impl Envelope {
     /// The decoded method of a request or notification.
     pub fn method(&self) -> Option<&str> {
         match &self.kind {
-            EnvelopeKind::Request { method, .. } | EnvelopeKind::Notification { method } => Some(method),
+            EnvelopeKind::Request { method, .. } | EnvelopeKind::Notification { method } => {
+                Some(method)
+            }
             EnvelopeKind::Response { .. } | EnvelopeKind::ErrorResponse { .. } => None,
         }
     }
@@ -121,7 +128,10 @@ impl Envelope {
     }
 
     fn payload(&self) -> Option<Raw<'_>> {
-        self.bytes.get(self.payload_at.clone()).filter(|bytes| !bytes.is_empty()).map(Raw::read_before)
+        self.bytes
+            .get(self.payload_at.clone())
+            .filter(|bytes| !bytes.is_empty())
+            .map(Raw::read_before)
     }
 
     /// The message as a value.
@@ -175,7 +185,9 @@ struct Found {
 
 impl Found {
     fn take(&mut self, text: &[u8], key: Range<usize>, value: Range<usize>) {
-        let Some(key) = text.get(key).and_then(|key| Raw::read_before(key).text()) else { return };
+        let Some(key) = text.get(key).and_then(|key| Raw::read_before(key).text()) else {
+            return;
+        };
         let slot = match &*key {
             "jsonrpc" => &mut self.jsonrpc,
             "id" => &mut self.id,
@@ -194,13 +206,17 @@ impl Found {
 
     /// The id if it can be read without doubt: `None` if absent or `null`.
     fn id(&self, text: &[u8]) -> Result<Option<RawId>, EnvelopeFault> {
-        let Some(at) = self.id.clone() else { return Ok(None) };
+        let Some(at) = self.id.clone() else {
+            return Ok(None);
+        };
         let offset = at.start;
         let raw = Raw::read_before(text.get(at).unwrap_or_default());
         if self.id_is_repeated || raw.shape() == Shape::Null {
             return Ok(None);
         }
-        RawId::read(raw).map(Some).ok_or(EnvelopeFault::Id { offset })
+        RawId::read(raw)
+            .map(Some)
+            .ok_or(EnvelopeFault::Id { offset })
     }
 
     fn kind(
@@ -211,30 +227,46 @@ impl Found {
         let view = |at: &Range<usize>| Raw::read_before(text.get(at.clone()).unwrap_or_default());
         match &self.jsonrpc {
             Some(at) if view(at).is_text("2.0") => (),
-            at => return Err(EnvelopeFault::Version { offset: at.as_ref().map_or(0, |at| at.start) }),
+            at => {
+                return Err(EnvelopeFault::Version {
+                    offset: at.as_ref().map_or(0, |at| at.start),
+                });
+            }
         }
         let id = id?;
         let id_is_null = self.id.is_some() && id.is_none();
         match (&self.method, &self.params, &self.result, &self.error) {
             (Some(at), params, None, None) => {
-                let method = view(at).text().filter(|method| (1..=RPC_METHOD_BYTES_MAX).contains(&method.len()));
-                let method = method.ok_or(EnvelopeFault::Method { offset: at.start })?.into();
+                let method = view(at)
+                    .text()
+                    .filter(|method| (1..=RPC_METHOD_BYTES_MAX).contains(&method.len()));
+                let method = method
+                    .ok_or(EnvelopeFault::Method { offset: at.start })?
+                    .into();
                 self.object_or_absent(text, params, "params")?;
                 let kind = match id {
                     Some(id) => EnvelopeKind::Request { id, method },
-                    None if id_is_null => return Err(EnvelopeFault::Id { offset: self.id_offset() }),
+                    None if id_is_null => {
+                        return Err(EnvelopeFault::Id {
+                            offset: self.id_offset(),
+                        });
+                    }
                     None => EnvelopeKind::Notification { method },
                 };
                 Ok((kind, params.clone()))
             }
             (None, None, result @ Some(_), None) => {
                 self.object_or_absent(text, result, "result")?;
-                let id = id.ok_or(EnvelopeFault::Id { offset: self.id_offset() })?;
+                let id = id.ok_or(EnvelopeFault::Id {
+                    offset: self.id_offset(),
+                })?;
                 Ok((EnvelopeKind::Response { id }, result.clone()))
             }
             (None, None, None, Some(at)) => {
-                let [code, message] =
-                    view(at).object().map(|error| error.pick(["code", "message"])).unwrap_or_default();
+                let [code, message] = view(at)
+                    .object()
+                    .map(|error| error.pick(["code", "message"]))
+                    .unwrap_or_default();
                 let well_formed = code.is_some_and(|code| code.integer().is_some())
                     && message.is_some_and(|text| text.text().is_some());
                 if !well_formed {
@@ -255,7 +287,10 @@ impl Found {
     ) -> Result<(), EnvelopeFault> {
         match at {
             Some(at) if text.get(at.start) != Some(&b'{') => {
-                Err(EnvelopeFault::NotAnObjectMember { member, offset: at.start })
+                Err(EnvelopeFault::NotAnObjectMember {
+                    member,
+                    offset: at.start,
+                })
             }
             _ => Ok(()),
         }
@@ -375,7 +410,12 @@ pub struct EnvelopeError {
 impl EnvelopeError {
     /// The error response that tells the sender.
     pub fn reply(&self) -> Bytes {
-        author::error_reply(self.id.as_ref(), self.fault.code(), &self.fault.to_string(), None)
+        author::error_reply(
+            self.id.as_ref(),
+            self.fault.code(),
+            &self.fault.to_string(),
+            None,
+        )
     }
 }
 
@@ -387,25 +427,33 @@ pub enum EnvelopeFault {
     #[error(transparent)]
     Unreadable(StrictError),
     /// A batch; only revision 2025-03-26 has them.
-    #[error("an array of messages; send each message by itself, batches ended with revision 2025-06-18")]
+    #[error(
+        "an array of messages; send each message by itself, batches ended with revision 2025-06-18"
+    )]
     Batch,
     /// A string, number, boolean or null.
     #[error("the message is not an object; send a JSON-RPC 2.0 message")]
     NotAnObject,
     /// `jsonrpc` is missing or is not `"2.0"`.
-    #[error("`jsonrpc` at byte {offset} is not `\"2.0\"`; say `\"jsonrpc\": \"2.0\"` in every message")]
+    #[error(
+        "`jsonrpc` at byte {offset} is not `\"2.0\"`; say `\"jsonrpc\": \"2.0\"` in every message"
+    )]
     Version {
         /// Where its value is, or 0 if there is none.
         offset: usize,
     },
     /// The id is missing where there must be one, or not a string or integer.
-    #[error("`id` at byte {offset} is not an id; use a string of at most {RPC_ID_BYTES_MAX} bytes or a 64-bit integer")]
+    #[error(
+        "`id` at byte {offset} is not an id; use a string of at most {RPC_ID_BYTES_MAX} bytes or a 64-bit integer"
+    )]
     Id {
         /// Where its value is, or 0 if there is none.
         offset: usize,
     },
     /// The method is not a string, is empty or too long.
-    #[error("`method` at byte {offset} is not a name; use a string of 1 to {RPC_METHOD_BYTES_MAX} bytes")]
+    #[error(
+        "`method` at byte {offset} is not a name; use a string of 1 to {RPC_METHOD_BYTES_MAX} bytes"
+    )]
     Method {
         /// Where its value is.
         offset: usize,
@@ -419,7 +467,9 @@ pub enum EnvelopeFault {
         offset: usize,
     },
     /// `error` has no integer `code` or no text `message`.
-    #[error("`error` at byte {offset} is not an error object; give it an integer `code` and a string `message`")]
+    #[error(
+        "`error` at byte {offset} is not an error object; give it an integer `code` and a string `message`"
+    )]
     ErrorMember {
         /// Where its value is.
         offset: usize,
@@ -428,7 +478,9 @@ pub enum EnvelopeFault {
     #[error("the message has no `method`, `result` or `error`; send exactly one of them")]
     NoKind,
     /// More than one of `method` (with `params`), `result` and `error`.
-    #[error("the message is request and response, or result and error, at once; send exactly one of them")]
+    #[error(
+        "the message is request and response, or result and error, at once; send exactly one of them"
+    )]
     MixedKinds,
 }
 

@@ -11,6 +11,8 @@ pub mod author;
 mod envelope;
 mod lines;
 mod raw;
+#[cfg(test)]
+mod samples;
 mod splice;
 mod sse;
 pub mod strict;

@@ -81,8 +81,14 @@ impl<'a> Raw<'a> {
 
     /// Whether the value is the string `expected`, without allocating.
     pub fn is_text(self, expected: &str) -> bool {
-        match self.0.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")) {
-            Some(inner) if inner.contains(&b'\\') => self.text().is_some_and(|text| text == expected),
+        match self
+            .0
+            .strip_prefix(b"\"")
+            .and_then(|rest| rest.strip_suffix(b"\""))
+        {
+            Some(inner) if inner.contains(&b'\\') => {
+                self.text().is_some_and(|text| text == expected)
+            }
             Some(inner) => inner == expected.as_bytes(),
             None => false,
         }
@@ -107,7 +113,8 @@ impl<'a> Raw<'a> {
 
     /// The value found by following `path` through nested objects.
     pub fn at(self, path: &[&str]) -> Option<Raw<'a>> {
-        path.iter().try_fold(self, |value, key| value.object()?.member(key))
+        path.iter()
+            .try_fold(self, |value, key| value.object()?.member(key))
     }
 }
 
@@ -123,7 +130,9 @@ impl<'a> RawObject<'a> {
 
     /// The value of `key`, which is compared decoded.
     pub fn member(self, key: &str) -> Option<Raw<'a>> {
-        self.members().find(|member| member.key.is_text(key)).map(|member| member.value)
+        self.members()
+            .find(|member| member.key.is_text(key))
+            .map(|member| member.value)
     }
 
     /// The values of several keys in one pass.
@@ -141,7 +150,10 @@ impl<'a> RawObject<'a> {
 
     /// The members in the order in which they were written.
     pub fn members(self) -> Members<'a> {
-        Members { text: self.0, at: skip_space(self.0, 1) }
+        Members {
+            text: self.0,
+            at: skip_space(self.0, 1),
+        }
     }
 }
 
@@ -169,7 +181,10 @@ impl<'a> Iterator for Members<'a> {
         let colon = skip_space(self.text, key.end);
         let value = next_value(self.text, skip_space(self.text, colon + 1))?;
         self.at = after_comma(self.text, value.end);
-        Some(Member { key: Raw(self.text.get(key)?), value: Raw(self.text.get(value)?) })
+        Some(Member {
+            key: Raw(self.text.get(key)?),
+            value: Raw(self.text.get(value)?),
+        })
     }
 }
 
@@ -185,7 +200,10 @@ impl<'a> RawArray<'a> {
 
     /// The elements in order.
     pub fn elements(self) -> Elements<'a> {
-        Elements { text: self.0, at: skip_space(self.0, 1) }
+        Elements {
+            text: self.0,
+            at: skip_space(self.0, 1),
+        }
     }
 }
 
@@ -214,7 +232,12 @@ fn next_value(text: &[u8], at: usize) -> Option<std::ops::Range<usize>> {
         b'{' | b'[' => container_end(text, at),
         _ => {
             let rest = text.get(at..)?;
-            let ends = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b':' | b' ' | b'\t' | b'\n' | b'\r');
+            let ends = |byte: &u8| {
+                matches!(
+                    byte,
+                    b',' | b']' | b'}' | b':' | b' ' | b'\t' | b'\n' | b'\r'
+                )
+            };
             at + rest.iter().position(ends).unwrap_or(rest.len())
         }
     };
@@ -224,7 +247,11 @@ fn next_value(text: &[u8], at: usize) -> Option<std::ops::Range<usize>> {
 /// The start of the next member or element, or the end of the container.
 fn after_comma(text: &[u8], value_end: usize) -> usize {
     let at = skip_space(text, value_end);
-    if text.get(at) == Some(&b',') { skip_space(text, at + 1) } else { at }
+    if text.get(at) == Some(&b',') {
+        skip_space(text, at + 1)
+    } else {
+        at
+    }
 }
 
 fn string_end(text: &[u8], quote: usize) -> usize {
@@ -260,4 +287,116 @@ fn container_end(text: &[u8], open: usize) -> usize {
         at += 1;
     }
     text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::super::samples::{any_value, written};
+    use super::*;
+
+    fn raw(text: &str) -> Raw<'_> {
+        Raw::parse(text.as_bytes(), &ReadLimits::REQUEST).unwrap()
+    }
+
+    #[test]
+    fn members_are_found_by_their_decoded_key() {
+        let params = raw(
+            r#" { "n\u0061me" : "read\n" , "arguments": {"path":"/a","x":[1,{"name":"no"}]}, "_meta":{"progressToken":"t-1"} } "#,
+        );
+        assert_eq!(params.at(&["name"]).unwrap().text().unwrap(), "read\n");
+        assert_eq!(
+            params.at(&["arguments"]).unwrap().bytes(),
+            br#"{"path":"/a","x":[1,{"name":"no"}]}"#
+        );
+        assert_eq!(
+            params.at(&["_meta", "progressToken"]).unwrap().bytes(),
+            br#""t-1""#
+        );
+        assert_eq!(params.at(&["_meta", "progressToken", "deeper"]), None);
+        assert_eq!(params.at(&["arguments", "name"]), None);
+        let [meta, nothing, name] = params.object().unwrap().pick(["_meta", "nothing", "name"]);
+        assert_eq!(meta.unwrap().bytes(), br#"{"progressToken":"t-1"}"#);
+        assert_eq!(nothing, None);
+        assert!(name.unwrap().is_text("read\n"));
+    }
+
+    #[test]
+    fn values_are_read_as_what_they_are_or_not_at_all() {
+        assert_eq!(raw("\"\\ud83d\\ude00\\u0041\"").text().unwrap(), "😀A");
+        assert!(matches!(
+            raw(r#""plain""#).text(),
+            Some(Cow::Borrowed("plain"))
+        ));
+        assert_eq!(raw("1").text(), None);
+        for (text, integer) in [
+            ("0", Some(0)),
+            ("-7", Some(-7)),
+            ("9223372036854775807", Some(i64::MAX)),
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("9223372036854775808", None),
+            ("-0", None),
+            ("1.0", None),
+            ("1e2", None),
+            ("\"1\"", None),
+            ("null", None),
+        ] {
+            assert_eq!(raw(text).integer(), integer, "{text}");
+        }
+        assert_eq!(raw("true").boolean(), Some(true));
+        assert_eq!(raw("false").boolean(), Some(false));
+        assert_eq!(raw("null").boolean(), None);
+        assert!(!raw("1").is_text("1"));
+        assert!(raw(r#""\u0061""#).is_text("a"));
+    }
+
+    #[test]
+    fn empty_containers_have_nothing_inside() {
+        assert_eq!(raw("{ }").object().unwrap().members().count(), 0);
+        assert_eq!(raw("[\n]").array().unwrap().elements().count(), 0);
+    }
+
+    /// Builds the value again from views alone.
+    fn rebuilt(raw: Raw<'_>) -> Value {
+        match raw.shape() {
+            Shape::Object => {
+                let members = raw.object().unwrap().members();
+                members
+                    .map(|member| {
+                        (
+                            member.key.text().unwrap().into_owned(),
+                            rebuilt(member.value),
+                        )
+                    })
+                    .collect()
+            }
+            Shape::Array => raw.array().unwrap().elements().map(rebuilt).collect(),
+            Shape::Text => raw.text().unwrap().into(),
+            Shape::Boolean => raw.boolean().unwrap().into(),
+            Shape::Null => Value::Null,
+            Shape::Number => serde_json::from_slice(raw.bytes()).unwrap(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn views_see_what_was_written(value in any_value(), seed: u64) {
+            let text = written(&value, seed);
+            prop_assert_eq!(rebuilt(Raw::parse(&text, &ReadLimits::REQUEST).unwrap()), value);
+        }
+
+        #[test]
+        fn views_of_bytes_that_nobody_read_end_without_a_panic(text in prop::collection::vec(prop::sample::select(&b"{}[],:\"\\ 1a"[..]), 0..60)) {
+            fn walk(raw: Raw<'_>, budget: &mut usize) {
+                *budget = budget.saturating_sub(1);
+                if *budget == 0 { return }
+                let _ = (raw.text(), raw.integer(), raw.is_text("a"));
+                for member in raw.object().into_iter().flat_map(RawObject::members) { walk(member.value, budget) }
+                for element in raw.array().into_iter().flat_map(RawArray::elements) { walk(element, budget) }
+            }
+            walk(Raw::read_before(&text), &mut 10_000);
+        }
+    }
 }

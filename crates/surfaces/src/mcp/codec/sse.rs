@@ -24,7 +24,10 @@ pub struct SseEvent {
 impl SseEvent {
     /// An event of the default type.
     pub fn new(data: Bytes) -> Self {
-        Self { data, ..Self::default() }
+        Self {
+            data,
+            ..Self::default()
+        }
     }
 
     /// The same event under an id at which a client can resume.
@@ -87,7 +90,10 @@ impl SseEvent {
         while let Some(end) = memchr::memchr2(b'\n', b'\r', rest) {
             let (line, tail) = rest.split_at_checked(end).unwrap_or_default();
             put_field(&mut out, "data", line);
-            rest = tail.strip_prefix(b"\r\n").or(tail.get(1..)).unwrap_or_default();
+            rest = tail
+                .strip_prefix(b"\r\n")
+                .or(tail.get(1..))
+                .unwrap_or_default();
         }
         put_field(&mut out, "data", rest);
         out.put_u8(b'\n');
@@ -112,7 +118,9 @@ pub enum SseError {
         max: usize,
     },
     /// A value for a field that one line cannot hold.
-    #[error("`{field}` does not fit on one line of an event; leave out control characters and keep it short")]
+    #[error(
+        "`{field}` does not fit on one line of an event; leave out control characters and keep it short"
+    )]
     BadField {
         /// Which field.
         field: &'static str,
@@ -251,7 +259,9 @@ impl SseDecoder {
     fn take_line(&mut self, line: &[u8]) -> Option<Result<SseEvent, SseError>> {
         match (self.skip, line.is_empty()) {
             (Skip::No, true) => return self.dispatch().map(Ok),
-            (Skip::No, false) if !self.fits(line.len()) => return Some(self.too_large(Skip::LineStart)),
+            (Skip::No, false) if !self.fits(line.len()) => {
+                return Some(self.too_large(Skip::LineStart));
+            }
             (Skip::No, false) => self.take_field(line),
             (Skip::LineStart, true) => self.skip = Skip::No,
             (Skip::LineStart | Skip::MidLine, _) => self.skip = Skip::LineStart,
@@ -266,17 +276,20 @@ impl SseDecoder {
     fn too_large(&mut self, skip: Skip) -> Result<SseEvent, SseError> {
         self.forget();
         self.skip = skip;
-        Err(SseError::TooLarge { max: self.event_bytes_max })
+        Err(SseError::TooLarge {
+            max: self.event_bytes_max,
+        })
     }
 
     fn take_field(&mut self, line: &[u8]) {
-        let (name, value) = match memchr::memchr(b':', line).and_then(|colon| line.split_at_checked(colon)) {
-            Some((name, rest)) => {
-                let value = rest.get(1..).unwrap_or_default();
-                (name, value.strip_prefix(b" ").unwrap_or(value))
-            }
-            None => (line, &b""[..]),
-        };
+        let (name, value) =
+            match memchr::memchr(b':', line).and_then(|colon| line.split_at_checked(colon)) {
+                Some((name, rest)) => {
+                    let value = rest.get(1..).unwrap_or_default();
+                    (name, value.strip_prefix(b" ").unwrap_or(value))
+                }
+                None => (line, &b""[..]),
+            };
         match name {
             b"data" => {
                 if self.has_data {
@@ -290,7 +303,9 @@ impl SseDecoder {
             }
             b"event" => self.event = Some(String::from_utf8_lossy(value).into()),
             b"retry" if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
-                let retry_ms = std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
+                let retry_ms = std::str::from_utf8(value)
+                    .ok()
+                    .and_then(|digits| digits.parse().ok());
                 self.event_retry_ms = retry_ms.or(self.event_retry_ms);
                 self.retry_ms = retry_ms.or(self.retry_ms);
             }
@@ -319,5 +334,182 @@ impl SseDecoder {
         self.id = None;
         self.event = None;
         self.event_retry_ms = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MAX: usize = 40;
+
+    const FRAGMENTS: &[&[u8]] = &[
+        b"\n",
+        b"\n\n",
+        b"\r",
+        b"\r\n",
+        b":",
+        b" ",
+        b"data",
+        b"data:a",
+        b"id:",
+        b"event",
+        b"retry:1",
+        b"\xef",
+        b"\xbb",
+        b"\xbf",
+        b"\0",
+        b"x",
+        b"0123456789abcdef",
+    ];
+
+    /// Everything that a stream says, in order, one line each.
+    fn decode(chunks: &[&[u8]]) -> Vec<String> {
+        let mut decoder = SseDecoder::new(MAX);
+        let mut said = Vec::new();
+        for chunk in chunks {
+            decoder.push(chunk);
+            while let Some(event) = decoder.next_event() {
+                said.push(match event {
+                    Ok(event) => format!(
+                        "id={} event={} retry={} data={}",
+                        event.id().unwrap_or("-"),
+                        event.event().unwrap_or("-"),
+                        event
+                            .retry_ms()
+                            .map_or("-".into(), |retry_ms| retry_ms.to_string()),
+                        event.data().escape_ascii()
+                    ),
+                    Err(error) => error.to_string(),
+                });
+            }
+        }
+        said.push(format!(
+            "last={} retry={:?}",
+            decoder.last_event_id(),
+            decoder.retry_ms()
+        ));
+        said
+    }
+
+    #[test]
+    fn streams_are_read_as_the_specification_says() {
+        let too_large = "event larger than 40 bytes; send less in one message";
+        let cases: &[(&[u8], &[&str])] = &[
+            (b"", &["last= retry=None"]),
+            (b"data: a\n\n", &["id=- event=- retry=- data=a", "last= retry=None"]),
+            (b"data: a\n", &["last= retry=None"]),
+            (b"\xef\xbb\xbfdata: a\n\n", &["id=- event=- retry=- data=a", "last= retry=None"]),
+            (b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\n", &["last= retry=None"]),
+            (b"data:a\rdata:b\r\r", &["id=- event=- retry=- data=a\\nb", "last= retry=None"]),
+            (b"data:a\r\ndata:b\r\n\r\n", &["id=- event=- retry=- data=a\\nb", "last= retry=None"]),
+            (b"data:  two\n\n", &["id=- event=- retry=- data= two", "last= retry=None"]),
+            (b"data\n\n", &["id=- event=- retry=- data=", "last= retry=None"]),
+            (b"data\ndata\n\n", &["id=- event=- retry=- data=\\n", "last= retry=None"]),
+            (b"data:\n\n", &["id=- event=- retry=- data=", "last= retry=None"]),
+            (b": comment\n:\n\ndata: a\n\n", &["id=- event=- retry=- data=a", "last= retry=None"]),
+            (b"event: x\n\ndata: a\n\n", &["id=- event=- retry=- data=a", "last= retry=None"]),
+            (b"event: x\nevent: y\ndata: a\n\n", &["id=- event=y retry=- data=a", "last= retry=None"]),
+            (b"id: 1\ndata:\n\n", &["id=1 event=- retry=- data=", "last=1 retry=None"]),
+            (b"id: 1\n\n", &["last=1 retry=None"]),
+            (b"id: 1\n", &["last= retry=None"]),
+            (b"id: 1\ndata:a\n\nid\ndata:b\n\n", &["id=1 event=- retry=- data=a", "id= event=- retry=- data=b", "last= retry=None"]),
+            (b"id: 1\ndata:a\n\ndata:b\n\n", &["id=1 event=- retry=- data=a", "id=- event=- retry=- data=b", "last=1 retry=None"]),
+            (b"id: a\0b\ndata:a\n\n", &["id=- event=- retry=- data=a", "last= retry=None"]),
+            (b"retry: 500\n\n", &["last= retry=Some(500)"]),
+            (b"retry: 500\ndata:a\n\n", &["id=- event=- retry=500 data=a", "last= retry=Some(500)"]),
+            (b"retry: 5s\nretry:\nretry: -1\n\n", &["last= retry=None"]),
+            (b"retry: 99999999999999999999\n\n", &["last= retry=None"]),
+            (b"dat: a\nDATA: a\n data: a\nunknown\n\n", &["last= retry=None"]),
+            (b"data:{\"a\":\"b:c\"}\n\n", &["id=- event=- retry=- data={\\\"a\\\":\\\"b:c\\\"}", "last= retry=None"]),
+            (b"id: 7\ndata: 0123456789012345678901234567890123456789\n\ndata: a\n\n", &[too_large, "id=- event=- retry=- data=a", "last= retry=None"]),
+            (b"data: 0123456789012345678\ndata: 0123456789012345678\ndata: x\nid: 9\n\ndata: a\n\n", &[too_large, "id=- event=- retry=- data=a", "last= retry=None"]),
+        ];
+        for (stream, expected) in cases {
+            assert_eq!(decode(&[stream]), *expected, "{}", stream.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn an_endless_event_is_not_kept() {
+        let mut decoder = SseDecoder::new(MAX);
+        let mut refused = 0;
+        for _ in 0..1000 {
+            decoder.push(b"data: xxxxxxxxxxxxxxxxxxxxxxxxxx\n: c\ndata");
+            refused += std::iter::from_fn(|| decoder.next_event())
+                .filter(Result::is_err)
+                .count();
+            assert!(decoder.buffer.len() + decoder.data.len() <= MAX);
+        }
+        assert_eq!(refused, 1);
+    }
+
+    #[test]
+    fn ids_that_would_break_the_framing_are_refused() {
+        let event = || SseEvent::new(Bytes::from("x"));
+        for id in ["a\nb", "a\rb", "a\0b", &"x".repeat(SSE_ID_BYTES_MAX + 1)] {
+            assert_eq!(event().with_id(id), Err(SseError::BadField { field: "id" }));
+        }
+        assert_eq!(
+            event().with_event("a\nb"),
+            Err(SseError::BadField { field: "event" })
+        );
+    }
+
+    #[test]
+    fn events_are_written_one_field_a_line() {
+        let event = SseEvent::new(Bytes::from("{\n\"a\":1\r\n}"))
+            .with_id("s1/4")
+            .unwrap()
+            .with_retry_ms(250);
+        assert_eq!(
+            event.encode(),
+            "id: s1/4\nretry: 250\ndata: {\ndata: \"a\":1\ndata: }\n\n"
+        );
+        assert_eq!(SseEvent::default().encode(), "data: \n\n");
+        let mut decoder = SseDecoder::new(MAX);
+        decoder.push(SSE_KEEP_ALIVE);
+        assert_eq!(decoder.next_event(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_cut_gives_the_same_events(
+            stream in prop::collection::vec(prop::sample::select(FRAGMENTS), 0..40),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+        ) {
+            let stream = stream.concat();
+            let mut cuts = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect::<Vec<_>>();
+            cuts.push(stream.len());
+            cuts.sort_unstable();
+            let mut start = 0;
+            let chunks = cuts.iter().map(|end| { let chunk = &stream[start..*end]; start = *end; chunk }).collect::<Vec<_>>();
+            let whole = decode(&[&stream]);
+            prop_assert_eq!(decode(&chunks), whole.clone());
+            prop_assert_eq!(decode(&stream.chunks(1).collect::<Vec<_>>()), whole);
+        }
+
+        #[test]
+        fn events_survive_the_stream(
+            data in prop::collection::vec("[a{}: \u{e9}\n]{0,30}", 1..6),
+            id in prop::option::of("[ a-z:0-9]{0,12}"),
+            event in prop::option::of("[ a-z:]{0,12}"),
+            retry_ms in prop::option::of(any::<u64>()),
+        ) {
+            let mut decoder = SseDecoder::new(usize::MAX);
+            let mut sent = Vec::new();
+            for data in data {
+                let mut one = SseEvent::new(data.into());
+                if let Some(id) = &id { one = one.with_id(id).unwrap(); }
+                if let Some(event) = &event { one = one.with_event(event).unwrap(); }
+                if let Some(retry_ms) = retry_ms { one = one.with_retry_ms(retry_ms); }
+                decoder.push(&one.encode());
+                sent.push(Ok(one));
+            }
+            prop_assert_eq!(std::iter::from_fn(|| decoder.next_event()).collect::<Vec<_>>(), sent);
+            prop_assert_eq!(decoder.last_event_id(), id.as_deref().unwrap_or(""));
+        }
     }
 }
