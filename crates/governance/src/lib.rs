@@ -1,1 +1,27 @@
-//! placeholder
+//! The path of one call, as pure functions: intercept, classify, decide, approve, execute, record.
+//!
+//! No clock, randomness, environment, files, sockets, threads or async: time, identity and randomness are inputs, and the same inputs give the same bytes. In path
+//! order:
+//! - [`mission`]: what an owner allows, parsed from a file;
+//! - [`intercept`]: who asked for what, in exact bytes;
+//! - [`classify`]: typed facts about the arguments;
+//! - [`decide`]: allow, ask or deny, with reasons; the only code that knows Cedar;
+//! - [`execute`]: what came back from the tool;
+//! - [`record`]: which evidence each step must write;
+//! - [`call`]: the only control flow; mints the [`call::Warrant`].
+//!
+//! Approval gates stand between decide and execute; until they exist, what would ask is denied with `approval_unavailable`.
+
+pub mod call;
+pub mod classify;
+pub mod decide;
+pub mod execute;
+pub mod intercept;
+pub mod limits;
+pub mod mission;
+pub mod reason;
+pub mod record;
+
+pub use evidence;
+pub use evidence::ids;
+pub use evidence::time;

@@ -1,0 +1,48 @@
+//! The right to execute one call once.
+
+use evidence::ids::CallId;
+use evidence::record::{Receipt, Tool};
+
+use crate::intercept::Intercepted;
+
+/// The right to execute one call once: it cannot be copied, kept or made up, and execution consumes it.
+///
+/// INVARIANT (warrant-after-intent): the only constructor is visible to `call` alone, which uses it in one place, on the receipt of the intent.
+#[derive(Debug)]
+#[must_use = "a warrant that is dropped leaves its call without an outcome"]
+pub struct Warrant {
+    args_sha256: String,
+    call: CallId,
+    intent: Receipt,
+    tool: Tool,
+}
+
+impl Warrant {
+    pub(super) fn mint(intercepted: &Intercepted, intent: Receipt) -> Self {
+        Self { args_sha256: intercepted.args_sha256().to_owned(), call: intercepted.call(), intent, tool: intercepted.tool().clone() }
+    }
+
+    /// Digest of the only arguments it is good for.
+    #[must_use]
+    pub fn args_sha256(&self) -> &str {
+        &self.args_sha256
+    }
+
+    /// The only call it is good for.
+    #[must_use]
+    pub const fn call(&self) -> CallId {
+        self.call
+    }
+
+    /// The receipt of the durable intent.
+    #[must_use]
+    pub const fn intent(&self) -> Receipt {
+        self.intent
+    }
+
+    /// The only tool it is good for.
+    #[must_use]
+    pub const fn tool(&self) -> &Tool {
+        &self.tool
+    }
+}

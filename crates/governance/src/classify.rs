@@ -1,0 +1,49 @@
+//! Turns exact arguments into typed, normalised facts, so that policy compares values and never parses.
+//!
+//! Knows which facts a mission's rules need from the [`Plan`]; decides nothing. A value that cannot be read as its rule needs becomes an `unparsed` facet, which
+//! no rule accepts.
+
+mod facet;
+
+use std::sync::Arc;
+
+use evidence::record::Facet;
+
+use crate::intercept::Intercepted;
+pub use facet::{Number, NumberError, facets};
+use crate::mission::Plan;
+
+/// What stands behind a call at the moment of its decision, beside the mission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The run is open and nothing is stopped.
+    Good,
+    /// A person stopped the mission, the agent or everything.
+    Halted,
+    /// The run has ended or passed its time.
+    RunEnded,
+    /// A person revoked the run.
+    RunRevoked,
+    /// The gateway is shutting down.
+    Stopping,
+}
+
+/// A call with the facts that its rules need.
+#[derive(Clone, Debug)]
+pub struct Classified {
+    /// Data classes found or declared, sorted.
+    pub data_classes: Vec<Arc<str>>,
+    /// Facts about ruled arguments, sorted by argument; names of unlisted arguments too, so that rules can refuse them.
+    pub facets: Vec<Facet>,
+    /// The call.
+    pub intercepted: Intercepted,
+    /// What stands behind it.
+    pub standing: Standing,
+}
+
+/// Classifies the arguments of `intercepted` by `plan`; without a plan (nothing is allowed, or arguments are not ruled) there are no facets.
+#[must_use]
+pub fn classify(intercepted: Intercepted, plan: Option<&Plan>, standing: Standing) -> Classified {
+    let facets = plan.map(|plan| facets(intercepted.arguments(), plan)).unwrap_or_default();
+    Classified { data_classes: Vec::new(), facets, intercepted, standing }
+}

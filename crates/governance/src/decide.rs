@@ -1,0 +1,35 @@
+//! Allow, ask or deny, with reasons. The only code that knows Cedar.
+//!
+//! A mission compiles to one small Cedar policy set for each tool it names ([`compile`]); [`decide`] evaluates that slice over the facts that classify computed.
+//! Whatever is unknown, unparsable or fails to evaluate is denied.
+
+mod compile;
+mod evaluate;
+
+use std::sync::Arc;
+
+use evidence::record::{Effect, EffectClass, Policy, Rule};
+
+pub use compile::{CompileError, Feature, PolicySnapshot, compile};
+pub use evaluate::decide;
+
+use crate::reason::Reason;
+
+/// What was decided about a call, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What it says.
+    pub effect: Effect,
+    /// What the tool does to the world, as far as it is confirmed.
+    pub effect_class: EffectClass,
+    /// By which policy.
+    pub policy: Policy,
+    /// The first one is decisive; empty for a plain allow.
+    pub reasons: Vec<Reason>,
+    /// The rules that decided.
+    pub rules: Vec<Rule>,
+    /// The rationale in one sentence for the record: for the owner, may name rules and bounds.
+    pub sentence: Arc<str>,
+    /// One sentence for the agent, that helps it correct itself without telling the policy.
+    pub said_to_agent: Arc<str>,
+}

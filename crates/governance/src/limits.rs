@@ -1,0 +1,22 @@
+//! Every bound of the pure path, with its arithmetic.
+
+/// The largest result that is passed on. Agents' context windows hold about 4 MiB of text; pictures and files in results are several times that.
+pub const RESULT_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// The largest mission file. A thousand tools with ten argument rules of 40 bytes are 400 KiB.
+pub const MISSION_BYTES_MAX: usize = 1024 * 1024;
+
+/// The most rules in one mission: at 20 microseconds each to compile, a reload stays under a second.
+pub const MISSION_RULES_MAX: usize = 20_000;
+
+/// The most elements of a list argument under a rule. Each costs one policy evaluation of about 8 microseconds: 256 are 2 ms.
+pub const LIST_ELEMENTS_MAX: usize = 256;
+
+/// The longest text of a facet, and so of a value that a rule looks at. Paths end at 4,096 bytes on Linux, URIs in practice at 8 KiB.
+pub const FACET_BYTES_MAX: usize = 8 * 1024;
+
+/// The most arguments of a ruled tool.
+pub const ARGUMENTS_MAX: usize = 256;
+
+/// How long an exception may stay open before it is overdue: one day, the shortest span in which an office answers.
+pub const EXCEPTION_DUE_US: i64 = 24 * 60 * 60 * 1_000_000;

@@ -1,0 +1,96 @@
+//! Stable reason codes: what agents, owners and auditors filter by. A code is never renamed or given another meaning.
+
+use std::fmt;
+
+macro_rules! reasons {
+    ($($(#[$meta:meta])* $variant:ident = $code:literal),+ $(,)?) => {
+        /// Why a call was denied, failed, or ended other than `done`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason { $($(#[$meta])* $variant),+ }
+
+        impl Reason {
+            /// Every reason, in the order of the codes.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The stable code.
+            #[must_use]
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$variant => $code),+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The run's agent is not one that the mission names.
+    AgentNotAllowed = "agent_not_allowed",
+    /// The call is in a danger zone and approval gates do not exist here.
+    ApprovalUnavailable = "approval_unavailable",
+    /// A ruled argument is absent.
+    ArgumentMissing = "argument_missing",
+    /// The mission does not list this argument for the tool.
+    ArgumentNotListed = "argument_not_listed",
+    /// A value is outside the rule's bounds or list.
+    ArgumentOutOfBounds = "argument_out_of_bounds",
+    /// A value cannot be read as what the rule needs.
+    ArgumentUnparsable = "argument_unparsable",
+    /// The client took the call back.
+    CancelledByClient = "cancelled_by_client",
+    /// The connection to the upstream ended before an answer.
+    ConnectionLost = "connection_lost",
+    /// The policy engine met an error.
+    EvaluationFailed = "evaluation_failed",
+    /// The gateway died between intent and outcome.
+    GatewayDied = "gateway_died",
+    /// The gateway is shutting down.
+    GatewayStopping = "gateway_stopping",
+    /// A person stopped this mission, this agent or everything.
+    Halted = "halted",
+    /// Evidence cannot be written.
+    LedgerUnavailable = "ledger_unavailable",
+    /// The message breaks the protocol.
+    Malformed = "malformed",
+    /// The mission's `until` has passed.
+    MissionExpired = "mission_expired",
+    /// The mission does not allow this prompt.
+    PromptNotAllowed = "prompt_not_allowed",
+    /// The mission does not allow this kind of request.
+    RequestNotAllowed = "request_not_allowed",
+    /// The mission does not allow this resource.
+    ResourceNotAllowed = "resource_not_allowed",
+    /// The result is larger than the gateway passes on.
+    ResultTooLarge = "result_too_large",
+    /// The run has ended or passed its time.
+    RunEnded = "run_ended",
+    /// A person revoked the run.
+    RunRevoked = "run_revoked",
+    /// The upstream did not answer in time.
+    Timeout = "timeout",
+    /// The mission does not allow this tool.
+    ToolNotAllowed = "tool_not_allowed",
+    /// The upstream answered with a protocol error.
+    UpstreamError = "upstream_error",
+    /// The upstream cannot be reached.
+    UpstreamUnavailable = "upstream_unavailable",
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_sorted_and_plain() {
+        let codes: Vec<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+        let mut sorted = codes.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(codes, sorted);
+        assert!(codes.iter().all(|code| code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')));
+    }
+}

@@ -1,0 +1,147 @@
+//! Which evidence each step of the path must write: drafts only, for the ledger to number and time.
+
+use std::sync::Arc;
+
+use evidence::ids::ExceptionId;
+use evidence::leaf::sha256_hex;
+use evidence::record::{
+    ActionEvent, ActionRecord, Agent, DecisionInput, DecisionPoint, DecisionRecord, Draft, EffectClass, ExceptionEvent, ExceptionKind, ExceptionRecord,
+    Initiator, Status, Surface,
+};
+use evidence::ids::RunId;
+use evidence::time::Timestamp;
+use serde::Serialize;
+
+use crate::classify::Classified;
+use crate::decide::Decision;
+use crate::execute::Outcome;
+use crate::intercept::Intercepted;
+use crate::limits::EXCEPTION_DUE_US;
+use crate::reason::Reason;
+
+/// The digest that an approval will be bound to: one byte of the arguments, another run, tool or policy slice, and it is another call.
+#[must_use]
+pub fn call_sha256(intercepted: &Intercepted, slice_sha256: Option<&str>) -> String {
+    /// Fields in the order of RFC 8785.
+    #[derive(Serialize)]
+    struct Bound<'a> {
+        agent: &'a Agent,
+        args_sha256: &'a str,
+        endpoint: &'a str,
+        initiator: &'a Initiator,
+        policy_slice: Option<&'a str>,
+        run: Option<RunId>,
+        surface: Surface,
+        tool: &'a str,
+        upstream: &'a str,
+        v: u32,
+    }
+    let (context, tool) = (intercepted.context(), intercepted.tool());
+    let bound = Bound {
+        agent: &context.agent,
+        args_sha256: intercepted.args_sha256(),
+        endpoint: tool.endpoint.as_str(),
+        initiator: &context.initiator,
+        policy_slice: slice_sha256,
+        run: context.run,
+        surface: tool.surface,
+        tool: &tool.name,
+        upstream: &tool.upstream,
+        v: 1,
+    };
+    // Writing plain text fields cannot fail; an empty digest would bind nothing and match nothing.
+    serde_json::to_vec(&bound).map(|bytes| sha256_hex(&bytes)).unwrap_or_default()
+}
+
+/// The decision on a call, with all that it looked at.
+#[must_use]
+pub fn decision(classified: &Classified, decision: &Decision, point: DecisionPoint, at: Timestamp) -> Draft {
+    let intercepted = &classified.intercepted;
+    let body = DecisionRecord {
+        effect: decision.effect,
+        input: DecisionInput {
+            args_bytes: intercepted.arguments().len() as u64,
+            args_sha256: intercepted.args_sha256().to_owned(),
+            call_sha256: call_sha256(intercepted, decision.policy.slice_sha256.as_deref()),
+            facets: classified.facets.clone(),
+            tool: intercepted.tool().clone(),
+        },
+        obligations: Vec::new(),
+        point,
+        policy: decision.policy.clone(),
+        reasons: decision.reasons.iter().map(|reason| Arc::from(reason.code())).collect(),
+        rules: decision.rules.clone(),
+        sentence: decision.sentence.to_string(),
+    };
+    draft(classified, at, body)
+}
+
+/// What is about to run.
+#[must_use]
+pub fn intent(classified: &Classified, effect_class: EffectClass, at: Timestamp) -> Draft {
+    draft(classified, at, action(classified, effect_class, ActionEvent::Intent))
+}
+
+/// What became of it.
+#[must_use]
+pub fn outcome(classified: &Classified, effect_class: EffectClass, outcome: &Outcome, intended_at: Timestamp, at: Timestamp) -> Draft {
+    let (result_sha256, result_bytes) = outcome.digest().unzip();
+    let body = ActionRecord {
+        duration_us: Some(at.micros_since(intended_at).unsigned_abs()),
+        external_reference: outcome.external_reference.clone(),
+        reason: outcome.reason.map(|reason| Arc::from(reason.code())),
+        result_bytes,
+        result_sha256,
+        status: Some(outcome.status),
+        ..action(classified, effect_class, ActionEvent::Outcome)
+    };
+    draft(classified, at, body)
+}
+
+/// The exception that every unknown outcome opens: a person must find out what happened.
+#[must_use]
+pub fn unknown_outcome(classified: &Classified, reason: Reason, at: Timestamp) -> Draft {
+    let intercepted = &classified.intercepted;
+    let body = ExceptionRecord {
+        due: Some(at.plus_micros(EXCEPTION_DUE_US)),
+        event: ExceptionEvent::Opened,
+        exception: ExceptionId::from_bytes(*intercepted.call().as_bytes()),
+        kind: ExceptionKind::UnknownOutcome,
+        mitigation: None,
+        owner: "operator".to_owned(),
+        reason: format!("`{}` was sent and no answer is known ({reason}); find out at the upstream whether it took effect", intercepted.tool()),
+        scope: format!("call:{}", intercepted.call()),
+    };
+    draft(classified, at, body)
+}
+
+/// Whether an outcome leaves it open what happened.
+#[must_use]
+pub fn opens_exception(outcome: &Outcome) -> Option<Reason> {
+    (outcome.status == Status::Unknown).then(|| outcome.reason.unwrap_or(Reason::ConnectionLost))
+}
+
+fn action(classified: &Classified, effect_class: EffectClass, event: ActionEvent) -> ActionRecord {
+    ActionRecord {
+        args_sha256: classified.intercepted.args_sha256().to_owned(),
+        attempt: 1,
+        duration_us: None,
+        effect_class,
+        event,
+        external_reference: None,
+        reason: None,
+        result_bytes: None,
+        result_sha256: None,
+        status: None,
+        tool: classified.intercepted.tool().clone(),
+    }
+}
+
+fn draft(classified: &Classified, at: Timestamp, body: impl Into<evidence::record::Body>) -> Draft {
+    let intercepted = &classified.intercepted;
+    Draft {
+        data_classes: classified.data_classes.clone(),
+        trace: intercepted.trace().cloned(),
+        ..Draft::new(intercepted.context().clone(), Some(intercepted.call()), at, body)
+    }
+}

@@ -1,0 +1,63 @@
+//! The seam between a surface and what governs it: a surface intercepts and executes, and everything between the two happens behind [`Session::govern`].
+
+use std::future::Future;
+use std::sync::Arc;
+
+use governance::evidence::ids::CallId;
+use governance::evidence::record::{Channel, Context};
+use governance::call::{Refusal, Reply, Warrant};
+use governance::decide::PolicySnapshot;
+use governance::execute::Outcome;
+use governance::intercept::Intercepted;
+use tokio::sync::oneshot;
+
+/// Executes one call at its upstream.
+pub trait Execute: Send + 'static {
+    /// Sends the call once and waits for its outcome. Total: whatever fails becomes an outcome.
+    fn execute(&mut self, warrant: Warrant) -> impl Future<Output = Outcome> + Send;
+
+    /// Tells the upstream that the call was taken back. The future of [`Self::execute`] is gone by then.
+    fn cancel(&mut self) -> impl Future<Output = ()> + Send;
+}
+
+/// A peer that broke the protocol in a way that belongs into evidence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misbehaviour {
+    /// What it did, in a sentence.
+    pub what: String,
+    /// The upstream, or `agent`.
+    pub who: Arc<str>,
+}
+
+/// One agent's session at one upstream, as the gateway sees it.
+pub trait Session: Send + Sync + 'static {
+    /// A fresh identity for a call.
+    fn call_id(&self) -> CallId;
+
+    /// Who acts for whom; complete once [`Self::opened`] has returned.
+    fn context(&self) -> Arc<Context>;
+
+    /// Decides and records a call, executes it at most once, and says what to answer; `None` when the client took the call back, which `cancelled` tells. A
+    /// dropped sender means that nobody will.
+    fn govern<E: Execute>(
+        &self,
+        intercepted: Intercepted,
+        execute: E,
+        cancelled: &mut oneshot::Receiver<()>,
+    ) -> impl Future<Output = Option<Reply>> + Send;
+
+    /// Records, within bounds, that a peer broke the protocol.
+    fn misbehaved(&self, misbehaviour: Misbehaviour);
+
+    /// Records who initiated and through what (`request_context`), durable before it returns. Called once, before any call.
+    ///
+    /// # Errors
+    /// A refusal when the session may not go on: evidence cannot be written, or the run is closed.
+    fn opened(&self, channel: Channel) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// The mission's policy as it is now.
+    fn policy(&self) -> Arc<PolicySnapshot>;
+
+    /// The upstream's name, as the mission has it.
+    fn upstream(&self) -> Arc<str>;
+}

@@ -1,0 +1,32 @@
+//! The agent's client: over one pair of byte streams ([`stdio`]) or Streamable HTTP ([`http`]).
+
+pub mod http;
+pub mod stdio;
+
+use std::future::Future;
+
+use bytes::Bytes;
+
+use super::codec::RawId;
+
+/// Where a message for the agent belongs.
+#[derive(Clone, Copy, Debug)]
+pub enum Address<'a> {
+    /// It came along with the work on this request of the agent.
+    Related(&'a RawId),
+    /// It answers this request of the agent, and ends its stream.
+    Reply(&'a RawId),
+    /// It belongs to no request.
+    Unsolicited,
+}
+
+/// The agent's client is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the agent's client is gone")]
+pub struct Gone;
+
+/// Takes messages for the agent. Bounded: waits while the client reads slowly.
+pub trait Downstream: Send + Sync + 'static {
+    /// Delivers one message.
+    fn deliver(&self, address: Address<'_>, message: Bytes) -> impl Future<Output = Result<(), Gone>> + Send;
+}

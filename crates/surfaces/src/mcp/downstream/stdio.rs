@@ -1,0 +1,93 @@
+//! An agent's client on a pair of byte streams: newline-delimited messages, over pipes or a local socket.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::{Address, Downstream, Gone};
+use crate::govern::Session;
+use crate::limits::{DRAIN_MS, OUTGOING_MAX, READ_CHUNK_BYTES, ReadLimits};
+use crate::mcp::codec::strict::StrictReader;
+use crate::mcp::codec::{Envelope, LineDecoder, author, encode_line};
+use crate::mcp::session::{AgentSession, Received};
+
+/// Writes messages for the agent as lines.
+#[derive(Clone, Debug)]
+pub struct StdioDownstream {
+    outgoing: mpsc::Sender<Bytes>,
+}
+
+impl StdioDownstream {
+    /// Starts a writer on `stream`.
+    pub fn start(stream: impl AsyncWrite + Send + Unpin + 'static) -> Self {
+        let (outgoing, to_write) = mpsc::channel(OUTGOING_MAX);
+        tokio::spawn(write(stream, to_write));
+        Self { outgoing }
+    }
+}
+
+impl Downstream for StdioDownstream {
+    async fn deliver(&self, _: Address<'_>, message: Bytes) -> Result<(), Gone> {
+        self.outgoing.send(encode_line(&message)).await.map_err(|_| Gone)
+    }
+}
+
+async fn write(mut stream: impl AsyncWrite + Unpin, mut to_write: mpsc::Receiver<Bytes>) {
+    while let Some(line) = to_write.recv().await {
+        if stream.write_all(&line).await.is_err() || stream.flush().await.is_err() {
+            return;
+        }
+    }
+    let _gone = stream.shutdown().await;
+}
+
+/// Serves the agent on `stream` until it closes it or `stop` resolves; then finishes or records what is in flight and ends the upstream.
+pub async fn serve<S: Session>(
+    session: Arc<AgentSession<S, StdioDownstream>>,
+    mut stream: impl AsyncRead + Unpin,
+    stop: impl Future<Output = ()>,
+) {
+    let mut answers = JoinSet::new();
+    let mut lines = LineDecoder::new(ReadLimits::REQUEST.bytes_max);
+    let mut reader = StrictReader::new(ReadLimits::REQUEST);
+    let mut chunk = BytesMut::with_capacity(READ_CHUNK_BYTES);
+    tokio::pin!(stop);
+    loop {
+        let read = tokio::select! {
+            read = stream.read_buf(&mut chunk) => read,
+            () = &mut stop => break,
+        };
+        if !matches!(read, Ok(1..)) {
+            break;
+        }
+        lines.push(&chunk);
+        chunk.clear();
+        while let Some(line) = lines.next_line() {
+            let refusal = match line {
+                Ok(line) => match Envelope::read(line, &mut reader) {
+                    Ok(envelope) => {
+                        if let Received::Request(admitted) = session.receive(envelope).await {
+                            let session = session.clone();
+                            answers.spawn(async move { session.answer(admitted).await });
+                        }
+                        continue;
+                    }
+                    Err(error) => error.reply(),
+                },
+                Err(error) => author::error_reply(None, author::PARSE_ERROR, &error.to_string(), None),
+            };
+            let _gone = session.downstream().deliver(Address::Unsolicited, refusal).await;
+        }
+        while answers.try_join_next().is_some() {}
+    }
+    let drained = tokio::time::timeout(Duration::from_millis(DRAIN_MS), async { while answers.join_next().await.is_some() {} }).await;
+    // Ending the upstream fails what still waits for it, and each such call is recorded as unknown.
+    session.upstream().close().await;
+    if drained.is_err() {
+        while answers.join_next().await.is_some() {}
+    }
+}

@@ -1,0 +1,276 @@
+//! One agent's session at one upstream, message by message: what passes, what is governed, what is refused.
+//!
+//! Calls (tools, resources, prompts, and every request that is not part of the protocol's own housekeeping) go through [`Session::govern`] in both directions.
+//! Original bytes are forwarded; only the handshake's capabilities and filtered lists are changed. Knows no transport: messages go out through
+//! [`Downstream`] and [`Upstream`]. Start at [`AgentSession::receive`].
+
+mod execute;
+mod handshake;
+mod intercept;
+mod lists;
+mod upward;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use governance::call::Reply;
+use governance::evidence::record::Status;
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use self::intercept::{Housekeeping, Meaning};
+use super::codec::{Envelope, EnvelopeKind, RawId, author};
+use super::downstream::{Address, Downstream};
+use super::era::Era;
+use super::upstream::{Upstream, UpstreamFault};
+use crate::govern::{Misbehaviour, Session};
+use crate::limits::{ASKED_MAX, IN_FLIGHT_MAX};
+
+/// Our code for a denied request; the protocol leaves -32000 to -32099 to implementations.
+pub const DENIED: i64 = -32010;
+/// Our code for a request that failed between the agent and the upstream.
+pub const FAILED: i64 = -32011;
+
+/// One agent's session at one upstream.
+pub struct AgentSession<S, D> {
+    downstream: Arc<D>,
+    era: &'static dyn Era,
+    session: Arc<S>,
+    state: Mutex<State>,
+    transport: &'static str,
+    upstream: Arc<Upstream>,
+}
+
+/// What a session remembers between messages.
+#[derive(Default)]
+struct State {
+    /// Requests of the upstream that the agent's client has not answered, by the upstream's id.
+    asked: HashMap<RawId, oneshot::Sender<Envelope>>,
+    /// Requests of the agent that are not answered yet.
+    in_flight: HashMap<RawId, InFlight>,
+    phase: Phase,
+}
+
+/// A request of the agent that is not answered yet.
+struct InFlight {
+    /// Fires when the client takes it back.
+    cancel: Option<oneshot::Sender<()>>,
+    progress_token: Option<RawId>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    AwaitHandshake,
+    Open,
+}
+
+/// A request that has taken its place among those in flight; [`AgentSession::answer`] must follow.
+#[derive(Debug)]
+#[must_use]
+pub struct Admitted {
+    cancelled: oneshot::Receiver<()>,
+    envelope: Envelope,
+    id: RawId,
+}
+
+/// What became of a message at once.
+#[derive(Debug)]
+pub enum Received {
+    /// A request that now must be answered with [`AgentSession::answer`]: at once, or in a task of its own.
+    Request(Box<Admitted>),
+    /// Nothing is left to do.
+    Taken,
+}
+
+impl<S: Session, D: Downstream> AgentSession<S, D> {
+    /// Starts a session that waits for the handshake.
+    pub fn new(session: Arc<S>, upstream: Arc<Upstream>, downstream: Arc<D>, era: &'static dyn Era, transport: &'static str) -> Self {
+        Self { downstream, era, session, state: Mutex::default(), transport, upstream }
+    }
+
+    /// The agent's side.
+    pub const fn downstream(&self) -> &Arc<D> {
+        &self.downstream
+    }
+
+    /// The upstream's side.
+    pub const fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    /// What the gateway knows of the session.
+    pub const fn session(&self) -> &Arc<S> {
+        &self.session
+    }
+
+    /// Takes one message from the agent. Requests register before this returns, so that a cancellation which follows finds them.
+    pub async fn receive(&self, envelope: Envelope) -> Received {
+        match envelope.kind() {
+            EnvelopeKind::Request { id, .. } => {
+                let id = id.clone();
+                match self.admit(id.clone(), envelope) {
+                    Ok(admitted) => Received::Request(Box::new(admitted)),
+                    Err(refusal) => {
+                        // Not `Reply`: an answer under an id that is in flight would end the wrong stream.
+                        let _gone = self.downstream.deliver(Address::Related(&id), refusal).await;
+                        Received::Taken
+                    }
+                }
+            }
+            EnvelopeKind::Notification { .. } => {
+                self.notified_by_agent(&envelope).await;
+                Received::Taken
+            }
+            EnvelopeKind::Response { .. } | EnvelopeKind::ErrorResponse { .. } => {
+                self.answered_by_agent(envelope);
+                Received::Taken
+            }
+        }
+    }
+
+    /// Works on a request of the agent until it is answered.
+    pub async fn answer(&self, admitted: Box<Admitted>) {
+        let Admitted { cancelled, envelope, id } = *admitted;
+        let answer = match self.meaning(&envelope) {
+            _ if self.phase() == Phase::AwaitHandshake && !self.may_precede_handshake(&envelope) => {
+                Some(author::error_reply(Some(&id), author::INVALID_REQUEST, "the session is not open: send `initialize` first", None))
+            }
+            Meaning::Call { tool, arguments } => self.govern_call(&id, &envelope, tool, arguments, cancelled).await,
+            Meaning::Housekeeping(Housekeeping::Handshake) => Some(self.shake_hands(&id, &envelope).await),
+            Meaning::Housekeeping(Housekeeping::List(list)) => self.list(&id, &envelope, list, cancelled).await,
+            Meaning::Housekeeping(Housekeeping::Plain) => self.forward(&id, envelope.bytes().clone(), cancelled).await,
+            Meaning::Malformed(what) => Some(author::error_reply(Some(&id), author::INVALID_PARAMS, &what, None)),
+        };
+        self.state().in_flight.remove(&id);
+        if let Some(answer) = answer {
+            let _gone = self.downstream.deliver(Address::Reply(&id), answer).await;
+        }
+    }
+
+    /// Gives a request its place among those in flight.
+    fn admit(&self, id: RawId, envelope: Envelope) -> Result<Admitted, Bytes> {
+        let mut state = self.state();
+        if state.in_flight.len() >= IN_FLIGHT_MAX {
+            let text = format!("{IN_FLIGHT_MAX} requests of this session are unanswered; wait for answers before sending more");
+            return Err(author::error_reply(Some(&id), author::INVALID_REQUEST, &text, None));
+        }
+        if state.in_flight.contains_key(&id) {
+            let text = format!("id {} belongs to a request that is not answered yet; use a new id", id.json());
+            return Err(author::error_reply(Some(&id), author::INVALID_REQUEST, &text, None));
+        }
+        let (cancel, cancelled) = oneshot::channel();
+        let progress_token = envelope.params().and_then(|params| params.at(&["_meta", "progressToken"])).and_then(RawId::read);
+        state.in_flight.insert(id.clone(), InFlight { cancel: Some(cancel), progress_token });
+        Ok(Admitted { cancelled, envelope, id })
+    }
+
+    /// Sends a request on as it came and gives back the upstream's answer as it came; `None` when the client took it back.
+    async fn forward(&self, id: &RawId, message: Bytes, cancelled: oneshot::Receiver<()>) -> Option<Bytes> {
+        match self.exchange(id, message, cancelled).await {
+            Exchange::Answered(response) => Some(response.bytes().clone()),
+            Exchange::Cancelled => None,
+            Exchange::Failed(fault) => Some(upstream_failed(id, &fault)),
+        }
+    }
+
+    /// Sends a request of housekeeping and waits for its answer or its cancellation.
+    async fn exchange(&self, id: &RawId, message: Bytes, mut cancelled: oneshot::Receiver<()>) -> Exchange {
+        tokio::select! {
+            biased;
+            response = self.upstream.request(id, message) => match response {
+                Ok(response) => Exchange::Answered(response),
+                Err(fault) => Exchange::Failed(fault),
+            },
+            Ok(()) = &mut cancelled => {
+                let _fault = self.upstream.send(execute::cancellation(id)).await;
+                Exchange::Cancelled
+            }
+        }
+    }
+
+    /// A notification of the agent: only those of the protocol pass.
+    async fn notified_by_agent(&self, envelope: &Envelope) {
+        match envelope.method().unwrap_or_default() {
+            "notifications/initialized" => {}
+            "notifications/cancelled" => return self.cancelled_by_agent(envelope),
+            "notifications/progress" if self.phase() == Phase::Open => {}
+            "notifications/roots/list_changed" if self.offers(governance::decide::Feature::Roots) => {}
+            method => return tracing::debug!(method, "dropped a notification of the agent"),
+        }
+        if let Err(fault) = self.upstream.send(envelope.bytes().clone()).await {
+            tracing::debug!(%fault, "notification was not sent");
+        }
+    }
+
+    /// The agent takes a request back. The upstream hears of it from whoever waits for the answer, and only if it was sent.
+    fn cancelled_by_agent(&self, envelope: &Envelope) {
+        let id = envelope.params().and_then(|params| params.at(&["requestId"])).and_then(RawId::read);
+        let cancel = id.and_then(|id| self.state().in_flight.get_mut(&id)?.cancel.take());
+        match cancel {
+            // The receiver is gone only when the answer is on its way.
+            Some(cancel) => drop(cancel.send(())),
+            None => tracing::debug!("dropped a cancellation of a request that is not in flight"),
+        }
+    }
+
+    /// The agent's client answers a request of the upstream.
+    fn answered_by_agent(&self, envelope: Envelope) {
+        let waiting = envelope.id().and_then(|id| self.state().asked.remove(id));
+        match waiting {
+            Some(waiting) => drop(waiting.send(envelope)),
+            None => self.session.misbehaved(Misbehaviour { what: "answered a request that nobody asked".to_owned(), who: Arc::from("agent") }),
+        }
+    }
+
+    fn may_precede_handshake(&self, envelope: &Envelope) -> bool {
+        envelope.method().is_some_and(|method| method == self.era.opening() || method == "ping")
+    }
+
+    fn offers(&self, feature: governance::decide::Feature) -> bool {
+        self.session.policy().offers(&self.session.upstream(), feature)
+    }
+
+    fn phase(&self) -> Phase {
+        self.state().phase
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic while the lock was held cannot leave it half changed: every change is one map operation.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the upstream may ask the agent's client one thing more.
+    fn may_ask(state: &State) -> bool {
+        state.asked.len() < ASKED_MAX
+    }
+}
+
+enum Exchange {
+    Answered(Envelope),
+    Cancelled,
+    Failed(UpstreamFault),
+}
+
+/// What the agent is told when housekeeping failed at the upstream.
+fn upstream_failed(id: &RawId, fault: &UpstreamFault) -> Bytes {
+    author::error_reply(Some(id), FAILED, &fault.to_string(), None)
+}
+
+/// The answer to a governed request, in the form that its method has: tools answer refusals as tool errors, which a model reads; everything else as errors.
+fn refused(id: &RawId, is_tool: bool, call: &str, reply: &Reply) -> Option<Bytes> {
+    let (code, verb, refusal, status) = match reply {
+        Reply::Passed(_) => return None,
+        Reply::Denied(refusal) => (DENIED, "denied", refusal, Status::NotExecuted),
+        Reply::Failed(refusal, status) => (FAILED, "failed", refusal, *status),
+    };
+    let text = format!("{verb} ({}): {}", refusal.reason, refusal.sentence);
+    let data = json!({ "call": call, "outcome": verb, "reason": refusal.reason.code(), "status": status.as_str() });
+    Some(if is_tool {
+        let result = json!({ "content": [{ "type": "text", "text": text }], "isError": true, "_meta": { "countersign.dev/refusal": data } });
+        author::result_reply(id, result.as_object()?)
+    } else {
+        author::error_reply(Some(id), code, &text, Some(&data))
+    })
+}

@@ -1,0 +1,85 @@
+//! The handshake: the agent's client and the upstream learn of each other only what the mission offers.
+
+use bytes::Bytes;
+use governance::decide::Feature;
+use governance::evidence::record::{Channel, Client, Surface};
+
+use super::{AgentSession, DENIED, FAILED, Phase, upstream_failed};
+use crate::govern::Session;
+use crate::limits::{CLIENT_NAME_BYTES_MAX, ReadLimits};
+use crate::mcp::codec::{Envelope, Raw, RawId, Splice, SpliceError, author};
+use crate::mcp::downstream::Downstream;
+
+/// Capabilities of the agent's client that let an upstream ask it something.
+const OFFERS: [(&str, Feature); 3] = [("elicitation", Feature::Elicitation), ("roots", Feature::Roots), ("sampling", Feature::Sampling)];
+
+impl<S: Session, D: Downstream> AgentSession<S, D> {
+    /// Opens the session: forwards the handshake with fewer capabilities, records who is there, and only then answers.
+    pub(super) async fn shake_hands(&self, id: &RawId, envelope: &Envelope) -> Bytes {
+        if self.phase() == Phase::Open {
+            return author::error_reply(Some(id), author::INVALID_REQUEST, "the session is open already; open another connection for a new one", None);
+        }
+        let Ok(request) = self.narrowed_request(envelope) else {
+            return author::error_reply(Some(id), author::INTERNAL_ERROR, "the handshake could not be rewritten", None);
+        };
+        let response = match self.upstream.request(id, request).await {
+            Ok(response) => response,
+            Err(fault) => return upstream_failed(id, &fault),
+        };
+        let Some(result) = response.result() else { return response.bytes().clone() };
+        let revision = result.at(&["protocolVersion"]).and_then(Raw::text).unwrap_or_default();
+        if !self.era.speaks(&revision) {
+            let text = format!("the upstream speaks revision `{revision}`, which this gateway does not; it speaks {}", self.era.preferred());
+            return author::error_reply(Some(id), FAILED, &text, None);
+        }
+        if let Err(refusal) = self.session.opened(self.channel(envelope, &revision)).await {
+            return author::error_reply(Some(id), DENIED, &format!("denied ({}): {}", refusal.reason, refusal.sentence), None);
+        }
+        self.upstream.opened(&revision);
+        self.state().phase = Phase::Open;
+        narrowed_response(&response).unwrap_or_else(|_| response.bytes().clone())
+    }
+
+    /// The request without the capabilities that the mission does not name, and with a revision that we can follow.
+    fn narrowed_request(&self, envelope: &Envelope) -> Result<Bytes, SpliceError> {
+        let mut splice = Splice::new(envelope.bytes());
+        let params = envelope.params();
+        if let Some(capabilities) = params.and_then(|params| params.at(&["capabilities"])).and_then(Raw::object) {
+            splice.retain_members(capabilities, |name, _| {
+                // Tasks are not governed; a client that offers none is asked for none.
+                name != "tasks" && OFFERS.iter().all(|(offer, feature)| name != *offer || self.offers(*feature))
+            })?;
+        }
+        let preferred = format!("\"{}\"", self.era.preferred());
+        if let Some(version) = params.and_then(|params| params.at(&["protocolVersion"]))
+            && version.text().is_none_or(|version| !self.era.speaks(&version))
+            && let Ok(preferred) = Raw::parse(preferred.as_bytes(), &ReadLimits::REQUEST)
+        {
+            splice.replace(version, preferred)?;
+        }
+        splice.finish()
+    }
+
+    fn channel(&self, envelope: &Envelope, revision: &str) -> Channel {
+        let info = |name| {
+            let text = envelope.params()?.at(&["clientInfo", name])?.text()?;
+            Some(text.chars().take(CLIENT_NAME_BYTES_MAX).collect::<String>())
+        };
+        Channel {
+            client: info("name").map(|name| Client { name, version: info("version").unwrap_or_default() }),
+            protocol: Some(revision.to_owned()),
+            surface: Surface::Mcp,
+            transport: self.transport.to_owned(),
+            upstream: self.session.upstream().to_string(),
+        }
+    }
+}
+
+/// The upstream's answer without what is not governed here.
+fn narrowed_response(response: &Envelope) -> Result<Bytes, SpliceError> {
+    let mut splice = Splice::new(response.bytes());
+    if let Some(capabilities) = response.result().and_then(|result| result.at(&["capabilities"])).and_then(Raw::object) {
+        splice.retain_members(capabilities, |name, _| name != "tasks")?;
+    }
+    splice.finish()
+}

@@ -1,0 +1,161 @@
+//! What a request of the agent means: a call to govern, or housekeeping of the protocol. Decided on the body alone.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use governance::call::Reply;
+use governance::evidence::record::{Endpoint, Surface, Tool};
+use governance::intercept::Intercepted;
+use tokio::sync::oneshot;
+
+use super::execute::{AskAgent, CallUpstream};
+use super::lists::List;
+use super::{AgentSession, refused};
+use crate::govern::Session;
+use crate::mcp::codec::{Envelope, Raw, RawId};
+use crate::mcp::downstream::Downstream;
+
+/// What a request means.
+#[derive(Debug)]
+pub(super) enum Meaning {
+    /// A call, to be governed.
+    Call {
+        /// The exact bytes that its digest covers.
+        arguments: Bytes,
+        tool: Tool,
+    },
+    /// A request that the protocol itself needs.
+    Housekeeping(Housekeeping),
+    /// Its parameters do not have the method's form; the text says what is wrong.
+    Malformed(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Housekeeping {
+    Handshake,
+    List(List),
+    /// Passes as it is.
+    Plain,
+}
+
+impl<S: Session, D: Downstream> AgentSession<S, D> {
+    /// Reads the meaning of a request.
+    pub(super) fn meaning(&self, envelope: &Envelope) -> Meaning {
+        let method = envelope.method().unwrap_or_default();
+        match method {
+            "tools/call" => self.tool_call(envelope),
+            "resources/read" | "resources/subscribe" => self.resource_call(envelope, method),
+            "prompts/get" => self.prompt_call(envelope),
+            "completion/complete" => self.completion(envelope),
+            "tools/list" => Meaning::Housekeeping(Housekeeping::List(List::Tools)),
+            "resources/list" => Meaning::Housekeeping(Housekeeping::List(List::Resources)),
+            "resources/templates/list" => Meaning::Housekeeping(Housekeeping::List(List::Templates)),
+            "prompts/list" => Meaning::Housekeeping(Housekeeping::List(List::Prompts)),
+            "ping" | "logging/setLevel" | "resources/unsubscribe" => Meaning::Housekeeping(Housekeeping::Plain),
+            _ if method == self.era.opening() => Meaning::Housekeeping(Housekeeping::Handshake),
+            _ => self.call(Endpoint::Request, method, whole_params(envelope)),
+        }
+    }
+
+    fn tool_call(&self, envelope: &Envelope) -> Meaning {
+        let Some(name) = text_param(envelope, "name") else { return missing("tools/call", "name") };
+        if param(envelope, "task").is_some() {
+            return Meaning::Malformed("`task`: calls as tasks are not offered here; send the call without it".to_owned());
+        }
+        match param(envelope, "arguments") {
+            None => self.call(Endpoint::Tool, &name, Bytes::new()),
+            Some(arguments) if arguments.object().is_some() => self.call(Endpoint::Tool, &name, envelope.share(arguments)),
+            Some(_) => Meaning::Malformed("`arguments` must be an object".to_owned()),
+        }
+    }
+
+    fn resource_call(&self, envelope: &Envelope, method: &str) -> Meaning {
+        match text_param(envelope, "uri") {
+            Some(uri) => self.call(Endpoint::Resource, &uri, Bytes::new()),
+            None => missing(method, "uri"),
+        }
+    }
+
+    fn prompt_call(&self, envelope: &Envelope) -> Meaning {
+        let Some(name) = text_param(envelope, "name") else { return missing("prompts/get", "name") };
+        let arguments = param(envelope, "arguments").map(|arguments| envelope.share(arguments)).unwrap_or_default();
+        self.call(Endpoint::Prompt, &name, arguments)
+    }
+
+    /// Completing an argument is part of using the prompt or resource that it belongs to.
+    fn completion(&self, envelope: &Envelope) -> Meaning {
+        let Some(reference) = param(envelope, "ref").and_then(Raw::object) else { return missing("completion/complete", "ref") };
+        let [kind, name, uri] = reference.pick(["type", "name", "uri"]).map(|raw| raw.and_then(Raw::text));
+        match (kind.as_deref(), name, uri) {
+            (Some("ref/prompt"), Some(name), _) => self.call(Endpoint::Prompt, &name, whole_params(envelope)),
+            (Some("ref/resource"), _, Some(uri)) if self.session.policy().shows_template(&self.session.upstream(), &uri) => {
+                Meaning::Housekeeping(Housekeeping::Plain)
+            }
+            (Some("ref/resource"), _, Some(uri)) => self.call(Endpoint::Resource, &uri, whole_params(envelope)),
+            _ => Meaning::Malformed("`ref` must name a prompt or a resource".to_owned()),
+        }
+    }
+
+    fn call(&self, endpoint: Endpoint, name: &str, arguments: Bytes) -> Meaning {
+        Meaning::Call { arguments, tool: self.tool(endpoint, name) }
+    }
+
+    pub(super) fn tool(&self, endpoint: Endpoint, name: &str) -> Tool {
+        Tool { endpoint, name: Arc::from(name), surface: Surface::Mcp, upstream: self.session.upstream() }
+    }
+
+    /// Takes a call through decision, evidence and execution, and gives the answer; `None` when the client took it back.
+    pub(super) async fn govern_call(
+        &self,
+        id: &RawId,
+        envelope: &Envelope,
+        tool: Tool,
+        arguments: Bytes,
+        mut cancelled: oneshot::Receiver<()>,
+    ) -> Option<Bytes> {
+        let is_tool = tool.endpoint == Endpoint::Tool;
+        let call = self.session.call_id();
+        let intercepted = Intercepted::new(call, self.session.context(), tool, arguments, trace(envelope));
+        let execute = CallUpstream::new(self.upstream.clone(), id.clone(), envelope.bytes().clone(), call);
+        match self.session.govern(intercepted, execute, &mut cancelled).await? {
+            Reply::Passed(payload) => Some(payload),
+            reply => refused(id, is_tool, &call.to_string(), &reply),
+        }
+    }
+
+    /// Takes a request of the upstream through decision and evidence to the agent's client, and gives the answer for the upstream.
+    pub(super) async fn govern_question(&self, id: &RawId, envelope: &Envelope, mut ask: AskAgent<D>, mut cancelled: oneshot::Receiver<()>) -> Option<Bytes> {
+        let tool = self.tool(Endpoint::Request, envelope.method().unwrap_or_default());
+        let call = self.session.call_id();
+        let intercepted = Intercepted::new(call, self.session.context(), tool, whole_params(envelope), trace(envelope));
+        ask.bind(call);
+        match self.session.govern(intercepted, ask, &mut cancelled).await? {
+            Reply::Passed(payload) => Some(payload),
+            reply => refused(id, false, &call.to_string(), &reply),
+        }
+    }
+}
+
+pub(super) fn param<'a>(envelope: &'a Envelope, name: &str) -> Option<Raw<'a>> {
+    envelope.params()?.object()?.member(name)
+}
+
+pub(super) fn text_param(envelope: &Envelope, name: &str) -> Option<String> {
+    param(envelope, name)?.text().map(Cow::into_owned)
+}
+
+fn whole_params(envelope: &Envelope) -> Bytes {
+    envelope.params().map(|params| envelope.share(params)).unwrap_or_default()
+}
+
+fn missing(method: &str, name: &str) -> Meaning {
+    Meaning::Malformed(format!("`{method}` needs `{name}` in its form"))
+}
+
+/// The trace id of the W3C trace context in `_meta` (SEP-414).
+fn trace(envelope: &Envelope) -> Option<Arc<str>> {
+    let parent = envelope.params()?.at(&["_meta", "traceparent"])?.text()?;
+    let id = parent.split('-').nth(1)?;
+    (id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))).then(|| Arc::from(id))
+}

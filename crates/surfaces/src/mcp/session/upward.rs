@@ -1,0 +1,111 @@
+//! What the upstream sends by itself: notifications of the protocol pass, its requests are governed calls, everything else stops here.
+
+use std::sync::Arc;
+
+use governance::decide::Feature;
+use governance::evidence::record::Endpoint;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use super::execute::AskAgent;
+use super::intercept::{param, text_param};
+use super::{AgentSession, InFlight};
+use crate::govern::{Misbehaviour, Session};
+use crate::mcp::codec::{Envelope, EnvelopeKind, RawId, author};
+use crate::mcp::downstream::{Address, Downstream};
+use crate::mcp::upstream::{Incoming, IncomingQueue};
+
+impl<S: Session, D: Downstream> AgentSession<S, D> {
+    /// Takes what the upstream sends by itself until the upstream ends. Questions wait for their answers beside the queue, so that notifications go on.
+    pub async fn listen(self: Arc<Self>, mut queue: IncomingQueue) {
+        let mut questions = JoinSet::new();
+        while let Some(incoming) = queue.recv().await {
+            while questions.try_join_next().is_some() {}
+            match incoming.envelope.kind() {
+                EnvelopeKind::Request { .. } => {
+                    let session = self.clone();
+                    questions.spawn(async move { session.asked_by_upstream(incoming).await });
+                }
+                EnvelopeKind::Notification { .. } => self.notified_by_upstream(incoming).await,
+                EnvelopeKind::Response { .. } | EnvelopeKind::ErrorResponse { .. } => self.upstream_misbehaved("answered a request that nobody sent"),
+            }
+        }
+    }
+
+    /// A request of the upstream: `ping` passes, everything else is governed.
+    async fn asked_by_upstream(&self, incoming: Incoming) {
+        let Incoming { envelope, related } = incoming;
+        let Some(id) = envelope.id().cloned() else { return };
+        if envelope.method() == Some("ping") {
+            let _fault = self.upstream.send(author::empty_reply(&id)).await;
+            return;
+        }
+        let ask = {
+            let mut state = self.state();
+            if state.asked.contains_key(&id) || !Self::may_ask(&state) {
+                None
+            } else {
+                Some(AskAgent::register(&mut state, &id, self.downstream.clone(), envelope.bytes().clone(), related))
+            }
+        };
+        let answer = match ask {
+            Some(ask) => {
+                // The upstream's own cancellation passes as a notification; nobody fires this one.
+                let (_never, cancelled) = oneshot::channel();
+                self.govern_question(&id, &envelope, ask, cancelled).await
+            }
+            None => {
+                self.upstream_misbehaved("asked too much at once, or twice under one id");
+                Some(author::error_reply(Some(&id), author::INVALID_REQUEST, "too many open questions, or an id in use", None))
+            }
+        };
+        self.state().asked.remove(&id);
+        if let Some(answer) = answer
+            && let Err(fault) = self.upstream.send(answer).await
+        {
+            tracing::debug!(%fault, "answer to the upstream was not sent");
+        }
+    }
+
+    async fn notified_by_upstream(&self, incoming: Incoming) {
+        let Incoming { envelope, related } = incoming;
+        let related = match envelope.method().unwrap_or_default() {
+            "notifications/progress" => match self.in_progress(&envelope) {
+                Some(id) => Some(id),
+                None => return self.upstream_misbehaved("reported progress on a request that is not in flight"),
+            },
+            "notifications/message"
+            | "notifications/prompts/list_changed"
+            | "notifications/resources/list_changed"
+            | "notifications/tools/list_changed" => related,
+            "notifications/resources/updated" if self.watches(&envelope) => related,
+            "notifications/cancelled" if self.takes_back_a_question(&envelope) => related,
+            "notifications/elicitation/complete" if self.offers(Feature::Elicitation) => related,
+            method => return tracing::debug!(method, "dropped a notification of the upstream"),
+        };
+        let address = related.as_ref().map_or(Address::Unsolicited, Address::Related);
+        let _gone = self.downstream.deliver(address, envelope.bytes().clone()).await;
+    }
+
+    /// The request in flight whose progress this is.
+    fn in_progress(&self, envelope: &Envelope) -> Option<RawId> {
+        let token = param(envelope, "progressToken").and_then(RawId::read)?;
+        let state = self.state();
+        let is_its = |flight: &InFlight| flight.progress_token.as_ref() == Some(&token);
+        state.in_flight.iter().find(|(_, flight)| is_its(flight)).map(|(id, _)| id.clone())
+    }
+
+    /// Whether this is about a resource that the agent watches and may see.
+    fn watches(&self, envelope: &Envelope) -> bool {
+        text_param(envelope, "uri").is_some_and(|uri| self.session.policy().shows(&self.tool(Endpoint::Resource, &uri)))
+    }
+
+    /// Whether this takes back a request that the upstream has open.
+    fn takes_back_a_question(&self, envelope: &Envelope) -> bool {
+        param(envelope, "requestId").and_then(RawId::read).is_some_and(|id| self.state().asked.contains_key(&id))
+    }
+
+    fn upstream_misbehaved(&self, what: &str) {
+        self.session.misbehaved(Misbehaviour { what: what.to_owned(), who: self.session.upstream() });
+    }
+}

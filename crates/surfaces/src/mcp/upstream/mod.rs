@@ -1,0 +1,90 @@
+//! The server behind a session: a child process over stdio ([`stdio`]) or a Streamable HTTP endpoint ([`http`]).
+//!
+//! Both offer the same few operations. Nothing here decides; executing a governed call needs a warrant, which the session checks and consumes before it sends.
+
+pub mod http;
+pub mod stdio;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::codec::{Envelope, RawId};
+
+/// What an upstream sends by itself: a notification or a request of its own.
+#[derive(Debug)]
+pub struct Incoming {
+    /// The message: never a response.
+    pub envelope: Envelope,
+    /// The agent's request that it came along with, where the transport tells (a stream that answers a POST).
+    pub related: Option<RawId>,
+}
+
+/// Why a message could not be delivered or answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UpstreamFault {
+    /// It was never sent: nothing can have happened.
+    #[error("upstream cannot be reached: {0}")]
+    NotSent(String),
+    /// It was sent, or may have been, and no answer came.
+    #[error("connection to the upstream ended before an answer: {0}")]
+    Lost(String),
+    /// It was sent and the time for an answer has passed.
+    #[error("upstream did not answer in time")]
+    TimedOut,
+    /// The answer breaks the protocol.
+    #[error("upstream's answer cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// The link to one upstream, for one session.
+#[derive(Debug)]
+pub enum Upstream {
+    /// A Streamable HTTP endpoint.
+    Http(http::HttpUpstream),
+    /// A child process.
+    Stdio(stdio::StdioUpstream),
+}
+
+/// What an upstream sends by itself, in order. Bounded: a full queue slows the upstream down. Ends when the upstream is gone.
+pub type IncomingQueue = mpsc::Receiver<Incoming>;
+
+impl Upstream {
+    /// Sends the request `message`, which has the id `id`, and waits for the response with that id. Dropping the future gives up the answer; a late one is dropped.
+    ///
+    /// # Errors
+    /// [`UpstreamFault`]; only `NotSent` promises that nothing happened.
+    pub async fn request(&self, id: &RawId, message: Bytes) -> Result<Envelope, UpstreamFault> {
+        match self {
+            Self::Http(upstream) => upstream.request(id, message).await,
+            Self::Stdio(upstream) => upstream.request(id, message).await,
+        }
+    }
+
+    /// Sends a notification, or the response to one of the upstream's own requests.
+    ///
+    /// # Errors
+    /// [`UpstreamFault`] when it could not be sent.
+    pub async fn send(&self, message: Bytes) -> Result<(), UpstreamFault> {
+        match self {
+            Self::Http(upstream) => upstream.send(message).await,
+            Self::Stdio(upstream) => upstream.send(message).await,
+        }
+    }
+
+    /// The handshake is complete with the protocol revision `revision`: transports that need it from now on (the `MCP-Protocol-Version` header, the standing GET
+    /// stream) take note.
+    pub fn opened(&self, revision: &str) {
+        match self {
+            Self::Http(upstream) => upstream.opened(revision),
+            Self::Stdio(_) => {}
+        }
+    }
+
+    /// Ends the link in order: closes the child's input and waits a little before killing its process group; deletes the HTTP session.
+    pub async fn close(&self) {
+        match self {
+            Self::Http(upstream) => upstream.close().await,
+            Self::Stdio(upstream) => upstream.close().await,
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! An upstream that is a child process: newline-delimited messages over its standard input and output.
+//!
+//! The child gets only the environment that its configuration names and runs in its own process group, so that ending it ends what it started.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Incoming, IncomingQueue, UpstreamFault};
+use crate::limits::{CHILD_EXIT_MS, INCOMING_MAX, OUTGOING_MAX, READ_CHUNK_BYTES, ReadLimits, STDERR_BYTES_MAX, STDERR_CHUNK_BYTES};
+use crate::mcp::codec::strict::StrictReader;
+use crate::mcp::codec::{Envelope, EnvelopeKind, LineDecoder, RawId, encode_line};
+
+/// How to start an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StdioConfig {
+    /// The program.
+    pub program: OsString,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+    /// Where it runs.
+    pub cwd: Option<PathBuf>,
+    /// All of its environment.
+    pub env: Vec<(OsString, OsString)>,
+}
+
+/// Why an upstream could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The operating system refused.
+    #[error("start upstream `{program}`: {source}; check the command and that it is on PATH")]
+    Spawn {
+        /// What was to be started.
+        program: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The child has no pipes.
+    #[error("start upstream `{program}`: its standard streams are missing")]
+    Streams {
+        /// What was started.
+        program: String,
+    },
+}
+
+/// A child process that speaks MCP.
+#[derive(Debug)]
+pub struct StdioUpstream {
+    child: tokio::sync::Mutex<Child>,
+    group: Option<Pid>,
+    outgoing: Mutex<Option<mpsc::Sender<Bytes>>>,
+    waiting: Arc<Waiting>,
+}
+
+/// Requests whose answers are awaited, by id; `None` once the upstream has ended.
+#[derive(Debug)]
+struct Waiting(Mutex<Option<HashMap<RawId, oneshot::Sender<Envelope>>>>);
+
+impl Waiting {
+    fn lock(&self) -> MutexGuard<'_, Option<HashMap<RawId, oneshot::Sender<Envelope>>>> {
+        // A panic while the lock was held cannot leave it half changed: every change is one map operation.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StdioUpstream {
+    /// Starts the child.
+    ///
+    /// # Errors
+    /// [`StartError`] says what and why.
+    pub fn start(config: &StdioConfig) -> Result<(Self, IncomingQueue), StartError> {
+        let program = || config.program.to_string_lossy().into_owned();
+        let mut command = Command::new(&config.program);
+        command.args(&config.args).env_clear().envs(config.env.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+        if let Some(cwd) = &config.cwd {
+            command.current_dir(cwd);
+        }
+        let mut child = command.spawn().map_err(|source| StartError::Spawn { program: program(), source })?;
+        let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
+            return Err(StartError::Streams { program: program() });
+        };
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let (outgoing, to_write) = mpsc::channel(OUTGOING_MAX);
+        let (incoming, queue) = mpsc::channel(INCOMING_MAX);
+        let waiting = Arc::new(Waiting(Mutex::new(Some(HashMap::new()))));
+        tokio::spawn(write(stdin, to_write));
+        tokio::spawn(read(stdout, waiting.clone(), incoming));
+        tokio::spawn(log(stderr, program()));
+        Ok((Self { child: tokio::sync::Mutex::new(child), group, outgoing: Mutex::new(Some(outgoing)), waiting }, queue))
+    }
+
+    /// See [`super::Upstream::request`].
+    pub(super) async fn request(&self, id: &RawId, message: Bytes) -> Result<Envelope, UpstreamFault> {
+        let (sender, answer) = oneshot::channel();
+        match self.waiting.lock().as_mut() {
+            Some(waiting) => waiting.insert(id.clone(), sender),
+            None => return Err(UpstreamFault::NotSent("the upstream process has ended".to_owned())),
+        };
+        let _forget = Forget { id, waiting: &self.waiting };
+        self.send(message).await?;
+        answer.await.map_err(|_| UpstreamFault::Lost("the upstream process has ended".to_owned()))
+    }
+
+    /// See [`super::Upstream::send`].
+    pub(super) async fn send(&self, message: Bytes) -> Result<(), UpstreamFault> {
+        let ended = || UpstreamFault::NotSent("the upstream process has ended".to_owned());
+        let outgoing = self.outgoing.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(ended)?;
+        outgoing.send(encode_line(&message)).await.map_err(|_| ended())
+    }
+
+    /// See [`super::Upstream::close`].
+    pub(super) async fn close(&self) {
+        // The writer ends when its queue does, and closes the child's input: the protocol's way of saying goodbye.
+        drop(self.outgoing.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let mut child = self.child.lock().await;
+        for signal in [None, Some(Signal::TERM), Some(Signal::KILL)] {
+            if let (Some(signal), Some(group)) = (signal, self.group) {
+                let _already_gone = kill_process_group(group, signal);
+            }
+            if tokio::time::timeout(Duration::from_millis(CHILD_EXIT_MS), child.wait()).await.is_ok() {
+                break;
+            }
+        }
+        // What the child started and left behind goes with it.
+        if let Some(group) = self.group {
+            let _already_gone = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// Forgets a request when its future ends, answered or not.
+struct Forget<'a> {
+    id: &'a RawId,
+    waiting: &'a Waiting,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        if let Some(waiting) = self.waiting.lock().as_mut() {
+            waiting.remove(self.id);
+        }
+    }
+}
+
+async fn write(mut stdin: ChildStdin, mut to_write: mpsc::Receiver<Bytes>) {
+    while let Some(line) = to_write.recv().await {
+        if stdin.write_all(&line).await.is_err() || stdin.flush().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn read(mut stdout: ChildStdout, waiting: Arc<Waiting>, incoming: mpsc::Sender<Incoming>) {
+    let mut lines = LineDecoder::new(ReadLimits::RESPONSE.bytes_max);
+    let mut reader = StrictReader::new(ReadLimits::RESPONSE);
+    let mut chunk = BytesMut::with_capacity(READ_CHUNK_BYTES);
+    while matches!(stdout.read_buf(&mut chunk).await, Ok(1..)) {
+        lines.push(&chunk);
+        chunk.clear();
+        while let Some(line) = lines.next_line() {
+            let envelope = match line.map_err(|error| error.to_string()).and_then(|line| Envelope::read(line, &mut reader).map_err(|error| error.to_string())) {
+                Ok(envelope) => envelope,
+                Err(error) => {
+                    tracing::warn!(%error, "dropped a line of the upstream that is not a message");
+                    continue;
+                }
+            };
+            let waited_for = match envelope.kind() {
+                EnvelopeKind::Response { id } | EnvelopeKind::ErrorResponse { id: Some(id) } => waiting.lock().as_mut().and_then(|waiting| waiting.remove(id)),
+                EnvelopeKind::ErrorResponse { id: None } | EnvelopeKind::Notification { .. } | EnvelopeKind::Request { .. } => None,
+            };
+            match waited_for {
+                // The one who waited may have given up.
+                Some(answer) => drop(answer.send(envelope)),
+                // A full queue stops reading, and so the child.
+                None if incoming.send(Incoming { envelope, related: None }).await.is_err() => break,
+                None => {}
+            }
+        }
+    }
+    // Dropping the senders tells everyone who waits that no answer will come.
+    waiting.lock().take();
+}
+
+/// Keeps the child's error output from filling its pipe; the first part of it goes to the log.
+async fn log(mut stderr: ChildStderr, program: String) {
+    let mut left = STDERR_BYTES_MAX;
+    let mut chunk = vec![0; STDERR_CHUNK_BYTES];
+    while let Ok(count @ 1..) = stderr.read(&mut chunk).await {
+        let text = chunk.get(..count.min(left)).unwrap_or_default();
+        left -= text.len();
+        if !text.is_empty() {
+            tracing::debug!(target: "countersign::upstream", program, "{}", String::from_utf8_lossy(text).trim_end());
+        }
+    }
+}
