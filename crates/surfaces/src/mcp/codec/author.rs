@@ -44,10 +44,7 @@ pub fn result_reply(id: &RawId, result: &Map<String, Value>) -> Bytes {
 pub fn tool_error_reply(id: &RawId, text: &str, structured: Option<&Map<String, Value>>) -> Bytes {
     let mut result = json!({ "content": [{ "type": "text", "text": text }], "isError": true });
     if let (Value::Object(result), Some(structured)) = (&mut result, structured) {
-        result.insert(
-            "structuredContent".to_owned(),
-            Value::Object(structured.clone()),
-        );
+        result.insert("structuredContent".to_owned(), Value::Object(structured.clone()));
     }
     reply(id, &result.to_string())
 }
@@ -92,8 +89,74 @@ fn reply(id: &RawId, result: &str) -> Bytes {
 }
 
 fn object(members: &Map<String, Value>) -> String {
-    let members = members
-        .iter()
-        .map(|(key, value)| format!("{}:{value}", Value::from(key.as_str())));
+    let members = members.iter().map(|(key, value)| format!("{}:{value}", Value::from(key.as_str())));
     format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::envelope::{Envelope, EnvelopeKind};
+    use super::*;
+    use crate::limits::ReadLimits;
+
+    fn members(value: Value) -> Map<String, Value> {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn what_we_write_is_what_we_would_take() {
+        let id = RawId::read(Raw::parse(br#""\u0061\n\"""#, &ReadLimits::REQUEST).unwrap()).unwrap();
+        let some = members(json!({ "a\"\n": [1, "\u{0}"], "reason": "argument_out_of_bounds" }));
+        let raw = Raw::parse(b"{\"n\":1.0, \"big\":9007199254740993}", &ReadLimits::REQUEST).unwrap();
+        let cases = [
+            (
+                error_reply(Some(&id), -32603, "it \"broke\"", Some(&json!({ "at": 1 }))),
+                json!({ "jsonrpc": "2.0", "id": "a\n\"", "error": { "code": -32603, "message": "it \"broke\"", "data": { "at": 1 } } }),
+            ),
+            (
+                error_reply(None, PARSE_ERROR, "m", None),
+                json!({ "jsonrpc": "2.0", "id": null, "error": { "code": -32700, "message": "m" } }),
+            ),
+            (empty_reply(&id), json!({ "jsonrpc": "2.0", "id": "a\n\"", "result": {} })),
+            (result_reply(&id, &some), json!({ "jsonrpc": "2.0", "id": "a\n\"", "result": some })),
+            (
+                tool_error_reply(&RawId::integer(-3), "denied:\n\"x\"", Some(&some)),
+                json!({ "jsonrpc": "2.0", "id": -3, "result": {
+                    "content": [{ "type": "text", "text": "denied:\n\"x\"" }], "isError": true, "structuredContent": some
+                } }),
+            ),
+            (
+                tool_error_reply(&RawId::integer(1), "t", None),
+                json!({ "jsonrpc": "2.0", "id": 1, "result": { "content": [{ "type": "text", "text": "t" }], "isError": true } }),
+            ),
+            (
+                request(&id, "tools/\"list\"", None),
+                json!({ "jsonrpc": "2.0", "id": "a\n\"", "method": "tools/\"list\"" }),
+            ),
+            (
+                request(&id, "ping", Some(&some)),
+                json!({ "jsonrpc": "2.0", "id": "a\n\"", "method": "ping", "params": some }),
+            ),
+            (notification("n/x", None), json!({ "jsonrpc": "2.0", "method": "n/x" })),
+            (notification("n/x", Some(&some)), json!({ "jsonrpc": "2.0", "method": "n/x", "params": some })),
+            (
+                forwarded_reply(&id, raw),
+                json!({ "jsonrpc": "2.0", "id": "a\n\"", "result": { "n": 1.0, "big": 9_007_199_254_740_993_u64 } }),
+            ),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(serde_json::from_slice::<Value>(&bytes).unwrap(), expected);
+            assert!(!bytes.contains(&b'\n'), "{expected}");
+            Envelope::parse(bytes, &ReadLimits::REQUEST).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_forwarded_result_keeps_its_bytes_and_the_id_its_spelling() {
+        let id = RawId::read(Raw::parse(br#""\u0061""#, &ReadLimits::REQUEST).unwrap()).unwrap();
+        let raw = Raw::parse(b"{\"n\": 1.0}", &ReadLimits::REQUEST).unwrap();
+        let reply = Envelope::parse(forwarded_reply(&id, raw), &ReadLimits::RESPONSE).unwrap();
+        assert_eq!(reply.bytes(), r#"{"jsonrpc":"2.0","id":"\u0061","result":{"n": 1.0}}"#);
+        assert_eq!(*reply.kind(), EnvelopeKind::Response { id });
+    }
 }

@@ -69,9 +69,7 @@ impl Envelope {
             // A batch is refused as such even where its inside is broken too: the sender must stop batching first.
             _ if is_array => Err(EnvelopeFault::Batch),
             Err(error) => Err(EnvelopeFault::Unreadable(error)),
-            Ok(()) if bytes.get(skip_space(&bytes, 0)) != Some(&b'{') => {
-                Err(EnvelopeFault::NotAnObject)
-            }
+            Ok(()) if bytes.get(skip_space(&bytes, 0)) != Some(&b'{') => Err(EnvelopeFault::NotAnObject),
             Ok(()) => found.kind(&bytes, id.clone()),
         };
         match shaped {
@@ -81,10 +79,7 @@ impl Envelope {
                 payload_at: payload_at.unwrap_or_default(),
                 bytes,
             }),
-            Err(fault) => Err(EnvelopeError {
-                id: id.ok().flatten(),
-                fault,
-            }),
+            Err(fault) => Err(EnvelopeError { meant: found.meant(id.ok().flatten()), fault }),
         }
     }
 
@@ -105,9 +100,7 @@ impl Envelope {
     /// The decoded method of a request or notification.
     pub fn method(&self) -> Option<&str> {
         match &self.kind {
-            EnvelopeKind::Request { method, .. } | EnvelopeKind::Notification { method } => {
-                Some(method)
-            }
+            EnvelopeKind::Request { method, .. } | EnvelopeKind::Notification { method } => Some(method),
             EnvelopeKind::Response { .. } | EnvelopeKind::ErrorResponse { .. } => None,
         }
     }
@@ -128,10 +121,7 @@ impl Envelope {
     }
 
     fn payload(&self) -> Option<Raw<'_>> {
-        self.bytes
-            .get(self.payload_at.clone())
-            .filter(|bytes| !bytes.is_empty())
-            .map(Raw::read_before)
+        self.bytes.get(self.payload_at.clone()).filter(|bytes| !bytes.is_empty()).map(Raw::read_before)
     }
 
     /// The message as a value.
@@ -176,15 +166,19 @@ pub(super) fn locate(whole: &[u8], part: &[u8]) -> Option<Range<usize>> {
 struct Found {
     jsonrpc: Option<Range<usize>>,
     id: Option<Range<usize>>,
-    id_is_repeated: bool,
     method: Option<Range<usize>>,
     params: Option<Range<usize>>,
     result: Option<Range<usize>>,
     error: Option<Range<usize>>,
+    /// What the keys said so far, for the answer to a message whose rest could not be read.
+    ids: usize,
+    asks: bool,
+    answers: bool,
 }
 
 impl Found {
-    fn take(&mut self, text: &[u8], key: Range<usize>, value: Range<usize>) {
+    /// Takes a key, and again with the value.
+    fn take(&mut self, text: &[u8], key: Range<usize>, value: Option<Range<usize>>) {
         let Some(key) = text.get(key).and_then(|key| Raw::read_before(key).text()) else {
             return;
         };
@@ -197,26 +191,37 @@ impl Found {
             "error" => &mut self.error,
             _ => return,
         };
-        // The reader refuses the message if any is there twice; this is for the id of that refusal.
-        if key == "id" && slot.is_some() {
-            self.id_is_repeated = true;
+        if value.is_some() {
+            *slot = value;
+            return;
         }
-        *slot = Some(value);
+        match &*key {
+            "id" => self.ids += 1,
+            "method" => self.asks = true,
+            "result" | "error" => self.answers = true,
+            _ => (),
+        }
     }
 
-    /// The id if it can be read without doubt: `None` if absent or `null`.
+    fn meant(&self, id: Option<RawId>) -> Meant {
+        match (id, self.ids, self.asks, self.answers) {
+            (Some(id), 1, true, false) => Meant::Request(id),
+            (Some(id), 1, false, true) => Meant::Response(id),
+            _ => Meant::Unclear,
+        }
+    }
+
+    /// The id: `None` if absent or `null`.
     fn id(&self, text: &[u8]) -> Result<Option<RawId>, EnvelopeFault> {
         let Some(at) = self.id.clone() else {
             return Ok(None);
         };
         let offset = at.start;
         let raw = Raw::read_before(text.get(at).unwrap_or_default());
-        if self.id_is_repeated || raw.shape() == Shape::Null {
+        if raw.shape() == Shape::Null {
             return Ok(None);
         }
-        RawId::read(raw)
-            .map(Some)
-            .ok_or(EnvelopeFault::Id { offset })
+        RawId::read(raw).map(Some).ok_or(EnvelopeFault::Id { offset })
     }
 
     fn kind(
@@ -227,46 +232,30 @@ impl Found {
         let view = |at: &Range<usize>| Raw::read_before(text.get(at.clone()).unwrap_or_default());
         match &self.jsonrpc {
             Some(at) if view(at).is_text("2.0") => (),
-            at => {
-                return Err(EnvelopeFault::Version {
-                    offset: at.as_ref().map_or(0, |at| at.start),
-                });
-            }
+            Some(at) => return Err(EnvelopeFault::Version { offset: at.start }),
+            None => return Err(EnvelopeFault::Missing { member: "jsonrpc" }),
         }
         let id = id?;
-        let id_is_null = self.id.is_some() && id.is_none();
         match (&self.method, &self.params, &self.result, &self.error) {
             (Some(at), params, None, None) => {
-                let method = view(at)
-                    .text()
-                    .filter(|method| (1..=RPC_METHOD_BYTES_MAX).contains(&method.len()));
-                let method = method
-                    .ok_or(EnvelopeFault::Method { offset: at.start })?
-                    .into();
+                let method = view(at).text().filter(|method| (1..=RPC_METHOD_BYTES_MAX).contains(&method.len()));
+                let method = method.ok_or(EnvelopeFault::Method { offset: at.start })?.into();
                 self.object_or_absent(text, params, "params")?;
                 let kind = match id {
                     Some(id) => EnvelopeKind::Request { id, method },
-                    None if id_is_null => {
-                        return Err(EnvelopeFault::Id {
-                            offset: self.id_offset(),
-                        });
-                    }
+                    None if self.id.is_some() => return Err(self.no_id()),
                     None => EnvelopeKind::Notification { method },
                 };
                 Ok((kind, params.clone()))
             }
             (None, None, result @ Some(_), None) => {
                 self.object_or_absent(text, result, "result")?;
-                let id = id.ok_or(EnvelopeFault::Id {
-                    offset: self.id_offset(),
-                })?;
+                let id = id.ok_or_else(|| self.no_id())?;
                 Ok((EnvelopeKind::Response { id }, result.clone()))
             }
             (None, None, None, Some(at)) => {
-                let [code, message] = view(at)
-                    .object()
-                    .map(|error| error.pick(["code", "message"]))
-                    .unwrap_or_default();
+                let [code, message] =
+                    view(at).object().map(|error| error.pick(["code", "message"])).unwrap_or_default();
                 let well_formed = code.is_some_and(|code| code.integer().is_some())
                     && message.is_some_and(|text| text.text().is_some());
                 if !well_formed {
@@ -287,17 +276,18 @@ impl Found {
     ) -> Result<(), EnvelopeFault> {
         match at {
             Some(at) if text.get(at.start) != Some(&b'{') => {
-                Err(EnvelopeFault::NotAnObjectMember {
-                    member,
-                    offset: at.start,
-                })
+                Err(EnvelopeFault::NotAnObjectMember { member, offset: at.start })
             }
             _ => Ok(()),
         }
     }
 
-    fn id_offset(&self) -> usize {
-        self.id.as_ref().map_or(0, |at| at.start)
+    /// An id is needed and there is none, or it is `null`.
+    fn no_id(&self) -> EnvelopeFault {
+        match &self.id {
+            Some(at) => EnvelopeFault::Id { offset: at.start },
+            None => EnvelopeFault::Missing { member: "id" },
+        }
     }
 }
 
@@ -396,26 +386,37 @@ impl fmt::Display for RawId {
     }
 }
 
-/// Why bytes are not a message that we take, and for which request that must be said.
+/// Why bytes are not a message that we take, and what they were meant as.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{fault}")]
 pub struct EnvelopeError {
-    /// The id, where it was read without doubt before or despite the fault.
-    pub id: Option<RawId>,
+    /// What the message was meant as, so that nobody waits for an answer that will not come.
+    pub meant: Meant,
     /// What is wrong.
     #[source]
     pub fault: EnvelopeFault,
 }
 
+/// What a refused message was meant as, by what could be read of it without doubt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Meant {
+    /// A request: its sender waits for an answer.
+    Request(RawId),
+    /// An answer: whoever sent the request of this id waits for it.
+    Response(RawId),
+    /// A notification, or too little was read to tell.
+    Unclear,
+}
+
 impl EnvelopeError {
-    /// The error response that tells the sender.
-    pub fn reply(&self) -> Bytes {
-        author::error_reply(
-            self.id.as_ref(),
-            self.fault.code(),
-            &self.fault.to_string(),
-            None,
-        )
+    /// The error response that tells the sender; `None` for a response, which nobody answers.
+    pub fn reply(&self) -> Option<Bytes> {
+        let id = match &self.meant {
+            Meant::Request(id) => Some(id),
+            Meant::Unclear => None,
+            Meant::Response(_) => return None,
+        };
+        Some(author::error_reply(id, self.fault.code(), &self.fault.to_string(), None))
     }
 }
 
@@ -427,33 +428,31 @@ pub enum EnvelopeFault {
     #[error(transparent)]
     Unreadable(StrictError),
     /// A batch; only revision 2025-03-26 has them.
-    #[error(
-        "an array of messages; send each message by itself, batches ended with revision 2025-06-18"
-    )]
+    #[error("an array of messages; send each message by itself, batches ended with revision 2025-06-18")]
     Batch,
     /// A string, number, boolean or null.
     #[error("the message is not an object; send a JSON-RPC 2.0 message")]
     NotAnObject,
-    /// `jsonrpc` is missing or is not `"2.0"`.
-    #[error(
-        "`jsonrpc` at byte {offset} is not `\"2.0\"`; say `\"jsonrpc\": \"2.0\"` in every message"
-    )]
+    /// `jsonrpc` is missing, or the `id` of a response.
+    #[error("`{member}` is missing; every message needs `jsonrpc`, and every response the `id` of its request")]
+    Missing {
+        /// Which of the two.
+        member: &'static str,
+    },
+    /// `jsonrpc` is not `"2.0"`.
+    #[error("`jsonrpc` at byte {offset} is not `\"2.0\"`; say `\"jsonrpc\": \"2.0\"` in every message")]
     Version {
-        /// Where its value is, or 0 if there is none.
+        /// Where its value is.
         offset: usize,
     },
-    /// The id is missing where there must be one, or not a string or integer.
-    #[error(
-        "`id` at byte {offset} is not an id; use a string of at most {RPC_ID_BYTES_MAX} bytes or a 64-bit integer"
-    )]
+    /// The id is not a string or integer.
+    #[error("`id` at byte {offset} is not an id; use a string of at most {RPC_ID_BYTES_MAX} bytes or a 64-bit integer")]
     Id {
-        /// Where its value is, or 0 if there is none.
+        /// Where its value is.
         offset: usize,
     },
     /// The method is not a string, is empty or too long.
-    #[error(
-        "`method` at byte {offset} is not a name; use a string of 1 to {RPC_METHOD_BYTES_MAX} bytes"
-    )]
+    #[error("`method` at byte {offset} is not a name; use a string of 1 to {RPC_METHOD_BYTES_MAX} bytes")]
     Method {
         /// Where its value is.
         offset: usize,
@@ -467,9 +466,7 @@ pub enum EnvelopeFault {
         offset: usize,
     },
     /// `error` has no integer `code` or no text `message`.
-    #[error(
-        "`error` at byte {offset} is not an error object; give it an integer `code` and a string `message`"
-    )]
+    #[error("`error` at byte {offset} is not an error object; give it an integer `code` and a string `message`")]
     ErrorMember {
         /// Where its value is.
         offset: usize,
@@ -478,9 +475,7 @@ pub enum EnvelopeFault {
     #[error("the message has no `method`, `result` or `error`; send exactly one of them")]
     NoKind,
     /// More than one of `method` (with `params`), `result` and `error`.
-    #[error(
-        "the message is request and response, or result and error, at once; send exactly one of them"
-    )]
+    #[error("the message is request and response, or result and error, at once; send exactly one of them")]
     MixedKinds,
 }
 
@@ -497,6 +492,173 @@ impl EnvelopeFault {
                 _ => author::PARSE_ERROR,
             },
             _ => author::INVALID_REQUEST,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::fmt::Write as _;
+    use std::path::Path;
+
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::super::samples::{any_value, written};
+    use super::*;
+
+    fn parse(text: impl Into<Bytes>) -> Result<Envelope, EnvelopeError> {
+        Envelope::parse(text.into(), &ReadLimits::REQUEST)
+    }
+
+    fn id(text: &str) -> Option<RawId> {
+        RawId::read(Raw::parse(text.as_bytes(), &ReadLimits::REQUEST).unwrap())
+    }
+
+    /// One line that says everything about how a message was taken.
+    fn outcome(text: Vec<u8>) -> String {
+        let length = |part: Option<Raw<'_>>| part.map_or(0, |part| part.bytes().len());
+        match parse(text) {
+            Ok(message) => match message.kind() {
+                EnvelopeKind::Request { id, method } => {
+                    format!("request {id} {method} {}", length(message.params()))
+                }
+                EnvelopeKind::Notification { method } => {
+                    format!("notification {method} {}", length(message.params()))
+                }
+                EnvelopeKind::Response { id } => {
+                    format!("response {id} {}", length(message.result()))
+                }
+                EnvelopeKind::ErrorResponse { id } => {
+                    format!("error response {id:?} {}", length(message.error()))
+                }
+            },
+            Err(error) => format!("refused {} {:?} {error}", error.fault.code(), error.meant),
+        }
+    }
+
+    #[test]
+    fn every_message_of_the_corpus_is_taken_as_expected() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus/mcp");
+        let entries = std::fs::read_dir(corpus.join("envelope")).unwrap();
+        let mut names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>();
+        names.sort();
+        let mut found = String::new();
+        for name in names {
+            let text = std::fs::read(corpus.join("envelope").join(&name)).unwrap();
+            writeln!(found, "{}: {}", name.trim_end_matches(".json"), outcome(text)).unwrap();
+        }
+        let expected = std::fs::read_to_string(corpus.join("envelope.expected")).unwrap_or_default();
+        assert!(found == expected, "envelope.expected differs; found:\n{found}");
+    }
+
+    #[test]
+    fn ids_compare_by_value_and_keep_their_spelling() {
+        let ids = [r#""a""#, r#""\u0061""#, "1", r#""1""#, "-1", "\"\"", "\"😀\"", r#""\ud83d\ude00""#];
+        let distinct = ids.iter().map(|text| id(text).unwrap()).collect::<HashSet<_>>();
+        assert_eq!(distinct.len(), 6);
+        for text in ids {
+            assert_eq!(id(text).unwrap().json(), text);
+        }
+        assert_eq!(id("7"), Some(RawId::integer(7)));
+        assert_eq!(id("7").unwrap().as_integer(), Some(7));
+        assert_eq!(id(r#""\u0061""#).unwrap().as_text(), Some("a"));
+        for text in ["null", "true", "1.0", "1e1", "-0", "9223372036854775808", "{}", "[]"] {
+            assert_eq!(id(text), None, "{text}");
+        }
+        assert!(id(&format!("\"{}\"", "x".repeat(RPC_ID_BYTES_MAX - 2))).is_some());
+        assert!(id(&format!("\"{}\"", "x".repeat(RPC_ID_BYTES_MAX - 1))).is_none());
+    }
+
+    #[test]
+    fn parts_share_the_memory_of_the_message() {
+        let message = parse(r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"arguments": {"a" : 1}}}"#).unwrap();
+        let arguments = message.params().unwrap().at(&["arguments"]).unwrap();
+        let shared = message.share(arguments);
+        assert_eq!(shared, r#"{"a" : 1}"#);
+        assert_eq!(shared.as_ptr(), arguments.bytes().as_ptr());
+        assert_eq!(message.share(Raw::read_before(b"elsewhere")), "elsewhere");
+        assert_eq!(message.result(), None);
+        assert_eq!(message.error(), None);
+    }
+
+    #[test]
+    fn a_message_under_another_id_is_otherwise_the_same() {
+        let request = parse(" {\"id\" : \"a\" ,\"jsonrpc\":\"2.0\",\"x\":1.0, \"method\":\"m\"}\n").unwrap();
+        let expected = " {\"id\" : 17 ,\"jsonrpc\":\"2.0\",\"x\":1.0, \"method\":\"m\"}\n";
+        assert_eq!(request.with_id(&RawId::integer(17)), expected);
+        assert_eq!(request.with_id(&id(r#""\u0062""#).unwrap()), expected.replace("17", r#""\u0062""#));
+        let notification = parse(r#"{"jsonrpc":"2.0","method":"m"}"#).unwrap();
+        assert_eq!(notification.with_id(&RawId::integer(17)), notification.bytes());
+    }
+
+    #[test]
+    fn a_refusal_is_a_message_that_names_the_request() {
+        for (text, expected_id) in [
+            (r#"{"id":5,"jsonrpc":"2.0","method":"m","params":{"a":1,"a":2}}"#, json!(5)),
+            (r#"{"jsonrpc":"2.0","method":"m","params":{"a":1,"a":2},"id":"\u0061"}"#, json!("a")),
+            (r#"{"jsonrpc":"2.0","id":5,"method":"m","params":[1e9999]}"#, json!(5)),
+            (r#"{"jsonrpc":"2.0","method":"m","params":[1e9999],"id":5}"#, Value::Null),
+            (r#"{"jsonrpc":"2.0","id":5,"params":[1e9999],"method":"m"}"#, Value::Null),
+            (r#"{"jsonrpc":"2.0","id":1,"\u0069d":2,"method":"m"}"#, Value::Null),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"m","id":"#, Value::Null),
+            (r#"{"jsonrpc":"2.0","params":{"id":3},"method":""}"#, Value::Null),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"m","result":{}}"#, Value::Null),
+            ("[]", Value::Null),
+        ] {
+            let refusal = parse(text).unwrap_err();
+            let reply = parse(refusal.reply().unwrap()).unwrap();
+            let reply = serde_json::from_slice::<Value>(reply.bytes()).unwrap();
+            assert_eq!(reply["id"], expected_id, "{text}");
+            assert_eq!(reply["error"]["code"], refusal.fault.code());
+            assert_eq!(reply["error"]["message"], refusal.to_string());
+        }
+    }
+
+    #[test]
+    fn a_refused_response_names_what_it_would_have_answered_and_is_not_answered() {
+        for text in [
+            r#"{"jsonrpc":"2.0","id":5,"result":{"a":1,"a":2}}"#,
+            r#"{"jsonrpc":"2.0","result":{"a":1,"a":2},"id":5}"#,
+            r#"{"jsonrpc":"2.0","id":5,"result":{"a":"#,
+            r#"{"jsonrpc":"2.0","id":5,"error":{"code":1.5,"message":"m"}}"#,
+        ] {
+            let refusal = parse(text).unwrap_err();
+            assert_eq!((refusal.reply(), refusal.meant), (None, Meant::Response(RawId::integer(5))), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_message_over_the_limit_is_refused_before_it_is_read() {
+        let limits = ReadLimits { bytes_max: 10, ..ReadLimits::REQUEST };
+        let refusal = Envelope::parse(Bytes::from_static(b"{\"id\":1,\xff\xff\xff"), &limits).unwrap_err();
+        assert_eq!(refusal.fault.code(), author::INVALID_REQUEST);
+        assert_eq!(refusal.to_string(), "text longer than 10 bytes at byte 10; send less in one message");
+        assert_eq!(refusal.meant, Meant::Unclear);
+    }
+
+    proptest! {
+        #[test]
+        fn members_in_any_order_and_spelling_make_the_same_message(
+            params in prop::collection::btree_map("[a-z]{0,5}", any_value(), 0..5),
+            extra in any_value(),
+            number: i64,
+            seed: u64,
+        ) {
+            let params = serde_json::to_value(params).unwrap();
+            let value = json!({ "x": extra, "method": "tools/call", "id": number, "jsonrpc": "2.0", "params": params });
+            let text = written(&value, seed);
+            let message = parse(text.clone()).unwrap();
+            prop_assert_eq!(message.id(), Some(&RawId::integer(number)));
+            prop_assert_eq!(message.method(), Some("tools/call"));
+            let found = serde_json::from_slice::<Value>(message.params().unwrap().bytes()).unwrap();
+            prop_assert_eq!(&found, &params);
+            prop_assert_eq!(message.bytes(), &text);
+            let mut renamed = value.clone();
+            renamed["id"] = json!("other");
+            let other = message.with_id(&id("\"other\"").unwrap());
+            prop_assert_eq!(serde_json::from_slice::<Value>(&other).unwrap(), renamed);
         }
     }
 }

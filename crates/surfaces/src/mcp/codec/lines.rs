@@ -31,12 +31,7 @@ pub enum LineError {
 impl LineDecoder {
     /// A decoder for lines of at most `line_bytes_max` bytes, line ending not counted.
     pub fn new(line_bytes_max: usize) -> Self {
-        Self {
-            line_bytes_max,
-            buffer: BytesMut::new(),
-            searched: 0,
-            skipping: false,
-        }
+        Self { line_bytes_max, buffer: BytesMut::new(), searched: 0, skipping: false }
     }
 
     /// Takes what was read. Take all lines out before the next push, else the buffer grows.
@@ -76,17 +71,11 @@ impl LineDecoder {
         }
         self.buffer.clear();
         self.searched = 0;
-        if std::mem::replace(&mut self.skipping, true) {
-            None
-        } else {
-            Some(self.too_long())
-        }
+        if std::mem::replace(&mut self.skipping, true) { None } else { Some(self.too_long()) }
     }
 
     fn too_long(&self) -> Result<Bytes, LineError> {
-        Err(LineError::TooLong {
-            max: self.line_bytes_max,
-        })
+        Err(LineError::TooLong { max: self.line_bytes_max })
     }
 
     /// What came after the last line feed, when the stream has ended. A message that is whole in spite of the missing
@@ -95,8 +84,7 @@ impl LineDecoder {
         if self.buffer.last() == Some(&b'\r') {
             self.buffer.truncate(self.buffer.len() - 1);
         }
-        let whole =
-            !self.skipping && !self.buffer.is_empty() && self.buffer.len() <= self.line_bytes_max;
+        let whole = !self.skipping && !self.buffer.is_empty() && self.buffer.len() <= self.line_bytes_max;
         whole.then(|| self.buffer.freeze())
     }
 }
@@ -118,11 +106,7 @@ pub fn single_line(message: Bytes) -> Bytes {
     if memchr::memchr2(b'\n', b'\r', &message).is_none() {
         return message;
     }
-    message
-        .iter()
-        .copied()
-        .filter(|byte| !matches!(byte, b'\n' | b'\r'))
-        .collect()
+    message.iter().copied().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect()
 }
 
 #[cfg(test)]
@@ -160,26 +144,14 @@ mod tests {
             ("123456789\n1\n", vec![too_long.clone(), line("1")], None),
             ("12345678\r\r\n1\n", vec![too_long.clone(), line("1")], None),
             ("12345678\r9", vec![too_long.clone()], None),
-            (
-                "1234567890123456789012345\n1\n",
-                vec![too_long.clone(), line("1")],
-                None,
-            ),
+            ("1234567890123456789012345\n1\n", vec![too_long.clone(), line("1")], None),
             ("123456789", vec![too_long.clone()], None),
             ("12345678", vec![], Some("12345678")),
             ("12345678\r", vec![], Some("12345678")),
-            (
-                "123456789\n123456789\r\n1\n",
-                vec![too_long.clone(), too_long.clone(), line("1")],
-                None,
-            ),
+            ("123456789\n123456789\r\n1\n", vec![too_long.clone(), too_long.clone(), line("1")], None),
         ] {
             let (lines, finish) = decode(&[stream.as_bytes()]);
-            assert_eq!(
-                (lines, finish.as_deref()),
-                (expected, rest.map(str::as_bytes)),
-                "{stream:?}"
-            );
+            assert_eq!((lines, finish.as_deref()), (expected, rest.map(str::as_bytes)), "{stream:?}");
         }
     }
 
@@ -200,10 +172,7 @@ mod tests {
         let message = Bytes::from(r#"{"a":"\n"}"#);
         assert_eq!(single_line(message.clone()).as_ptr(), message.as_ptr());
         assert_eq!(encode_line(&message), "{\"a\":\"\\n\"}\n");
-        assert_eq!(
-            encode_line(&Bytes::from("{\r\n  \"a\": 1\n}\n")),
-            "{  \"a\": 1}\n"
-        );
+        assert_eq!(encode_line(&Bytes::from("{\r\n  \"a\": 1\n}\n")), "{  \"a\": 1}\n");
     }
 
     proptest! {

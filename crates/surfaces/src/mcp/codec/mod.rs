@@ -17,7 +17,7 @@ mod splice;
 mod sse;
 pub mod strict;
 
-pub use envelope::{Envelope, EnvelopeError, EnvelopeFault, EnvelopeKind, RawId};
+pub use envelope::{Envelope, EnvelopeError, EnvelopeFault, EnvelopeKind, Meant, RawId};
 pub use lines::{LineDecoder, LineError, encode_line, single_line};
 pub use raw::{Elements, Member, Members, Raw, RawArray, RawObject, Shape};
 pub use splice::{Splice, SpliceError};

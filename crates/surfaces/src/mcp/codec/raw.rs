@@ -81,14 +81,8 @@ impl<'a> Raw<'a> {
 
     /// Whether the value is the string `expected`, without allocating.
     pub fn is_text(self, expected: &str) -> bool {
-        match self
-            .0
-            .strip_prefix(b"\"")
-            .and_then(|rest| rest.strip_suffix(b"\""))
-        {
-            Some(inner) if inner.contains(&b'\\') => {
-                self.text().is_some_and(|text| text == expected)
-            }
+        match self.0.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")) {
+            Some(inner) if inner.contains(&b'\\') => self.text().is_some_and(|text| text == expected),
             Some(inner) => inner == expected.as_bytes(),
             None => false,
         }
@@ -113,8 +107,7 @@ impl<'a> Raw<'a> {
 
     /// The value found by following `path` through nested objects.
     pub fn at(self, path: &[&str]) -> Option<Raw<'a>> {
-        path.iter()
-            .try_fold(self, |value, key| value.object()?.member(key))
+        path.iter().try_fold(self, |value, key| value.object()?.member(key))
     }
 }
 
@@ -130,9 +123,7 @@ impl<'a> RawObject<'a> {
 
     /// The value of `key`, which is compared decoded.
     pub fn member(self, key: &str) -> Option<Raw<'a>> {
-        self.members()
-            .find(|member| member.key.is_text(key))
-            .map(|member| member.value)
+        self.members().find(|member| member.key.is_text(key)).map(|member| member.value)
     }
 
     /// The values of several keys in one pass.
@@ -150,10 +141,7 @@ impl<'a> RawObject<'a> {
 
     /// The members in the order in which they were written.
     pub fn members(self) -> Members<'a> {
-        Members {
-            text: self.0,
-            at: skip_space(self.0, 1),
-        }
+        Members { text: self.0, at: skip_space(self.0, 1) }
     }
 }
 
@@ -181,10 +169,7 @@ impl<'a> Iterator for Members<'a> {
         let colon = skip_space(self.text, key.end);
         let value = next_value(self.text, skip_space(self.text, colon + 1))?;
         self.at = after_comma(self.text, value.end);
-        Some(Member {
-            key: Raw(self.text.get(key)?),
-            value: Raw(self.text.get(value)?),
-        })
+        Some(Member { key: Raw(self.text.get(key)?), value: Raw(self.text.get(value)?) })
     }
 }
 
@@ -200,10 +185,7 @@ impl<'a> RawArray<'a> {
 
     /// The elements in order.
     pub fn elements(self) -> Elements<'a> {
-        Elements {
-            text: self.0,
-            at: skip_space(self.0, 1),
-        }
+        Elements { text: self.0, at: skip_space(self.0, 1) }
     }
 }
 
@@ -232,12 +214,7 @@ fn next_value(text: &[u8], at: usize) -> Option<std::ops::Range<usize>> {
         b'{' | b'[' => container_end(text, at),
         _ => {
             let rest = text.get(at..)?;
-            let ends = |byte: &u8| {
-                matches!(
-                    byte,
-                    b',' | b']' | b'}' | b':' | b' ' | b'\t' | b'\n' | b'\r'
-                )
-            };
+            let ends = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b':' | b' ' | b'\t' | b'\n' | b'\r');
             at + rest.iter().position(ends).unwrap_or(rest.len())
         }
     };
@@ -247,11 +224,7 @@ fn next_value(text: &[u8], at: usize) -> Option<std::ops::Range<usize>> {
 /// The start of the next member or element, or the end of the container.
 fn after_comma(text: &[u8], value_end: usize) -> usize {
     let at = skip_space(text, value_end);
-    if text.get(at) == Some(&b',') {
-        skip_space(text, at + 1)
-    } else {
-        at
-    }
+    if text.get(at) == Some(&b',') { skip_space(text, at + 1) } else { at }
 }
 
 fn string_end(text: &[u8], quote: usize) -> usize {
@@ -307,14 +280,8 @@ mod tests {
             r#" { "n\u0061me" : "read\n" , "arguments": {"path":"/a","x":[1,{"name":"no"}]}, "_meta":{"progressToken":"t-1"} } "#,
         );
         assert_eq!(params.at(&["name"]).unwrap().text().unwrap(), "read\n");
-        assert_eq!(
-            params.at(&["arguments"]).unwrap().bytes(),
-            br#"{"path":"/a","x":[1,{"name":"no"}]}"#
-        );
-        assert_eq!(
-            params.at(&["_meta", "progressToken"]).unwrap().bytes(),
-            br#""t-1""#
-        );
+        assert_eq!(params.at(&["arguments"]).unwrap().bytes(), br#"{"path":"/a","x":[1,{"name":"no"}]}"#);
+        assert_eq!(params.at(&["_meta", "progressToken"]).unwrap().bytes(), br#""t-1""#);
         assert_eq!(params.at(&["_meta", "progressToken", "deeper"]), None);
         assert_eq!(params.at(&["arguments", "name"]), None);
         let [meta, nothing, name] = params.object().unwrap().pick(["_meta", "nothing", "name"]);
@@ -326,10 +293,7 @@ mod tests {
     #[test]
     fn values_are_read_as_what_they_are_or_not_at_all() {
         assert_eq!(raw("\"\\ud83d\\ude00\\u0041\"").text().unwrap(), "😀A");
-        assert!(matches!(
-            raw(r#""plain""#).text(),
-            Some(Cow::Borrowed("plain"))
-        ));
+        assert!(matches!(raw(r#""plain""#).text(), Some(Cow::Borrowed("plain"))));
         assert_eq!(raw("1").text(), None);
         for (text, integer) in [
             ("0", Some(0)),
@@ -363,14 +327,7 @@ mod tests {
         match raw.shape() {
             Shape::Object => {
                 let members = raw.object().unwrap().members();
-                members
-                    .map(|member| {
-                        (
-                            member.key.text().unwrap().into_owned(),
-                            rebuilt(member.value),
-                        )
-                    })
-                    .collect()
+                members.map(|member| (member.key.text().unwrap().into_owned(), rebuilt(member.value))).collect()
             }
             Shape::Array => raw.array().unwrap().elements().map(rebuilt).collect(),
             Shape::Text => raw.text().unwrap().into(),

@@ -41,10 +41,7 @@ fn any_text() -> impl Strategy<Value = String> {
 
 /// Writes `value` in one of the ways that mean the same: white space anywhere, any character as an escape.
 pub(super) fn written(value: &Value, seed: u64) -> Vec<u8> {
-    let mut pen = Pen {
-        out: String::new(),
-        state: seed | 1,
-    };
+    let mut pen = Pen { out: String::new(), state: seed | 1 };
     pen.space();
     pen.value(value);
     pen.space();
@@ -134,8 +131,7 @@ impl Pen {
 
 /// Whether the slow reference takes `text`: `serde_json`, with duplicate keys and deep nesting refused.
 pub(super) fn reference_accepts(text: &[u8]) -> bool {
-    serde_json::from_slice::<Reference>(text)
-        .is_ok_and(|Reference { depth }| depth <= JSON_DEPTH_MAX)
+    serde_json::from_slice::<Reference>(text).is_ok_and(|Reference { depth }| depth <= JSON_DEPTH_MAX)
 }
 
 struct Reference {

@@ -44,21 +44,13 @@ pub enum SpliceError {
 impl<'a> Splice<'a> {
     /// No changes yet.
     pub fn new(original: &'a Bytes) -> Self {
-        Self {
-            original,
-            edits: Vec::new(),
-            thinned: Vec::new(),
-            extended: Vec::new(),
-        }
+        Self { original, edits: Vec::new(), thinned: Vec::new(), extended: Vec::new() }
     }
 
     /// Puts `with` in the place of `value`.
     pub fn replace(&mut self, value: Raw<'_>, with: Raw<'_>) -> Result<&mut Self, SpliceError> {
         let at = self.locate(value)?;
-        self.edits.push(Edit {
-            at,
-            text: with.bytes().to_vec(),
-        });
+        self.edits.push(Edit { at, text: with.bytes().to_vec() });
         Ok(self)
     }
 
@@ -68,9 +60,7 @@ impl<'a> Splice<'a> {
         array: RawArray<'_>,
         mut keep: impl FnMut(Raw<'_>) -> bool,
     ) -> Result<&mut Self, SpliceError> {
-        let parts = array
-            .elements()
-            .map(|element| (element, element, keep(element)));
+        let parts = array.elements().map(|element| (element, element, keep(element)));
         let parts = parts.collect::<Vec<_>>();
         self.thin(array.raw(), &parts)
     }
@@ -90,22 +80,13 @@ impl<'a> Splice<'a> {
     }
 
     /// Removes the member `key`, if there is one.
-    pub fn remove_member(
-        &mut self,
-        object: RawObject<'_>,
-        key: &str,
-    ) -> Result<&mut Self, SpliceError> {
+    pub fn remove_member(&mut self, object: RawObject<'_>, key: &str) -> Result<&mut Self, SpliceError> {
         self.retain_members(object, |found, _| found != key)
     }
 
     /// Gives `key` the value `with`: in place if there is such a member, else at the end of the object. One splice can
     /// add one member to an object.
-    pub fn set_member(
-        &mut self,
-        object: RawObject<'_>,
-        key: &str,
-        with: Raw<'_>,
-    ) -> Result<&mut Self, SpliceError> {
+    pub fn set_member(&mut self, object: RawObject<'_>, key: &str, with: Raw<'_>) -> Result<&mut Self, SpliceError> {
         if let Some(value) = object.member(key) {
             return self.replace(value, with);
         }
@@ -126,19 +107,13 @@ impl<'a> Splice<'a> {
 
     /// Removes the parts (first and last value of each, and whether it stays) with one comma each: the one before if
     /// something stays before it, else the one after.
-    fn thin(
-        &mut self,
-        container: Raw<'_>,
-        parts: &[(Raw<'_>, Raw<'_>, bool)],
-    ) -> Result<&mut Self, SpliceError> {
+    fn thin(&mut self, container: Raw<'_>, parts: &[(Raw<'_>, Raw<'_>, bool)]) -> Result<&mut Self, SpliceError> {
         if parts.iter().all(|(_, _, stays)| *stays) {
             return Ok(self);
         }
         let container = self.locate(container)?;
         if self.thinned.contains(&container.start) || self.extended.contains(&container.start) {
-            return Err(SpliceError::Overlap {
-                offset: container.start,
-            });
+            return Err(SpliceError::Overlap { offset: container.start });
         }
         let mut places = Vec::with_capacity(parts.len());
         for (first, last, stays) in parts {
@@ -147,14 +122,9 @@ impl<'a> Splice<'a> {
         let mut end_before = None;
         for (index, (place, stays)) in places.iter().enumerate() {
             if !stays {
-                let next = places
-                    .get(index + 1)
-                    .map_or(place.end, |(next, _)| next.start);
+                let next = places.get(index + 1).map_or(place.end, |(next, _)| next.start);
                 let at = end_before.map_or(place.start..next, |end| end..place.end);
-                self.edits.push(Edit {
-                    at,
-                    text: Vec::new(),
-                });
+                self.edits.push(Edit { at, text: Vec::new() });
             }
             if *stays || end_before.is_some() {
                 end_before = Some(place.end);
@@ -174,12 +144,7 @@ impl<'a> Splice<'a> {
         let mut out = Vec::with_capacity(self.original.len() + added);
         let mut at = 0;
         for edit in &self.edits {
-            let kept = self
-                .original
-                .get(at..edit.at.start)
-                .ok_or(SpliceError::Overlap {
-                    offset: edit.at.start,
-                })?;
+            let kept = self.original.get(at..edit.at.start).ok_or(SpliceError::Overlap { offset: edit.at.start })?;
             out.extend_from_slice(kept);
             out.extend_from_slice(&edit.text);
             at = edit.at.end;
@@ -222,11 +187,7 @@ mod tests {
         ] {
             let original = Bytes::from(text);
             let mut splice = Splice::new(&original);
-            splice
-                .retain_elements(raw(&original).array().unwrap(), |element| {
-                    element.bytes() != b"0"
-                })
-                .unwrap();
+            splice.retain_elements(raw(&original).array().unwrap(), |element| element.bytes() != b"0").unwrap();
             assert_eq!(splice.finish().unwrap(), expected, "{text}");
         }
     }
@@ -236,18 +197,10 @@ mod tests {
         let original = Bytes::from(
             "{\"jsonrpc\":\"2.0\", \"id\":7,\n \"result\": {\"tools\" : [\n  {\"name\":\"a\",  \"x\":1.0},\n  {\"name\":\"b\"},\n  {\"n\\u0061me\":\"c\", \"priority\":1e0}\n ], \"nextCursor\":\"\\u0041\"}}\n",
         );
-        let tools = raw(&original)
-            .at(&["result", "tools"])
-            .unwrap()
-            .array()
-            .unwrap();
+        let tools = raw(&original).at(&["result", "tools"]).unwrap().array().unwrap();
         let mut splice = Splice::new(&original);
-        splice
-            .retain_elements(tools, |tool| !tool.at(&["name"]).unwrap().is_text("b"))
-            .unwrap();
-        let expected = String::from_utf8(original.to_vec())
-            .unwrap()
-            .replace(",\n  {\"name\":\"b\"}", "");
+        splice.retain_elements(tools, |tool| !tool.at(&["name"]).unwrap().is_text("b")).unwrap();
+        let expected = String::from_utf8(original.to_vec()).unwrap().replace(",\n  {\"name\":\"b\"}", "");
         assert_eq!(splice.finish().unwrap(), expected);
     }
 
@@ -261,9 +214,7 @@ mod tests {
         ] {
             let original = Bytes::from(text);
             let mut splice = Splice::new(&original);
-            splice
-                .set_member(raw(&original).object().unwrap(), key, raw(b"[2]"))
-                .unwrap();
+            splice.set_member(raw(&original).object().unwrap(), key, raw(b"[2]")).unwrap();
             assert_eq!(splice.finish().unwrap(), expected, "{text}");
         }
     }
@@ -286,33 +237,15 @@ mod tests {
 
     #[test]
     fn several_changes_are_made_together_in_any_order() {
-        let original = Bytes::from(
-            r#"{"id":1,"params":{"name":"a","_meta":{"progressToken":5,"x":0}},"l":[1,2,3]}"#,
-        );
+        let original = Bytes::from(r#"{"id":1,"params":{"name":"a","_meta":{"progressToken":5,"x":0}},"l":[1,2,3]}"#);
         let whole = raw(&original);
         let mut splice = Splice::new(&original);
-        splice
-            .retain_elements(whole.at(&["l"]).unwrap().array().unwrap(), |element| {
-                element.bytes() == b"2"
-            })
-            .unwrap();
-        splice
-            .replace(
-                whole.at(&["params", "_meta", "progressToken"]).unwrap(),
-                raw(b"\"ours\""),
-            )
-            .unwrap();
-        splice
-            .replace(whole.at(&["id"]).unwrap(), raw(b"99"))
-            .unwrap();
-        splice
-            .remove_member(whole.at(&["params"]).unwrap().object().unwrap(), "name")
-            .unwrap();
-        splice
-            .set_member(whole.object().unwrap(), "new", raw(b"null"))
-            .unwrap();
-        let expected =
-            r#"{"id":99,"params":{"_meta":{"progressToken":"ours","x":0}},"l":[2],"new":null}"#;
+        splice.retain_elements(whole.at(&["l"]).unwrap().array().unwrap(), |element| element.bytes() == b"2").unwrap();
+        splice.replace(whole.at(&["params", "_meta", "progressToken"]).unwrap(), raw(b"\"ours\"")).unwrap();
+        splice.replace(whole.at(&["id"]).unwrap(), raw(b"99")).unwrap();
+        splice.remove_member(whole.at(&["params"]).unwrap().object().unwrap(), "name").unwrap();
+        splice.set_member(whole.object().unwrap(), "new", raw(b"null")).unwrap();
+        let expected = r#"{"id":99,"params":{"_meta":{"progressToken":"ours","x":0}},"l":[2],"new":null}"#;
         assert_eq!(splice.finish().unwrap(), expected);
     }
 
@@ -324,46 +257,28 @@ mod tests {
 
         let elsewhere = Bytes::copy_from_slice(&original);
         let foreign = raw(&elsewhere).at(&["a"]).unwrap();
-        assert_eq!(
-            Splice::new(&original).replace(foreign, whole).unwrap_err(),
-            SpliceError::Foreign
-        );
+        assert_eq!(Splice::new(&original).replace(foreign, whole).unwrap_err(), SpliceError::Foreign);
 
         let mut splice = Splice::new(&original);
-        splice
-            .replace(whole.at(&["a"]).unwrap(), raw(b"0"))
-            .unwrap();
-        splice
-            .replace(whole.at(&["a", "b"]).unwrap(), raw(b"0"))
-            .unwrap();
+        splice.replace(whole.at(&["a"]).unwrap(), raw(b"0")).unwrap();
+        splice.replace(whole.at(&["a", "b"]).unwrap(), raw(b"0")).unwrap();
         assert_eq!(splice.finish(), Err(SpliceError::Overlap { offset: 10 }));
 
         let mut splice = Splice::new(&original);
         splice.remove_member(object, "c").unwrap();
-        assert!(matches!(
-            splice.set_member(object, "d", raw(b"0")),
-            Err(SpliceError::Overlap { .. })
-        ));
+        assert!(matches!(splice.set_member(object, "d", raw(b"0")), Err(SpliceError::Overlap { .. })));
 
         let mut splice = Splice::new(&original);
         splice.set_member(object, "d", raw(b"0")).unwrap();
-        assert!(matches!(
-            splice.set_member(object, "e", raw(b"0")),
-            Err(SpliceError::Overlap { .. })
-        ));
-        assert!(matches!(
-            splice.remove_member(object, "c"),
-            Err(SpliceError::Overlap { .. })
-        ));
+        assert!(matches!(splice.set_member(object, "e", raw(b"0")), Err(SpliceError::Overlap { .. })));
+        assert!(matches!(splice.remove_member(object, "c"), Err(SpliceError::Overlap { .. })));
     }
 
     #[test]
     fn no_change_is_the_original_itself() {
         let original = Bytes::from("[1, 2]");
         let mut splice = Splice::new(&original);
-        splice
-            .retain_elements(raw(&original).array().unwrap(), |_| true)
-            .unwrap();
+        splice.retain_elements(raw(&original).array().unwrap(), |_| true).unwrap();
         assert_eq!(splice.finish().unwrap().as_ptr(), original.as_ptr());
     }
 

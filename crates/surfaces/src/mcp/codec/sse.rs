@@ -24,10 +24,7 @@ pub struct SseEvent {
 impl SseEvent {
     /// An event of the default type.
     pub fn new(data: Bytes) -> Self {
-        Self {
-            data,
-            ..Self::default()
-        }
+        Self { data, ..Self::default() }
     }
 
     /// The same event under an id at which a client can resume.
@@ -90,10 +87,7 @@ impl SseEvent {
         while let Some(end) = memchr::memchr2(b'\n', b'\r', rest) {
             let (line, tail) = rest.split_at_checked(end).unwrap_or_default();
             put_field(&mut out, "data", line);
-            rest = tail
-                .strip_prefix(b"\r\n")
-                .or(tail.get(1..))
-                .unwrap_or_default();
+            rest = tail.strip_prefix(b"\r\n").or(tail.get(1..)).unwrap_or_default();
         }
         put_field(&mut out, "data", rest);
         out.put_u8(b'\n');
@@ -118,9 +112,7 @@ pub enum SseError {
         max: usize,
     },
     /// A value for a field that one line cannot hold.
-    #[error(
-        "`{field}` does not fit on one line of an event; leave out control characters and keep it short"
-    )]
+    #[error("`{field}` does not fit on one line of an event; leave out control characters and keep it short")]
     BadField {
         /// Which field.
         field: &'static str,
@@ -276,20 +268,17 @@ impl SseDecoder {
     fn too_large(&mut self, skip: Skip) -> Result<SseEvent, SseError> {
         self.forget();
         self.skip = skip;
-        Err(SseError::TooLarge {
-            max: self.event_bytes_max,
-        })
+        Err(SseError::TooLarge { max: self.event_bytes_max })
     }
 
     fn take_field(&mut self, line: &[u8]) {
-        let (name, value) =
-            match memchr::memchr(b':', line).and_then(|colon| line.split_at_checked(colon)) {
-                Some((name, rest)) => {
-                    let value = rest.get(1..).unwrap_or_default();
-                    (name, value.strip_prefix(b" ").unwrap_or(value))
-                }
-                None => (line, &b""[..]),
-            };
+        let (name, value) = match memchr::memchr(b':', line).and_then(|colon| line.split_at_checked(colon)) {
+            Some((name, rest)) => {
+                let value = rest.get(1..).unwrap_or_default();
+                (name, value.strip_prefix(b" ").unwrap_or(value))
+            }
+            None => (line, &b""[..]),
+        };
         match name {
             b"data" => {
                 if self.has_data {
@@ -303,9 +292,7 @@ impl SseDecoder {
             }
             b"event" => self.event = Some(String::from_utf8_lossy(value).into()),
             b"retry" if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
-                let retry_ms = std::str::from_utf8(value)
-                    .ok()
-                    .and_then(|digits| digits.parse().ok());
+                let retry_ms = std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
                 self.event_retry_ms = retry_ms.or(self.event_retry_ms);
                 self.retry_ms = retry_ms.or(self.retry_ms);
             }
@@ -377,20 +364,14 @@ mod tests {
                         "id={} event={} retry={} data={}",
                         event.id().unwrap_or("-"),
                         event.event().unwrap_or("-"),
-                        event
-                            .retry_ms()
-                            .map_or("-".into(), |retry_ms| retry_ms.to_string()),
+                        event.retry_ms().map_or("-".into(), |retry_ms| retry_ms.to_string()),
                         event.data().escape_ascii()
                     ),
                     Err(error) => error.to_string(),
                 });
             }
         }
-        said.push(format!(
-            "last={} retry={:?}",
-            decoder.last_event_id(),
-            decoder.retry_ms()
-        ));
+        said.push(format!("last={} retry={:?}", decoder.last_event_id(), decoder.retry_ms()));
         said
     }
 
@@ -415,8 +396,14 @@ mod tests {
             (b"id: 1\ndata:\n\n", &["id=1 event=- retry=- data=", "last=1 retry=None"]),
             (b"id: 1\n\n", &["last=1 retry=None"]),
             (b"id: 1\n", &["last= retry=None"]),
-            (b"id: 1\ndata:a\n\nid\ndata:b\n\n", &["id=1 event=- retry=- data=a", "id= event=- retry=- data=b", "last= retry=None"]),
-            (b"id: 1\ndata:a\n\ndata:b\n\n", &["id=1 event=- retry=- data=a", "id=- event=- retry=- data=b", "last=1 retry=None"]),
+            (
+                b"id: 1\ndata:a\n\nid\ndata:b\n\n",
+                &["id=1 event=- retry=- data=a", "id= event=- retry=- data=b", "last= retry=None"],
+            ),
+            (
+                b"id: 1\ndata:a\n\ndata:b\n\n",
+                &["id=1 event=- retry=- data=a", "id=- event=- retry=- data=b", "last=1 retry=None"],
+            ),
             (b"id: a\0b\ndata:a\n\n", &["id=- event=- retry=- data=a", "last= retry=None"]),
             (b"retry: 500\n\n", &["last= retry=Some(500)"]),
             (b"retry: 500\ndata:a\n\n", &["id=- event=- retry=500 data=a", "last= retry=Some(500)"]),
@@ -424,8 +411,14 @@ mod tests {
             (b"retry: 99999999999999999999\n\n", &["last= retry=None"]),
             (b"dat: a\nDATA: a\n data: a\nunknown\n\n", &["last= retry=None"]),
             (b"data:{\"a\":\"b:c\"}\n\n", &["id=- event=- retry=- data={\\\"a\\\":\\\"b:c\\\"}", "last= retry=None"]),
-            (b"id: 7\ndata: 0123456789012345678901234567890123456789\n\ndata: a\n\n", &[too_large, "id=- event=- retry=- data=a", "last= retry=None"]),
-            (b"data: 0123456789012345678\ndata: 0123456789012345678\ndata: x\nid: 9\n\ndata: a\n\n", &[too_large, "id=- event=- retry=- data=a", "last= retry=None"]),
+            (
+                b"id: 7\ndata: 0123456789012345678901234567890123456789\n\ndata: a\n\n",
+                &[too_large, "id=- event=- retry=- data=a", "last= retry=None"],
+            ),
+            (
+                b"data: 0123456789012345678\ndata: 0123456789012345678\ndata: x\nid: 9\n\ndata: a\n\n",
+                &[too_large, "id=- event=- retry=- data=a", "last= retry=None"],
+            ),
         ];
         for (stream, expected) in cases {
             assert_eq!(decode(&[stream]), *expected, "{}", stream.escape_ascii());
@@ -438,9 +431,7 @@ mod tests {
         let mut refused = 0;
         for _ in 0..1000 {
             decoder.push(b"data: xxxxxxxxxxxxxxxxxxxxxxxxxx\n: c\ndata");
-            refused += std::iter::from_fn(|| decoder.next_event())
-                .filter(Result::is_err)
-                .count();
+            refused += std::iter::from_fn(|| decoder.next_event()).filter(Result::is_err).count();
             assert!(decoder.buffer.len() + decoder.data.len() <= MAX);
         }
         assert_eq!(refused, 1);
@@ -452,22 +443,13 @@ mod tests {
         for id in ["a\nb", "a\rb", "a\0b", &"x".repeat(SSE_ID_BYTES_MAX + 1)] {
             assert_eq!(event().with_id(id), Err(SseError::BadField { field: "id" }));
         }
-        assert_eq!(
-            event().with_event("a\nb"),
-            Err(SseError::BadField { field: "event" })
-        );
+        assert_eq!(event().with_event("a\nb"), Err(SseError::BadField { field: "event" }));
     }
 
     #[test]
     fn events_are_written_one_field_a_line() {
-        let event = SseEvent::new(Bytes::from("{\n\"a\":1\r\n}"))
-            .with_id("s1/4")
-            .unwrap()
-            .with_retry_ms(250);
-        assert_eq!(
-            event.encode(),
-            "id: s1/4\nretry: 250\ndata: {\ndata: \"a\":1\ndata: }\n\n"
-        );
+        let event = SseEvent::new(Bytes::from("{\n\"a\":1\r\n}")).with_id("s1/4").unwrap().with_retry_ms(250);
+        assert_eq!(event.encode(), "id: s1/4\nretry: 250\ndata: {\ndata: \"a\":1\ndata: }\n\n");
         assert_eq!(SseEvent::default().encode(), "data: \n\n");
         let mut decoder = SseDecoder::new(MAX);
         decoder.push(SSE_KEEP_ALIVE);
