@@ -1,0 +1,188 @@
+// One connection of the real TypeScript client, with everything that arrives written down as it came over the wire, before the client's own
+// types can drop a field.
+
+import { InMemoryTaskStore } from "@modelcontextprotocol/sdk/experimental/tasks";
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
+import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import {
+  CreateMessageRequestSchema,
+  ElicitRequestSchema,
+  ListRootsRequestSchema,
+  ResultSchema,
+} from "@modelcontextprotocol/sdk/types.js";
+
+const WAIT_MS = 20_000;
+
+// A server asks for the roots whenever it likes, so this request belongs to no step.
+const ROOTS = "roots/list";
+
+// Everything that this client can do, so that a server offers all that it has.
+export const FULL = {
+  elicitation: { form: {}, url: {} },
+  roots: { listChanged: true },
+  sampling: {},
+  tasks: { requests: { elicitation: { create: {} }, sampling: { createMessage: {} } } },
+};
+
+export const BARE = {};
+
+// `side` is { command: [...] } for stdio or { url, token } for Streamable HTTP.
+export async function connect(side, capabilities, { roots = [], fetch } = {}) {
+  const wire = new Wire();
+  const client = new Client({ name: "countersign-e2e", version: "1.0.0" }, { capabilities, taskStore: new InMemoryTaskStore() });
+  answerServerRequests(client, capabilities, roots);
+  const transport = open(side, wire, fetch);
+  const deliver = interceptOnMessage(transport, (message) => wire.arrived(message));
+  await client.connect(transport);
+  deliver.check();
+  return new Session(client, transport, wire, side);
+}
+
+export class Session {
+  constructor(client, transport, wire, side) {
+    this.side = side;
+    this.client = client;
+    this.transport = transport;
+    this.wire = wire;
+  }
+
+  // Sends one request and returns what came back: the raw result or error, its progress, and what the server asked meanwhile.
+  async request(method, params, { task, signal, onprogress, reportProgress = false } = {}) {
+    const from = this.wire.messages.length;
+    const options = { timeout: 60_000, signal, onprogress: onprogress ?? (reportProgress ? () => {} : undefined) };
+    const full = task ? { ...params, task } : params;
+    let id;
+    const send = this.transport.send;
+    // The client picks the id; the transport sees it first.
+    this.transport.send = (message, sendOptions) => {
+      if (id === undefined && message.method === method) id = message.id;
+      return send.call(this.transport, message, sendOptions);
+    };
+    let thrown;
+    const pending = this.client.request({ method, params: full }, ResultSchema, options);
+    this.transport.send = send;
+    try {
+      await pending;
+    } catch (error) {
+      thrown = error;
+    }
+    const seen = this.wire.messages.slice(from);
+    const answer = seen.find((message) => message.id === id && message.method === undefined);
+    if (!answer) return { unanswered: thrown?.message ?? "no answer", id };
+    return {
+      answer: answer.error ? { error: answer.error } : { result: answer.result },
+      progress: seen
+        .filter((message) => message.method === "notifications/progress" && message.params.progressToken === id)
+        .map(({ params: { progressToken, ...rest } }) => rest),
+      asked: seen
+        .filter((message) => message.method && message.id !== undefined && message.method !== ROOTS)
+        .map(({ method: name, params: asked }) => ({ method: name, params: asked })),
+    };
+  }
+
+  call(name, args, options) {
+    this.wire.called.add(name);
+    return this.request("tools/call", { name, arguments: args }, options);
+  }
+
+  askedForRoots() {
+    return this.wire.messages.some((message) => message.method === ROOTS);
+  }
+
+  // Waits until a notification that `matches` has arrived since `from`, at most WAIT_MS.
+  notified(matches, from = 0) {
+    return this.wire.wait((message) => message.method?.startsWith("notifications/") && matches(message), from);
+  }
+
+  async close() {
+    await this.client.close();
+  }
+}
+
+class Wire {
+  messages = [];
+  called = new Set();
+  #waiting = [];
+
+  arrived(message) {
+    const copy = structuredClone(message);
+    this.messages.push(copy);
+    this.#waiting = this.#waiting.filter((waiter) => !waiter(copy));
+  }
+
+  wait(matches, from) {
+    const already = this.messages.slice(from).find(matches);
+    if (already) return Promise.resolve(already);
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve({ missing: `nothing within ${WAIT_MS} ms` }), WAIT_MS);
+      this.#waiting.push((message) => {
+        if (!matches(message)) return false;
+        clearTimeout(timer);
+        resolve(message);
+        return true;
+      });
+    });
+  }
+}
+
+function open(side, wire, fetch) {
+  if (side.url) {
+    const headers = side.token ? { Authorization: `Bearer ${side.token}` } : {};
+    return new StreamableHTTPClientTransport(new URL(side.url), { requestInit: { headers }, fetch });
+  }
+  const [command, ...args] = side.command;
+  return new StdioClientTransport({ command, args, stderr: side.quiet === false ? "inherit" : "ignore" });
+}
+
+// The client sets `onmessage` when it connects; a property in front of it sees each message first.
+function interceptOnMessage(transport, see) {
+  let target;
+  Object.defineProperty(transport, "onmessage", {
+    configurable: true,
+    get: () => target && ((message, extra) => {
+      see(message);
+      target(message, extra);
+    }),
+    set: (handler) => {
+      target = handler;
+    },
+  });
+  return {
+    check: () => {
+      if (!target) throw new Error("the client did not take messages from the transport");
+    },
+  };
+}
+
+// Fixed answers, so that what the server makes of them is the same on both sides.
+function answerServerRequests(client, capabilities, roots) {
+  if (capabilities.roots) client.setRequestHandler(ListRootsRequestSchema, async () => ({ roots }));
+  if (capabilities.sampling) {
+    client.setRequestHandler(CreateMessageRequestSchema, (request, extra) =>
+      answerOrTask(request, extra, { model: "fixed-model", role: "assistant", stopReason: "endTurn", content: { type: "text", text: `You said: ${lastText(request)}` } }),
+    );
+  }
+  if (capabilities.elicitation) {
+    client.setRequestHandler(ElicitRequestSchema, (request, extra) => answerOrTask(request, extra, elicited(request.params)));
+  }
+}
+
+function elicited(params) {
+  if (params.mode === "url") return { action: "accept" };
+  const known = { name: "Ada Lovelace", check: true, integer: 7, favoriteColor: "Green", agreeToTerms: true, interpretation: "historical" };
+  const content = Object.fromEntries(Object.keys(params.requestedSchema.properties).filter((name) => name in known).map((name) => [name, known[name]]));
+  return { action: "accept", content };
+}
+
+function lastText(request) {
+  const content = request.params.messages.at(-1).content;
+  return (Array.isArray(content) ? content[0] : content).text;
+}
+
+async function answerOrTask(request, extra, answer) {
+  if (!request.params.task) return answer;
+  const task = await extra.taskStore.createTask({ ttl: request.params.task.ttl, pollInterval: 100 });
+  await extra.taskStore.storeTaskResult(task.taskId, "completed", answer);
+  return { task };
+}
