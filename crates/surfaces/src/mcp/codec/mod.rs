@@ -12,6 +12,8 @@ mod envelope;
 mod lines;
 mod raw;
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod samples;
 mod splice;
 mod sse;

@@ -1,13 +1,7 @@
-//! What the tests of the codec share: arbitrary values, the many ways to write one down, and a slow reference reader.
-
-use std::collections::BTreeSet;
-use std::fmt;
+//! What the tests of the codec share: arbitrary values, and the many ways to write one down.
 
 use proptest::prelude::*;
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
-
-use crate::limits::JSON_DEPTH_MAX;
 
 /// Any JSON value of moderate size, with strings that need escapes and keys that look alike.
 pub(super) fn any_value() -> impl Strategy<Value = Value> {
@@ -126,74 +120,5 @@ impl Pen {
             }
         }
         self.out.push('"');
-    }
-}
-
-/// Whether the slow reference takes `text`: `serde_json`, with duplicate keys and deep nesting refused.
-pub(super) fn reference_accepts(text: &[u8]) -> bool {
-    serde_json::from_slice::<Reference>(text).is_ok_and(|Reference { depth }| depth <= JSON_DEPTH_MAX)
-}
-
-struct Reference {
-    depth: usize,
-}
-
-impl<'de> Deserialize<'de> for Reference {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ReferenceVisitor)
-    }
-}
-
-struct ReferenceVisitor;
-
-impl<'de> Visitor<'de> for ReferenceVisitor {
-    type Value = Reference;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Reference, E> {
-        Ok(Reference { depth: 0 })
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Reference, E> {
-        self.visit_unit()
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Reference, E> {
-        self.visit_unit()
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Reference, E> {
-        self.visit_unit()
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Reference, E> {
-        self.visit_unit()
-    }
-
-    fn visit_str<E: Error>(self, _: &str) -> Result<Reference, E> {
-        self.visit_unit()
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Reference, A::Error> {
-        let mut depth = 0;
-        while let Some(element) = elements.next_element::<Reference>()? {
-            depth = depth.max(element.depth);
-        }
-        Ok(Reference { depth: depth + 1 })
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Reference, A::Error> {
-        let mut depth = 0;
-        let mut keys = BTreeSet::new();
-        while let Some((key, value)) = members.next_entry::<String, Reference>()? {
-            depth = depth.max(value.depth);
-            if !keys.insert(key) {
-                return Err(A::Error::custom("duplicate key"));
-            }
-        }
-        Ok(Reference { depth: depth + 1 })
     }
 }

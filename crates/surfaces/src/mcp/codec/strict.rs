@@ -583,7 +583,8 @@ fn fault(offset: usize, fault: StrictFault) -> StrictError {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::samples::{any_value, reference_accepts, written};
+    use super::super::reference;
+    use super::super::samples::{any_value, written};
     use super::*;
     use crate::limits::{JSON_DEPTH_MAX, JSON_OPEN_MEMBERS_MAX};
 
@@ -825,7 +826,7 @@ mod tests {
             let text = format!("{}{object}{}", "[".repeat(depth), "]".repeat(depth));
             let error = strict_scan(text.as_bytes(), &ReadLimits::REQUEST).unwrap_err();
             prop_assert_eq!(error.fault, StrictFault::DuplicateKey);
-            prop_assert!(!reference_accepts(text.as_bytes()));
+            prop_assert!(!reference::accepts(text.as_bytes(), JSON_DEPTH_MAX));
         }
 
         #[test]
@@ -846,7 +847,7 @@ mod tests {
             }
             prop_assert_eq!(
                 strict_scan(&text, &ReadLimits::REQUEST).is_ok(),
-                reference_accepts(&text),
+                reference::accepts(&text, JSON_DEPTH_MAX),
                 "{}", text.escape_ascii()
             );
         }
