@@ -4,6 +4,8 @@
 //! Start at [`record::Record`] for what is written, at [`leaf`] for what the log commits to, and at [`checkpoint`] for what is signed.
 
 pub mod checkpoint;
+#[cfg(test)]
+mod examples;
 pub mod ids;
 pub mod leaf;
 pub mod limits;
@@ -11,3 +13,4 @@ pub mod merkle;
 pub mod record;
 pub mod tile;
 pub mod time;
+pub mod verify;

@@ -15,3 +15,10 @@ pub const NOTE_SIGNATURES_MAX: usize = 64;
 
 /// Bytes of a key name or origin; names are short URLs without a scheme.
 pub const KEY_NAME_BYTES_MAX: usize = 255;
+
+/// Findings listed in one report; a damaged log can have as many as it has records, and the first ones are what helps.
+pub const FINDINGS_MAX: usize = 1_000;
+
+/// Calls open at once that a check holds: about 1 KiB each, so at most 256 MiB. A gateway holds thousands open at most; the rest are allows without an intent,
+/// which only a crash between the two leaves.
+pub const OPEN_CALLS_MAX: usize = 262_144;

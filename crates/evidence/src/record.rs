@@ -214,6 +214,14 @@ pub enum ReadRecordError {
     /// The bytes are not the JSON of a known record type.
     #[error("read record: {0}")]
     Json(#[from] serde_json::Error),
+    /// The body is not what the record's type says.
+    #[error("read the body of the record: {source}")]
+    Body {
+        /// Where the body starts.
+        start: usize,
+        /// Why; its column counts from there.
+        source: serde_json::Error,
+    },
     /// The bytes say what a record says, in another spelling.
     #[error("record bytes are not canonical (RFC 8785) at byte {at}")]
     NotCanonical {
@@ -226,6 +234,19 @@ pub enum ReadRecordError {
         /// The schema major found.
         found: u32,
     },
+}
+
+impl ReadRecordError {
+    /// The first bad byte, from 0, as well as it can be told.
+    #[must_use]
+    pub fn at(&self) -> usize {
+        match self {
+            Self::Json(error) => error.column().saturating_sub(1),
+            Self::Body { start, source } => start + source.column().saturating_sub(1),
+            Self::NotCanonical { at } => *at,
+            Self::Schema { .. } => 0,
+        }
+    }
 }
 
 /// Writes the canonical bytes of `draft` at `place` to the end of `out`.
@@ -281,10 +302,16 @@ pub fn write(draft: &Draft, place: Place<'_>, out: &mut Vec<u8>) -> Result<(), s
 /// # Errors
 /// [`ReadRecordError`] says what is wrong.
 pub fn read(bytes: &[u8]) -> Result<Record, ReadRecordError> {
-    let record: Record = serde_json::from_slice(bytes)?;
-    if record.schema != SCHEMA {
-        return Err(ReadRecordError::Schema { found: record.schema });
+    let wire: Wire<&RawValue> = serde_json::from_slice(bytes)?;
+    if wire.schema != SCHEMA {
+        return Err(ReadRecordError::Schema { found: wire.schema });
     }
+    let raw = wire.body;
+    let body = Body::read(wire.record_type, raw).map_err(|source| {
+        let start = raw.get().as_ptr().addr().saturating_sub(bytes.as_ptr().addr());
+        ReadRecordError::Body { start, source }
+    })?;
+    let record = wire.with(body);
     let canonical = serde_json::to_vec(&record)?;
     if canonical != bytes {
         let at = canonical.iter().zip(bytes).take_while(|(ours, theirs)| ours == theirs).count();
@@ -293,42 +320,50 @@ pub fn read(bytes: &[u8]) -> Result<Record, ReadRecordError> {
     Ok(record)
 }
 
+/// [`Record`] with its body not yet read, because its type comes later in the bytes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire<B> {
+    agent: Agent,
+    body: B,
+    correlation: Correlation,
+    data_classes: Vec<Arc<str>>,
+    emitter: String,
+    id: RecordId,
+    initiator: Initiator,
+    links: Vec<Link>,
+    occurred_at: Timestamp,
+    recorded_at: Timestamp,
+    schema: u32,
+    seq: u64,
+    #[serde(rename = "type")]
+    record_type: RecordType,
+}
+
+impl<B> Wire<B> {
+    fn with(self, body: Body) -> Record {
+        Record {
+            agent: self.agent,
+            body,
+            correlation: self.correlation,
+            data_classes: self.data_classes,
+            emitter: self.emitter,
+            id: self.id,
+            initiator: self.initiator,
+            links: self.links,
+            occurred_at: self.occurred_at,
+            recorded_at: self.recorded_at,
+            schema: self.schema,
+            seq: self.seq,
+            record_type: self.record_type,
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Record {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Wire {
-            agent: Agent,
-            body: Box<RawValue>,
-            correlation: Correlation,
-            data_classes: Vec<Arc<str>>,
-            emitter: String,
-            id: RecordId,
-            initiator: Initiator,
-            links: Vec<Link>,
-            occurred_at: Timestamp,
-            recorded_at: Timestamp,
-            schema: u32,
-            seq: u64,
-            #[serde(rename = "type")]
-            record_type: RecordType,
-        }
-        let wire = Wire::deserialize(deserializer)?;
+        let wire = Wire::<Box<RawValue>>::deserialize(deserializer)?;
         let body = Body::read(wire.record_type, &wire.body).map_err(de::Error::custom)?;
-        Ok(Self {
-            agent: wire.agent,
-            body,
-            correlation: wire.correlation,
-            data_classes: wire.data_classes,
-            emitter: wire.emitter,
-            id: wire.id,
-            initiator: wire.initiator,
-            links: wire.links,
-            occurred_at: wire.occurred_at,
-            recorded_at: wire.recorded_at,
-            schema: wire.schema,
-            seq: wire.seq,
-            record_type: wire.record_type,
-        })
+        Ok(wire.with(body))
     }
 }

@@ -420,18 +420,25 @@ impl TileBuilder {
     /// # Errors
     /// None in practice: an entry that does not fit is refused by [`Self::push`].
     pub fn unwritten(&self) -> Result<Vec<Tile>, TileError> {
-        let tiles = tiles_between(self.written, self.size()).into_iter();
-        tiles
-            .map(|tile| {
-                let bytes = match tile.kind {
-                    TileKind::Entries => encode_entries(self.entries.slice(tile))?,
-                    TileKind::Hashes { level } => {
-                        encode_hashes(self.levels.get(usize::from(level)).map_or(&[], |open| open.slice(tile)))
-                    }
-                };
-                Ok(Tile { tile, bytes })
-            })
-            .collect()
+        tiles_between(self.written, self.size()).into_iter().map(|tile| self.tile(tile)).collect()
+    }
+
+    /// The partial tiles of the tree as it is, whether or not they are marked as written.
+    ///
+    /// # Errors
+    /// None in practice, as for [`Self::unwritten`].
+    pub fn partial(&self) -> Result<Vec<Tile>, TileError> {
+        partial_tiles(self.size()).into_iter().map(|tile| self.tile(tile)).collect()
+    }
+
+    fn tile(&self, tile: TileRef) -> Result<Tile, TileError> {
+        let bytes = match tile.kind {
+            TileKind::Entries => encode_entries(self.entries.slice(tile))?,
+            TileKind::Hashes { level } => {
+                encode_hashes(self.levels.get(usize::from(level)).map_or(&[], |open| open.slice(tile)))
+            }
+        };
+        Ok(Tile { tile, bytes })
     }
 
     /// Marks all that [`Self::unwritten`] gives now as written, and forgets the complete tiles.

@@ -1,0 +1,205 @@
+//! Believable records for tests: one story, in which every field of every record type is filled in at least once.
+
+use std::sync::Arc;
+
+use crate::ids::{CallId, ExceptionId, RecordId, RunId};
+use crate::record::{
+    ActionEvent, ActionRecord, Agent, Authenticated, Body, Channel, Client, Context, DecisionInput, DecisionPoint,
+    DecisionRecord, Draft, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind, ExceptionRecord, Facet,
+    FacetValue, Initiator, LedgerEvent, LedgerState, Link, Obligation, Place, Policy, Purpose, RequestContext, Rule,
+    Status, Surface, Tool, VersionLog, VersionedKind, VersionedObject, write,
+};
+use crate::time::Timestamp;
+
+pub(crate) const EMITTER: &str = "cs-3f9a51c2";
+pub(crate) const ORIGIN: &str = "countersign.example/cs-3f9a51c2";
+
+/// 2026-11-23T09:30:00Z and `n` milliseconds.
+pub(crate) fn at(n: u64) -> Timestamp {
+    Timestamp::from_micros(1_795_426_200_000_000 + n as i64 * 1_000)
+}
+
+pub(crate) fn record_id(n: u64) -> RecordId {
+    RecordId::at(at(n), entropy(n))
+}
+
+pub(crate) fn call_id(n: u64) -> CallId {
+    CallId::at(at(n), entropy(n))
+}
+
+pub(crate) fn run_id() -> RunId {
+    RunId::at(at(0), entropy(0))
+}
+
+fn entropy(n: u64) -> [u8; 10] {
+    let [a, b, c, d, e, f, g, h] = n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+    [a, b, c, d, e, f, g, h, 0x5a, 0xa5]
+}
+
+pub(crate) fn sha256(n: u8) -> String {
+    hex::encode([n; 32])
+}
+
+pub(crate) fn context() -> Arc<Context> {
+    Arc::new(Context {
+        agent: Agent { name: "ap-bot".into(), version: Some("2.4.1".into()) },
+        context: Some(record_id(2)),
+        initiator: Initiator { authenticated: Authenticated::RunToken, name: "ana@corp.example".into() },
+        mission: Some("pay-supplier-invoices".into()),
+        run: Some(run_id()),
+    })
+}
+
+pub(crate) fn send_money() -> Tool {
+    Tool { endpoint: Endpoint::Tool, name: "send_money".into(), surface: Surface::Mcp, upstream: "bank".into() }
+}
+
+pub(crate) fn decision(effect: Effect, tool: Tool, args: u8) -> DecisionRecord {
+    let (reasons, sentence): (Vec<Arc<str>>, _) = match effect {
+        Effect::Allow => (vec![], "The mission allows `send_money` with these arguments."),
+        Effect::Ask => (vec!["over_limit".into()], "The amount 4200 is above 1000; finance-leads must approve."),
+        Effect::Deny => {
+            (vec!["argument_out_of_bounds".into()], "The argument `amount` is 9000, but must be at most 5000.")
+        }
+    };
+    DecisionRecord {
+        effect,
+        input: DecisionInput {
+            args_bytes: 61,
+            args_sha256: sha256(args),
+            call_sha256: sha256(args ^ 0xff),
+            facets: vec![Facet {
+                argument: "amount".into(),
+                values: vec![FacetValue { kind: "number".into(), text: "4200".into() }],
+            }],
+            tool,
+        },
+        obligations: vec![],
+        point: DecisionPoint::Call,
+        policy: Policy { mission_sha256: sha256(0xa1).into(), slice_sha256: Some(sha256(0xa2).into()) },
+        reasons,
+        rules: vec![Rule { id: "allow.mcp.bank.send_money".into(), line: 12 }],
+        sentence: sentence.into(),
+    }
+}
+
+pub(crate) fn intent(tool: Tool, args: u8) -> ActionRecord {
+    ActionRecord {
+        args_sha256: sha256(args),
+        attempt: 1,
+        duration_us: None,
+        effect_class: EffectClass::Pay,
+        event: ActionEvent::Intent,
+        external_reference: None,
+        reason: None,
+        result_bytes: None,
+        result_sha256: None,
+        status: None,
+        tool,
+    }
+}
+
+pub(crate) fn outcome(tool: Tool, args: u8, status: Status) -> ActionRecord {
+    ActionRecord {
+        duration_us: Some(183_250),
+        event: ActionEvent::Outcome,
+        result_bytes: Some(48),
+        result_sha256: Some(sha256(0xee)),
+        status: Some(status),
+        ..intent(tool, args)
+    }
+}
+
+pub(crate) fn started(records: u64) -> LedgerState {
+    LedgerState {
+        detail: "Opened for writing.".into(),
+        event: LedgerEvent::Started,
+        origin: ORIGIN.into(),
+        records,
+        version: "0.1.0".into(),
+    }
+}
+
+/// One record of each type and event that matters, with every optional field there in at least one of them.
+pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
+    let draft = |n, call: Option<u64>, body: Body| Draft::new(context(), call.map(call_id), at(n), body);
+    let system = |n, body: Body| Draft::new(Arc::new(Context::system()), None, at(n), body);
+
+    let request = RequestContext {
+        authenticated: Authenticated::RunToken,
+        channel: Channel {
+            client: Some(Client { name: "claude-desktop".into(), version: "1.9.0".into() }),
+            protocol: Some("2025-11-25".into()),
+            surface: Surface::Mcp,
+            transport: "stdio".into(),
+            upstream: "bank".into(),
+        },
+        delegation: vec!["finance@corp.example".into()],
+        purpose: Some(Purpose { said_by: "agent".into(), text: "Pay the open invoices of November.".into() }),
+        words_sha256: Some(sha256(0xb1)),
+    };
+    let mut redacting = decision(Effect::Allow, send_money(), 7);
+    redacting.obligations = vec![Obligation { kind: "redact".into(), target: "result:/iban".into() }];
+    redacting.reasons = vec!["data_class_pii".into()];
+    redacting.sentence = "The mission allows the call; personal data in the result must be redacted.".into();
+    let failed = ActionRecord {
+        external_reference: Some("TX-20261123-0042".into()),
+        reason: Some("upstream_closed".into()),
+        result_bytes: None,
+        result_sha256: None,
+        ..outcome(send_money(), 8, Status::Unknown)
+    };
+    let exception = ExceptionRecord {
+        due: Some(at(86_400_000)),
+        event: ExceptionEvent::Mitigated,
+        exception: ExceptionId::at(at(9), entropy(9)),
+        kind: ExceptionKind::UnknownOutcome,
+        mitigation: Some("Checked the bank's statement: the transfer was not made.".into()),
+        owner: "finance@corp.example".into(),
+        reason: "The connection to `bank` closed before an answer came.".into(),
+        scope: format!("call {}", call_id(8)),
+    };
+    let version = VersionLog {
+        approval: Some(record_id(1)),
+        difference: vec!["`amount` of `mcp:bank/send_money` may be up to 5000; before, up to 1000.".into()],
+        from: Some(format!("sha256:{}", sha256(0xa0)).into()),
+        object: VersionedObject { kind: VersionedKind::Mission, name: "pay-supplier-invoices".into() },
+        state: Some(r#"{"until":"2026-12-31"}"#.into()),
+        to: format!("sha256:{}", sha256(0xa1)).into(),
+        who: "finance@corp.example".into(),
+        why: "Raise the limit for the year-end run (FIN-2291).".into(),
+    };
+
+    let mut drafts = vec![
+        ("ledger_state", system(1, started(0).into())),
+        ("request_context", draft(2, None, request.into())),
+        ("decision_record-allow", draft(3, Some(7), redacting.into())),
+        ("decision_record-deny", draft(4, Some(6), decision(Effect::Deny, send_money(), 6).into())),
+        ("action_record-intent", draft(5, Some(7), intent(send_money(), 7).into())),
+        ("action_record-outcome", draft(6, Some(7), outcome(send_money(), 7, Status::Done).into())),
+        ("action_record-unknown", draft(7, Some(8), failed.into())),
+        ("exception_record", draft(8, Some(8), exception.into())),
+        ("version_log", system(9, version.into())),
+    ];
+    for (_, draft) in &mut drafts {
+        if draft.call.is_some() {
+            draft.data_classes = vec!["financial".into(), "pii".into()];
+            draft.links = vec![Link {
+                bytes: 18_211,
+                media_type: "application/pdf".into(),
+                rel: "invoice".into(),
+                sha256: sha256(0xc1),
+            }];
+            draft.trace = Some("4bf92f3577b34da6a3ce929d0e0e4736".into());
+        }
+    }
+    drafts
+}
+
+/// The bytes of `draft` as record `seq`.
+pub(crate) fn written(draft: &Draft, seq: u64) -> Vec<u8> {
+    let place = Place { emitter: EMITTER, id: record_id(seq), recorded_at: draft.occurred_at, seq };
+    let mut out = Vec::new();
+    write(draft, place, &mut out).unwrap();
+    out
+}
