@@ -20,3 +20,15 @@ pub const ARGUMENTS_MAX: usize = 256;
 
 /// How long an exception may stay open before it is overdue: one day, the shortest span in which an office answers.
 pub const EXCEPTION_DUE_US: i64 = 24 * 60 * 60 * 1_000_000;
+
+/// The longest name of a tool, argument, prompt or agent. The protocol advises 128 characters for tools; twice that leaves room for other scripts.
+pub const NAME_BYTES_MAX: usize = 256;
+
+/// The longest goal, owner or reason of a mission: a page of text.
+pub const SENTENCE_BYTES_MAX: usize = 4 * 1024;
+
+/// The most entries of one list in a mission. Alternatives nest in the policy engine at some 500 bytes of stack each: 256 are 128 KiB of the 2 MiB of a thread.
+pub const RULE_VALUES_MAX: usize = 256;
+
+/// The most bytes of all facets of one call, which go into its decision record. 256 paths of the usual 100 bytes are a tenth of it.
+pub const FACETS_BYTES_MAX: usize = 256 * 1024;

@@ -1,0 +1,161 @@
+//! What an owner allows: one workflow's agents, tools, arguments and danger zones, until a date, read from one TOML file.
+//!
+//! [`parse`] is the only way to a [`Mission`]; what it has accepted is never checked again. It reports every problem of a file at once, each with its line. It
+//! knows no tools but by name, and decides nothing: [`crate::decide::compile`] turns a mission into policy. `docs/missions.md` teaches the language.
+
+mod difference;
+mod domain;
+mod error;
+mod number;
+mod path;
+mod plan;
+mod read;
+mod rule;
+mod spelling;
+#[cfg(test)]
+mod tests;
+mod uri;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use evidence::time::Timestamp;
+
+pub use difference::difference;
+pub use error::{MissionError, Problem};
+pub use number::{Number, NumberError};
+pub use plan::{Need, Others, Plan};
+pub use read::parse;
+
+pub(crate) use domain::domain_of;
+pub(crate) use path::normal_path;
+pub(crate) use rule::{
+    ArgumentRule, Constraint, Danger, DomainPattern, Presence, Scalar, ToolPattern, ToolRules, Upstream, UriPattern,
+    list,
+};
+pub(crate) use uri::is_plain;
+
+/// A kind of request that a server may send to the client. Off unless the mission turns it on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Feature {
+    /// The server asks the user for input.
+    Elicitation,
+    /// The server asks for the client's root folders.
+    Roots,
+    /// The server asks the client's model for a completion.
+    Sampling,
+}
+
+impl Feature {
+    /// Every feature, in the order of their keys.
+    pub const ALL: [Self; 3] = [Self::Elicitation, Self::Roots, Self::Sampling];
+
+    /// The key in a mission file, which is also the name of the protocol's capability.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Elicitation => "elicitation",
+            Self::Roots => "roots",
+            Self::Sampling => "sampling",
+        }
+    }
+
+    /// The method of the request.
+    #[must_use]
+    pub const fn method(self) -> &'static str {
+        match self {
+            Self::Elicitation => "elicitation/create",
+            Self::Roots => "roots/list",
+            Self::Sampling => "sampling/createMessage",
+        }
+    }
+}
+
+/// Versioned authority for one workflow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mission {
+    agents: Vec<Arc<str>>,
+    agents_line: u32,
+    dangers: BTreeMap<Arc<str>, Danger>,
+    goal: Arc<str>,
+    name: Arc<str>,
+    owner: Arc<str>,
+    sha256: Arc<str>,
+    source: Arc<str>,
+    until: Timestamp,
+    until_line: u32,
+    until_text: Arc<str>,
+    upstreams: BTreeMap<Arc<str>, Upstream>,
+    why: Arc<str>,
+}
+
+impl Mission {
+    /// The agents that may act, in the order of the file; at least one.
+    #[must_use]
+    pub fn agents(&self) -> &[Arc<str>] {
+        &self.agents
+    }
+
+    /// What the workflow is for.
+    #[must_use]
+    pub const fn goal(&self) -> &Arc<str> {
+        &self.goal
+    }
+
+    /// The mission's name: `[a-z0-9][a-z0-9-]{0,62}`.
+    #[must_use]
+    pub const fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Who answers for it.
+    #[must_use]
+    pub const fn owner(&self) -> &Arc<str> {
+        &self.owner
+    }
+
+    /// SHA-256 of the file's bytes, lower-case hexadecimal.
+    #[must_use]
+    pub const fn sha256(&self) -> &Arc<str> {
+        &self.sha256
+    }
+
+    /// The file's text.
+    #[must_use]
+    pub const fn source(&self) -> &Arc<str> {
+        &self.source
+    }
+
+    /// The first moment at which the mission no longer holds. A bare date in the file counts through its last microsecond, in UTC.
+    #[must_use]
+    pub const fn until(&self) -> Timestamp {
+        self.until
+    }
+
+    /// The names of the upstreams that the mission allows anything of, sorted.
+    pub fn upstreams(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.upstreams.keys()
+    }
+
+    /// The reason for this version of the file.
+    #[must_use]
+    pub const fn why(&self) -> &Arc<str> {
+        &self.why
+    }
+
+    pub(crate) const fn agents_line(&self) -> u32 {
+        self.agents_line
+    }
+
+    pub(crate) const fn dangers(&self) -> &BTreeMap<Arc<str>, Danger> {
+        &self.dangers
+    }
+
+    pub(crate) const fn rules(&self) -> &BTreeMap<Arc<str>, Upstream> {
+        &self.upstreams
+    }
+
+    pub(crate) const fn until_line(&self) -> u32 {
+        self.until_line
+    }
+}

@@ -1,0 +1,192 @@
+//! `[allow.mcp.SERVER]`: tools, resources, prompts and requests of one server.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use toml::de::{DeTable, DeValue};
+
+use super::{Key, Later, Reader, Value, brief, nearest};
+use crate::limits::{FACET_BYTES_MAX, NAME_BYTES_MAX};
+use crate::mission::Feature;
+use crate::mission::rule::{ToolRules, Upstream, UriPattern};
+use crate::mission::spelling::ambiguity;
+use crate::mission::uri::is_plain;
+
+const SURFACES_LATER: &Later = &[
+    ("browser", "remove the section: this version governs MCP servers"),
+    ("http", "remove the section: this version governs MCP servers"),
+    ("workflow", "remove the section: this version governs MCP servers"),
+];
+
+/// Keys of a server that are not tools. A tool of such a name is written with the prefix `tool:`.
+const RESERVED: [&str; 5] = ["elicitation", "prompts", "resources", "roots", "sampling"];
+
+/// Says that what follows is a tool, whatever its name.
+const TOOL_PREFIX: &str = "tool:";
+
+impl<'s> Reader<'s> {
+    pub(super) fn allow(&mut self, value: &Value<'s>) -> BTreeMap<Arc<str>, Upstream> {
+        let mut upstreams = BTreeMap::new();
+        let Some(surfaces) = self.table(value, "write `[allow.mcp.SERVER]`") else { return upstreams };
+        for key in surfaces.keys().filter(|key| key.get_ref() != "mcp") {
+            let name = key.get_ref();
+            if SURFACES_LATER.iter().any(|(word, _)| word == name) || nearest(name, ["mcp"]).is_some() {
+                self.unknown_key(key, &["mcp"], SURFACES_LATER);
+            } else {
+                let reason = format!("unknown surface `{}`", brief(name));
+                self.problem(key.span(), reason, format!("rules for an MCP server stand under `[allow.mcp.{}]`", brief(name)));
+            }
+        }
+        let servers = surfaces.get("mcp").and_then(|value| self.table(value, "write `[allow.mcp.SERVER]`"));
+        for (key, value) in servers.into_iter().flatten() {
+            let name = key.get_ref().as_ref();
+            if !is_server_name(name) {
+                let reason = format!("`{}` is not the name of a server", brief(name));
+                self.problem(key.span(), reason, "use at most 63 letters, digits, `.`, `_` and `-`, starting with a letter or digit");
+            }
+            if let Some(table) = self.table(value, &format!("write `[allow.mcp.{}]`", brief(name))) {
+                upstreams.insert(name.into(), self.server(table));
+            }
+        }
+        if upstreams.is_empty() && surfaces.keys().all(|key| key.get_ref() == "mcp") {
+            self.problem(value.span(), "the mission allows nothing", "add `[allow.mcp.SERVER]` with the tools it needs");
+        }
+        upstreams
+    }
+
+    fn server(&mut self, table: &DeTable<'s>) -> Upstream {
+        let mut upstream = Upstream::default();
+        for (key, value) in table {
+            self.rules += 1;
+            let name = key.get_ref().as_ref();
+            if RESERVED.contains(&name) && matches!(value.get_ref(), DeValue::Table(_)) {
+                let reason = format!("a table where `{name}` is not a tool");
+                self.problem(key.span(), reason, format!("to allow a tool of this name write `\"{TOOL_PREFIX}{name}\" = {{}}`"));
+                continue;
+            }
+            match name {
+                "resources" => upstream.resources = self.resources(value),
+                "prompts" => upstream.prompts = self.prompts(value),
+                "*" => upstream.every_tool = self.every_tool(key, value),
+                _ => match Feature::ALL.iter().find(|feature| feature.key() == name) {
+                    Some(feature) => match value.get_ref() {
+                        DeValue::Boolean(true) => drop(upstream.features.insert(*feature, self.line(key))),
+                        DeValue::Boolean(false) => {}
+                        _ => self.wrong_kind(value, "true or false", &format!("write `{name} = true`, or leave it out")),
+                    },
+                    None => self.tool(key, value, &mut upstream.tools),
+                },
+            }
+        }
+        upstream
+    }
+
+    fn tool(&mut self, key: &Key<'s>, value: &Value<'s>, tools: &mut BTreeMap<Arc<str>, ToolRules>) {
+        let written = key.get_ref().as_ref();
+        let name = written.strip_prefix(TOOL_PREFIX).unwrap_or(written);
+        let DeValue::Table(arguments) = value.get_ref() else {
+            let suggestion = match nearest(name, RESERVED) {
+                Some(word) if !matches!(value.get_ref(), DeValue::String(_)) => format!("did you mean `{word}`?"),
+                _ => format!("write `{} = {{}}` to allow it with any arguments", brief(written)),
+            };
+            self.problem(key.span(), format!("`{}` is no table of argument rules", brief(written)), suggestion);
+            return;
+        };
+        if name.contains('*') {
+            let reason = format!("`{}` is a wildcard, and tools are allowed by name", brief(name));
+            self.problem(key.span(), reason, "list the tools, or write `\"*\" = {}` for every tool of the server");
+            return;
+        }
+        if name.is_empty() || name.len() > NAME_BYTES_MAX || ambiguity(name).is_some() {
+            let reason = format!("`{}` is not the name of a tool", brief(name));
+            self.problem(key.span(), reason, format!("use at most {NAME_BYTES_MAX} bytes of visible characters"));
+            return;
+        }
+        let rules = ToolRules { arguments: self.arguments(arguments), line: self.line(key) };
+        match tools.entry(name.into()) {
+            Entry::Vacant(entry) => drop(entry.insert(rules)),
+            Entry::Occupied(_) => {
+                self.problem(key.span(), format!("`{}` stands here twice", brief(name)), "remove one");
+            }
+        }
+    }
+
+    fn every_tool(&mut self, key: &Key<'s>, value: &Value<'s>) -> Option<u32> {
+        let table = self.table(value, "write `\"*\" = {}`")?;
+        if !table.is_empty() {
+            self.problem(key.span(), "argument rules for every tool at once", "name the tool that they are for, or write `\"*\" = {}`");
+            return None;
+        }
+        Some(self.line(key))
+    }
+
+    fn prompts(&mut self, value: &Value<'s>) -> Vec<(Arc<str>, u32)> {
+        let mut prompts: Vec<(Arc<str>, u32)> = Vec::new();
+        for entry in self.entries(value, "prompts = [\"summarise\"]") {
+            let Some(name) = self.plain_text(entry) else { continue };
+            if name.is_empty() || name.len() > NAME_BYTES_MAX || (name.contains('*') && name != "*") {
+                let reason = format!("`{}` is not the name of a prompt", brief(name));
+                self.problem(entry.span(), reason, "list the prompts, or write `\"*\"` for every prompt");
+            } else if prompts.iter().any(|(known, _)| **known == *name) {
+                self.duplicate(entry, name);
+            } else {
+                prompts.push((name.into(), self.line(entry)));
+            }
+        }
+        prompts
+    }
+
+    fn resources(&mut self, value: &Value<'s>) -> Vec<(UriPattern, u32)> {
+        let mut patterns: Vec<(UriPattern, u32)> = Vec::new();
+        for entry in self.entries(value, "resources = [\"file:///srv/docs/*\"]") {
+            let Some(text) = self.text(entry) else { continue };
+            if let Err((reason, suggestion)) = check_uri_pattern(text) {
+                self.problem(entry.span(), format!("`{}` {reason}", brief(text)), suggestion);
+            } else if patterns.iter().any(|(known, _)| known.as_str() == text) {
+                self.duplicate(entry, text);
+            } else {
+                patterns.push((UriPattern(text.into()), self.line(entry)));
+            }
+        }
+        patterns
+    }
+}
+
+fn is_server_name(name: &str) -> bool {
+    (1..=63).contains(&name.len())
+        && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+/// What is wrong with a pattern for URIs, and how to mend it.
+fn check_uri_pattern(text: &str) -> Result<(), (&'static str, &'static str)> {
+    const EXAMPLE: &str = "write a URI such as `file:///srv/docs/*`, or `*` for every resource";
+    if text == "*" {
+        return Ok(());
+    }
+    if text.len() > FACET_BYTES_MAX {
+        return Err(("is longer than any URI", EXAMPLE));
+    }
+    let Some((scheme, rest)) = text.split_once(':') else { return Err(("has no scheme", EXAMPLE)) };
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_lowercase())
+        && scheme.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+.-".contains(&byte));
+    if !is_scheme || rest.is_empty() {
+        return Err(("does not start with a scheme in lower case", EXAMPLE));
+    }
+    if ambiguity(text).is_some() {
+        return Err(("holds a character that is not visible", EXAMPLE));
+    }
+    let Some(at) = rest.find('*') else { return Ok(()) };
+    if !is_plain(&text.replace('*', "x")) {
+        return Err((
+            "has dot segments or encoded punctuation beside a wildcard",
+            "write the path as it is, without `.`, `..`, `\\` and percent-encoded dots and slashes",
+        ));
+    }
+    let in_authority = rest.strip_prefix("//").is_some_and(|after| after != "*" && after.find('/').is_none_or(|slash| slash + 2 > at));
+    if in_authority {
+        return Err(("has a wildcard in the host, which other hosts match too", "put the wildcard after the host: `https://corp.example/*`"));
+    }
+    Ok(())
+}

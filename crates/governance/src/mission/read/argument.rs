@@ -1,0 +1,199 @@
+//! The rules of one tool's arguments: `in`, `min` and `max`, `path`, `domain`, `free`, and `optional`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use toml::de::{DeTable, DeValue};
+
+use super::{Key, Later, Reader, Value, brief};
+use crate::limits::{ARGUMENTS_MAX, FACET_BYTES_MAX, NAME_BYTES_MAX};
+use crate::mission::domain::host;
+use crate::mission::number::Number;
+use crate::mission::path::normal_path;
+use crate::mission::rule::{ArgumentRule, Constraint, DomainPattern, Presence, Scalar};
+use crate::mission::spelling::ambiguity;
+
+const KEYS: [&str; 7] = ["domain", "free", "in", "max", "min", "optional", "path"];
+
+const KEYS_LATER: &Later = &[
+    ("from", "remove it, or list the values with `in`"),
+    ("named", "remove it, or list the values with `in`"),
+    ("per_day", "remove it: limits hold for one call"),
+    ("per_run", "remove it: limits hold for one call"),
+];
+
+const EXAMPLE: &str = "write what it may be, such as `{ in = [\"a\", \"b\"] }`, or `{ free = true }` for anything";
+
+impl<'s> Reader<'s> {
+    pub(super) fn arguments(&mut self, table: &DeTable<'s>) -> BTreeMap<Arc<str>, ArgumentRule> {
+        let mut rules = BTreeMap::new();
+        for (key, value) in table {
+            self.rules += 1;
+            let name = key.get_ref().as_ref();
+            if name.is_empty() || name.len() > NAME_BYTES_MAX || ambiguity(name).is_some() {
+                let reason = format!("`{}` is not the name of an argument", brief(name));
+                self.problem(key.span(), reason, format!("use at most {NAME_BYTES_MAX} bytes of visible characters"));
+            }
+            if rules.len() == ARGUMENTS_MAX {
+                self.problem(key.span(), format!("more than {ARGUMENTS_MAX} arguments"), "no tool takes so many; remove some");
+                break;
+            }
+            if let Some(rule) = self.argument(key, value) {
+                rules.insert(name.into(), rule);
+            }
+        }
+        rules
+    }
+
+    fn argument(&mut self, key: &Key<'s>, value: &Value<'s>) -> Option<ArgumentRule> {
+        let table = self.table(value, EXAMPLE)?;
+        self.check_keys(table, &KEYS, KEYS_LATER);
+        let presence = match table.get("optional").map(|value| (value, value.get_ref())) {
+            None | Some((_, DeValue::Boolean(false))) => Presence::Required,
+            Some((_, DeValue::Boolean(true))) => Presence::Optional,
+            Some((value, _)) => {
+                self.wrong_kind(value, "true or false", "write `optional = true`, or leave it out");
+                return None;
+            }
+        };
+        let constraint = self.constraint(key, table)?;
+        Some(ArgumentRule { constraint, line: self.line(key), presence })
+    }
+
+    fn constraint(&mut self, key: &Key<'s>, table: &DeTable<'s>) -> Option<Constraint> {
+        let range = table.contains_key("min") || table.contains_key("max");
+        let given: Vec<&str> = ["domain", "free", "in", "path"]
+            .into_iter()
+            .filter(|word| table.contains_key(*word))
+            .chain(range.then_some("min and max"))
+            .collect();
+        match *given.as_slice() {
+            ["domain"] => self.domains(table.get("domain")?).map(Constraint::Domain),
+            ["free"] => self.free(table.get("free")?),
+            ["in"] => self.values(table.get("in")?).map(Constraint::In),
+            ["path"] => self.roots(table.get("path")?).map(Constraint::Path),
+            [] => {
+                // An unknown key has been reported, and was probably meant to be the rule.
+                if table.keys().all(|key| KEYS.contains(&key.get_ref().as_ref())) {
+                    self.problem(key.span(), format!("the rule for `{}` says nothing", brief(key.get_ref())), EXAMPLE);
+                }
+                None
+            }
+            [_] => self.range(key, table),
+            _ => {
+                let reason = format!("`{}` has several rules: {}", brief(key.get_ref()), given.join(", "));
+                self.problem(key.span(), reason, "keep one");
+                None
+            }
+        }
+    }
+
+    fn free(&mut self, value: &Value<'s>) -> Option<Constraint> {
+        if matches!(value.get_ref(), DeValue::Boolean(true)) {
+            return Some(Constraint::Free);
+        }
+        self.problem(value.span(), "`free` is true or is left out", EXAMPLE);
+        None
+    }
+
+    fn range(&mut self, key: &Key<'s>, table: &DeTable<'s>) -> Option<Constraint> {
+        let (Some(min), Some(max)) = (table.get("min"), table.get("max")) else {
+            let (given, missing) = if table.contains_key("min") { ("min", "max") } else { ("max", "min") };
+            let reason = format!("`{given}` without `{missing}`");
+            self.problem(key.span(), reason, "give both ends: a negative amount is below every maximum");
+            return None;
+        };
+        let (low, high) = (self.number(min), self.number(max));
+        let (low, high) = (low?, high?);
+        if low > high {
+            self.problem(min.span(), format!("`min` {low} is above `max` {high}"), "exchange them");
+            return None;
+        }
+        Some(Constraint::Range { max: high, min: low })
+    }
+
+    /// An exact number: an integer, a decimal as it stands in the file, or either in quotes.
+    pub(super) fn number(&mut self, value: &Value<'s>) -> Option<Number> {
+        let number = match value.get_ref() {
+            DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix()).map(Number::from).map_err(|_| "a number beyond 64 bits".to_owned()),
+            DeValue::Float(float) => Number::parse(float.as_str().trim_start_matches('+')).map_err(|error| error.to_string()),
+            DeValue::String(text) => Number::parse(text).map_err(|error| error.to_string()),
+            _ => {
+                self.wrong_kind(value, "a number", "write a number such as `5000` or `0.01`");
+                return None;
+            }
+        };
+        number.map_err(|reason| self.problem(value.span(), reason, "write a number such as `5000` or `0.01`")).ok()
+    }
+
+    fn values(&mut self, value: &Value<'s>) -> Option<Vec<Scalar>> {
+        let mut values: Vec<Scalar> = Vec::new();
+        for entry in self.entries(value, "in = [\"a\", \"b\"]") {
+            let scalar = match entry.get_ref() {
+                DeValue::Boolean(value) => Some(Scalar::Bool(*value)),
+                DeValue::Integer(_) | DeValue::Float(_) => self.number(entry).map(Scalar::Number),
+                DeValue::String(text) if text.len() > FACET_BYTES_MAX => {
+                    self.problem(entry.span(), format!("a text longer than {FACET_BYTES_MAX} bytes"), "list shorter values");
+                    None
+                }
+                DeValue::String(text) => Some(Scalar::Text(text.as_ref().into())),
+                DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
+                    self.wrong_kind(entry, "a text, a number, true or false", "write dates in quotes, as the tool takes them");
+                    None
+                }
+            };
+            match scalar {
+                Some(scalar) if values.contains(&scalar) => {
+                    self.problem(entry.span(), format!("{scalar} stands here twice"), "remove one");
+                }
+                scalar => values.extend(scalar),
+            }
+        }
+        (!values.is_empty()).then_some(values)
+    }
+
+    fn roots(&mut self, value: &Value<'s>) -> Option<Vec<Arc<str>>> {
+        let mut roots: Vec<Arc<str>> = Vec::new();
+        for entry in self.entries(value, "path = [\"/srv/docs\"]") {
+            let Some(text) = self.text(entry) else { continue };
+            match normal_path(text) {
+                Ok(root) if text.len() > FACET_BYTES_MAX => {
+                    self.problem(entry.span(), format!("`{}` is longer than any path", brief(&root)), "write a shorter path");
+                }
+                Ok(root) if roots.iter().any(|known| **known == *root) => self.duplicate(entry, text),
+                Ok(root) if root != text => {
+                    self.problem(entry.span(), format!("`{}` is not in its shortest spelling", brief(text)), format!("write `{}`", brief(&root)));
+                }
+                Ok(root) => roots.push(root.into()),
+                Err(why) => {
+                    let suggestion = "write an absolute path without `..`, such as `/srv/docs`";
+                    self.problem(entry.span(), format!("`{}` is not a folder: {why}", brief(text)), suggestion);
+                }
+            }
+        }
+        (!roots.is_empty()).then_some(roots)
+    }
+
+    fn domains(&mut self, value: &Value<'s>) -> Option<Vec<DomainPattern>> {
+        let mut domains: Vec<DomainPattern> = Vec::new();
+        for entry in self.entries(value, "domain = [\"corp.example\"]") {
+            let Some(text) = self.text(entry) else { continue };
+            let (name, below) = text.strip_prefix("*.").map_or((text, false), |name| (name, true));
+            let pattern = match host(name) {
+                Ok(domain) if below => DomainPattern::Subdomains(domain.into()),
+                Ok(domain) => DomainPattern::Exact(domain.into()),
+                Err(why) => {
+                    let suggestion = "write a domain such as `corp.example`, or `*.corp.example` for its subdomains";
+                    self.problem(entry.span(), format!("`{}` is not a domain: {why}", brief(text)), suggestion);
+                    continue;
+                }
+            };
+            if domains.contains(&pattern) {
+                self.duplicate(entry, text);
+            } else {
+                domains.push(pattern);
+            }
+        }
+        (!domains.is_empty()).then_some(domains)
+    }
+}

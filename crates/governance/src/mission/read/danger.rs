@@ -1,0 +1,152 @@
+//! `[danger.NAME]`: which calls need approval.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use toml::de::DeValue;
+
+use super::{Key, Later, Reader, Value, brief, is_name, nearest};
+use crate::mission::number::Number;
+use crate::mission::rule::{Constraint, Danger, ToolPattern, ToolRules, Upstream};
+
+const KEYS: [&str; 2] = ["over", "when"];
+
+const KEYS_LATER: &Later = &[
+    ("effect", "name the tools with `when`"),
+    ("for", "remove it: until approval gates exist, a call in a danger zone is denied"),
+    ("gate", "remove it: until approval gates exist, a call in a danger zone is denied"),
+    ("who", "remove it: until approval gates exist, a call in a danger zone is denied"),
+];
+
+const OVER_LATER: &Later = &[
+    ("per_day", "remove it: limits hold for one call"),
+    ("per_run", "remove it: limits hold for one call"),
+];
+
+const WHEN_EXAMPLE: &str = "write `when = \"mcp:server/tool\"`";
+
+impl<'s> Reader<'s> {
+    pub(super) fn dangers(&mut self, value: &Value<'s>) -> BTreeMap<Arc<str>, Danger> {
+        let mut dangers = BTreeMap::new();
+        for (key, value) in self.table(value, "write `[danger.NAME]`").into_iter().flatten() {
+            self.rules += 1;
+            let name = key.get_ref().as_ref();
+            if !is_name(name) {
+                self.bad_name(key.span(), name, "danger zone");
+            }
+            if let Some(danger) = self.danger(key, value) {
+                dangers.insert(name.into(), danger);
+            }
+        }
+        dangers
+    }
+
+    fn danger(&mut self, key: &Key<'s>, value: &Value<'s>) -> Option<Danger> {
+        let table = self.table(value, "write `[danger.NAME]`")?;
+        self.check_keys(table, &KEYS, KEYS_LATER);
+        let over = table.get("over").map(|value| self.over(value)).unwrap_or_default();
+        let Some(when) = table.get("when") else {
+            self.problem(key.span(), "a danger zone without `when`", WHEN_EXAMPLE);
+            return None;
+        };
+        let mut patterns = Vec::new();
+        if let DeValue::String(text) = when.get_ref() {
+            patterns.extend(self.tool_pattern(when, text));
+        } else {
+            for entry in self.entries(when, "when = [\"mcp:server/tool\"]") {
+                let pattern = self.text(entry).and_then(|text| self.tool_pattern(entry, text));
+                match pattern {
+                    Some(pattern) if patterns.contains(&pattern) => self.duplicate(entry, &pattern.to_string()),
+                    pattern => patterns.extend(pattern),
+                }
+            }
+        }
+        (!patterns.is_empty()).then_some(Danger { line: self.line(key), over, when: patterns })
+    }
+
+    fn tool_pattern(&mut self, value: &Value<'s>, text: &str) -> Option<ToolPattern> {
+        let Some((upstream, name)) = text.strip_prefix("mcp:").and_then(|rest| rest.split_once('/')) else {
+            let reason = match text.split_once(':') {
+                Some((surface @ ("browser" | "http" | "workflow"), _)) => format!("this version does not have the surface `{surface}`"),
+                _ => format!("`{}` is not a tool", brief(text)),
+            };
+            self.problem(value.span(), reason, WHEN_EXAMPLE);
+            return None;
+        };
+        if let Some(kind) = ["prompt", "request", "resource"].into_iter().find(|kind| name.strip_prefix(kind).is_some_and(|rest| rest.starts_with(':'))) {
+            self.problem(value.span(), format!("danger zones are of tools, not of a {kind}"), WHEN_EXAMPLE);
+            return None;
+        }
+        let (start, open) = name.strip_suffix('*').map_or((name, false), |start| (start, true));
+        if upstream.is_empty() || start.contains('*') || (start.is_empty() && !open) {
+            let reason = format!("`{}` is not a tool", brief(text));
+            self.problem(value.span(), reason, "write `mcp:server/tool`; a `*` may stand at the end of the tool's name");
+            return None;
+        }
+        Some(ToolPattern { name: start.into(), open, upstream: upstream.into() })
+    }
+
+    fn over(&mut self, value: &Value<'s>) -> BTreeMap<Arc<str>, (Number, u32)> {
+        let mut over = BTreeMap::new();
+        let Some(table) = self.table(value, "write `over = { amount = 1000 }`") else { return over };
+        if table.is_empty() {
+            self.problem(value.span(), "`over` names no argument", "write `over = { amount = 1000 }`, or leave it out");
+        }
+        for (key, value) in table {
+            self.rules += 1;
+            let name = key.get_ref().as_ref();
+            if OVER_LATER.iter().any(|(word, _)| *word == name) {
+                self.unknown_key(key, &[], OVER_LATER);
+                continue;
+            }
+            let Some(number) = self.number(value) else { continue };
+            if number < Number::from(0) {
+                self.problem(value.span(), format!("`over` compares sizes, and {number} is below 0"), "write the size without a sign");
+            } else {
+                over.insert(name.into(), (number, self.line(key)));
+            }
+        }
+        over
+    }
+
+    /// A danger zone that matches nothing guards nothing, and one that cannot see its argument guards everything: both are slips.
+    pub(super) fn check_dangers(&mut self, dangers: &BTreeMap<Arc<str>, Danger>, upstreams: &BTreeMap<Arc<str>, Upstream>) {
+        for (name, danger) in dangers {
+            for pattern in &danger.when {
+                let Some(upstream) = upstreams.get(&pattern.upstream) else {
+                    let reason = format!("danger zone `{name}` names `{pattern}`, and the mission allows nothing of `{}`", pattern.upstream);
+                    let known = nearest(&pattern.upstream, upstreams.keys().map(AsRef::as_ref));
+                    self.problem_at_line(danger.line, reason, known.map(|word| format!("did you mean `{word}`?")));
+                    continue;
+                };
+                let covered: Vec<_> = upstream.tools.iter().filter(|(tool, _)| pattern.covers(&pattern.upstream, tool)).collect();
+                if covered.is_empty() && upstream.every_tool.is_none() {
+                    let reason = format!("danger zone `{name}` names `{pattern}`, which the mission does not allow");
+                    let known = nearest(&pattern.name, upstream.tools.keys().map(AsRef::as_ref));
+                    self.problem_at_line(danger.line, reason, known.map(|word| format!("did you mean `{word}`?")));
+                }
+                for (tool, rules) in covered {
+                    for (argument, (_, line)) in &danger.over {
+                        self.check_over(tool, rules, argument, *line);
+                    }
+                }
+            }
+        }
+    }
+
+    fn check_over(&mut self, tool: &str, rules: &ToolRules, argument: &str, line: u32) {
+        let reason = match rules.arguments.get(argument).map(|rule| &rule.constraint) {
+            Some(Constraint::Free | Constraint::In(_) | Constraint::Range { .. }) => return,
+            Some(Constraint::Domain(_) | Constraint::Path(_)) => format!("`{argument}` of `{tool}` is not a number"),
+            None if rules.arguments.is_empty() => return,
+            None => format!("the rules of `{tool}` list no argument `{argument}`"),
+        };
+        let known = nearest(argument, rules.arguments.keys().map(AsRef::as_ref)).filter(|word| *word != argument);
+        self.problem_at_line(line, reason, known.map(|word| format!("did you mean `{word}`?")));
+    }
+
+    fn problem_at_line(&mut self, line: u32, reason: String, suggestion: Option<String>) {
+        let start = usize::try_from(line).ok().and_then(|line| self.line_starts.get(line - 1)).copied().unwrap_or_default();
+        self.problem(start..start, reason, suggestion);
+    }
+}

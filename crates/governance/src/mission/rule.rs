@@ -1,0 +1,208 @@
+//! The rules of a mission, as data: what a tool's arguments may be, which resources and prompts may be read, which calls are in a danger zone.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Write as _};
+use std::sync::Arc;
+
+use super::number::Number;
+
+/// What is allowed of one upstream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Upstream {
+    /// Requests that it may send to the client, with the line that turns each on.
+    pub(crate) features: BTreeMap<super::Feature, u32>,
+    /// The line of `"*"`, which allows every tool that has no rules of its own.
+    pub(crate) every_tool: Option<u32>,
+    /// Names of prompts, each with its line; `*` is every prompt.
+    pub(crate) prompts: Vec<(Arc<str>, u32)>,
+    /// Resources, each with its line.
+    pub(crate) resources: Vec<(UriPattern, u32)>,
+    /// Tools by name.
+    pub(crate) tools: BTreeMap<Arc<str>, ToolRules>,
+}
+
+/// What is allowed of one tool: any arguments where the table is empty, else exactly the listed ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ToolRules {
+    pub(crate) arguments: BTreeMap<Arc<str>, ArgumentRule>,
+    pub(crate) line: u32,
+}
+
+/// What one argument may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ArgumentRule {
+    pub(crate) constraint: Constraint,
+    pub(crate) line: u32,
+    pub(crate) presence: Presence,
+}
+
+/// Whether an argument may be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    Optional,
+    Required,
+}
+
+/// What the values of an argument may be. Lists hold at least one entry, without duplicates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Constraint {
+    /// Leads to one of these domains.
+    Domain(Vec<DomainPattern>),
+    /// Anything.
+    Free,
+    /// One of these values.
+    In(Vec<Scalar>),
+    /// One of these folders, or below; each in its one spelling.
+    Path(Vec<Arc<str>>),
+    /// A number from `min` to `max`, both included.
+    Range { max: Number, min: Number },
+}
+
+/// A value that an argument may be compared with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Scalar {
+    Bool(bool),
+    Number(Number),
+    Text(Arc<str>),
+}
+
+/// One domain, or everything below one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum DomainPattern {
+    /// The domain itself.
+    Exact(Arc<str>),
+    /// Its subdomains, not itself.
+    Subdomains(Arc<str>),
+}
+
+/// A resource's URI, in which `*` stands for any text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct UriPattern(pub(super) Arc<str>);
+
+/// Calls that need approval.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Danger {
+    pub(crate) line: u32,
+    /// Limits on the size of arguments; without any, every matching call is in the zone.
+    pub(crate) over: BTreeMap<Arc<str>, (Number, u32)>,
+    pub(crate) when: Vec<ToolPattern>,
+}
+
+/// One tool, or all tools of an upstream whose names start alike.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ToolPattern {
+    /// The name, or its start where `open`.
+    pub(crate) name: Arc<str>,
+    /// Whether the name goes on.
+    pub(crate) open: bool,
+    pub(crate) upstream: Arc<str>,
+}
+
+impl ToolPattern {
+    /// Whether it matches the tool `name` of `upstream`.
+    pub(crate) fn covers(&self, upstream: &str, name: &str) -> bool {
+        *self.upstream == *upstream && if self.open { name.starts_with(&*self.name) } else { name == &*self.name }
+    }
+}
+
+impl UriPattern {
+    /// The text of the pattern.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it has a wildcard.
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.contains('*')
+    }
+
+    /// Whether some URI of the template (RFC 6570) could match. Reads are decided one by one; this only says whether the template is of any use.
+    pub(crate) fn may_match_template(&self, template: &str) -> bool {
+        let fixed = template.split('{').next().unwrap_or_default();
+        let start = self.0.split('*').next().unwrap_or_default();
+        if fixed.len() == template.len() && !self.is_open() {
+            return *self.0 == *template;
+        }
+        start.starts_with(fixed) || fixed.starts_with(start)
+    }
+}
+
+/// One part of a rule id. Ids join their parts with dots as TOML joins keys: quoted unless it is a bare key.
+pub(crate) fn key(name: &str) -> String {
+    let bare = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    if bare { name.to_owned() } else { format!("{name:?}") }
+}
+
+impl Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool(value) => value.fmt(f),
+            Self::Number(value) => value.fmt(f),
+            Self::Text(value) => write!(f, "`{value}`"),
+        }
+    }
+}
+
+impl Display for DomainPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(domain) => write!(f, "`{domain}`"),
+            Self::Subdomains(domain) => write!(f, "`*.{domain}`"),
+        }
+    }
+}
+
+impl Display for ToolPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "mcp:{}/{}{}", self.upstream, self.name, if self.open { "*" } else { "" })
+    }
+}
+
+impl Display for Constraint {
+    /// What the value must be, to follow "must be".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Domain(domains) => write!(f, "an address, URL or host in {}", list(domains, "or")),
+            Self::Free => f.write_str("anything"),
+            Self::In(values) => write!(f, "{}", list(values, "or")),
+            Self::Path(roots) => write!(f, "a path in {}", list(roots.iter().map(|root| format!("`{root}`")), "or")),
+            Self::Range { max, min } => write!(f, "a number from {min} to {max}"),
+        }
+    }
+}
+
+impl Display for ArgumentRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.constraint.fmt(f)?;
+        match self.presence {
+            Presence::Optional => f.write_str(", or left out"),
+            Presence::Required => Ok(()),
+        }
+    }
+}
+
+/// The entries as a phrase: `a`, `a or b`, `a, b or c`; after eight of them, how many more there are.
+pub(crate) fn list(entries: impl IntoIterator<Item = impl Display>, conjunction: &str) -> String {
+    const SHOWN: usize = 8;
+    let mut entries: Vec<String> = entries.into_iter().map(|entry| entry.to_string()).collect();
+    if entries.len() > SHOWN + 1 {
+        let more = entries.len() - SHOWN;
+        entries.truncate(SHOWN);
+        entries.push(format!("{more} more"));
+    }
+    let mut phrase = String::new();
+    let count = entries.len();
+    for (at, entry) in entries.iter().enumerate() {
+        let _ = match count - at {
+            _ if at == 0 => write!(phrase, "{entry}"),
+            1 => write!(phrase, " {conjunction} {entry}"),
+            _ => write!(phrase, ", {entry}"),
+        };
+    }
+    phrase
+}
+
+/// The rule id of the tool `name`: `allow.mcp.bank.send_money`.
+pub(crate) fn tool_rule_id(upstream: &str, name: &str) -> String {
+    format!("allow.mcp.{}.{}", key(upstream), key(name))
+}
