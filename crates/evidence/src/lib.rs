@@ -6,6 +6,7 @@
 pub mod checkpoint;
 #[cfg(test)]
 mod examples;
+pub mod filter;
 pub mod ids;
 pub mod leaf;
 pub mod limits;

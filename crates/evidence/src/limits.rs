@@ -22,3 +22,9 @@ pub const FINDINGS_MAX: usize = 1_000;
 /// Calls open at once that a check holds: about 1 KiB each, so at most 256 MiB. A gateway holds thousands open at most; the rest are allows without an intent,
 /// which only a crash between the two leaves.
 pub const OPEN_CALLS_MAX: usize = 262_144;
+
+/// Bytes of one filter: a screenful; the longest term of the language is under 100.
+pub const FILTER_BYTES_MAX: usize = 4_096;
+
+/// `not` and `(` within each other in one filter; each takes one call on the stack, of at most 1 KiB.
+pub const FILTER_DEPTH_MAX: usize = 64;

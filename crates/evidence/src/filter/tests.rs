@@ -1,0 +1,284 @@
+use super::*;
+use crate::examples::{at, call_id, drafts, run_id, written};
+use crate::limits::{FILTER_BYTES_MAX, FILTER_DEPTH_MAX};
+use crate::record::read;
+use proptest::prelude::*;
+
+fn parse(text: &str) -> Filter {
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// The names of the example records that match.
+fn matching(text: &str) -> Vec<&'static str> {
+    let filter = parse(text);
+    let records =
+        drafts().into_iter().zip(1..).map(|((name, draft), seq)| (name, read(&written(&draft, seq)).unwrap()));
+    records.filter(|(_, record)| filter.matches(record)).map(|(name, _)| name).collect()
+}
+
+#[test]
+fn filters_pick_records() {
+    let all: Vec<_> = drafts().into_iter().map(|(name, _)| name).collect();
+    let but = |without: &[&str]| all.iter().copied().filter(|name| !without.contains(name)).collect::<Vec<_>>();
+    let (allow, deny) = ("decision_record-allow", "decision_record-deny");
+    let (intent, outcome, unknown) = ("action_record-intent", "action_record-outcome", "action_record-unknown");
+    let (call7, call8) = (call_id(7).to_string(), call_id(8).to_string());
+
+    for (text, want) in [
+        ("", all.clone()),
+        ("   ", all.clone()),
+        ("type:ledger_state", vec!["ledger_state"]),
+        ("type:action_*", vec![intent, outcome, unknown]),
+        ("type:version_log,ledger_state", vec!["ledger_state", "version_log"]),
+        ("mission:pay-supplier-invoices", but(&["ledger_state", "version_log"])),
+        ("mission:pay", vec![]),
+        ("mission:pay*", but(&["ledger_state", "version_log"])),
+        ("mission:*", but(&["ledger_state", "version_log"])),
+        ("not mission:*", vec!["ledger_state", "version_log"]),
+        ("agent:countersign", vec!["ledger_state", "version_log"]),
+        ("agent:AP-BOT", vec![]),
+        ("initiator:*@corp.example", but(&["ledger_state", "version_log"])),
+        ("tool:mcp:bank/send_money type:action_record", vec![intent, outcome, unknown]),
+        ("tool:mcp:bank/*", vec![allow, deny, intent, outcome, unknown]),
+        ("tool:mcp:erp/*", vec![]),
+        ("tool:*/send_*", vec![allow, deny, intent, outcome, unknown]),
+        ("decision:deny", vec![deny]),
+        ("decision:allow,deny", vec![allow, deny]),
+        ("not decision:allow", but(&[allow])),
+        ("status:unknown", vec![unknown]),
+        ("status:done,unknown", vec![outcome, unknown]),
+        ("status:*", vec![outcome, unknown]),
+        ("reason:argument_out_of_bounds", vec![deny]),
+        ("reason:upstream_*,argument_*", vec![deny, unknown]),
+        (&format!("call:{call7}"), vec![allow, intent, outcome]),
+        (&format!("call:{call7},{call8}"), vec![allow, intent, outcome, unknown, "exception_record"]),
+        ("call:*", vec![allow, deny, intent, outcome, unknown, "exception_record"]),
+        (&format!("run:{}*", run_id().to_string().get(..14).unwrap()), but(&["ledger_state", "version_log"])),
+        ("run:0193*", vec![]),
+        ("seq:1", vec!["ledger_state"]),
+        ("seq:1,9", vec!["ledger_state", "version_log"]),
+        ("seq:5..7", vec![intent, outcome, unknown]),
+        ("seq:8..", vec!["exception_record", "version_log"]),
+        ("seq:..2", vec!["ledger_state", "request_context"]),
+        ("after:2026-11-23", all.clone()),
+        ("before:2026-11-23", vec![]),
+        ("after:2026-11-24", vec![]),
+        ("after:2026-11-23T09:30:00.009Z", vec!["version_log"]),
+        ("before:2026-11-23T10:30:00.002+01:00", vec!["ledger_state"]),
+        ("status:done or decision:deny", vec![deny, outcome]),
+        ("status:done or decision:deny type:action_record", vec![outcome]),
+        ("(status:done or decision:deny) and not type:action_record", vec![deny]),
+        ("(status:done or decision:deny)type:action_record", vec![outcome]),
+        ("not (status:done or decision:deny) seq:4..6", vec![intent]),
+        ("not not status:done", vec![outcome]),
+        ("status:done and status:unknown", vec![]),
+        ("agent:\"ap-bot\" status:\"d*e\"", vec![outcome]),
+    ] {
+        assert_eq!(matching(text), want, "{text}");
+        let filter = parse(text);
+        assert_eq!(parse(&filter.to_string()), filter, "{filter}");
+    }
+}
+
+#[test]
+fn filters_are_written_in_one_form() {
+    for (text, want) in [
+        ("  a  ", None),
+        ("status:done  and   type:action_record", Some("status:done type:action_record")),
+        ("( status:done )", Some("status:done")),
+        ("status:unknown,done", Some("status:done,unknown")),
+        ("type:*_record", Some("type:action_record,decision_record,exception_record")),
+        ("status:done (type:action_record seq:1)", Some("status:done type:action_record seq:1")),
+        ("status:done or (type:action_record or seq:1)", Some("status:done or type:action_record or seq:1")),
+        ("not (status:done or seq:1)", Some("not (status:done or seq:1)")),
+        ("mission:\"a b\",c**d", Some("mission:\"a b\",c*d")),
+        (r#"mission:"a\*b""#, Some(r#"mission:"a\*b""#)),
+        (r"mission:C:\x", Some(r#"mission:"C:\\x""#)),
+        ("mission:\"\"", Some("mission:\"\"")),
+        ("after:2026-11-01", Some("after:2026-11-01T00:00:00.000000Z")),
+        ("seq:..9,7..7", Some("seq:0..9,7")),
+        ("mission:and", Some("mission:and")),
+    ] {
+        assert_eq!(text.parse::<Filter>().ok().map(|filter| filter.to_string()).as_deref(), want, "{text}");
+    }
+}
+
+#[test]
+fn a_refusal_says_where_what_and_what_was_meant() {
+    let deep = "(".repeat(FILTER_DEPTH_MAX + 1);
+    let long = "a".repeat(FILTER_BYTES_MAX + 1);
+    for (text, at, what, suggestion) in [
+        ("sttatus:done", 0, "there is no field `sttatus`; the fields are type, mission,", Some("status")),
+        ("seq:1 colour:red", 6, "there is no field `colour`", None),
+        ("status:don", 7, "`don` is not a status; known are cancelled, done,", Some("done")),
+        ("status:done,x*", 12, "`x*` is not a status", None),
+        ("status:DONE", 7, "`DONE` is not a status", Some("done")),
+        ("decision:denied", 9, "`denied` is not a decision; known are allow, ask, deny", Some("deny")),
+        ("type:action", 5, "`action` is not a type", Some("action_record")),
+        ("tool:send_money", 5, "`send_money` is not a tool; tools are written like", Some("*/send_money")),
+        ("tool:bank/send_money", 5, "is not a tool", Some("*:bank/send_money")),
+        ("done", 0, "`done` is not a term; a term is field:value", Some("status:done")),
+        ("deny", 0, "is not a term", Some("decision:deny")),
+        ("status=done", 0, "is not a term", Some("status:done")),
+        ("hello", 0, "is not a term", None),
+        ("status:", 7, "`status:` has no value here", None),
+        ("status: done", 7, "`status:` has no value here", None),
+        ("status:done,", 12, "`status:` has no value here", None),
+        ("status:,done", 7, "`status:` has no value here", None),
+        ("status:done or", 14, "a term is missing at the end", None),
+        ("status:done and", 15, "a term is missing at the end", None),
+        ("not", 3, "a term is missing at the end", None),
+        ("or status:done", 0, "a term is missing before `or`", None),
+        ("status:done and or seq:1", 16, "a term is missing before `or`", None),
+        ("status:done AND seq:1", 12, "`AND` is not a term", Some("and")),
+        ("(status:done", 0, "`(` without a `)`", None),
+        ("status:done)", 11, "`)` without a `(`", None),
+        ("()", 1, "`)` cannot start a term", None),
+        ("agent:\"ana", 6, "a quote without its end", None),
+        ("agent:\"a\"b", 9, "`b` cannot stand here", None),
+        ("agent:a\"b", 7, "cannot stand here", None),
+        ("agent:\"\\n\"", 8, "after `\\` comes", None),
+        ("call:7", 5, "`7` is not a call; want a UUID", None),
+        ("call:0193B5A2-*", 5, "is not a call", None),
+        ("run:*7", 4, "is not a run", None),
+        ("after:yesterday", 6, "`yesterday` is not a time; want 2026-11-01", None),
+        ("after:2026-13-01", 6, "is not a time", None),
+        ("after:2026-11-*", 6, "is not a time", None),
+        ("after:2026-11-01,2026-11-02", 17, "`after:` takes one time", None),
+        ("seq:-1", 4, "is not a record number; want 7, 7..9", None),
+        ("seq:+1", 4, "is not a record number", None),
+        ("seq:9..7", 4, "is not a record number", None),
+        ("seq:..", 4, "is not a record number", None),
+        ("seq:1*", 4, "`1*` is not a record number", None),
+        ("agent:a\u{7}", 7, "`\\u{7}` cannot stand here", None),
+        (deep.as_str(), FILTER_DEPTH_MAX, "more than 64 `not` and `(` within each other", None),
+        (long.as_str(), 0, "a filter has at most 4096 bytes", None),
+    ] {
+        let error = text.parse::<Filter>().unwrap_err();
+        assert!(error.what.contains(what), "{text}: {error}");
+        assert_eq!((error.at, error.suggestion.as_deref()), (at, suggestion), "{text}: {error}");
+    }
+    let error = "stat:done".parse::<Filter>().unwrap_err().to_string();
+    assert!(
+        error.starts_with("filter, byte 0: there is no field `stat`;") && error.ends_with("did you mean `status`?")
+    );
+}
+
+#[test]
+fn wildcards_stand_for_any_text() {
+    for (pattern, text, want) in [
+        ("a", "a", true),
+        ("a", "ab", false),
+        ("a*", "a", true),
+        ("a*", "ba", false),
+        ("*a", "ba", true),
+        ("a*a", "a", false),
+        ("a*a", "aa", true),
+        ("*ab*", "aab", true),
+        ("*ab*ab*", "ab", false),
+        ("*ab*ab*", "xabyabz", true),
+        ("a*bc*c", "abcc", true),
+        ("a*bc*c", "abc", false),
+        ("*", "", true),
+        ("é*", "éa", true),
+    ] {
+        let Filter::Term(Term::Mission(patterns)) = parse(&format!("mission:{pattern}")) else { panic!("{pattern}") };
+        assert_eq!(patterns[0].matches(text), want, "{pattern} {text}");
+    }
+}
+
+fn a_pattern() -> impl Strategy<Value = Pattern> {
+    let segment = prop_oneof!["[a-c*\"\\\\ (),:é.]{1,4}", "[a-z]{1,3}"];
+    let ends = (prop_oneof![Just(String::new()), segment.clone()], prop_oneof![Just(String::new()), segment.clone()]);
+    let several = (ends, prop::collection::vec(segment.clone(), 0..3))
+        .prop_map(|((first, last), middle)| [vec![first], middle, vec![last]].concat());
+    prop_oneof![segment.prop_map(|one| vec![one]), Just(vec![String::new()]), several]
+        .prop_map(|segments| Pattern { segments })
+}
+
+fn a_term() -> impl Strategy<Value = Term> {
+    let patterns = || prop::collection::vec(a_pattern(), 1..3);
+    let seq = (any::<u64>(), any::<u64>()).prop_map(|(a, b)| SeqRange { low: a.min(b), high: a.max(b) });
+    let ids = prop::sample::select(vec!["*", "0193*", "0193b5a2-6f1e-*", "0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f"]);
+    prop_oneof![
+        prop::sample::subsequence(RecordType::ALL.to_vec(), 1..4).prop_map(Term::Type),
+        prop::sample::subsequence(Effect::ALL.to_vec(), 1..=3).prop_map(Term::Decision),
+        prop::sample::subsequence(Status::ALL.to_vec(), 1..4).prop_map(Term::Status),
+        patterns().prop_map(Term::Mission),
+        patterns().prop_map(Term::Agent),
+        patterns().prop_map(Term::Initiator),
+        patterns().prop_map(Term::Reason),
+        prop::collection::vec(a_pattern().prop_filter("has a wildcard", |pattern| pattern.exact().is_none()), 1..3)
+            .prop_map(Term::Tool),
+        prop::collection::vec(seq, 1..3).prop_map(Term::Seq),
+        (0..4_000_000_000_000_000_i64).prop_map(|micros| Term::After(Timestamp::from_micros(micros))),
+        (0..4_000_000_000_000_000_i64).prop_map(|micros| Term::Before(Timestamp::from_micros(micros))),
+        ids.prop_map(|id| match parse(&format!("call:{id}")) {
+            Filter::Term(term) => term,
+            other => panic!("{other}"),
+        }),
+    ]
+}
+
+fn a_filter() -> impl Strategy<Value = Filter> {
+    a_term().prop_map(Filter::Term).prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 2..4).prop_map(|all| Filter::And(flat(all, |filter| match filter {
+                Filter::And(more) => Ok(more),
+                other => Err(other),
+            }))),
+            prop::collection::vec(inner.clone(), 2..4).prop_map(|any| Filter::Or(flat(any, |filter| match filter {
+                Filter::Or(more) => Ok(more),
+                other => Err(other),
+            }))),
+            inner.prop_map(|one| Filter::Not(Box::new(one))),
+        ]
+    })
+}
+
+/// Takes lists of the same kind apart, as the parser does.
+fn flat(filters: Vec<Filter>, inner: fn(Filter) -> Result<Vec<Filter>, Filter>) -> Vec<Filter> {
+    filters.into_iter().flat_map(|filter| inner(filter).unwrap_or_else(|other| vec![other])).collect()
+}
+
+proptest! {
+    #[test]
+    fn a_filter_reads_back_as_it_was_written(filter in a_filter()) {
+        let text = filter.to_string();
+        if text.len() <= FILTER_BYTES_MAX {
+            prop_assert_eq!(text.parse::<Filter>(), Ok(filter));
+        }
+    }
+
+    #[test]
+    fn matching_is_boolean_algebra(a in a_filter(), b in a_filter(), n in 0_usize..9) {
+        let (_, draft) = drafts().swap_remove(n);
+        let record = read(&written(&draft, n as u64 + 1)).unwrap();
+        let (in_a, in_b) = (a.matches(&record), b.matches(&record));
+        prop_assert_eq!(Filter::And(vec![a.clone(), b.clone()]).matches(&record), in_a && in_b);
+        prop_assert_eq!(Filter::Or(vec![a.clone(), b]).matches(&record), in_a || in_b);
+        prop_assert_eq!(Filter::Not(Box::new(a)).matches(&record), !in_a);
+    }
+
+    #[test]
+    fn a_pattern_matches_what_it_was_made_of(pattern in a_pattern(), fill in "[a-z*]{0,4}") {
+        prop_assert!(pattern.matches(&pattern.segments().join(&fill)));
+    }
+
+    #[test]
+    fn hostile_filters_do_not_panic_and_errors_point_into_the_text(text in prop_oneof![any::<String>(), "[a-z:(),* \"\\\\.0-9]{0,40}", "((not |and |or |\\(|\\)|status:|seq:|after:|tool:|call:|done|1|\\.\\.|\\*|,|\"| ){0,12})"]) {
+        if let Err(error) = text.parse::<Filter>() {
+            prop_assert!(text.get(error.at..).is_some(), "{error}");
+            prop_assert!(!error.to_string().contains(char::is_control));
+        }
+    }
+}
+
+#[test]
+fn times_are_ledger_time() {
+    let (_, mut draft) = drafts().swap_remove(0);
+    draft.occurred_at = at(5);
+    let record = read(&written(&draft, 1)).unwrap();
+    assert!(parse("after:2026-11-23T09:30:00.005Z before:2026-11-23T09:30:00.006Z").matches(&record));
+    assert!(!parse("before:2026-11-23T09:30:00.005Z").matches(&record));
+}
