@@ -1,0 +1,460 @@
+//! What every backend of the ledger does, as tests: each takes a home that can be opened again and again.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use evidence::filter::Filter;
+use evidence::ids::{CallId, RunId};
+use evidence::record::{
+    ActionEvent, ActionRecord, Agent, Authenticated, Body, Context, DecisionInput, DecisionPoint, DecisionRecord,
+    Draft, Effect, EffectClass, Endpoint, Initiator, LedgerEvent, Policy, Record, Status, Surface, Tool, VersionLog,
+    VersionedKind, VersionedObject,
+};
+use evidence::time::Timestamp;
+
+use crate::embedded::index::IndexPlace;
+use crate::limits::{APPEND_DRAFTS_MAX, SEGMENT_BYTES_MIN};
+use crate::memory::MemoryDisk;
+use crate::ports::{Disk, Entropy};
+use crate::{AppendError, Health, Integration, Ledger, Options, Order, Reader};
+
+/// A place where a ledger can be opened, closed and opened again.
+pub(crate) struct Home {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) index: IndexPlace,
+    _directory: Option<tempfile::TempDir>,
+}
+
+impl Home {
+    pub(crate) fn memory() -> Self {
+        Self { disk: Arc::new(MemoryDisk::new()), index: IndexPlace::Memory, _directory: None }
+    }
+
+    pub(crate) fn embedded() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = crate::embedded::disk::HomeDisk::new(directory.path());
+        let index = IndexPlace::File(disk.path(crate::ledger::INDEX));
+        Self { disk: Arc::new(disk), index, _directory: Some(directory) }
+    }
+
+    pub(crate) fn open(&self) -> Ledger {
+        self.open_with(options())
+    }
+
+    pub(crate) fn open_with(&self, options: Options) -> Ledger {
+        Ledger::open_on(Arc::clone(&self.disk), self.index.clone(), options).unwrap()
+    }
+
+    pub(crate) fn reader(&self) -> Reader {
+        Reader::open_on(Arc::clone(&self.disk), &self.index).unwrap()
+    }
+}
+
+/// A clock that goes on by a millisecond with every look, and random bytes that are none.
+pub(crate) fn options() -> Options {
+    let clock = AtomicU64::new(0);
+    let clock = move || at(clock.fetch_add(1, Ordering::Relaxed));
+    Options { segment_bytes: SEGMENT_BYTES_MIN, ..Options::new(Arc::new(clock), Box::new(Counter(0))) }
+}
+
+/// Each byte sequence once.
+pub(crate) struct Counter(pub(crate) u64);
+
+impl Entropy for Counter {
+    fn fill(&mut self, out: &mut [u8]) -> std::io::Result<()> {
+        for chunk in out.chunks_mut(8) {
+            self.0 += 1;
+            let bytes = self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+            chunk.copy_from_slice(&bytes[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn at(n: u64) -> Timestamp {
+    Timestamp::from_micros(1_795_426_200_000_000 + n as i64 * 1_000)
+}
+
+pub(crate) fn call(n: u64) -> CallId {
+    CallId::at(at(n), [n as u8; 10])
+}
+
+fn context(mission: &str) -> Arc<Context> {
+    Arc::new(Context {
+        agent: Agent { name: "ap-bot".into(), version: Some("2.4.1".into()) },
+        context: None,
+        initiator: Initiator { authenticated: Authenticated::OsUser, name: "ana".into() },
+        mission: Some(mission.into()),
+        run: Some(RunId::at(at(0), [1; 10])),
+    })
+}
+
+fn tool(name: &str) -> Tool {
+    Tool { endpoint: Endpoint::Tool, name: name.into(), surface: Surface::Mcp, upstream: "bank".into() }
+}
+
+pub(crate) fn decision(n: u64, effect: Effect, name: &str) -> Draft {
+    let reasons = if effect == Effect::Deny { vec!["tool_not_allowed".into(), "late".into()] } else { vec![] };
+    let body = DecisionRecord {
+        effect,
+        input: DecisionInput {
+            args_bytes: 2,
+            args_sha256: "00".repeat(32),
+            call_sha256: "11".repeat(32),
+            facets: vec![],
+            tool: tool(name),
+        },
+        obligations: vec![],
+        point: DecisionPoint::Call,
+        policy: Policy { mission_sha256: "22".repeat(32).into(), slice_sha256: None },
+        reasons,
+        rules: vec![],
+        sentence: "Because.".into(),
+    };
+    Draft::new(context("pay"), Some(call(n)), at(n), body)
+}
+
+pub(crate) fn action(n: u64, event: ActionEvent, status: Option<Status>, name: &str) -> Draft {
+    let body = ActionRecord {
+        args_sha256: "00".repeat(32),
+        attempt: 1,
+        duration_us: None,
+        effect_class: EffectClass::Write,
+        event,
+        external_reference: None,
+        reason: None,
+        result_bytes: None,
+        result_sha256: None,
+        status,
+        tool: tool(name),
+    };
+    Draft::new(context("pay"), Some(call(n)), at(n), body)
+}
+
+/// Decision and intent of an allowed call.
+pub(crate) fn begun(n: u64) -> Vec<Draft> {
+    vec![decision(n, Effect::Allow, "send_money"), action(n, ActionEvent::Intent, None, "send_money")]
+}
+
+pub(crate) fn ended(n: u64, status: Status) -> Vec<Draft> {
+    vec![action(n, ActionEvent::Outcome, Some(status), "send_money")]
+}
+
+pub(crate) fn version(name: &str, to: &str) -> Draft {
+    let body = VersionLog {
+        approval: None,
+        difference: vec![],
+        from: None,
+        object: VersionedObject { kind: VersionedKind::Run, name: name.into() },
+        state: Some(format!("{{\"to\":\"{to}\"}}")),
+        to: to.into(),
+        who: "ana".into(),
+        why: "test".into(),
+    };
+    Draft::new(context("pay"), None, at(0), body)
+}
+
+/// Every record of the log, in order.
+pub(crate) fn all(reader: &Reader) -> Vec<Record> {
+    reader.query(&Filter::everything(), Order::Ascending, usize::MAX).unwrap()
+}
+
+fn homes() -> [Home; 2] {
+    [Home::memory(), Home::embedded()]
+}
+
+#[test]
+fn receipts_are_gapless_in_order_and_name_what_is_read_back() {
+    for home in homes() {
+        let ledger = home.open();
+        let mut receipts = Vec::new();
+        for n in 0..40 {
+            receipts.extend(ledger.append_blocking(begun(n)).unwrap());
+            receipts.extend(ledger.append_blocking(ended(n, Status::Done)).unwrap());
+        }
+        // The first record says that the ledger started.
+        let seqs: Vec<u64> = receipts.iter().map(|receipt| receipt.seq).collect();
+        assert_eq!(seqs, (2..=121).collect::<Vec<_>>());
+        let reader = ledger.reader().unwrap();
+        for receipt in receipts {
+            let record = reader.record(receipt.seq).unwrap().unwrap();
+            assert_eq!((record.id, record.recorded_at), (receipt.id, receipt.recorded_at));
+            assert_eq!(record.emitter, ledger.emitter());
+        }
+        assert_eq!(reader.record(122).unwrap(), None);
+        assert_eq!(reader.record(0).unwrap(), None);
+        assert!(segments(&home) > 1, "the test should cross segments");
+        ledger.close_blocking().unwrap();
+    }
+}
+
+fn segments(home: &Home) -> usize {
+    crate::ledger::segment::list(&*home.disk).unwrap().len()
+}
+
+#[test]
+fn concurrent_appends_stay_whole_and_in_order() {
+    for home in homes() {
+        let ledger = home.open();
+        std::thread::scope(|scope| {
+            for thread in 0..8_u64 {
+                let ledger = ledger.clone();
+                scope.spawn(move || {
+                    for n in 0..25 {
+                        let receipts = ledger.append_blocking(begun(thread * 1_000 + n)).unwrap();
+                        assert_eq!(receipts[0].seq + 1, receipts[1].seq);
+                    }
+                });
+            }
+        });
+        let records = all(&ledger.reader().unwrap());
+        assert_eq!(records.len(), 1 + 8 * 25 * 2);
+        assert!(records.iter().zip(1..).all(|(record, seq)| record.seq == seq));
+        assert!(records.is_sorted_by_key(|record| record.recorded_at));
+        for pair in records[1..].chunks(2) {
+            assert_eq!(pair[0].correlation.call, pair[1].correlation.call);
+        }
+        ledger.close_blocking().unwrap();
+    }
+}
+
+#[test]
+fn an_append_is_queued_before_its_future_is_polled_and_survives_dropping_it() {
+    for home in homes() {
+        let ledger = home.open();
+        drop(ledger.append(begun(1)));
+        let receipts = ledger.append_blocking(ended(1, Status::Done)).unwrap();
+        assert_eq!(receipts[0].seq, 4);
+        ledger.close_blocking().unwrap();
+    }
+}
+
+#[test]
+fn a_full_queue_makes_callers_wait_and_drops_nothing() {
+    let home = Home::memory();
+    let ledger = home.open_with(Options { queue_appends: 1, ..options() });
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut seqs = runtime.block_on(async {
+        let appends: Vec<_> = (0..300).map(|n| ledger.append(begun(n))).collect();
+        let mut seqs = Vec::new();
+        for append in appends {
+            seqs.extend(append.await.unwrap().into_iter().map(|receipt| receipt.seq));
+        }
+        seqs
+    });
+    seqs.sort_unstable();
+    assert_eq!(seqs, (2..=601).collect::<Vec<_>>());
+    ledger.close_blocking().unwrap();
+}
+
+#[test]
+fn an_orderly_stop_is_recorded_and_continues_without_a_gap() {
+    for home in homes() {
+        let ledger = home.open();
+        ledger.append_blocking(begun(1)).unwrap();
+        ledger.append_blocking(ended(1, Status::Done)).unwrap();
+        let other = ledger.clone();
+        ledger.close_blocking().unwrap();
+        assert_eq!(other.health(), Health::Closed);
+        assert_eq!(other.append_blocking(begun(2)), Err(AppendError::Closed));
+
+        let ledger = home.open();
+        let events: Vec<LedgerEvent> = all(&home.reader()).iter().filter_map(ledger_event).collect();
+        assert_eq!(events, [LedgerEvent::Started, LedgerEvent::Stopped, LedgerEvent::Started]);
+        assert_eq!(ledger.append_blocking(begun(2)).unwrap()[0].seq, 7);
+        ledger.close_blocking().unwrap();
+    }
+}
+
+fn ledger_event(record: &Record) -> Option<LedgerEvent> {
+    match &record.body {
+        Body::Ledger(state) => Some(state.event),
+        _ => None,
+    }
+}
+
+#[test]
+fn only_one_process_writes() {
+    for home in homes() {
+        let ledger = home.open();
+        let again = Ledger::open_on(Arc::clone(&home.disk), home.index.clone(), options());
+        assert!(matches!(again, Err(crate::OpenError::Locked)));
+        ledger.close_blocking().unwrap();
+        home.open().close_blocking().unwrap();
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_and_hurts_nobody_else() {
+    for home in homes() {
+        let ledger = home.open();
+        let long = |bytes: usize| version(&"x".repeat(bytes), "a");
+        for (drafts, want) in [
+            (vec![], "0 drafts"),
+            (vec![version("a", "b"); APPEND_DRAFTS_MAX + 1], "257 drafts"),
+            (vec![long(300 * 1024)], "at most 262144"),
+            (vec![long(40 * 1024), long(40 * 1024)], "in one append"),
+        ] {
+            let (refused, beside) = (ledger.append(drafts), ledger.append(begun(1)));
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let error = runtime.block_on(refused).unwrap_err().to_string();
+            assert!(error.contains(want), "{error}");
+            runtime.block_on(beside).unwrap();
+        }
+        assert_eq!(ledger.health(), Health::Ready);
+        assert_eq!(all(&ledger.reader().unwrap()).len(), 1 + 4 * 2);
+        ledger.close_blocking().unwrap();
+    }
+}
+
+#[test]
+fn the_latest_version_of_every_object_is_complete_at_once() {
+    for home in homes() {
+        let ledger = home.open();
+        for (name, to) in [("run-a", "open"), ("run-b", "open"), ("run-a", "ended"), ("run-c", "open")] {
+            ledger.append_blocking(vec![version(name, to)]).unwrap();
+        }
+        let latest = |ledger: &Ledger| -> Vec<(String, String)> {
+            let versions = ledger.versions(VersionedKind::Run).unwrap();
+            let pair = |record: &Record| match &record.body {
+                Body::Version(version) => (version.object.name.to_string(), version.to.to_string()),
+                other => panic!("{other:?}"),
+            };
+            versions.iter().map(pair).collect()
+        };
+        let want = [("run-b", "open"), ("run-a", "ended"), ("run-c", "open")]
+            .map(|(name, to)| (name.to_owned(), to.to_owned()));
+        assert_eq!(latest(&ledger), want);
+        assert!(ledger.versions(VersionedKind::Mission).unwrap().is_empty());
+        ledger.close_blocking().unwrap();
+        let ledger = home.open();
+        assert_eq!(latest(&ledger), want);
+        ledger.close_blocking().unwrap();
+    }
+}
+
+#[test]
+fn every_filter_gives_what_reading_the_whole_log_gives() {
+    for home in homes() {
+        let ledger = home.open();
+        for n in 0..30 {
+            let name = if n % 3 == 0 { "send_money" } else { "list\u{0}accounts" };
+            let effect = if n % 5 == 0 { Effect::Deny } else { Effect::Allow };
+            let mut drafts = vec![decision(n, effect, name)];
+            if effect == Effect::Allow {
+                drafts.push(action(n, ActionEvent::Intent, None, name));
+            }
+            ledger.append_blocking(drafts).unwrap();
+            if effect == Effect::Allow && n % 7 != 0 {
+                let status = if n % 2 == 0 { Status::Done } else { Status::ToolError };
+                ledger.append_blocking(vec![action(n, ActionEvent::Outcome, Some(status), name)]).unwrap();
+            }
+            // A later decision on the same call, and an outcome that should not be: both must be found.
+            if n % 11 == 0 {
+                ledger.append_blocking(vec![decision(n, Effect::Deny, "other")]).unwrap();
+                ledger.append_blocking(ended(n, Status::Cancelled)).unwrap();
+            }
+            ledger.append_blocking(vec![version("run", "x")]).unwrap();
+        }
+        let records = ledger.reader().unwrap();
+        let log = all(&records);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(ledger.indexed(log.len() as u64));
+        let (first, last) = (call(0), call(7));
+        for text in [
+            "",
+            "type:action_record",
+            "type:decision_record,version_log",
+            "not type:action_record",
+            "decision:deny",
+            "not decision:deny",
+            "status:done",
+            "not status:done,tool_error",
+            "status:cancelled or decision:allow",
+            "reason:tool_not_allowed",
+            "reason:late",
+            "not reason:late",
+            "reason:tool*",
+            "tool:mcp:bank/*",
+            "tool:mcp:bank/send_money",
+            "tool:*accounts",
+            "tool:mcp*ban*money",
+            "not tool:*",
+            "mission:pay",
+            "not mission:pay",
+            "not mission:other",
+            "agent:ap-bot initiator:ana",
+            "agent:countersign",
+            "run:* not type:action_record",
+            "seq:5..17",
+            "not seq:3..",
+            "after:2026-11-23T09:30:00.020000Z",
+            "before:2026-11-23T09:30:00.020000Z type:action_record",
+            "not (after:2026-11-23T09:30:00.020000Z or status:done)",
+            &format!("call:{first}"),
+            &format!("call:{last} or call:{first}"),
+            &format!("not call:{last}"),
+        ] {
+            let Ok(filter) = text.parse::<Filter>() else { panic!("`{text}` is no filter") };
+            let want: Vec<u64> = log.iter().filter(|record| filter.matches(record)).map(|record| record.seq).collect();
+            for order in [Order::Ascending, Order::Descending] {
+                let mut expected = want.clone();
+                if order == Order::Descending {
+                    expected.reverse();
+                }
+                for limit in [usize::MAX, 3, 0] {
+                    let found = records.query(&filter, order, limit).unwrap();
+                    let found: Vec<u64> = found.iter().map(|record| record.seq).collect();
+                    assert_eq!(found, expected[..expected.len().min(limit)], "`{text}` {order:?} {limit}");
+                }
+            }
+        }
+        for n in 0..30 {
+            let want: Vec<u64> =
+                log.iter().filter(|record| record.correlation.call == Some(call(n))).map(|record| record.seq).collect();
+            let found: Vec<u64> = records.call(call(n)).unwrap().iter().map(|record| record.seq).collect();
+            assert_eq!(found, want);
+        }
+        ledger.close_blocking().unwrap();
+    }
+}
+
+#[test]
+fn a_reader_sees_what_the_index_does_not_know_yet() {
+    for home in homes() {
+        let ledger = home.open();
+        let reader = home.reader();
+        for n in 0..20 {
+            let last = ledger.append_blocking(begun(n)).unwrap()[1].seq;
+            let newest = reader.query(&Filter::everything(), Order::Descending, 1).unwrap();
+            assert_eq!(newest[0].seq, last);
+            assert_eq!(reader.call(call(n)).unwrap().len(), 2);
+            let mut count = 0;
+            let counted = reader.visit(&Filter::everything(), Order::Ascending, |_| {
+                count += 1;
+                ControlFlow::Continue(())
+            });
+            counted.unwrap();
+            assert_eq!(count, last);
+        }
+        ledger.close_blocking().unwrap();
+    }
+}
+
+#[test]
+fn the_same_inputs_give_the_same_bytes() {
+    let log = |integration| {
+        let home = Home::memory();
+        let ledger = home.open_with(Options { integration, ..options() });
+        for n in 0..50 {
+            ledger.append_blocking(begun(n)).unwrap();
+        }
+        ledger.close_blocking().unwrap();
+        let records = all(&home.reader());
+        (records, crate::ports::read_file(&*home.disk, "ledger/checkpoint", 4_096).unwrap())
+    };
+    let first = log(Integration::AfterEachGroup);
+    assert_eq!(first, log(Integration::AfterEachGroup));
+    assert_eq!(first.1, log(Integration::Background).1);
+}

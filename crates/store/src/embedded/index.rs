@@ -1,0 +1,347 @@
+//! The index of the embedded ledger: one SQLite file, derived from the log, thrown away and made anew whenever it does not fit.
+//!
+//! One row a call and one for every other record, with offsets into the log; what a row says is checked against the record itself by the reader.
+//! WAL with `synchronous = NORMAL`: a power cut may take the last transactions, and opening the ledger applies them again.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use evidence::filter::Filter;
+use evidence::ids::CallId;
+use evidence::record::{Effect, Status, VersionedKind};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
+
+use super::query::{Order, select};
+use crate::ledger::log::{Cursor, Spot};
+use crate::ledger::rows::{Batch, CallRow, PartRow, RecordRow};
+use crate::ports::{Index, IndexError};
+
+/// Changes whenever tables or the meaning of a column change; an index with another number is made anew.
+const SCHEMA: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE calls (
+    call BLOB PRIMARY KEY, run BLOB, mission TEXT, agent TEXT NOT NULL, initiator TEXT NOT NULL, tool TEXT,
+    effect TEXT, status TEXT, reasons TEXT NOT NULL,
+    decision_seq INTEGER, decision_offset INTEGER, decision_at INTEGER,
+    intent_seq INTEGER, intent_offset INTEGER, intent_at INTEGER,
+    outcome_seq INTEGER, outcome_offset INTEGER, outcome_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX open_calls ON calls (intent_seq) WHERE intent_seq IS NOT NULL AND outcome_seq IS NULL;
+CREATE TABLE records (
+    seq INTEGER PRIMARY KEY, offset INTEGER NOT NULL, type TEXT NOT NULL, call BLOB, run BLOB, mission TEXT, agent TEXT NOT NULL,
+    initiator TEXT NOT NULL, tool TEXT, effect TEXT, status TEXT, reasons TEXT NOT NULL, recorded_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE versions (
+    kind TEXT NOT NULL, name TEXT NOT NULL, seq INTEGER NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE progress (
+    one INTEGER PRIMARY KEY CHECK (one = 1), emitter TEXT NOT NULL, next_seq INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL
+) STRICT;
+";
+
+/// An index in SQLite.
+#[derive(Debug)]
+pub struct SqliteIndex {
+    connection: Connection,
+    emitter: String,
+}
+
+/// Where an index is kept.
+#[derive(Clone, Debug)]
+pub enum IndexPlace {
+    /// In this file.
+    File(PathBuf),
+    /// In memory, for ledgers that live there too.
+    Memory,
+}
+
+impl SqliteIndex {
+    /// Opens the index of the log `emitter` for writing, and makes it anew if it is damaged, of another version or of another log.
+    ///
+    /// # Errors
+    /// The file cannot be opened or made.
+    pub fn open(place: &IndexPlace, emitter: &str) -> Result<Self, IndexError> {
+        let path = match place {
+            IndexPlace::Memory => return Self::fresh(Connection::open_in_memory()?, emitter),
+            IndexPlace::File(path) => path,
+        };
+        if path.exists() {
+            match Self::existing(path, emitter) {
+                Ok(Some(index)) => return Ok(index),
+                Ok(None) => {
+                    tracing::info!(path = %path.display(), "the index is of another version or log; it is made anew")
+                }
+                Err(error) => tracing::warn!(path = %path.display(), %error, "the index is unusable; it is made anew"),
+            }
+            remove(path)?;
+        }
+        Self::fresh(Connection::open(path)?, emitter)
+    }
+
+    fn existing(path: &Path, emitter: &str) -> Result<Option<Self>, IndexError> {
+        let connection = Connection::open(path)?;
+        tune(&connection)?;
+        let schema: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if schema != SCHEMA {
+            return Ok(None);
+        }
+        let known: Option<String> =
+            connection.query_row("SELECT emitter FROM progress", [], |row| row.get(0)).optional()?;
+        Ok((known.as_deref() == Some(emitter)).then(|| Self { connection, emitter: emitter.to_owned() }))
+    }
+
+    fn fresh(mut connection: Connection, emitter: &str) -> Result<Self, IndexError> {
+        tune(&connection)?;
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(TABLES)?;
+        transaction.pragma_update(None, "user_version", SCHEMA)?;
+        note_progress(&transaction, emitter, Cursor::START)?;
+        transaction.commit()?;
+        Ok(Self { connection, emitter: emitter.to_owned() })
+    }
+
+    /// Opens an index for reading only; `None` if there is none of this version for the log `emitter`.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read.
+    pub fn open_read_only(path: &Path, emitter: &str) -> Result<Option<Self>, IndexError> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.busy_timeout(BUSY)?;
+        let schema: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        let index = Self { connection, emitter: emitter.to_owned() };
+        Ok((schema == SCHEMA && index.known_emitter()?.as_deref() == Some(emitter)).then_some(index))
+    }
+
+    fn known_emitter(&self) -> Result<Option<String>, IndexError> {
+        Ok(self.connection.query_row("SELECT emitter FROM progress", [], |row| row.get(0)).optional()?)
+    }
+
+    /// The records of a call, with how far the index is, both as of one moment.
+    pub(crate) fn call(&self, call: CallId) -> Result<(Vec<Spot>, Cursor), IndexError> {
+        let moment = self.connection.unchecked_transaction()?;
+        let mut statement = moment.prepare_cached(
+            "SELECT decision_seq AS seq, decision_offset FROM calls WHERE call = ?1 AND decision_seq IS NOT NULL
+             UNION ALL SELECT intent_seq, intent_offset FROM calls WHERE call = ?1 AND intent_seq IS NOT NULL
+             UNION ALL SELECT outcome_seq, outcome_offset FROM calls WHERE call = ?1 AND outcome_seq IS NOT NULL
+             UNION ALL SELECT seq, offset FROM records WHERE call = ?1
+             ORDER BY seq",
+        )?;
+        let spots = statement.query_map([call.as_bytes()], spot)?.collect::<Result<_, _>>()?;
+        Ok((spots, self.progress()?))
+    }
+
+    /// Gives the places of the records that may match to `each`, in order, until it breaks.
+    pub(crate) fn candidates<E: From<IndexError>>(
+        &self,
+        filter: &Filter,
+        order: Order,
+        each: &mut dyn FnMut(Spot) -> Result<ControlFlow<()>, E>,
+    ) -> Result<(), E> {
+        let (sql, values) = select(filter, order);
+        let mut statement = self.connection.prepare(&sql).map_err(IndexError::from)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(values)).map_err(IndexError::from)?;
+        while let Some(row) = rows.next().map_err(IndexError::from)? {
+            if each(spot(row).map_err(IndexError::from)?)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes everything that is read until the guard is dropped be as of one moment.
+    pub(crate) fn moment(&self) -> Result<Transaction<'_>, IndexError> {
+        Ok(self.connection.unchecked_transaction()?)
+    }
+
+    /// [`Index::latest_versions`] with how far the index is, both as of one moment.
+    pub(crate) fn versions_with_progress(&self, kind: VersionedKind) -> Result<(Vec<Spot>, Cursor), IndexError> {
+        let _moment = self.connection.unchecked_transaction()?;
+        Ok((self.latest_versions(kind)?, self.progress()?))
+    }
+}
+
+const BUSY: std::time::Duration = std::time::Duration::from_secs(5);
+
+fn tune(connection: &Connection) -> Result<(), IndexError> {
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "normal")?;
+    // 8 MiB: the right edge of every table, which is all that appending touches.
+    connection.pragma_update(None, "cache_size", -8_192)?;
+    Ok(())
+}
+
+fn remove(path: &Path) -> Result<(), IndexError> {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        match std::fs::remove_file(&name) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(IndexError::Io(error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+impl Index for SqliteIndex {
+    fn progress(&self) -> Result<Cursor, IndexError> {
+        let cursor = self.connection.query_row("SELECT next_seq, segment, offset FROM progress", [], |row| {
+            Ok(Cursor {
+                next_seq: unsigned(row.get(0)?),
+                segment: unsigned(row.get(1)?),
+                offset: unsigned(row.get(2)?),
+            })
+        })?;
+        Ok(cursor)
+    }
+
+    fn apply(&mut self, batch: &Batch, upto: Cursor) -> Result<(), IndexError> {
+        let transaction = self.connection.transaction()?;
+        for row in batch.calls.values() {
+            if !upsert_call(&transaction, row)? {
+                row.apart().iter().try_for_each(|row| insert_record(&transaction, row))?;
+            }
+        }
+        for row in &batch.others {
+            insert_record(&transaction, row)?;
+        }
+        note_progress(&transaction, &self.emitter, upto)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn clear(&mut self) -> Result<(), IndexError> {
+        let transaction = self.connection.transaction()?;
+        transaction.execute_batch("DELETE FROM calls; DELETE FROM records; DELETE FROM versions;")?;
+        note_progress(&transaction, &self.emitter, Cursor::START)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn stray_actions(&self) -> Result<Vec<Spot>, IndexError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT seq, offset FROM records WHERE type = 'action_record' ORDER BY seq")?;
+        let spots = statement.query_map([], spot)?.collect::<Result<_, _>>()?;
+        Ok(spots)
+    }
+
+    fn open_intents(&self) -> Result<Vec<Spot>, IndexError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT intent_seq, intent_offset FROM calls WHERE intent_seq IS NOT NULL AND outcome_seq IS NULL ORDER BY intent_seq",
+        )?;
+        let spots = statement.query_map([], spot)?.collect::<Result<_, _>>()?;
+        Ok(spots)
+    }
+
+    fn latest_versions(&self, kind: VersionedKind) -> Result<Vec<Spot>, IndexError> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT seq, offset FROM versions WHERE kind = ?1 ORDER BY seq")?;
+        let spots = statement.query_map([kind.as_str()], spot)?.collect::<Result<_, _>>()?;
+        Ok(spots)
+    }
+}
+
+fn spot(row: &rusqlite::Row<'_>) -> rusqlite::Result<Spot> {
+    Ok(Spot { seq: unsigned(row.get(0)?), offset: unsigned(row.get(1)?) })
+}
+
+/// Sequence numbers and offsets stay below 2^53, so the sign is never used.
+const fn unsigned(value: i64) -> u64 {
+    value.unsigned_abs()
+}
+
+const fn signed(value: u64) -> i64 {
+    value.cast_signed()
+}
+
+fn note_progress(transaction: &Transaction<'_>, emitter: &str, at: Cursor) -> Result<(), IndexError> {
+    transaction.prepare_cached("INSERT OR REPLACE INTO progress VALUES (1, ?1, ?2, ?3, ?4)")?.execute(params![
+        emitter,
+        signed(at.next_seq),
+        signed(at.segment),
+        signed(at.offset)
+    ])?;
+    Ok(())
+}
+
+/// Adds a call's row or completes it; false if what is known of the call contradicts the row.
+fn upsert_call(transaction: &Transaction<'_>, row: &CallRow) -> Result<bool, IndexError> {
+    let mut statement = transaction.prepare_cached(
+        "INSERT INTO calls VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+         ON CONFLICT (call) DO UPDATE SET
+            effect = coalesce(effect, excluded.effect), status = coalesce(status, excluded.status),
+            reasons = CASE '' WHEN reasons THEN excluded.reasons WHEN excluded.reasons THEN reasons
+                ELSE reasons || ' ' || excluded.reasons END,
+            decision_seq = coalesce(decision_seq, excluded.decision_seq),
+            decision_offset = coalesce(decision_offset, excluded.decision_offset),
+            decision_at = coalesce(decision_at, excluded.decision_at),
+            intent_seq = coalesce(intent_seq, excluded.intent_seq),
+            intent_offset = coalesce(intent_offset, excluded.intent_offset),
+            intent_at = coalesce(intent_at, excluded.intent_at),
+            outcome_seq = coalesce(outcome_seq, excluded.outcome_seq),
+            outcome_offset = coalesce(outcome_offset, excluded.outcome_offset),
+            outcome_at = coalesce(outcome_at, excluded.outcome_at)
+         WHERE (decision_seq IS NULL OR excluded.decision_seq IS NULL) AND (intent_seq IS NULL OR excluded.intent_seq IS NULL)
+            AND (outcome_seq IS NULL OR excluded.outcome_seq IS NULL)
+            AND run IS excluded.run AND mission IS excluded.mission AND agent IS excluded.agent AND initiator IS excluded.initiator
+            AND tool IS excluded.tool",
+    )?;
+    let seq = |part: Option<PartRow>| part.map(|part| signed(part.spot.seq));
+    let offset = |part: Option<PartRow>| part.map(|part| signed(part.spot.offset));
+    let at = |part: Option<PartRow>| part.map(|part| part.recorded_at.micros());
+    let changed = statement.execute(params![
+        row.call.as_bytes(),
+        row.about.run.map(|run| *run.as_bytes()),
+        row.about.mission,
+        row.about.agent,
+        row.about.initiator,
+        row.about.tool,
+        row.effect.map(Effect::as_str),
+        row.status.map(Status::as_str),
+        row.reasons.join(" "),
+        seq(row.decision),
+        offset(row.decision),
+        at(row.decision),
+        seq(row.intent),
+        offset(row.intent),
+        at(row.intent),
+        seq(row.outcome),
+        offset(row.outcome),
+        at(row.outcome),
+    ])?;
+    Ok(changed == 1)
+}
+
+fn insert_record(transaction: &Transaction<'_>, row: &RecordRow) -> Result<(), IndexError> {
+    transaction
+        .prepare_cached("INSERT INTO records VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")?
+        .execute(params![
+            signed(row.spot.seq),
+            signed(row.spot.offset),
+            row.record_type.as_str(),
+            row.call.map(|call| *call.as_bytes()),
+            row.about.run.map(|run| *run.as_bytes()),
+            row.about.mission,
+            row.about.agent,
+            row.about.initiator,
+            row.about.tool,
+            row.effect.map(Effect::as_str),
+            row.status.map(Status::as_str),
+            row.reasons.join(" "),
+            row.recorded_at.micros(),
+        ])?;
+    if let Some((kind, name)) = &row.version {
+        transaction.prepare_cached("INSERT OR REPLACE INTO versions VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+            kind.as_str(),
+            name,
+            signed(row.spot.seq),
+            signed(row.spot.offset)
+        ])?;
+    }
+    Ok(())
+}

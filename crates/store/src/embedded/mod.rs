@@ -1,0 +1,7 @@
+//! The ledger on one machine: segment files for the log, SQLite for the index.
+
+pub mod disk;
+pub mod index;
+mod query;
+pub mod reader;
+pub mod system;

@@ -1,0 +1,279 @@
+//! Reading a ledger, also while another process writes it.
+//!
+//! Answers are complete up to the last whole group in the log: what the index does not know yet is read from the log itself. The index only proposes records; each is
+//! read from the log before it is given out. A record may be seen shortly before its writer has acknowledged it.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use evidence::filter::Filter;
+use evidence::ids::CallId;
+use evidence::record::{self, Body, ReadRecordError, Record, VersionedKind};
+
+use super::disk::HomeDisk;
+use super::index::{IndexPlace, SqliteIndex};
+pub use super::query::Order;
+use crate::ledger::INDEX;
+use crate::ledger::log::{Cursor, LogError, LogFault, LogReader, Spot};
+use crate::ledger::{IdentityError, frame, identity, segment};
+use crate::ports::{Disk, Index as _, IndexError};
+
+/// Why a ledger cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The home has no ledger.
+    #[error("read ledger: there is none in this home yet")]
+    Absent,
+    /// It does not say who it is.
+    #[error("read ledger: {0}")]
+    Identity(#[from] IdentityError),
+    /// The index cannot be read.
+    #[error("read ledger: {0}")]
+    Index(#[from] IndexError),
+    /// The log cannot be read.
+    #[error("read ledger: {0}")]
+    Log(#[from] LogError),
+}
+
+/// Reads one ledger. Not shared between threads: open one for each.
+pub struct Reader {
+    disk: Arc<dyn Disk>,
+    index: Option<SqliteIndex>,
+}
+
+impl Reader {
+    /// Opens the ledger of a home for reading. Takes no lock and changes nothing.
+    ///
+    /// # Errors
+    /// [`ReadError::Absent`] if the home has no ledger; else what cannot be read.
+    pub fn open(home: &Path) -> Result<Self, ReadError> {
+        let disk = HomeDisk::new(home);
+        let index = IndexPlace::File(disk.path(INDEX));
+        Self::open_on(Arc::new(disk), &index)
+    }
+
+    /// Opens the ledger on a disk of any kind. Without a usable index everything is read from the log: slow, and just as complete.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_on(disk: Arc<dyn Disk>, index: &IndexPlace) -> Result<Self, ReadError> {
+        let (emitter, _) = identity::read_origin(&*disk)?.ok_or(ReadError::Absent)?;
+        let index = match index {
+            IndexPlace::Memory => None,
+            IndexPlace::File(path) => SqliteIndex::open_read_only(path, &emitter)?,
+        };
+        Ok(Self { disk, index })
+    }
+
+    /// The record with this number; `None` if the log does not reach it.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn record(&self, seq: u64) -> Result<Option<Record>, ReadError> {
+        let segments = segment::list(&*self.disk).map_err(|error| LogError::io(1, 0, error))?;
+        let Some(first) = segments.iter().rev().find(|first| **first <= seq).copied().filter(|_| seq > 0) else {
+            return Ok(None);
+        };
+        let start = Cursor { next_seq: first, segment: first, offset: Cursor::START.offset };
+        let mut found = None;
+        self.scan(start, |segment, spot, bytes| {
+            if spot.seq == seq {
+                found = Some(read_bytes(segment, spot, bytes)?);
+            }
+            Ok(if spot.seq < seq { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
+        Ok(found)
+    }
+
+    /// The records that match `filter`, at most `limit`, the oldest or the newest first.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn query(&self, filter: &Filter, order: Order, limit: usize) -> Result<Vec<Record>, ReadError> {
+        let mut records = Vec::new();
+        if limit > 0 {
+            self.visit(filter, order, |record| {
+                records.push(record);
+                if records.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })?;
+        }
+        Ok(records)
+    }
+
+    /// Gives every record that matches `filter` to `each`, in order, until it breaks. Holds one record at a time.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn visit(
+        &self,
+        filter: &Filter,
+        order: Order,
+        mut each: impl FnMut(Record) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        let moment = self.index.as_ref().map(|index| Ok::<_, ReadError>((index, index.moment()?))).transpose()?;
+        let from = match &moment {
+            Some((index, _)) => index.progress()?,
+            None => Cursor::START,
+        };
+        if order == Order::Descending && self.visit_tail_backwards(filter, from, &mut each)?.is_break() {
+            return Ok(());
+        }
+        if let Some((index, _)) = &moment {
+            let mut segments = Segments::new(&self.disk)?;
+            let mut flow = ControlFlow::Continue(());
+            index.candidates(filter, order, &mut |spot| {
+                let record = segments.read(spot)?;
+                flow = if filter.matches(&record) { each(record) } else { ControlFlow::Continue(()) };
+                Ok::<_, ReadError>(flow)
+            })?;
+            if flow.is_break() {
+                return Ok(());
+            }
+        }
+        if order == Order::Ascending {
+            self.scan(from, |segment, spot, bytes| {
+                let record = read_bytes(segment, spot, bytes)?;
+                Ok(if filter.matches(&record) { each(record) } else { ControlFlow::Continue(()) })
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What the index does not know yet, the newest first. The log reads forwards only, so the places come first.
+    fn visit_tail_backwards(
+        &self,
+        filter: &Filter,
+        from: Cursor,
+        each: &mut impl FnMut(Record) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, ReadError> {
+        let mut spots = Vec::new();
+        self.scan(from, |segment, spot, bytes| {
+            if filter.matches(&read_bytes(segment, spot, bytes)?) {
+                spots.push(spot);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let mut segments = Segments::new(&self.disk)?;
+        for spot in spots.iter().rev() {
+            if each(segments.read(*spot)?).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// All records of a call, in the order of the log.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn call(&self, call: CallId) -> Result<Vec<Record>, ReadError> {
+        let (spots, from) = match &self.index {
+            Some(index) => index.call(call)?,
+            None => (Vec::new(), Cursor::START),
+        };
+        let mut records = self.read_spots(&spots)?;
+        self.scan_records(from, |record| {
+            if record.correlation.call == Some(call) {
+                records.push(record);
+            }
+        })?;
+        Ok(records)
+    }
+
+    /// The latest `version_log` record of every object of a kind, in the order of the log.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn versions(&self, kind: VersionedKind) -> Result<Vec<Record>, ReadError> {
+        let (spots, from) = match &self.index {
+            Some(index) => index.versions_with_progress(kind)?,
+            None => (Vec::new(), Cursor::START),
+        };
+        let mut latest = self.read_spots(&spots)?;
+        self.scan_records(from, |record| {
+            let Body::Version(version) = &record.body else { return };
+            if version.object.kind == kind {
+                latest.retain(|known| !matches!(&known.body, Body::Version(known) if known.object == version.object));
+                latest.push(record);
+            }
+        })?;
+        Ok(latest)
+    }
+
+    fn read_spots(&self, spots: &[Spot]) -> Result<Vec<Record>, ReadError> {
+        let mut segments = Segments::new(&self.disk)?;
+        spots.iter().map(|spot| Ok(segments.read(*spot)?)).collect()
+    }
+
+    fn scan_records(&self, from: Cursor, mut each: impl FnMut(Record)) -> Result<(), ReadError> {
+        self.scan(from, |segment, spot, bytes| {
+            each(read_bytes(segment, spot, bytes)?);
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    /// Gives every record with its segment, from `from` to the end of the log to `each`, until it has enough.
+    fn scan(
+        &self,
+        from: Cursor,
+        mut each: impl FnMut(u64, Spot, &[u8]) -> Result<ControlFlow<()>, LogError>,
+    ) -> Result<(), ReadError> {
+        let mut log = LogReader::new(Arc::clone(&self.disk), from);
+        while let Some(group) = log.next_if_there()? {
+            for entry in frame::entries(group.frame, group.header.first_seq) {
+                let spot = Spot { seq: entry.seq, offset: group.offset + entry.at as u64 };
+                if each(group.segment, spot, entry.bytes)?.is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads one record by its place.
+pub(crate) fn read_spot(disk: &Arc<dyn Disk>, spot: Spot) -> Result<Record, ReadError> {
+    Ok(Segments::new(disk)?.read(spot)?)
+}
+
+/// Segments by their first records, the one that was read last kept open.
+struct Segments<'a> {
+    disk: &'a dyn Disk,
+    first_seqs: Vec<u64>,
+    open: Option<segment::SegmentReader>,
+}
+
+impl<'a> Segments<'a> {
+    fn new(disk: &'a Arc<dyn Disk>) -> Result<Self, LogError> {
+        let first_seqs = segment::list(&**disk).map_err(|error| LogError::io(1, 0, error))?;
+        Ok(Self { disk: &**disk, first_seqs, open: None })
+    }
+
+    fn read(&mut self, spot: Spot) -> Result<Record, LogError> {
+        let before = self.first_seqs.partition_point(|first| *first <= spot.seq);
+        let first = before.checked_sub(1).and_then(|at| self.first_seqs.get(at)).copied().unwrap_or(1);
+        let here = |error: io::Error| LogError::io(first, spot.offset, error);
+        let open = match self.open.take() {
+            Some(open) if open.first_seq == first => open,
+            _ => segment::SegmentReader::open(self.disk, first).map_err(here)?,
+        };
+        let (_, bytes) = open.entry(spot.offset).map_err(here)?;
+        self.open = Some(open);
+        let record = read_bytes(first, spot, &bytes)?;
+        if record.seq == spot.seq {
+            Ok(record)
+        } else {
+            Err(here(io::Error::new(io::ErrorKind::InvalidData, format!("record {} is there", record.seq))))
+        }
+    }
+}
+
+fn read_bytes(segment: u64, spot: Spot, bytes: &[u8]) -> Result<Record, LogError> {
+    record::read(bytes).map_err(|source: ReadRecordError| LogError {
+        file: segment::path(segment),
+        offset: spot.offset,
+        source: LogFault::Record { seq: spot.seq, source },
+    })
+}

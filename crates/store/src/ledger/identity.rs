@@ -1,0 +1,157 @@
+//! Who this ledger is: the emitter's name, the origin of its checkpoints and the key that signs them. Made once, with the first opening.
+
+use std::io;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use ed25519_dalek::SigningKey;
+use evidence::checkpoint::{KeyName, VerifierKey};
+
+use crate::limits::{EMITTER_BYTES_MAX, ORIGIN_BYTES_MAX};
+use crate::ports::{Audience, Disk, Durability, Entropy, read_file, replace_file};
+
+/// The emitter's name and the origin, one line each.
+pub(crate) const ORIGIN: &str = "ledger/origin";
+
+/// The signing key, as a signed-note private key (`PRIVATE+KEY+name+id+key`).
+pub(crate) const SIGNING_KEY: &str = "keys/log.ed25519";
+
+/// The public key, as a signed-note verifier key: what an auditor needs.
+pub(crate) const VERIFIER_KEY: &str = "keys/log.vkey";
+
+const FILE_BYTES_MAX: usize = 4_096;
+
+/// The names and keys of one log.
+pub(crate) struct Identity {
+    pub(crate) emitter: Arc<str>,
+    pub(crate) origin: KeyName,
+    pub(crate) key: SigningKey,
+}
+
+/// Why a home does not say who its ledger is.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// A file cannot be read or made.
+    #[error("`{file}`: {source}")]
+    Io {
+        /// The file.
+        file: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file holds something else.
+    #[error("`{file}`: {what}; put back the file from a backup")]
+    Malformed {
+        /// The file.
+        file: &'static str,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+impl Identity {
+    pub(crate) fn verifier(&self) -> VerifierKey {
+        VerifierKey::new(self.origin.clone(), self.key.verifying_key())
+    }
+
+    /// Reads the identity, or makes one where there is none yet. The origin comes last, so a home with an origin has its keys.
+    pub(crate) fn read_or_make(disk: &dyn Disk, entropy: &mut dyn Entropy) -> Result<Self, IdentityError> {
+        match read_origin(disk)? {
+            Some((emitter, origin)) => {
+                let key = read_key(disk, &origin)?;
+                Ok(Self { emitter, origin, key })
+            }
+            None => Self::make(disk, entropy),
+        }
+    }
+
+    fn make(disk: &dyn Disk, entropy: &mut dyn Entropy) -> Result<Self, IdentityError> {
+        let (mut name, mut seed) = ([0; 8], [0; 32]);
+        let filled = entropy.fill(&mut name).and_then(|()| entropy.fill(&mut seed));
+        filled.map_err(|source| IdentityError::Io { file: ORIGIN, source })?;
+        let emitter: Arc<str> = format!("cs-{}", hex::encode(name)).into();
+        let origin = key_name(&format!("countersign.local/{emitter}"))?;
+        let identity = Self { emitter, origin, key: SigningKey::from_bytes(&seed) };
+        let verifier = identity.verifier();
+        let mut typed_seed = vec![ED25519];
+        typed_seed.extend_from_slice(&seed);
+        let id = hex::encode(verifier.id());
+        let signing = format!("PRIVATE+KEY+{}+{id}+{}\n", identity.origin, BASE64.encode(typed_seed));
+        let write = |file, text: String, audience| {
+            let written = replace_file(disk, file, text.as_bytes(), audience, Durability::Synced);
+            written.map_err(|source| IdentityError::Io { file, source })
+        };
+        write(SIGNING_KEY, signing, Audience::Owner)?;
+        write(VERIFIER_KEY, format!("{verifier}\n"), Audience::Home)?;
+        // CRASH: keys without an origin sign nothing; the next opening makes new ones.
+        write(ORIGIN, format!("{}\n{}\n", identity.emitter, identity.origin), Audience::Home)?;
+        Ok(identity)
+    }
+}
+
+/// The signature type of plain Ed25519 (C2SP signed-note).
+const ED25519: u8 = 1;
+
+/// The emitter and the origin; `None` in a home that has no ledger yet.
+pub(crate) fn read_origin(disk: &dyn Disk) -> Result<Option<(Arc<str>, KeyName)>, IdentityError> {
+    let bytes = match read_file(disk, ORIGIN, FILE_BYTES_MAX) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(|source| IdentityError::Io { file: ORIGIN, source })?,
+    };
+    let malformed = || IdentityError::Malformed { file: ORIGIN, what: "not an emitter and an origin".into() };
+    let text = std::str::from_utf8(&bytes).map_err(|_| malformed())?;
+    let (emitter, origin) = text.strip_suffix('\n').and_then(|text| text.split_once('\n')).ok_or_else(malformed)?;
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if emitter.is_empty()
+        || emitter.len() > EMITTER_BYTES_MAX
+        || origin.len() > ORIGIN_BYTES_MAX
+        || !emitter.chars().all(plain)
+    {
+        return Err(malformed());
+    }
+    Ok(Some((emitter.into(), key_name(origin)?)))
+}
+
+/// The public key, as the home has it for auditors.
+pub(crate) fn read_verifier(disk: &dyn Disk) -> Result<VerifierKey, IdentityError> {
+    let text = read_text(disk, VERIFIER_KEY)?;
+    let malformed = |what: String| IdentityError::Malformed { file: VERIFIER_KEY, what };
+    let line = text.strip_suffix('\n').ok_or_else(|| malformed("not one line".into()))?;
+    line.parse().map_err(|error: evidence::checkpoint::VerifierKeyError| malformed(error.to_string()))
+}
+
+fn read_key(disk: &dyn Disk, origin: &KeyName) -> Result<SigningKey, IdentityError> {
+    let text = read_text(disk, SIGNING_KEY)?;
+    // The key itself stays out of every message.
+    let malformed = |what: &str| IdentityError::Malformed { file: SIGNING_KEY, what: what.to_owned() };
+    let rest =
+        text.trim_end().strip_prefix("PRIVATE+KEY+").ok_or_else(|| malformed("not a signed-note private key"))?;
+    let mut parts = rest.splitn(3, '+');
+    let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(malformed("not a signed-note private key"));
+    };
+    let typed = BASE64.decode(key).map_err(|_| malformed("its key is not base64"))?;
+    let seed = match typed.split_first() {
+        Some((&ED25519, seed)) => seed.first_chunk::<32>().filter(|_| seed.len() == 32),
+        _ => None,
+    };
+    let key = SigningKey::from_bytes(seed.ok_or_else(|| malformed("not an Ed25519 key"))?);
+    let verifier = VerifierKey::new(origin.clone(), key.verifying_key());
+    if name != origin.as_str() || id != hex::encode(verifier.id()) {
+        return Err(malformed("it belongs to another log than `ledger/origin` names"));
+    }
+    Ok(key)
+}
+
+fn read_text(disk: &dyn Disk, file: &'static str) -> Result<String, IdentityError> {
+    let bytes = read_file(disk, file, FILE_BYTES_MAX).map_err(|source| IdentityError::Io { file, source })?;
+    String::from_utf8(bytes).map_err(|_| IdentityError::Malformed { file, what: "not text".into() })
+}
+
+fn key_name(text: &str) -> Result<KeyName, IdentityError> {
+    text.parse().map_err(|error: evidence::checkpoint::KeyNameError| IdentityError::Malformed {
+        file: ORIGIN,
+        what: error.to_string(),
+    })
+}

@@ -1,0 +1,333 @@
+//! What of a record goes into the index and into the tree: one row a call, one row for every other record, one leaf for each. Pure.
+//!
+//! Reads only the fields it needs, borrowed from the record's bytes: this runs for every record the gateway writes, beside the hot path.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use evidence::ids::{CallId, RecordId, RunId};
+use evidence::leaf::{self, Leaf, Salt};
+use evidence::record::{ActionEvent, DecisionPoint, Effect, Endpoint, RecordType, Status, Surface, VersionedKind};
+use evidence::time::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::log::Spot;
+
+/// All records of one call that the index finds through one row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallRow {
+    /// The call.
+    pub call: CallId,
+    /// What its records share.
+    pub about: About,
+    /// What the decision says.
+    pub effect: Option<Effect>,
+    /// What became of the call.
+    pub status: Option<Status>,
+    /// The reason codes of the decision and of the outcome.
+    pub reasons: Vec<String>,
+    /// The decision.
+    pub decision: Option<PartRow>,
+    /// The intent.
+    pub intent: Option<PartRow>,
+    /// The outcome.
+    pub outcome: Option<PartRow>,
+}
+
+/// One record of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartRow {
+    /// Where it is.
+    pub spot: Spot,
+    /// When it was taken.
+    pub recorded_at: Timestamp,
+}
+
+/// Any other record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordRow {
+    /// Where it is.
+    pub spot: Spot,
+    /// Its type.
+    pub record_type: RecordType,
+    /// Its call, if it is about one.
+    pub call: Option<CallId>,
+    /// Mission, run and so on.
+    pub about: About,
+    /// What a decision says.
+    pub effect: Option<Effect>,
+    /// What an outcome says.
+    pub status: Option<Status>,
+    /// Its reason codes.
+    pub reasons: Vec<String>,
+    /// When it was taken.
+    pub recorded_at: Timestamp,
+    /// What a `version_log` is about.
+    pub version: Option<(VersionedKind, String)>,
+}
+
+/// The fields that every kind of row has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// The run.
+    pub run: Option<RunId>,
+    /// The mission's name.
+    pub mission: Option<String>,
+    /// The agent's name.
+    pub agent: String,
+    /// The initiator's name.
+    pub initiator: String,
+    /// The tool, as [`evidence::record::Tool`] displays it.
+    pub tool: Option<String>,
+}
+
+/// Rows of consecutive records, for one transaction.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Rows of calls; each may add to a row of an earlier batch.
+    pub calls: BTreeMap<CallId, CallRow>,
+    /// Rows of other records.
+    pub others: Vec<RecordRow>,
+    /// How many records it covers.
+    pub records: usize,
+}
+
+#[derive(Debug, Deserialize)]
+struct Wire<'a> {
+    #[serde(borrow)]
+    agent: Named<'a>,
+    #[serde(borrow)]
+    body: &'a RawValue,
+    #[serde(borrow)]
+    correlation: Correlation<'a>,
+    id: RecordId,
+    #[serde(borrow)]
+    initiator: Named<'a>,
+    recorded_at: Timestamp,
+    schema: u32,
+    seq: u64,
+    #[serde(rename = "type")]
+    record_type: RecordType,
+}
+
+#[derive(Debug, Deserialize)]
+struct Named<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Correlation<'a> {
+    call: Option<CallId>,
+    #[serde(borrow)]
+    mission: Option<Cow<'a, str>>,
+    run: Option<RunId>,
+}
+
+#[derive(Debug, Deserialize)]
+struct WireTool<'a> {
+    endpoint: Endpoint,
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    surface: Surface,
+    #[serde(borrow)]
+    upstream: Cow<'a, str>,
+}
+
+impl WireTool<'_> {
+    /// As [`evidence::record::Tool`] displays it; a test holds the two together.
+    fn text(&self) -> String {
+        let Self { endpoint, name, surface, upstream } = self;
+        match endpoint {
+            Endpoint::Tool => format!("{surface}:{upstream}/{name}"),
+            endpoint => format!("{surface}:{upstream}/{endpoint}:{name}"),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct WireDecision<'a> {
+    effect: Effect,
+    #[serde(borrow)]
+    input: WireInput<'a>,
+    point: DecisionPoint,
+    #[serde(borrow)]
+    reasons: Vec<Cow<'a, str>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct WireInput<'a> {
+    #[serde(borrow)]
+    tool: WireTool<'a>,
+}
+
+#[derive(Debug, Deserialize)]
+struct WireAction<'a> {
+    attempt: u32,
+    event: ActionEvent,
+    #[serde(borrow)]
+    reason: Option<Cow<'a, str>>,
+    status: Option<Status>,
+    #[serde(borrow)]
+    tool: WireTool<'a>,
+}
+
+#[derive(Debug, Deserialize)]
+struct WireVersion<'a> {
+    #[serde(borrow)]
+    object: WireObject<'a>,
+}
+
+#[derive(Debug, Deserialize)]
+struct WireObject<'a> {
+    kind: VersionedKind,
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+}
+
+/// A record as far as index and tree need it, borrowed from its bytes.
+#[derive(Debug)]
+pub(crate) struct Glance<'a>(Wire<'a>);
+
+impl<'a> Glance<'a> {
+    pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes).map(Self)
+    }
+
+    /// The leaf entry of the record, whose bytes these are.
+    pub(crate) fn leaf_entry(&self, bytes: &[u8], salt: &Salt, emitter: &str) -> Result<Vec<u8>, serde_json::Error> {
+        let Wire { id, schema, seq, record_type, .. } = self.0;
+        let commitment = hex::encode(leaf::commitment(salt, bytes));
+        Leaf { commitment, emitter: emitter.to_owned(), id, schema, seq, record_type }.entry()
+    }
+}
+
+impl Batch {
+    /// Adds one record.
+    pub(crate) fn add(&mut self, spot: Spot, Glance(wire): Glance<'_>) -> Result<(), serde_json::Error> {
+        self.records += 1;
+        let mut row = RecordRow {
+            spot,
+            record_type: wire.record_type,
+            call: wire.correlation.call,
+            about: About {
+                run: wire.correlation.run,
+                mission: wire.correlation.mission.map(Cow::into_owned),
+                agent: wire.agent.name.into_owned(),
+                initiator: wire.initiator.name.into_owned(),
+                tool: None,
+            },
+            effect: None,
+            status: None,
+            reasons: Vec::new(),
+            recorded_at: wire.recorded_at,
+            version: None,
+        };
+        // The first decision, the first intent and its outcome share the call's row; anything further about the call is a row of its own.
+        let mut part = None;
+        match wire.record_type {
+            RecordType::DecisionRecord => {
+                let body: WireDecision<'_> = serde_json::from_str(wire.body.get())?;
+                row.about.tool = Some(body.input.tool.text());
+                row.effect = Some(body.effect);
+                row.reasons = body.reasons.into_iter().map(Cow::into_owned).collect();
+                part = (body.point == DecisionPoint::Call).then_some(Part::Decision);
+            }
+            RecordType::ActionRecord => {
+                let body: WireAction<'_> = serde_json::from_str(wire.body.get())?;
+                row.about.tool = Some(body.tool.text());
+                row.status = body.status;
+                row.reasons = body.reason.into_iter().map(Cow::into_owned).collect();
+                part = (body.attempt == 1).then_some(match body.event {
+                    ActionEvent::Intent => Part::Intent,
+                    ActionEvent::Outcome => Part::Outcome,
+                });
+            }
+            RecordType::VersionLog => {
+                let body: WireVersion<'_> = serde_json::from_str(wire.body.get())?;
+                row.version = Some((body.object.kind, body.object.name.into_owned()));
+            }
+            RecordType::ExceptionRecord | RecordType::LedgerState | RecordType::RequestContext => {}
+        }
+        match (row.call, part) {
+            (Some(call), Some(part)) => self.add_to_call(call, part, row),
+            _ => self.others.push(row),
+        }
+        Ok(())
+    }
+
+    fn add_to_call(&mut self, call: CallId, part: Part, row: RecordRow) {
+        let Some(known) = self.calls.get_mut(&call) else {
+            let mut fresh = CallRow {
+                call,
+                about: row.about.clone(),
+                effect: None,
+                status: None,
+                reasons: Vec::new(),
+                decision: None,
+                intent: None,
+                outcome: None,
+            };
+            fresh.take(part, &row);
+            self.calls.insert(call, fresh);
+            return;
+        };
+        if known.about != row.about || known.part(part).is_some() {
+            // A second record of its kind, or one that contradicts the row: kept apart, so that a query finds it by its own fields.
+            self.others.push(row);
+            return;
+        }
+        known.take(part, &row);
+    }
+}
+
+/// The parts of a call that its row holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Decision,
+    Intent,
+    Outcome,
+}
+
+impl CallRow {
+    const fn part(&self, part: Part) -> Option<PartRow> {
+        match part {
+            Part::Decision => self.decision,
+            Part::Intent => self.intent,
+            Part::Outcome => self.outcome,
+        }
+    }
+
+    fn take(&mut self, part: Part, row: &RecordRow) {
+        let taken = Some(PartRow { spot: row.spot, recorded_at: row.recorded_at });
+        match part {
+            Part::Decision => self.decision = taken,
+            Part::Intent => self.intent = taken,
+            Part::Outcome => self.outcome = taken,
+        }
+        self.effect = self.effect.or(row.effect);
+        self.status = self.status.or(row.status);
+        self.reasons.extend(row.reasons.iter().cloned());
+    }
+
+    /// The records of this row, as rows of their own.
+    #[must_use]
+    pub fn apart(&self) -> Vec<RecordRow> {
+        let row = |part: PartRow, record_type, effect, status| RecordRow {
+            spot: part.spot,
+            record_type,
+            call: Some(self.call),
+            about: self.about.clone(),
+            effect,
+            status,
+            reasons: self.reasons.clone(),
+            recorded_at: part.recorded_at,
+            version: None,
+        };
+        let decision = self.decision.map(|part| row(part, RecordType::DecisionRecord, self.effect, None));
+        let intent = self.intent.map(|part| row(part, RecordType::ActionRecord, None, None));
+        let outcome = self.outcome.map(|part| row(part, RecordType::ActionRecord, None, self.status));
+        [decision, intent, outcome].into_iter().flatten().collect()
+    }
+}

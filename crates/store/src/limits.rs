@@ -1,0 +1,56 @@
+//! Every bound of the ledger, with its arithmetic and with what happens when it is reached.
+
+/// The block at the start of a segment that says whose it is: one page, so that no group shares its page.
+pub const SEGMENT_HEADER_BYTES: u64 = 4_096;
+
+/// Size of a segment file. A governed call writes about 2.7 kB (decision 1.1, intent 0.8, outcome 0.8), so one holds some 6,000 calls: at 10,000 calls a second
+/// that is a new file every 0.6 s, which the preparer can write (27 MB/s), and at rest a ledger costs no more than two of them.
+pub const SEGMENT_BYTES_DEFAULT: u64 = 16 * 1024 * 1024;
+
+/// The smallest segment: the header and a few groups; tests use it to cross segments often.
+pub const SEGMENT_BYTES_MIN: u64 = 64 * 1024;
+
+/// The largest segment: offsets in a segment fit 32 bits with room, and recovery reads the last one whole in a few seconds.
+pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// A record of more bytes is refused: arguments and results enter records as digests, so what is long is names and reasons. 256 KiB is some 300 usual records.
+pub const RECORD_BYTES_MAX: usize = 256 * 1024;
+
+/// Drafts in one append. A call needs at most three at a time; recovery and imports send more. 256 × 1 kB stays far below [`GROUP_BYTES_MAX`].
+pub const APPEND_DRAFTS_MAX: usize = 256;
+
+/// The largest group, and so the most that can be torn by a crash. An append that alone needs more is refused.
+pub const GROUP_BYTES_MAX: usize = 1024 * 1024;
+
+/// Gathering stops here: 256 KiB is some 95 calls, written in less time than one sync takes, so waiting longer would add delay and no throughput.
+pub const GROUP_BYTES_FULL: usize = 256 * 1024;
+
+/// Appends that may wait for the writer. At 128 concurrent calls in each of 16 sessions with one append in flight each it is not reached; beyond it callers wait.
+pub const QUEUE_APPENDS_DEFAULT: usize = 2_048;
+
+/// Bytes of random numbers fetched at a time: a record takes 26 (16 salt, 10 identity), so one fetch serves some 150 records.
+pub const ENTROPY_BLOCK_BYTES: usize = 4_096;
+
+/// Longest name of an emitter: `cs-` and 16 hexadecimal digits are 19.
+pub const EMITTER_BYTES_MAX: usize = 64;
+
+/// Longest origin: `countersign.local/` and the emitter are 37.
+pub const ORIGIN_BYTES_MAX: usize = 128;
+
+/// How much a scan reads at a time.
+pub const SCAN_BYTES: usize = 256 * 1024;
+
+/// How long the integrator gathers before it writes index rows and tiles: the index trails by little more.
+pub const INTEGRATE_EVERY_MS: u64 = 50;
+
+/// Records in one index transaction: at 5 µs a call some 50 ms of work.
+pub const INTEGRATE_RECORDS_MAX: usize = 16_384;
+
+/// How often a checkpoint is signed while records arrive.
+pub const CHECKPOINT_EVERY_MS: u64 = 1_000;
+
+/// After so many records the tiles are synced and the tree's place is noted: opening after a power cut then integrates at most so many again (64 Ki × 2 µs = 0.2 s).
+pub const TREE_NOTE_RECORDS: u64 = 64 * 1024;
+
+/// How long the operator has to look into a call whose outcome is unknown: one day.
+pub const UNKNOWN_OUTCOME_DUE_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
