@@ -222,7 +222,10 @@ mod tests {
         let grandchild = process.next_line(&lines, PATIENCE).unwrap();
         assert!(runs(&grandchild));
         drop(process);
-        wait::until("the grandchild's end", PATIENCE, || if runs(&grandchild) { Err("it runs".to_owned()) } else { Ok(()) }).unwrap();
+        wait::until("the grandchild's end", PATIENCE, || {
+            if runs(&grandchild) { Err("it runs".to_owned()) } else { Ok(()) }
+        })
+        .unwrap();
     }
 
     #[test]

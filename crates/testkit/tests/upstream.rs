@@ -126,7 +126,7 @@ async fn hostile_modes_misbehave_over_http() {
         let (_process, target) = over_http(&scratch, &["--hostile", mode]);
         let mut session = HttpSession::open(&target).await.unwrap();
         match (session.call("echo", r#"{"text":"hi"}"#).await, want) {
-            (Ok(Answer::Done(result)), Ok(want)) => assert!(result.get().contains(want), "{mode}: {result}"),
+            (Ok(Answer::Done(result)), Ok(want)) => assert!(result.contains(want), "{mode}: {result}"),
             (Err(error), Err(want)) => assert!(error.to_string().contains(want), "{mode}: {error}"),
             (got, _) => panic!("{mode}: {got:?}"),
         }
@@ -151,7 +151,7 @@ async fn hostile_modes_misbehave_over_stdio() {
         match (session.receive().await, want) {
             (Ok((answered, Answer::Done(result))), Ok(want)) => {
                 assert_eq!(answered, id, "{mode}");
-                assert!(result.get().contains(want), "{mode}: {result}");
+                assert!(result.contains(want), "{mode}: {result}");
             }
             (Err(error), Err(want)) => assert!(error.to_string().contains(want), "{mode}: {error}"),
             (got, _) => panic!("{mode}: {got:?}"),

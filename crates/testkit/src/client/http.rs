@@ -92,9 +92,8 @@ impl HttpSession {
 fn head(target: &Target, session: Option<&str>) -> Vec<u8> {
     let Target { addr, path, token } = target;
     let token = token.as_ref().map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
-    let session = session
-        .map(|id| format!("Mcp-Session-Id: {id}\r\nMCP-Protocol-Version: {REVISION}\r\n"))
-        .unwrap_or_default();
+    let session =
+        session.map(|id| format!("Mcp-Session-Id: {id}\r\nMCP-Protocol-Version: {REVISION}\r\n")).unwrap_or_default();
     format!(
         "POST {path} HTTP/1.1\r\nHost: {addr}\r\nAccept: application/json, text/event-stream\r\n\
          Content-Type: application/json\r\n{token}{session}Content-Length: "

@@ -245,7 +245,13 @@ struct Stream {
 
 impl Stream {
     fn new(number: u64) -> Self {
-        Self { changed: Notify::new(), cut_after: Cell::default(), ended: Cell::default(), events: RefCell::default(), number }
+        Self {
+            changed: Notify::new(),
+            cut_after: Cell::default(),
+            ended: Cell::default(),
+            events: RefCell::default(),
+            number,
+        }
     }
 
     fn push(&self, message: Bytes) {
@@ -381,7 +387,10 @@ impl Body for Reply {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut *self {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Stream(frames) => frames.poll_recv(context).map(|frame| frame.map(|bytes| Ok(Frame::data(bytes)))),
@@ -419,9 +428,9 @@ fn accepts(request: &Request<Incoming>, kind: &str) -> bool {
 
 fn is_local(origin: &HeaderValue) -> bool {
     let host = origin.to_str().unwrap_or_default().strip_prefix("http://").unwrap_or_default();
-    ["localhost", "127.0.0.1", "[::1]"].iter().any(|local| {
-        host.strip_prefix(local).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
-    })
+    ["localhost", "127.0.0.1", "[::1]"]
+        .iter()
+        .any(|local| host.strip_prefix(local).is_some_and(|rest| rest.is_empty() || rest.starts_with(':')))
 }
 
 fn is_initialize(body: &[u8]) -> bool {

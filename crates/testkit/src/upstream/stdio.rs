@@ -15,7 +15,10 @@ use crate::limits::{QUEUE_MESSAGES_MAX, UPSTREAM_MESSAGE_BYTES_MAX};
 /// Serves until standard input ends; what still waits then is dropped, as a server does whose client is gone.
 pub(super) async fn serve(server: Rc<Server>) -> anyhow::Result<()> {
     let (sender, mut lines) = mpsc::channel(QUEUE_MESSAGES_MAX);
-    std::thread::Builder::new().name("stdin".to_owned()).spawn(move || read_lines(&sender)).context("start the reader")?;
+    std::thread::Builder::new()
+        .name("stdin".to_owned())
+        .spawn(move || read_lines(&sender))
+        .context("start the reader")?;
     let out = Rc::new(Stdout { gone: Cell::new(false) });
     while let Some(line) = lines.recv().await {
         match server.plan(&line, "stdio") {

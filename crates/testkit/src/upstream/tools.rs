@@ -13,9 +13,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::message::{
-    INVALID_PARAMS, METHOD_NOT_FOUND, Message, PARSE_ERROR, RESOURCE_NOT_FOUND, answer, ours, quoted, refusal, text_result,
+    INVALID_PARAMS, METHOD_NOT_FOUND, Message, PARSE_ERROR, RESOURCE_NOT_FOUND, answer, ours, quoted, refusal,
+    text_result,
 };
-use super::script::{Act, Waiting, Plan, Script, Shape};
+use super::script::{Act, Plan, Script, Shape, Waiting};
 use super::{Hostile, Options};
 use crate::limits::{EFFECT_KEY_BYTES_MAX, OVERSIZE_RESULT_BYTES, PROGRESS_STEPS_MAX, STDERR_FLOOD_BYTES, WAIT_MS_MAX};
 
@@ -24,7 +25,11 @@ const REVISIONS: [&str; 3] = ["2025-11-25", "2025-06-18", "2025-03-26"];
 
 const TOOLS: [(&str, &str, &str); 5] = [
     ("echo", "Gives `text` back.", r#"{"type":"object","properties":{"text":{"type":"string"}},"required":["text"]}"#),
-    ("record_4k", "A customer's record of about 4 KiB.", r#"{"type":"object","properties":{"customer":{"type":"string"}}}"#),
+    (
+        "record_4k",
+        "A customer's record of about 4 KiB.",
+        r#"{"type":"object","properties":{"customer":{"type":"string"}}}"#,
+    ),
     (
         "effect",
         "Appends one line for `key` to the effects file.",
@@ -110,11 +115,19 @@ impl Server {
             "resources/list" => {
                 answer(id, &[r#"{"resources":[{"uri":""#, RESOURCE, r#"","name":"welcome","mimeType":"text/plain"}]}"#])
             }
-            "resources/templates/list" => answer(id, &[r#"{"resourceTemplates":[{"uriTemplate":"memo://{name}","name":"memo"}]}"#]),
+            "resources/templates/list" => {
+                answer(id, &[r#"{"resourceTemplates":[{"uriTemplate":"memo://{name}","name":"memo"}]}"#])
+            }
             "resources/read" => match message.read::<ReadParams>() {
                 Ok(params) if params.uri == RESOURCE => answer(
                     id,
-                    &[r#"{"contents":[{"uri":""#, RESOURCE, r#"","mimeType":"text/plain","text":"#, &quoted(RESOURCE_TEXT), "}]}"],
+                    &[
+                        r#"{"contents":[{"uri":""#,
+                        RESOURCE,
+                        r#"","mimeType":"text/plain","text":"#,
+                        &quoted(RESOURCE_TEXT),
+                        "}]}",
+                    ],
                 ),
                 Ok(params) => refusal(Some(id), RESOURCE_NOT_FOUND, &format!("no resource `{}`", params.uri)),
                 Err(error) => refusal(Some(id), INVALID_PARAMS, &error.to_string()),

@@ -1,0 +1,392 @@
+//! `countersign-bench path`: direct and through the gateway, in alternating windows, with the evidence counted afterwards.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde::Serialize;
+
+use super::load::{self, Span, Window, Workload};
+use super::usage;
+use crate::client::Target;
+use crate::governed::{Home, Served, Upstream, sibling};
+use crate::limits::PATIENCE;
+use crate::scratch::Scratch;
+
+const ECHO: Workload = Workload { name: "echo", tool: "echo", arguments: r#"{"text":"the quick brown fox"}"# };
+const RECORD: Workload = Workload { name: "record_4k", tool: "record_4k", arguments: r#"{"customer":"C-20417"}"# };
+
+/// What to measure.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The gateway's program (release build). Default: beside this one.
+    #[arg(long, value_name = "FILE")]
+    pub binary: Option<PathBuf>,
+    /// Numbers of MCP sessions in the closed loop.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 8, 64])]
+    pub sessions: Vec<usize>,
+    /// How often each window is repeated.
+    #[arg(long, default_value_t = 3)]
+    pub rounds: usize,
+    /// Counted time of one window.
+    #[arg(long, default_value_t = 2_000)]
+    pub window_ms: u64,
+    /// Load before each window counts.
+    #[arg(long, default_value_t = 300)]
+    pub warm_up_ms: u64,
+    /// Calls a second in the open loop, 64 sessions; 0 leaves it out.
+    #[arg(long, default_value_t = 10_000)]
+    pub open_rate: u32,
+    /// Only the upstream, without a gateway.
+    #[arg(long)]
+    pub direct_only: bool,
+    /// Where the home lives while it is measured: a real disk. Default: a folder beside the build's output.
+    #[arg(long, value_name = "DIR")]
+    pub scratch: Option<PathBuf>,
+    /// Leave the home for a look.
+    #[arg(long)]
+    pub keep: bool,
+    /// Every figure, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// Sessions of the open loop: as many as the widest closed one of the goal.
+const OPEN_SESSIONS: usize = 64;
+
+/// Measures, prints a table and checks that every governed call left its evidence.
+///
+/// # Errors
+/// When a part does not start, an answer differs, evidence is missing, or the home is in memory.
+pub async fn run(options: &Options) -> anyhow::Result<()> {
+    let root = match &options.scratch {
+        Some(root) => root.clone(),
+        None => default_root()?,
+    };
+    let mut scratch = Scratch::under(&root, "bench")?;
+    if options.keep {
+        scratch.keep();
+    }
+    anyhow::ensure!(
+        !usage::is_in_memory(scratch.path())?,
+        "`{}` is in memory, where a sync costs nothing; give a folder on a disk with --scratch",
+        root.display()
+    );
+    let upstream = Upstream::start(&sibling("countersign-upstream")?, &[])?;
+    let mut report = Report::new(options);
+    if options.direct_only {
+        measure(options, &Sides { direct: upstream.target(), governed: None }, &mut report).await?;
+    } else {
+        governed(options, &upstream, scratch.path(), &mut report).await?;
+    }
+    report.print();
+    if let Some(path) = &options.json {
+        std::fs::write(path, serde_json::to_vec_pretty(&report)?)
+            .with_context(|| format!("write `{}`", path.display()))?;
+    }
+    Ok(())
+}
+
+fn default_root() -> anyhow::Result<PathBuf> {
+    let here = std::env::current_exe()?;
+    Ok(here.parent().and_then(Path::parent).context("the program is in a build folder")?.join("bench"))
+}
+
+async fn governed(options: &Options, upstream: &Upstream, scratch: &Path, report: &mut Report) -> anyhow::Result<()> {
+    let binary = match &options.binary {
+        Some(binary) => binary.clone(),
+        None => sibling("countersign")?,
+    };
+    let home = Home::new(&binary, scratch)?;
+    home.write_mission(&[ECHO.tool, RECORD.tool])?;
+    home.write_config(&upstream.url())?;
+    let mut served = home.serve()?;
+    report.ready_ms = Some(served.ready_in.as_secs_f64() * 1_000.0);
+    let token = home.token()?;
+
+    let flushes = usage::device_flushes(scratch);
+    let sides = Sides { direct: upstream.target(), governed: Some((served.target(&token), served.process.pid())) };
+    measure(options, &sides, report).await?;
+    report.device_flushes = usage::device_flushes(scratch).zip(flushes).map(|(after, before)| after - before);
+    report.rss_peak_mib = Some(usage::rss_peak_bytes(served.process.pid())? as f64 / f64::from(1 << 20));
+    stop(&mut served)?;
+
+    let mut again = home.serve()?;
+    report.ready_again_ms = Some(again.ready_in.as_secs_f64() * 1_000.0);
+    stop(&mut again)?;
+    report.evidence = Some(count_evidence(&home, report.governed_calls)?);
+    Ok(())
+}
+
+fn stop(served: &mut Served) -> anyhow::Result<()> {
+    let status = served.process.stop(PATIENCE)?;
+    anyhow::ensure!(status.success(), "the gateway ended with {status}");
+    Ok(())
+}
+
+/// The two ends that are compared.
+struct Sides {
+    direct: Target,
+    governed: Option<(Target, u32)>,
+}
+
+async fn measure(options: &Options, sides: &Sides, report: &mut Report) -> anyhow::Result<()> {
+    let span =
+        Span { warm_up: Duration::from_millis(options.warm_up_ms), counted: Duration::from_millis(options.window_ms) };
+    for round in 0..options.rounds {
+        for workload in [ECHO, RECORD] {
+            for &sessions in &options.sessions {
+                let shape = Shape { workload: workload.name, sessions, rate: None };
+                both(sides, round, shape, report, async |target, cpu| {
+                    load::closed(target, workload, sessions, span, cpu).await
+                })
+                .await?;
+            }
+        }
+        if options.open_rate > 0 {
+            let shape = Shape { workload: ECHO.name, sessions: OPEN_SESSIONS, rate: Some(options.open_rate) };
+            both(sides, round, shape, report, async |target, cpu| {
+                load::open(target, ECHO, OPEN_SESSIONS, options.open_rate, span, cpu).await
+            })
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+/// One window on each side; who goes first alternates, so that drift of the machine falls on both.
+async fn both(
+    sides: &Sides,
+    round: usize,
+    shape: Shape,
+    report: &mut Report,
+    window: impl AsyncFn(&Target, &dyn Fn() -> Option<u64>) -> anyhow::Result<Window>,
+) -> anyhow::Result<()> {
+    let order = if round.is_multiple_of(2) { [Side::Direct, Side::Governed] } else { [Side::Governed, Side::Direct] };
+    for side in order {
+        let result = match (side, &sides.governed) {
+            (Side::Direct, _) => window(&sides.direct, &|| None).await,
+            (Side::Governed, Some((target, pid))) => window(target, &|| usage::cpu_nanos(*pid).ok()).await,
+            (Side::Governed, None) => continue,
+        };
+        let mut result = result.with_context(|| format!("{shape} {side:?}"))?;
+        if side == Side::Governed {
+            report.governed_calls += result.answered;
+        }
+        let figures = Figures::of(&mut result);
+        eprintln!(
+            "round {} {shape:<24} {side:<8} {:>8.0} calls/s  p50 {:>7.0} us  p99 {:>7.0} us",
+            round + 1,
+            figures.calls_per_s,
+            figures.p50_us,
+            figures.p99_us
+        );
+        report.add(shape, side, figures);
+    }
+    Ok(())
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+struct Shape {
+    workload: &'static str,
+    sessions: usize,
+    /// Calls a second in the open loop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<u32>,
+}
+
+impl std::fmt::Display for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = match self.rate {
+            None => format!("{} x{}", self.workload, self.sessions),
+            Some(rate) => format!("{} open {rate}/s", self.workload),
+        };
+        f.pad(&text)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Side {
+    Direct,
+    Governed,
+}
+
+impl std::fmt::Display for Side {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Direct => "direct",
+            Self::Governed => "governed",
+        })
+    }
+}
+
+/// What one window came to.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Figures {
+    calls_per_s: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_us_a_call: Option<f64>,
+    p50_us: f64,
+    p99_us: f64,
+}
+
+impl Figures {
+    fn of(window: &mut Window) -> Self {
+        Self {
+            calls_per_s: window.rate(),
+            cpu_us_a_call: window.cpu_us_a_call(),
+            p50_us: window.quantile_us(0.5),
+            p99_us: window.quantile_us(0.99),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Cell {
+    #[serde(flatten)]
+    shape: Shape,
+    side: Side,
+    windows: Vec<Figures>,
+}
+
+impl Cell {
+    /// Median, least and most of one figure over the windows.
+    fn spread(&self, figure: impl Fn(&Figures) -> f64) -> Spread {
+        let mut values: Vec<f64> = self.windows.iter().map(figure).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+        Spread { least: at(0), median: at(values.len() / 2), most: at(values.len().saturating_sub(1)) }
+    }
+}
+
+struct Spread {
+    least: f64,
+    median: f64,
+    most: f64,
+}
+
+impl std::fmt::Display for Spread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&format!("{:.0} ({:.0}-{:.0})", self.median, self.least, self.most))
+    }
+}
+
+/// Everything that was measured.
+#[derive(Debug, Serialize)]
+struct Report {
+    cells: Vec<Cell>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_flushes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: Option<Evidence>,
+    governed_calls: u64,
+    machine: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ready_again_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ready_ms: Option<f64>,
+    rounds: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rss_peak_mib: Option<f64>,
+    window_ms: u64,
+}
+
+impl Report {
+    fn new(options: &Options) -> Self {
+        Self {
+            cells: Vec::new(),
+            device_flushes: None,
+            evidence: None,
+            governed_calls: 0,
+            machine: usage::machine(),
+            ready_again_ms: None,
+            ready_ms: None,
+            rounds: options.rounds,
+            rss_peak_mib: None,
+            window_ms: options.window_ms,
+        }
+    }
+
+    fn add(&mut self, shape: Shape, side: Side, figures: Figures) {
+        match self.cells.iter_mut().find(|cell| cell.shape == shape && cell.side == side) {
+            Some(cell) => cell.windows.push(figures),
+            None => self.cells.push(Cell { shape, side, windows: vec![figures] }),
+        }
+    }
+
+    fn print(&self) {
+        println!("{}; load client, gateway and upstream share it", self.machine);
+        println!("{} rounds of {} ms, direct and governed in turn; median (least-most)", self.rounds, self.window_ms);
+        println!();
+        println!(
+            "{:<24} {:<8} {:>26} {:>22} {:>22} {:>18}",
+            "load", "side", "calls/s", "p50 us", "p99 us", "gateway CPU us"
+        );
+        for cell in &self.cells {
+            let cpu = cell.windows.iter().all(|window| window.cpu_us_a_call.is_some());
+            let cpu = if cpu {
+                cell.spread(|window| window.cpu_us_a_call.unwrap_or(f64::NAN)).to_string()
+            } else {
+                "-".to_owned()
+            };
+            println!(
+                "{:<24} {:<8} {:>26} {:>22} {:>22} {:>18}",
+                cell.shape,
+                cell.side,
+                cell.spread(|window| window.calls_per_s),
+                cell.spread(|window| window.p50_us),
+                cell.spread(|window| window.p99_us),
+                cpu
+            );
+        }
+        println!();
+        if let (Some(ready), Some(again), Some(rss)) = (self.ready_ms, self.ready_again_ms, self.rss_peak_mib) {
+            println!(
+                "start to ready {ready:.0} ms on an empty home, {again:.0} ms on the full one; memory at most {rss:.0} MiB"
+            );
+        }
+        if let Some(evidence) = &self.evidence {
+            println!(
+                "evidence: {} governed calls answered, {} intents and {} outcomes in the ledger, {} of them done",
+                self.governed_calls, evidence.intents, evidence.outcomes, evidence.done
+            );
+        }
+        match self.device_flushes {
+            Some(flushes) => println!("the disk completed {flushes} flushes meanwhile"),
+            None if self.evidence.is_some() => {
+                println!("the disk does not count flushes: syncs were not seen from outside")
+            }
+            None => (),
+        }
+    }
+}
+
+/// The action records of a ledger, counted.
+#[derive(Debug, Default, Serialize)]
+struct Evidence {
+    done: u64,
+    intents: u64,
+    outcomes: u64,
+}
+
+/// Counts the evidence and holds it against the calls that were answered.
+fn count_evidence(home: &Home, calls: u64) -> anyhow::Result<Evidence> {
+    let mut evidence = Evidence::default();
+    home.audit("type:action_record", |line| {
+        // Searched, not parsed: these are millions of records, and their spelling is canonical.
+        let count = |text: &str| u64::from(memchr::memmem::find(line.as_bytes(), text.as_bytes()).is_some());
+        evidence.intents += count(r#""event":"intent""#);
+        evidence.outcomes += count(r#""event":"outcome""#);
+        evidence.done += count(r#""status":"done""#);
+        Ok(())
+    })?;
+    let Evidence { done, intents, outcomes } = evidence;
+    anyhow::ensure!(
+        done == calls && intents == calls && outcomes == calls,
+        "{calls} governed calls were answered, and the ledger has {intents} intents, {outcomes} outcomes, {done} done"
+    );
+    Ok(evidence)
+}

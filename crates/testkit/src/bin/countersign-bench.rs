@@ -1,0 +1,26 @@
+//! Load figures for the governed path. See [`testkit::bench`].
+
+use clap::{Parser, Subcommand};
+use testkit::bench;
+
+#[derive(Parser)]
+#[command(name = "countersign-bench", about = "measure the governed path")]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// One call's way: direct and through the gateway, windows in turn.
+    Path(bench::PathOptions),
+}
+
+fn main() -> anyhow::Result<()> {
+    let Arguments { what } = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let tasks = tokio::task::LocalSet::new();
+    match what {
+        What::Path(options) => tasks.block_on(&runtime, bench::path(&options)),
+    }
+}
