@@ -24,7 +24,7 @@ pub const AGENT: &str = "load-agent";
 /// On whose behalf the agent acts.
 pub const INITIATOR: &str = "load@corp.example";
 /// Answers 200 when calls can be governed.
-pub const READY_PATH: &str = "/readyz";
+pub const READY_PATH: &str = "/ready";
 
 /// A scratch home, the files beside it, and the program that uses them.
 #[derive(Clone, Debug)]
@@ -123,13 +123,21 @@ impl Home {
         Ok(command)
     }
 
+    /// Starts `serve` and waits for nothing.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn_serve(&self) -> anyhow::Result<Process> {
+        Ok(Process::spawn(self.command(&["serve"])?.arg("--config").arg(self.config()))?)
+    }
+
     /// Starts `serve` and waits for the address that it prints, not for readiness.
     ///
     /// # Errors
     /// When it does not start or prints no address.
     pub fn start(&self) -> anyhow::Result<Served> {
         let started = Instant::now();
-        let mut process = Process::spawn(self.command(&["serve"])?.arg("--config").arg(self.config()))?;
+        let mut process = self.spawn_serve()?;
         let lines = process.lines().context("standard output is piped")?;
         loop {
             let line = process.next_line(&lines, PATIENCE).with_context(|| self.said())?;

@@ -6,9 +6,11 @@
 
 pub mod bench;
 pub mod client;
+pub mod crash;
 pub mod governed;
 pub mod limits;
 pub mod process;
+pub mod random;
 pub mod scratch;
 pub mod upstream;
 pub mod wait;

@@ -1,0 +1,327 @@
+//! Round after round: start, load, kill; then start once more, call once more, and check.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::load::{Book, Client};
+use super::truth::{Accounts, Action, Effect, Findings, Heard, check};
+use super::{Options, Transport, Verdict};
+use crate::client::{HttpSession, StdioSession};
+use crate::governed::{Home, SERVER, Upstream, sibling};
+use crate::limits::PATIENCE;
+use crate::process::Process;
+use crate::random::Random;
+use crate::scratch::Scratch;
+use crate::wait;
+
+/// One round in so many kills the gateway while it starts: recovery must survive its own death.
+const KILL_AT_START_ONE_IN: u64 = 6;
+/// The latest moment of such a kill.
+const START_KILL_US_MAX: u64 = 60_000;
+/// The latest moment of a kill under load, counted from the round's first answer.
+const LOAD_KILL_US_MAX: u64 = 90_000;
+/// One round in so many kills the gateway and leaves the bridges.
+const LEAVE_BRIDGES_ONE_IN: u64 = 2;
+/// Rounds between two lines of progress.
+const REPORT_EVERY: u32 = 25;
+/// Contradictions that are printed.
+const SHOWN_MAX: usize = 10;
+
+/// Kills, checks and prints.
+///
+/// # Errors
+/// When a part does not start or does not answer: then nothing was proved.
+pub async fn run(options: &Options) -> anyhow::Result<Verdict> {
+    let seed = match options.seed {
+        Some(seed) => seed,
+        None => Random::any_seed()?,
+    };
+    println!("crash: {} kills, transport {:?}, seed {seed}", options.kills, options.transport);
+    let mut scratch = Scratch::new("crash")?;
+    let verdict = kill_and_check(options, seed, scratch.path()).await;
+    if options.keep || !matches!(verdict, Ok(Verdict::True)) {
+        scratch.keep();
+        println!("crash: repeat the choices with --seed {seed}");
+    }
+    verdict
+}
+
+async fn kill_and_check(options: &Options, seed: u64, scratch: &Path) -> anyhow::Result<Verdict> {
+    let binary = match &options.binary {
+        Some(binary) => binary.clone(),
+        None => sibling("countersign")?,
+    };
+    let home = Home::new(&binary, scratch)?;
+    home.write_mission(&["effect", "slow_effect"])?;
+    let mut field = Field {
+        book: Rc::new(Book::default()),
+        effects: scratch.join("effects"),
+        home,
+        random: Random::new(seed),
+        sessions: options.sessions,
+        upstream: sibling("countersign-upstream")?,
+    };
+    let started = Instant::now();
+    match options.transport {
+        Transport::Http => field.over_http(options.kills).await?,
+        Transport::Stdio => field.over_stdio(options.kills).await?,
+    }
+    let killed = started.elapsed();
+    let left = field.home.descendants();
+    if !left.is_empty() {
+        bail!("processes of the home are left when all should have ended: {left:?}");
+    }
+    let accounts = field.accounts()?;
+    let mut findings = check(&accounts);
+    match field.home.verify() {
+        Ok(said) => println!("verify: {}", said.trim()),
+        Err(error) => findings.wrong.push(format!("{error:#}")),
+    }
+    print(options, &accounts, &findings, killed);
+    Ok(if findings.wrong.is_empty() { Verdict::True } else { Verdict::False })
+}
+
+/// What all rounds share.
+struct Field {
+    book: Rc<Book>,
+    effects: PathBuf,
+    home: Home,
+    random: Random,
+    sessions: usize,
+    upstream: PathBuf,
+}
+
+impl Field {
+    async fn over_http(&mut self, kills: u32) -> anyhow::Result<()> {
+        let effects = self.effects.to_str().context("the scratch path is text")?.to_owned();
+        let mut upstream = Upstream::start(&self.upstream, &["--effects", &effects])?;
+        self.home.write_config(&upstream.url())?;
+        // The first start makes the keys; the token needs them.
+        self.home.serve()?.process.stop(PATIENCE)?;
+        let token = self.home.token()?;
+        for round in 1..=kills {
+            self.http_round(round, &token).await.with_context(|| format!("round {round}"))?;
+            self.report(round);
+        }
+        self.still_works_http(&token).await.context("after the last kill")?;
+        Ok(upstream.process.kill()?)
+    }
+
+    async fn http_round(&mut self, round: u32, token: &str) -> anyhow::Result<()> {
+        if self.random.one_in(KILL_AT_START_ONE_IN) {
+            let mut process = self.home.spawn_serve()?;
+            self.pause(START_KILL_US_MAX).await;
+            return Ok(process.kill()?);
+        }
+        let answers = self.book.answers();
+        let mut served = self.home.start()?;
+        let clients: Vec<_> = (0..self.sessions)
+            .map(|session| {
+                let client = Client::new(format!("h{round}-{session}"), self.random.fork());
+                tokio::task::spawn_local(client.call_http(served.target(token), Rc::clone(&self.book)))
+            })
+            .collect();
+        self.answer_after(answers).await?;
+        self.pause(LOAD_KILL_US_MAX).await;
+        served.process.kill()?;
+        for client in clients {
+            tokio::time::timeout(PATIENCE, client).await.context("a client still waits for a dead gateway")??;
+        }
+        Ok(())
+    }
+
+    /// After all the kills a call goes through as if nothing had been, and the gateway ends in order.
+    async fn still_works_http(&self, token: &str) -> anyhow::Result<()> {
+        let mut served = self.home.serve()?;
+        let mut session = HttpSession::open(&served.target(token)).await?;
+        self.book.call_last(async |tool, arguments| Ok(session.call(tool, arguments).await?.into())).await?;
+        drop(session);
+        let status = served.process.stop(PATIENCE)?;
+        anyhow::ensure!(status.success(), "the gateway ended with {status}: {}", self.home.said());
+        Ok(())
+    }
+
+    async fn over_stdio(&mut self, kills: u32) -> anyhow::Result<()> {
+        for round in 1..=kills {
+            self.stdio_round(round).await.with_context(|| format!("round {round}"))?;
+            self.report(round);
+        }
+        self.still_works_stdio().await.context("after the last kill")
+    }
+
+    async fn stdio_round(&mut self, round: u32) -> anyhow::Result<()> {
+        let mut bridges = Vec::new();
+        for _ in 0..self.sessions {
+            bridges.push(self.bridge()?);
+        }
+        let answers = self.book.answers();
+        let at_start = self.random.one_in(KILL_AT_START_ONE_IN);
+        let mut clients = Vec::new();
+        for (number, bridge) in bridges.iter_mut().enumerate() {
+            let pipes = bridge.take_stdin().zip(bridge.take_stdout()).context("the pipes are there")?;
+            let client = Client::new(format!("s{round}-{number}"), self.random.fork());
+            let book = Rc::clone(&self.book);
+            clients.push(tokio::task::spawn_local(async move {
+                if let Ok(session) = StdioSession::open(pipes.0, pipes.1).await {
+                    client.call_stdio(session, book).await;
+                }
+            }));
+        }
+        if at_start {
+            self.pause(START_KILL_US_MAX).await;
+        } else {
+            self.answer_after(answers).await?;
+            self.pause(LOAD_KILL_US_MAX).await;
+        }
+        let ids: Vec<u32> = bridges.iter().map(Process::pid).collect();
+        kill_all(self.home.processes().into_iter().filter(|pid| !ids.contains(pid)));
+        if !self.random.one_in(LEAVE_BRIDGES_ONE_IN) {
+            bridges.clear();
+        }
+        // A bridge that was left may end, or start the gateway anew and go on: then it is ended here.
+        for client in &mut clients {
+            let _still_served = tokio::time::timeout(Duration::from_millis(50), client).await;
+        }
+        drop(bridges);
+        for client in clients {
+            client.abort();
+        }
+        self.all_gone()
+    }
+
+    fn bridge(&self) -> anyhow::Result<Process> {
+        let mission = self.home.mission();
+        let mut command = self.home.command(&["mcp", "--server", SERVER])?;
+        command
+            .arg("--mission")
+            .arg(mission)
+            .arg("--")
+            .arg(&self.upstream)
+            .args(["--stdio", "--effects"])
+            .arg(&self.effects);
+        Ok(Process::spawn(command.stdin(Stdio::piped()))?)
+    }
+
+    /// Kills what is left of the gateway, and waits until its upstreams have gone with it.
+    fn all_gone(&self) -> anyhow::Result<()> {
+        wait::until("the end of the gateway and its upstreams", PATIENCE, || {
+            kill_all(self.home.processes().into_iter());
+            let left: Vec<u32> = self.home.descendants().into_iter().filter(|pid| runs(*pid)).collect();
+            if left.is_empty() { Ok(()) } else { Err(format!("{left:?} run")) }
+        })?;
+        Ok(())
+    }
+
+    async fn still_works_stdio(&self) -> anyhow::Result<()> {
+        let mut bridge = self.bridge()?;
+        let pipes = bridge.take_stdin().zip(bridge.take_stdout()).context("the pipes are there")?;
+        let mut session = StdioSession::open(pipes.0, pipes.1).await.with_context(|| self.home.said())?;
+        self.book
+            .call_last(async |tool, arguments| {
+                let id = session.send(tool, arguments).await?;
+                let (answered, answer) = session.receive().await?;
+                anyhow::ensure!(answered == id, "an answer to {answered} instead of {id}");
+                Ok(answer.into())
+            })
+            .await?;
+        drop(session);
+        bridge.wait(PATIENCE)?;
+        for pid in self.home.processes() {
+            if let Some(pid) = pid_of(pid) {
+                kill_process(pid, Signal::TERM)?;
+            }
+        }
+        wait::until("the end of the gateway in order", PATIENCE, || {
+            let left: Vec<u32> = self.home.descendants().into_iter().filter(|pid| runs(*pid)).collect();
+            if left.is_empty() { Ok(()) } else { Err(format!("{left:?} run")) }
+        })?;
+        Ok(())
+    }
+
+    async fn answer_after(&self, answers: u64) -> anyhow::Result<()> {
+        let answered = tokio::time::timeout(PATIENCE, self.book.answer_after(answers)).await;
+        answered.with_context(|| format!("no call was answered; {}", self.home.said()))
+    }
+
+    async fn pause(&mut self, us_max: u64) {
+        tokio::time::sleep(Duration::from_micros(self.random.below(us_max))).await;
+    }
+
+    fn report(&self, round: u32) {
+        if round.is_multiple_of(REPORT_EVERY) {
+            println!("{round} kills, {} calls", self.book.sent());
+        }
+    }
+
+    fn accounts(&self) -> anyhow::Result<Accounts> {
+        let mut accounts = Accounts { sent: self.book.close(), ..Accounts::default() };
+        self.home.audit("type:action_record", |line| {
+            accounts.actions.push(Action::parse(line).with_context(|| format!("read the record `{line}`"))?);
+            Ok(())
+        })?;
+        let effects = std::fs::read_to_string(&self.effects).context("read the effects")?;
+        for line in effects.lines() {
+            accounts.effects.push(Effect::parse(line).with_context(|| format!("read the effect `{line}`"))?);
+        }
+        Ok(accounts)
+    }
+}
+
+fn kill_all(pids: impl Iterator<Item = u32>) {
+    for pid in pids.filter_map(pid_of) {
+        // It may be gone already.
+        let _gone = kill_process(pid, Signal::KILL);
+    }
+}
+
+fn pid_of(pid: u32) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(pid).ok()?)
+}
+
+/// Whether a process runs; one that has ended and is not yet reaped does not.
+fn runs(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+fn print(options: &Options, accounts: &Accounts, findings: &Findings, killed: Duration) {
+    let mut heard: HashMap<&str, usize> = HashMap::new();
+    for sent in &accounts.sent {
+        let kind = match &sent.heard {
+            Heard::Nothing => "nothing",
+            Heard::Done => "done",
+            Heard::ToolError(_) => "error result",
+            Heard::Refused(_) => "refused",
+        };
+        *heard.entry(kind).or_default() += 1;
+    }
+    let closed: Vec<String> = findings.closed.iter().map(|(status, calls)| format!("{calls} {status}")).collect();
+    println!(
+        "{} kills, {} calls sent, {} effects, {} calls in the ledger ({}), {:.1} s",
+        options.kills,
+        accounts.sent.len(),
+        accounts.effects.len(),
+        findings.closed.values().sum::<usize>(),
+        closed.join(", "),
+        killed.as_secs_f64()
+    );
+    println!("clients heard: {heard:?}");
+    if let Some(sample) = accounts.sent.iter().find_map(|sent| match &sent.heard {
+        Heard::ToolError(text) | Heard::Refused(text) => Some(text),
+        Heard::Nothing | Heard::Done => None,
+    }) {
+        println!("one that was not done: {sample}");
+    }
+    for sentence in findings.wrong.iter().take(SHOWN_MAX) {
+        println!("WRONG: {sentence}");
+    }
+    match findings.wrong.len() {
+        0 => println!("every effect has its intent, every call is closed, nothing ran twice, the ledger verifies"),
+        wrong => println!("{wrong} contradictions"),
+    }
+}
