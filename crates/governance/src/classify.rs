@@ -10,8 +10,9 @@ use std::sync::Arc;
 use evidence::record::Facet;
 
 use crate::intercept::Intercepted;
-pub use facet::{Number, NumberError, facets};
 use crate::mission::Plan;
+pub use facet::{Number, NumberError, facets};
+pub(crate) use facet::{UNPARSED, WHOLE};
 
 /// What stands behind a call at the moment of its decision, beside the mission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,8 +31,9 @@ pub(crate) use domain::domain_of;
 pub(crate) use path::normal_path;
 pub(crate) use rule::{
     ArgumentRule, Constraint, Danger, DomainPattern, Presence, Scalar, ToolPattern, ToolRules, Upstream, UriPattern,
-    list,
+    key, list, tool_rule_id,
 };
+pub(crate) use spelling::brief;
 pub(crate) use uri::is_plain;
 
 /// A kind of request that a server may send to the client. Off unless the mission turns it on.

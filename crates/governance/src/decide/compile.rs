@@ -1,28 +1,109 @@
-//! Compiles a mission to Cedar.
+//! Compiles a mission to Cedar: one small policy set with its own schema for each tool, and for the prompts, resources and requests of each upstream.
+//!
+//! Small sets, because Cedar's time grows with the policies of a set. Every set is validated strictly against its schema, so that evaluation cannot fail for a
+//! type. A tool's set holds one `permit` and, for each thing that can be wrong with a call, one `forbid` that names it. Start at [`compile`].
 
+mod slice;
+mod text;
+
+use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
-use evidence::record::Tool;
+use cedar_policy::{Authorizer, CedarSchemaError, ParseErrors, PolicySetError};
+use evidence::record::{Endpoint, Tool};
 
+use super::evaluate;
 pub use crate::mission::Feature;
 use crate::mission::{Mission, Plan};
+use slice::Vocabulary;
+pub(super) use slice::{Part, Slice, SliceRule, TextKind, scalar_text};
 
-/// Why a mission did not compile.
+/// Why a mission did not compile. Its file was accepted, so each of these is a defect of this program or of the policy engine.
 #[derive(Debug, thiserror::Error)]
-pub enum CompileError {}
+pub enum CompileError {
+    /// A name of the vocabulary is not one to Cedar.
+    #[error("name the vocabulary: {source}")]
+    Name {
+        /// What Cedar says.
+        source: Box<ParseErrors>,
+    },
+    /// A rule's policy is not Cedar.
+    #[error("compile rule `{rule}`: {source}")]
+    Policy {
+        /// The rule.
+        rule: String,
+        /// What Cedar says.
+        source: Box<ParseErrors>,
+    },
+    /// A slice's schema is not Cedar.
+    #[error("compile the schema of `{slice}`: {source}")]
+    Schema {
+        /// The slice.
+        slice: String,
+        /// What Cedar says.
+        source: Box<CedarSchemaError>,
+    },
+    /// Two rules of a slice have one id.
+    #[error("collect the rules of `{slice}`: {source}")]
+    Set {
+        /// The slice.
+        slice: String,
+        /// What Cedar says.
+        source: Box<PolicySetError>,
+    },
+    /// A slice does not hold to its schema.
+    #[error("validate `{slice}`: {problems}")]
+    Strict {
+        /// What Cedar says.
+        problems: String,
+        /// The slice.
+        slice: String,
+    },
+}
 
-/// A compiled mission.
-#[derive(Debug)]
+/// A mission with its compiled policy: all that decisions need, built once.
 pub struct PolicySnapshot {
+    pub(super) authorizer: Authorizer,
+    /// Where the mission allows nothing of an endpoint: who and when, and no permit.
+    base: Slice,
     mission: Arc<Mission>,
+    upstreams: HashMap<Arc<str>, UpstreamSlices>,
+    pub(super) vocabulary: Vocabulary,
+}
+
+/// The slices of one upstream; absent where the mission allows nothing of the kind.
+struct UpstreamSlices {
+    every_tool: Option<Slice>,
+    prompts: Option<Slice>,
+    requests: Option<Slice>,
+    resources: Option<Slice>,
+    tools: HashMap<Arc<str>, Slice>,
 }
 
 /// Compiles `mission`.
 ///
 /// # Errors
-/// [`CompileError`].
+/// [`CompileError`], for no mission that [`crate::mission::parse`] accepts.
 pub fn compile(mission: Arc<Mission>) -> Result<PolicySnapshot, CompileError> {
-    Ok(PolicySnapshot { mission })
+    let vocabulary = Vocabulary::new().map_err(|source| CompileError::Name { source: Box::new(source) })?;
+    let mut upstreams = HashMap::new();
+    for (name, rules) in mission.rules() {
+        let slices = UpstreamSlices {
+            every_tool: rules.every_tool.map(|line| Slice::every_tool(&mission, name, line)).transpose()?,
+            prompts: Slice::prompts(&mission, name, &rules.prompts)?,
+            requests: Slice::requests(&mission, name, &rules.features)?,
+            resources: Slice::resources(&mission, name, &rules.resources)?,
+            tools: rules
+                .tools
+                .iter()
+                .map(|(tool, rules)| Ok((tool.clone(), Slice::tool(&mission, name, tool, rules)?)))
+                .collect::<Result<_, CompileError>>()?,
+        };
+        upstreams.insert(name.clone(), slices);
+    }
+    let base = Slice::base(&mission)?;
+    Ok(PolicySnapshot { authorizer: Authorizer::new(), base, mission, upstreams, vocabulary })
 }
 
 impl PolicySnapshot {
@@ -34,26 +115,32 @@ impl PolicySnapshot {
 
     /// Which facts the rules for `tool` need; `None` where they need none.
     #[must_use]
-    pub fn plan(&self, _tool: &Tool) -> Option<&Plan> {
-        None
+    pub fn plan(&self, tool: &Tool) -> Option<&Plan> {
+        self.slice(tool).plan()
     }
 
-    /// Whether `tool` is in the lists that the agent sees.
+    /// Whether `tool` is in the lists that the agent sees: whether some call of it could be allowed, or would be with an approval.
     #[must_use]
-    pub fn shows(&self, _tool: &Tool) -> bool {
-        false
+    pub fn shows(&self, tool: &Tool) -> bool {
+        match tool.endpoint {
+            Endpoint::Tool => self.allowing_slice(tool).is_some(),
+            Endpoint::Prompt | Endpoint::Request | Endpoint::Resource => {
+                self.allowing_slice(tool).is_some_and(|slice| evaluate::is_named(self, slice, tool))
+            }
+        }
     }
 
-    /// Whether some resource of the URI template could be allowed.
+    /// Whether some resource of the URI template (RFC 6570) could be allowed.
     #[must_use]
-    pub fn shows_template(&self, _upstream: &str, _uri_template: &str) -> bool {
-        false
+    pub fn shows_template(&self, upstream: &str, uri_template: &str) -> bool {
+        let patterns = self.mission.rules().get(upstream).map(|rules| &rules.resources);
+        patterns.into_iter().flatten().any(|(pattern, _)| pattern.may_match_template(uri_template))
     }
 
     /// Whether `upstream` may send requests of this kind to the client.
     #[must_use]
-    pub fn offers(&self, _upstream: &str, _feature: Feature) -> bool {
-        false
+    pub fn offers(&self, upstream: &str, feature: Feature) -> bool {
+        self.mission.rules().get(upstream).is_some_and(|rules| rules.features.contains_key(&feature))
     }
 
     /// The upstreams that the mission allows anything of, sorted.
@@ -61,9 +148,33 @@ impl PolicySnapshot {
         self.mission.upstreams()
     }
 
-    /// The policy for `tool`, as Cedar text.
+    /// The policy that decides calls of `tool`: Cedar policies, with the Cedar schema in comments before them.
     #[must_use]
-    pub fn cedar(&self, _tool: &Tool) -> String {
-        String::new()
+    pub fn cedar(&self, tool: &Tool) -> String {
+        self.slice(tool).to_string()
+    }
+
+    /// The slice that decides calls of `tool`.
+    pub(super) fn slice(&self, tool: &Tool) -> &Slice {
+        self.allowing_slice(tool).unwrap_or(&self.base)
+    }
+
+    fn allowing_slice(&self, tool: &Tool) -> Option<&Slice> {
+        let slices = self.upstreams.get(&tool.upstream)?;
+        match tool.endpoint {
+            Endpoint::Prompt => slices.prompts.as_ref(),
+            Endpoint::Request => slices.requests.as_ref(),
+            Endpoint::Resource => slices.resources.as_ref(),
+            Endpoint::Tool => slices.tools.get(&tool.name).or(slices.every_tool.as_ref()),
+        }
+    }
+}
+
+impl fmt::Debug for PolicySnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicySnapshot")
+            .field("mission", self.mission.name())
+            .field("sha256", self.mission.sha256())
+            .finish_non_exhaustive()
     }
 }

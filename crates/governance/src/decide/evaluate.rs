@@ -1,24 +1,202 @@
-//! Decides one call.
+//! Evaluates one call against its slice and says what was decided, and why.
+//!
+//! Looks at nothing but the facets, the tool, who acts, the standing and the time, all of which are recorded: whoever has the record and the mission gets the same
+//! decision. Start at [`decide`].
 
+mod explain;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use evidence::record::{Effect, EffectClass, Policy};
+use cedar_policy::{Context, Decision as CedarDecision, Entities, Request, RestrictedExpression};
+use evidence::record::{Effect, EffectClass, Endpoint, Facet, FacetValue, Policy, Tool};
 use evidence::time::Timestamp;
 
-use super::{Decision, PolicySnapshot};
-use crate::classify::Classified;
-use crate::reason::Reason;
+use super::Decision;
+use super::compile::{PolicySnapshot, Slice, TextKind, scalar_text};
+use crate::classify::{Classified, Number, Standing};
+use crate::mission::is_plain;
+use explain::Finding;
 
-/// Decides.
+/// Decides `classified` by `policy` at the time `at`.
+///
+/// What stands behind the call comes first, then the slice of its tool. Any error of the policy engine denies: Cedar alone would skip a `forbid` that fails.
 #[must_use]
-pub fn decide(_classified: &Classified, policy: &PolicySnapshot, _at: Timestamp) -> Decision {
-    Decision {
+pub fn decide(classified: &Classified, policy: &PolicySnapshot, at: Timestamp) -> Decision {
+    let slice = policy.slice(classified.intercepted.tool());
+    let verdict = match classified.standing {
+        Standing::Good => judge(classified, policy, slice, at),
+        stopped => Verdict::Denied(vec![explain::standing(stopped)]),
+    };
+    let tool = classified.intercepted.tool();
+    let mut decision = Decision {
         effect: Effect::Deny,
-        effect_class: EffectClass::Unconfirmed,
-        policy: Policy { mission_sha256: policy.mission().sha256().clone(), slice_sha256: None },
-        reasons: vec![Reason::ToolNotAllowed],
+        effect_class: effect_class(tool),
+        policy: Policy { mission_sha256: policy.mission().sha256().clone(), slice_sha256: slice.sha256().cloned() },
+        reasons: Vec::new(),
         rules: Vec::new(),
-        sentence: Arc::from("denied"),
-        said_to_agent: Arc::from("denied"),
+        sentence: Arc::from(""),
+        said_to_agent: Arc::from(""),
+    };
+    match verdict {
+        Verdict::Allowed(places) => {
+            decision.effect = Effect::Allow;
+            decision.rules =
+                places.iter().filter_map(|place| slice.rules().get(*place)).map(|rule| rule.rule.clone()).collect();
+            decision.sentence = slice.allowed_sentence(&places);
+            decision.said_to_agent = Arc::from("allowed");
+        }
+        Verdict::Denied(findings) => {
+            for finding in &findings {
+                if !decision.reasons.contains(&finding.reason) {
+                    decision.reasons.push(finding.reason);
+                }
+            }
+            decision.sentence = explain::sentence(&findings).into();
+            decision.said_to_agent =
+                findings.first().map(|finding| finding.said_to_agent.as_str()).unwrap_or_default().into();
+            decision.rules = findings.into_iter().filter_map(|finding| finding.rule).collect();
+        }
+    }
+    decision
+}
+
+/// Whether a permit of `slice` names `tool`, for one of the mission's agents while the mission holds.
+pub(super) fn is_named(policy: &PolicySnapshot, slice: &Slice, tool: &Tool) -> bool {
+    let Some(agent) = policy.mission().agents().first() else { return false };
+    let request = ask(policy, slice, tool, agent, &[], 0, Timestamp::EPOCH);
+    request.is_some_and(|request| {
+        policy.authorizer.is_authorized(&request, slice.policies(), &Entities::empty()).decision()
+            == CedarDecision::Allow
+    })
+}
+
+enum Verdict {
+    /// By the permits at these places of the slice.
+    Allowed(BTreeSet<usize>),
+    /// For these reasons, at least one, the first one decisive.
+    Denied(Vec<Finding>),
+}
+
+/// Asks Cedar: once, or once for each element where arguments are lists.
+///
+/// Each `forbid` looks at one argument, so the elements of all lists are judged side by side: the questions are as many as the longest list has elements.
+fn judge(classified: &Classified, policy: &PolicySnapshot, slice: &Slice, at: Timestamp) -> Verdict {
+    let (tool, facets) = (classified.intercepted.tool(), classified.facets.as_slice());
+    let agent = &classified.intercepted.context().agent.name;
+    let entities = Entities::empty();
+    let (mut permits, mut forbids) = (BTreeSet::new(), BTreeSet::new());
+    let mut refused = false;
+    for round in 0..rounds(facets, slice) {
+        let Some(request) = ask(policy, slice, tool, agent, facets, round, at) else { return failed() };
+        let response = policy.authorizer.is_authorized(&request, slice.policies(), &entities);
+        if response.diagnostics().errors().next().is_some() {
+            return failed();
+        }
+        let Some(places) = response.diagnostics().reason().map(|id| slice.place(id)).collect::<Option<Vec<_>>>() else {
+            return failed();
+        };
+        match response.decision() {
+            CedarDecision::Allow => permits.extend(places),
+            CedarDecision::Deny => {
+                refused = true;
+                forbids.extend(places);
+            }
+        }
+    }
+    match (refused, forbids.is_empty()) {
+        (false, _) => Verdict::Allowed(permits),
+        (true, true) => Verdict::Denied(vec![explain::not_allowed(tool)]),
+        (true, false) => {
+            let rules = forbids.iter().filter_map(|place| slice.rules().get(*place));
+            Verdict::Denied(explain::forbidden(rules, slice, facets))
+        }
+    }
+}
+
+fn failed() -> Verdict {
+    Verdict::Denied(vec![explain::failed()])
+}
+
+fn rounds(facets: &[Facet], slice: &Slice) -> usize {
+    let shape = &slice.context;
+    let looked_at = shape.numbers.iter().chain(shape.texts.keys());
+    looked_at.filter_map(|name| facet(facets, name)).map(|facet| facet.values.len()).max().unwrap_or(1).max(1)
+}
+
+/// The question for the elements at `round`; a shorter list repeats its last element.
+fn ask(
+    policy: &PolicySnapshot,
+    slice: &Slice,
+    tool: &Tool,
+    agent: &str,
+    facets: &[Facet],
+    round: usize,
+    at: Timestamp,
+) -> Option<Request> {
+    let shape = &slice.context;
+    let mut pairs = vec![("now".to_owned(), RestrictedExpression::new_long(at.micros()))];
+    if shape.name {
+        pairs.push(("name".to_owned(), RestrictedExpression::new_string(tool.name.to_string())));
+    }
+    if shape.plain {
+        pairs.push(("plain".to_owned(), RestrictedExpression::new_bool(is_plain(&tool.name))));
+    }
+    if shape.listed.is_some() {
+        let names = facets.iter().map(|facet| RestrictedExpression::new_string(facet.argument.to_string()));
+        pairs.push(("names".to_owned(), RestrictedExpression::new_set(names)));
+    }
+    let element = |name: &str| {
+        let values = &facet(facets, name)?.values;
+        values.get(round).or(values.last())
+    };
+    if !shape.numbers.is_empty() {
+        let numbers = shape.numbers.iter().filter_map(|name| Some((name.to_string(), number(element(name)?)?)));
+        pairs.push(("numbers".to_owned(), RestrictedExpression::new_record(numbers).ok()?));
+    }
+    if !shape.texts.is_empty() {
+        let texts =
+            shape.texts.iter().filter_map(|(name, kind)| Some((name.to_string(), text(element(name)?, *kind)?)));
+        pairs.push(("texts".to_owned(), RestrictedExpression::new_record(texts).ok()?));
+    }
+    let context = Context::from_pairs(pairs).ok()?;
+    let (principal, action) = (policy.vocabulary.agent(agent), policy.vocabulary.action.clone());
+    let resource = policy.vocabulary.resource(tool.endpoint, tool.to_string());
+    Request::new(principal, action, resource, context, None).ok()
+}
+
+/// The fact about the argument `name`. Facets are sorted by argument.
+fn facet<'a>(facets: &'a [Facet], name: &str) -> Option<&'a Facet> {
+    let place = facets.binary_search_by(|facet| facet.argument.as_ref().cmp(name)).ok()?;
+    facets.get(place)
+}
+
+/// `None` where the value is no number: then the policy does not see it, which no rule accepts.
+fn number(value: &FacetValue) -> Option<RestrictedExpression> {
+    if *value.kind != *"number" {
+        return None;
+    }
+    let number = Number::parse(&value.text).ok()?;
+    let atto = RestrictedExpression::new_long(i64::try_from(number.atto()).ok()?);
+    let whole = RestrictedExpression::new_long(number.whole());
+    RestrictedExpression::new_record([("atto".to_owned(), atto), ("whole".to_owned(), whole)]).ok()
+}
+
+fn text(value: &FacetValue, kind: TextKind) -> Option<RestrictedExpression> {
+    let text = match (kind, &*value.kind) {
+        (TextKind::Domain, "domain") | (TextKind::Path, "path") => value.text.to_string(),
+        (TextKind::Scalar, "bool" | "number" | "text") => scalar_text(&value.kind, &value.text),
+        _ => return None,
+    };
+    Some(RestrictedExpression::new_string(text))
+}
+
+/// Resources and prompts only read. What a tool or a request does, no person has confirmed yet.
+const fn effect_class(tool: &Tool) -> EffectClass {
+    match tool.endpoint {
+        Endpoint::Prompt | Endpoint::Resource => EffectClass::Read,
+        Endpoint::Request | Endpoint::Tool => EffectClass::Unconfirmed,
     }
 }

@@ -36,7 +36,11 @@ fn url_host(scheme: &str, rest: &str) -> Result<String, &'static str> {
         return Err("an IP address");
     }
     let name = match authority.split_once(':') {
-        Some((name, port)) if port.parse::<u16>().is_ok_and(|port| port > 0) && port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some((name, port))
+            if port.parse::<u16>().is_ok_and(|port| port > 0) && port.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            name
+        }
         Some(_) => return Err("a URL without a usable port"),
         None => authority,
     };
@@ -63,7 +67,10 @@ pub(super) fn host(text: &str) -> Result<String, &'static str> {
     let relative = text.strip_suffix('.').unwrap_or(text);
     let ascii = idna::domain_to_ascii_strict(relative).map_err(|_| "not a host name")?;
     let labels_match = relative.split('.').count() == ascii.split('.').count();
-    let folded = relative.split('.').zip(ascii.split('.')).any(|(before, after)| !before.is_ascii() && !after.starts_with("xn--"));
+    let folded = relative
+        .split('.')
+        .zip(ascii.split('.'))
+        .any(|(before, after)| !before.is_ascii() && !after.starts_with("xn--"));
     if !labels_match || folded {
         return Err("a look-alike that folds into plain letters");
     }

@@ -17,7 +17,7 @@ use toml::value::Datetime;
 
 use super::Mission;
 use super::error::{MissionError, Problem, nearest};
-use super::spelling::ambiguity;
+use super::spelling::{ambiguity, brief};
 use crate::limits::{MISSION_BYTES_MAX, MISSION_RULES_MAX, NAME_BYTES_MAX, RULE_VALUES_MAX, SENTENCE_BYTES_MAX};
 
 type Key<'s> = Spanned<DeString<'s>>;
@@ -48,7 +48,11 @@ const KEYS_LATER: &Later = &[
 pub fn parse(source: &str) -> Result<Mission, MissionError> {
     let mut reader = Reader::new(source);
     if source.len() > MISSION_BYTES_MAX {
-        reader.problem(0..0, format!("the file is larger than {MISSION_BYTES_MAX} bytes"), "split it into several missions");
+        reader.problem(
+            0..0,
+            format!("the file is larger than {MISSION_BYTES_MAX} bytes"),
+            "split it into several missions",
+        );
         return Err(MissionError::new(reader.problems));
     }
     let (table, errors) = DeTable::parse_recoverable(source);
@@ -78,12 +82,19 @@ impl<'s> Reader<'s> {
 
     fn mission(&mut self, table: &DeTable<'s>) -> Option<Mission> {
         self.check_keys(table, &KEYS, KEYS_LATER);
-        let name = self.required(table, "mission", "mission = \"read-the-docs\"").and_then(|value| self.name(value, "mission"));
+        let name = self
+            .required(table, "mission", "mission = \"read-the-docs\"")
+            .and_then(|value| self.name(value, "mission"));
         let goal = self.required(table, "goal", "goal = \"what it is for\"").and_then(|value| self.sentence(value));
-        let owner = self.required(table, "owner", "owner = \"team@corp.example\"").and_then(|value| self.sentence(value));
-        let why = self.required(table, "why", "why = \"the reason for this version\"").and_then(|value| self.sentence(value));
-        let agents = self.required(table, "agents", "agents = [\"my-agent\"]").map(|value| (self.agents(value), self.line(value)));
-        let until = self.required(table, "until", "until = 2026-12-31").and_then(|value| Some((self.until(value)?, value)));
+        let owner =
+            self.required(table, "owner", "owner = \"team@corp.example\"").and_then(|value| self.sentence(value));
+        let why =
+            self.required(table, "why", "why = \"the reason for this version\"").and_then(|value| self.sentence(value));
+        let agents = self
+            .required(table, "agents", "agents = [\"my-agent\"]")
+            .map(|value| (self.agents(value), self.line(value)));
+        let until =
+            self.required(table, "until", "until = 2026-12-31").and_then(|value| Some((self.until(value)?, value)));
         let before = self.problems.len();
         let upstreams = match table.get("allow") {
             Some(value) => self.allow(value),
@@ -98,7 +109,11 @@ impl<'s> Reader<'s> {
             self.check_dangers(&dangers, &upstreams);
         }
         if self.rules > MISSION_RULES_MAX {
-            self.problem(0..0, format!("the mission has more than {MISSION_RULES_MAX} rules"), "split it into several missions");
+            self.problem(
+                0..0,
+                format!("the mission has more than {MISSION_RULES_MAX} rules"),
+                "split it into several missions",
+            );
         }
         let (agents, agents_line) = agents?;
         let (until, until_value) = until?;
@@ -227,10 +242,18 @@ impl<'s> Reader<'s> {
     }
 
     /// The entries of a list that must hold something.
-    fn entries<'v>(&mut self, value: &'v Value<'s>, example: &str) -> impl Iterator<Item = &'v Value<'s>> + use<'v, 's> {
+    fn entries<'v>(
+        &mut self,
+        value: &'v Value<'s>,
+        example: &str,
+    ) -> impl Iterator<Item = &'v Value<'s>> + use<'v, 's> {
         let entries = match value.get_ref() {
             DeValue::Array(entries) if entries.is_empty() => {
-                self.problem(value.span(), "an empty list allows nothing", format!("write `{example}`, or leave it out"));
+                self.problem(
+                    value.span(),
+                    "an empty list allows nothing",
+                    format!("write `{example}`, or leave it out"),
+                );
                 None
             }
             DeValue::Array(entries) if entries.len() > RULE_VALUES_MAX => {
@@ -331,14 +354,4 @@ fn is_name(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && !text.starts_with('-')
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-}
-
-/// A text of the file, short and visible enough for an error message.
-fn brief(text: &str) -> String {
-    const SHOWN: usize = 60;
-    let mut short: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
-    if text.chars().nth(SHOWN).is_some() {
-        short.push('…');
-    }
-    short
 }

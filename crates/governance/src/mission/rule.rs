@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Write as _};
 use std::sync::Arc;
 
 use super::number::Number;
+use super::spelling::brief;
 
 /// What is allowed of one upstream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,7 +130,8 @@ impl UriPattern {
 
 /// One part of a rule id. Ids join their parts with dots as TOML joins keys: quoted unless it is a bare key.
 pub(crate) fn key(name: &str) -> String {
-    let bare = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    let bare =
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
     if bare { name.to_owned() } else { format!("{name:?}") }
 }
 
@@ -138,7 +140,7 @@ impl Display for Scalar {
         match self {
             Self::Bool(value) => value.fmt(f),
             Self::Number(value) => value.fmt(f),
-            Self::Text(value) => write!(f, "`{value}`"),
+            Self::Text(value) => write!(f, "`{}`", brief(value)),
         }
     }
 }

@@ -43,6 +43,17 @@ pub(super) fn encodes_structure(text: &str) -> bool {
 
 /// Whether a segment between slashes is `.` or `..`, or becomes one for a reader that trims spaces and quotes.
 pub(super) fn is_dots(segment: &str) -> bool {
-    let bare = segment.trim_matches(|character: char| character.is_whitespace() || matches!(character, '"' | '\'' | '`'));
+    let bare =
+        segment.trim_matches(|character: char| character.is_whitespace() || matches!(character, '"' | '\'' | '`'));
     !bare.is_empty() && bare.chars().all(|character| character == '.' || character.is_whitespace())
+}
+
+/// A text that somebody else chose, short and visible enough for a message.
+pub(crate) fn brief(text: &str) -> String {
+    const SHOWN: usize = 60;
+    let mut short: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    if text.chars().nth(SHOWN).is_some() {
+        short.push('…');
+    }
+    short
 }

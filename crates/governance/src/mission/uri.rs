@@ -17,7 +17,13 @@ mod tests {
 
     #[test]
     fn only_unambiguous_uris_are_plain() {
-        for uri in ["file:///srv/docs/a.txt", "invoice://7", "file:///srv/a..b", "https://corp.example/a?b=c%20d#e", "memo:ünïcode"] {
+        for uri in [
+            "file:///srv/docs/a.txt",
+            "invoice://7",
+            "file:///srv/a..b",
+            "https://corp.example/a?b=c%20d#e",
+            "memo:ünïcode",
+        ] {
             assert!(is_plain(uri), "{uri}");
         }
         for uri in [

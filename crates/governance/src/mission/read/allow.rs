@@ -35,7 +35,11 @@ impl<'s> Reader<'s> {
                 self.unknown_key(key, &["mcp"], SURFACES_LATER);
             } else {
                 let reason = format!("unknown surface `{}`", brief(name));
-                self.problem(key.span(), reason, format!("rules for an MCP server stand under `[allow.mcp.{}]`", brief(name)));
+                self.problem(
+                    key.span(),
+                    reason,
+                    format!("rules for an MCP server stand under `[allow.mcp.{}]`", brief(name)),
+                );
             }
         }
         let servers = surfaces.get("mcp").and_then(|value| self.table(value, "write `[allow.mcp.SERVER]`"));
@@ -43,14 +47,22 @@ impl<'s> Reader<'s> {
             let name = key.get_ref().as_ref();
             if !is_server_name(name) {
                 let reason = format!("`{}` is not the name of a server", brief(name));
-                self.problem(key.span(), reason, "use at most 63 letters, digits, `.`, `_` and `-`, starting with a letter or digit");
+                self.problem(
+                    key.span(),
+                    reason,
+                    "use at most 63 letters, digits, `.`, `_` and `-`, starting with a letter or digit",
+                );
             }
             if let Some(table) = self.table(value, &format!("write `[allow.mcp.{}]`", brief(name))) {
                 upstreams.insert(name.into(), self.server(table));
             }
         }
         if upstreams.is_empty() && surfaces.keys().all(|key| key.get_ref() == "mcp") {
-            self.problem(value.span(), "the mission allows nothing", "add `[allow.mcp.SERVER]` with the tools it needs");
+            self.problem(
+                value.span(),
+                "the mission allows nothing",
+                "add `[allow.mcp.SERVER]` with the tools it needs",
+            );
         }
         upstreams
     }
@@ -62,7 +74,11 @@ impl<'s> Reader<'s> {
             let name = key.get_ref().as_ref();
             if RESERVED.contains(&name) && matches!(value.get_ref(), DeValue::Table(_)) {
                 let reason = format!("a table where `{name}` is not a tool");
-                self.problem(key.span(), reason, format!("to allow a tool of this name write `\"{TOOL_PREFIX}{name}\" = {{}}`"));
+                self.problem(
+                    key.span(),
+                    reason,
+                    format!("to allow a tool of this name write `\"{TOOL_PREFIX}{name}\" = {{}}`"),
+                );
                 continue;
             }
             match name {
@@ -73,7 +89,9 @@ impl<'s> Reader<'s> {
                     Some(feature) => match value.get_ref() {
                         DeValue::Boolean(true) => drop(upstream.features.insert(*feature, self.line(key))),
                         DeValue::Boolean(false) => {}
-                        _ => self.wrong_kind(value, "true or false", &format!("write `{name} = true`, or leave it out")),
+                        _ => {
+                            self.wrong_kind(value, "true or false", &format!("write `{name} = true`, or leave it out"))
+                        }
                     },
                     None => self.tool(key, value, &mut upstream.tools),
                 },
@@ -115,7 +133,11 @@ impl<'s> Reader<'s> {
     fn every_tool(&mut self, key: &Key<'s>, value: &Value<'s>) -> Option<u32> {
         let table = self.table(value, "write `\"*\" = {}`")?;
         if !table.is_empty() {
-            self.problem(key.span(), "argument rules for every tool at once", "name the tool that they are for, or write `\"*\" = {}`");
+            self.problem(
+                key.span(),
+                "argument rules for every tool at once",
+                "name the tool that they are for, or write `\"*\" = {}`",
+            );
             return None;
         }
         Some(self.line(key))
@@ -184,9 +206,13 @@ fn check_uri_pattern(text: &str) -> Result<(), (&'static str, &'static str)> {
             "write the path as it is, without `.`, `..`, `\\` and percent-encoded dots and slashes",
         ));
     }
-    let in_authority = rest.strip_prefix("//").is_some_and(|after| after != "*" && after.find('/').is_none_or(|slash| slash + 2 > at));
+    let in_authority =
+        rest.strip_prefix("//").is_some_and(|after| after != "*" && after.find('/').is_none_or(|slash| slash + 2 > at));
     if in_authority {
-        return Err(("has a wildcard in the host, which other hosts match too", "put the wildcard after the host: `https://corp.example/*`"));
+        return Err((
+            "has a wildcard in the host, which other hosts match too",
+            "put the wildcard after the host: `https://corp.example/*`",
+        ));
     }
     Ok(())
 }

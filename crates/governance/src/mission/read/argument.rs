@@ -30,12 +30,13 @@ impl<'s> Reader<'s> {
         for (key, value) in table {
             self.rules += 1;
             let name = key.get_ref().as_ref();
-            if name.is_empty() || name.len() > NAME_BYTES_MAX || ambiguity(name).is_some() {
-                let reason = format!("`{}` is not the name of an argument", brief(name));
-                self.problem(key.span(), reason, format!("use at most {NAME_BYTES_MAX} bytes of visible characters"));
-            }
+            self.check_argument_name(key);
             if rules.len() == ARGUMENTS_MAX {
-                self.problem(key.span(), format!("more than {ARGUMENTS_MAX} arguments"), "no tool takes so many; remove some");
+                self.problem(
+                    key.span(),
+                    format!("more than {ARGUMENTS_MAX} arguments"),
+                    "no tool takes so many; remove some",
+                );
                 break;
             }
             if let Some(rule) = self.argument(key, value) {
@@ -43,6 +44,14 @@ impl<'s> Reader<'s> {
             }
         }
         rules
+    }
+
+    pub(super) fn check_argument_name(&mut self, key: &Key<'s>) {
+        let name = key.get_ref().as_ref();
+        if name.is_empty() || name.len() > NAME_BYTES_MAX || ambiguity(name).is_some() {
+            let reason = format!("`{}` is not the name of an argument", brief(name));
+            self.problem(key.span(), reason, format!("use at most {NAME_BYTES_MAX} bytes of visible characters"));
+        }
     }
 
     fn argument(&mut self, key: &Key<'s>, value: &Value<'s>) -> Option<ArgumentRule> {
@@ -115,8 +124,12 @@ impl<'s> Reader<'s> {
     /// An exact number: an integer, a decimal as it stands in the file, or either in quotes.
     pub(super) fn number(&mut self, value: &Value<'s>) -> Option<Number> {
         let number = match value.get_ref() {
-            DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix()).map(Number::from).map_err(|_| "a number beyond 64 bits".to_owned()),
-            DeValue::Float(float) => Number::parse(float.as_str().trim_start_matches('+')).map_err(|error| error.to_string()),
+            DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
+                .map(Number::from)
+                .map_err(|_| "a number beyond 64 bits".to_owned()),
+            DeValue::Float(float) => {
+                Number::parse(float.as_str().trim_start_matches('+')).map_err(|error| error.to_string())
+            }
             DeValue::String(text) => Number::parse(text).map_err(|error| error.to_string()),
             _ => {
                 self.wrong_kind(value, "a number", "write a number such as `5000` or `0.01`");
@@ -133,12 +146,20 @@ impl<'s> Reader<'s> {
                 DeValue::Boolean(value) => Some(Scalar::Bool(*value)),
                 DeValue::Integer(_) | DeValue::Float(_) => self.number(entry).map(Scalar::Number),
                 DeValue::String(text) if text.len() > FACET_BYTES_MAX => {
-                    self.problem(entry.span(), format!("a text longer than {FACET_BYTES_MAX} bytes"), "list shorter values");
+                    self.problem(
+                        entry.span(),
+                        format!("a text longer than {FACET_BYTES_MAX} bytes"),
+                        "list shorter values",
+                    );
                     None
                 }
                 DeValue::String(text) => Some(Scalar::Text(text.as_ref().into())),
                 DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
-                    self.wrong_kind(entry, "a text, a number, true or false", "write dates in quotes, as the tool takes them");
+                    self.wrong_kind(
+                        entry,
+                        "a text, a number, true or false",
+                        "write dates in quotes, as the tool takes them",
+                    );
                     None
                 }
             };
@@ -158,11 +179,19 @@ impl<'s> Reader<'s> {
             let Some(text) = self.text(entry) else { continue };
             match normal_path(text) {
                 Ok(root) if text.len() > FACET_BYTES_MAX => {
-                    self.problem(entry.span(), format!("`{}` is longer than any path", brief(&root)), "write a shorter path");
+                    self.problem(
+                        entry.span(),
+                        format!("`{}` is longer than any path", brief(&root)),
+                        "write a shorter path",
+                    );
                 }
                 Ok(root) if roots.iter().any(|known| **known == *root) => self.duplicate(entry, text),
                 Ok(root) if root != text => {
-                    self.problem(entry.span(), format!("`{}` is not in its shortest spelling", brief(text)), format!("write `{}`", brief(&root)));
+                    self.problem(
+                        entry.span(),
+                        format!("`{}` is not in its shortest spelling", brief(text)),
+                        format!("write `{}`", brief(&root)),
+                    );
                 }
                 Ok(root) => roots.push(root.into()),
                 Err(why) => {

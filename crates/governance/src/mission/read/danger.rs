@@ -18,10 +18,8 @@ const KEYS_LATER: &Later = &[
     ("who", "remove it: until approval gates exist, a call in a danger zone is denied"),
 ];
 
-const OVER_LATER: &Later = &[
-    ("per_day", "remove it: limits hold for one call"),
-    ("per_run", "remove it: limits hold for one call"),
-];
+const OVER_LATER: &Later =
+    &[("per_day", "remove it: limits hold for one call"), ("per_run", "remove it: limits hold for one call")];
 
 const WHEN_EXAMPLE: &str = "write `when = \"mcp:server/tool\"`";
 
@@ -67,20 +65,29 @@ impl<'s> Reader<'s> {
     fn tool_pattern(&mut self, value: &Value<'s>, text: &str) -> Option<ToolPattern> {
         let Some((upstream, name)) = text.strip_prefix("mcp:").and_then(|rest| rest.split_once('/')) else {
             let reason = match text.split_once(':') {
-                Some((surface @ ("browser" | "http" | "workflow"), _)) => format!("this version does not have the surface `{surface}`"),
+                Some((surface @ ("browser" | "http" | "workflow"), _)) => {
+                    format!("this version does not have the surface `{surface}`")
+                }
                 _ => format!("`{}` is not a tool", brief(text)),
             };
             self.problem(value.span(), reason, WHEN_EXAMPLE);
             return None;
         };
-        if let Some(kind) = ["prompt", "request", "resource"].into_iter().find(|kind| name.strip_prefix(kind).is_some_and(|rest| rest.starts_with(':'))) {
+        if let Some(kind) = ["prompt", "request", "resource"]
+            .into_iter()
+            .find(|kind| name.strip_prefix(kind).is_some_and(|rest| rest.starts_with(':')))
+        {
             self.problem(value.span(), format!("danger zones are of tools, not of a {kind}"), WHEN_EXAMPLE);
             return None;
         }
         let (start, open) = name.strip_suffix('*').map_or((name, false), |start| (start, true));
         if upstream.is_empty() || start.contains('*') || (start.is_empty() && !open) {
             let reason = format!("`{}` is not a tool", brief(text));
-            self.problem(value.span(), reason, "write `mcp:server/tool`; a `*` may stand at the end of the tool's name");
+            self.problem(
+                value.span(),
+                reason,
+                "write `mcp:server/tool`; a `*` may stand at the end of the tool's name",
+            );
             return None;
         }
         Some(ToolPattern { name: start.into(), open, upstream: upstream.into() })
@@ -99,9 +106,14 @@ impl<'s> Reader<'s> {
                 self.unknown_key(key, &[], OVER_LATER);
                 continue;
             }
+            self.check_argument_name(key);
             let Some(number) = self.number(value) else { continue };
             if number < Number::from(0) {
-                self.problem(value.span(), format!("`over` compares sizes, and {number} is below 0"), "write the size without a sign");
+                self.problem(
+                    value.span(),
+                    format!("`over` compares sizes, and {number} is below 0"),
+                    "write the size without a sign",
+                );
             } else {
                 over.insert(name.into(), (number, self.line(key)));
             }
@@ -110,16 +122,24 @@ impl<'s> Reader<'s> {
     }
 
     /// A danger zone that matches nothing guards nothing, and one that cannot see its argument guards everything: both are slips.
-    pub(super) fn check_dangers(&mut self, dangers: &BTreeMap<Arc<str>, Danger>, upstreams: &BTreeMap<Arc<str>, Upstream>) {
+    pub(super) fn check_dangers(
+        &mut self,
+        dangers: &BTreeMap<Arc<str>, Danger>,
+        upstreams: &BTreeMap<Arc<str>, Upstream>,
+    ) {
         for (name, danger) in dangers {
             for pattern in &danger.when {
                 let Some(upstream) = upstreams.get(&pattern.upstream) else {
-                    let reason = format!("danger zone `{name}` names `{pattern}`, and the mission allows nothing of `{}`", pattern.upstream);
+                    let reason = format!(
+                        "danger zone `{name}` names `{pattern}`, and the mission allows nothing of `{}`",
+                        pattern.upstream
+                    );
                     let known = nearest(&pattern.upstream, upstreams.keys().map(AsRef::as_ref));
                     self.problem_at_line(danger.line, reason, known.map(|word| format!("did you mean `{word}`?")));
                     continue;
                 };
-                let covered: Vec<_> = upstream.tools.iter().filter(|(tool, _)| pattern.covers(&pattern.upstream, tool)).collect();
+                let covered: Vec<_> =
+                    upstream.tools.iter().filter(|(tool, _)| pattern.covers(&pattern.upstream, tool)).collect();
                 if covered.is_empty() && upstream.every_tool.is_none() {
                     let reason = format!("danger zone `{name}` names `{pattern}`, which the mission does not allow");
                     let known = nearest(&pattern.name, upstream.tools.keys().map(AsRef::as_ref));
@@ -146,7 +166,8 @@ impl<'s> Reader<'s> {
     }
 
     fn problem_at_line(&mut self, line: u32, reason: String, suggestion: Option<String>) {
-        let start = usize::try_from(line).ok().and_then(|line| self.line_starts.get(line - 1)).copied().unwrap_or_default();
+        let start =
+            usize::try_from(line).ok().and_then(|line| self.line_starts.get(line - 1)).copied().unwrap_or_default();
         self.problem(start..start, reason, suggestion);
     }
 }

@@ -1,0 +1,494 @@
+//! One slice of a compiled mission: the policies and the schema that decide one kind of call, and what each policy is about.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
+
+use cedar_policy::{
+    EntityId, EntityTypeName, EntityUid, ParseErrors, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
+};
+use evidence::leaf::sha256_hex;
+use evidence::record::{Endpoint, Rule};
+
+use super::CompileError;
+use super::text::{literal, pattern, set, starts_with, within};
+use crate::mission::{
+    ArgumentRule, Constraint, Danger, DomainPattern, Feature, Mission, Number, Plan, Presence, Scalar, ToolPattern,
+    ToolRules, UriPattern, key, tool_rule_id,
+};
+
+/// Cedar's entity types and the one action.
+pub(in crate::decide) struct Vocabulary {
+    pub(in crate::decide) action: EntityUid,
+    agent: EntityTypeName,
+    prompt: EntityTypeName,
+    request: EntityTypeName,
+    resource: EntityTypeName,
+    tool: EntityTypeName,
+}
+
+impl Vocabulary {
+    pub(super) fn new() -> Result<Self, ParseErrors> {
+        Ok(Self {
+            action: ACTION.parse()?,
+            agent: "Countersign::Agent".parse()?,
+            prompt: "Countersign::Prompt".parse()?,
+            request: "Countersign::Request".parse()?,
+            resource: "Countersign::Resource".parse()?,
+            tool: "Countersign::Tool".parse()?,
+        })
+    }
+
+    pub(in crate::decide) fn agent(&self, name: &str) -> EntityUid {
+        EntityUid::from_type_name_and_id(self.agent.clone(), EntityId::new(name))
+    }
+
+    pub(in crate::decide) fn resource(&self, endpoint: Endpoint, id: String) -> EntityUid {
+        let name = match endpoint {
+            Endpoint::Prompt => &self.prompt,
+            Endpoint::Request => &self.request,
+            Endpoint::Resource => &self.resource,
+            Endpoint::Tool => &self.tool,
+        };
+        EntityUid::from_type_name_and_id(name.clone(), EntityId::new(id))
+    }
+}
+
+const ACTION: &str = "Countersign::Action::\"call\"";
+
+/// The policies that decide one kind of call.
+pub(in crate::decide) struct Slice {
+    pub(in crate::decide) context: ContextShape,
+    plan: Option<Plan>,
+    policies: PolicySet,
+    rules: Vec<SliceRule>,
+    rules_by_id: HashMap<PolicyId, usize>,
+    schema: String,
+    /// What is said of a call that each permit allows.
+    sentences: BTreeMap<usize, Arc<str>>,
+    sha256: Option<Arc<str>>,
+    text: String,
+}
+
+/// A policy of a slice: its rule in the mission file, and what it is about.
+pub(in crate::decide) struct SliceRule {
+    pub(in crate::decide) part: Part,
+    pub(in crate::decide) rule: Rule,
+}
+
+/// What a policy is about. All but [`Part::Allow`] forbid.
+pub(in crate::decide) enum Part {
+    Agents,
+    Allow,
+    Argument {
+        name: Arc<str>,
+        rule: ArgumentRule,
+    },
+    Danger {
+        name: Arc<str>,
+        over: Option<Arc<str>>,
+    },
+    /// Arguments that no rule lists.
+    Others,
+    Until,
+}
+
+/// What the policies of a slice see, beside the time.
+#[derive(Default)]
+pub(in crate::decide) struct ContextShape {
+    /// The names that arguments may have; `None` where any may be sent.
+    pub(in crate::decide) listed: Option<Vec<Arc<str>>>,
+    /// The name of the tool, prompt or method, or the URI.
+    pub(in crate::decide) name: bool,
+    /// Arguments as exact numbers.
+    pub(in crate::decide) numbers: Vec<Arc<str>>,
+    /// Whether the URI is plain enough for wildcards.
+    pub(in crate::decide) plain: bool,
+    /// Arguments as texts.
+    pub(in crate::decide) texts: BTreeMap<Arc<str>, TextKind>,
+}
+
+/// Which facet stands in a text of the context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::decide) enum TextKind {
+    Domain,
+    Path,
+    Scalar,
+}
+
+/// How a value that `in` compares stands in the context: with its kind, so that the text `5` is not the number 5.
+pub(in crate::decide) fn scalar_text(kind: &str, text: &str) -> String {
+    format!("{kind}:{text}")
+}
+
+impl Slice {
+    /// Where nothing is allowed: only who and when, so that the reason is the same as elsewhere.
+    pub(super) fn base(mission: &Mission) -> Result<Self, CompileError> {
+        let mut slice = Draft::new("Prompt, Request, Resource, Tool");
+        slice.who_and_when(mission);
+        let mut slice = slice.build("nothing", None)?;
+        slice.sha256 = None;
+        Ok(slice)
+    }
+
+    /// One named tool.
+    pub(super) fn tool(mission: &Mission, upstream: &str, name: &str, rules: &ToolRules) -> Result<Self, CompileError> {
+        let id = tool_rule_id(upstream, name);
+        let covers = |pattern: &ToolPattern| pattern.covers(upstream, name);
+        let plan = Plan::new(mission, rules, covers);
+        let mut slice = Draft::new("Tool");
+        slice.who_and_when(mission);
+        let tool = literal(&format!("mcp:{upstream}/{name}"));
+        slice.permit(id.clone(), rules.line, &format!("resource == Countersign::Tool::{tool}"), None);
+        if !rules.arguments.is_empty() {
+            slice.arguments(&id, rules);
+        }
+        for (danger, zone) in mission.dangers().iter().filter(|(_, zone)| zone.when.iter().any(covers)) {
+            slice.danger(danger, zone, None);
+        }
+        slice.build(&id, plan)
+    }
+
+    /// Every tool of an upstream that has no rules of its own.
+    pub(super) fn every_tool(mission: &Mission, upstream: &str, line: u32) -> Result<Self, CompileError> {
+        let id = tool_rule_id(upstream, "*");
+        let covers = |pattern: &ToolPattern| *pattern.upstream == *upstream;
+        let plan = Plan::new(mission, &ToolRules::default(), covers);
+        let mut slice = Draft::new("Tool");
+        slice.context.name = true;
+        slice.who_and_when(mission);
+        slice.permit(id.clone(), line, "resource is Countersign::Tool", None);
+        for (danger, zone) in mission.dangers() {
+            let names: Vec<String> = zone.when.iter().filter(|pattern| covers(pattern)).map(name_matches).collect();
+            if !names.is_empty() {
+                slice.danger(danger, zone, Some(&format!("({})", names.join(" || "))));
+            }
+        }
+        slice.build(&id, plan)
+    }
+
+    pub(super) fn prompts(
+        mission: &Mission,
+        upstream: &str,
+        names: &[(Arc<str>, u32)],
+    ) -> Result<Option<Self>, CompileError> {
+        let id = format!("allow.mcp.{}.prompts", key(upstream));
+        let permits = names.iter().map(|(name, line)| {
+            let condition =
+                if **name == *"*" { "true".to_owned() } else { format!("context.name == {}", literal(name)) };
+            (format!("{id}.{}", key(name)), *line, condition)
+        });
+        Self::named(mission, &id, "Prompt", permits.collect())
+    }
+
+    pub(super) fn requests(
+        mission: &Mission,
+        upstream: &str,
+        features: &BTreeMap<Feature, u32>,
+    ) -> Result<Option<Self>, CompileError> {
+        let id = format!("allow.mcp.{}", key(upstream));
+        let permits = features.iter().map(|(feature, line)| {
+            (format!("{id}.{}", feature.key()), *line, format!("context.name == {}", literal(feature.method())))
+        });
+        Self::named(mission, &id, "Request", permits.collect())
+    }
+
+    pub(super) fn resources(
+        mission: &Mission,
+        upstream: &str,
+        patterns: &[(UriPattern, u32)],
+    ) -> Result<Option<Self>, CompileError> {
+        let id = format!("allow.mcp.{}.resources", key(upstream));
+        let permits = patterns.iter().map(|(uri, line)| {
+            let condition = if uri.is_open() {
+                format!("context.plain && context.name like {}", pattern(uri.as_str()))
+            } else {
+                format!("context.name == {}", literal(uri.as_str()))
+            };
+            (format!("{id}.{}", key(uri.as_str())), *line, condition)
+        });
+        Self::named(mission, &id, "Resource", permits.collect())
+    }
+
+    /// A slice with one permit for each name or pattern: id, line and condition.
+    fn named(
+        mission: &Mission,
+        id: &str,
+        entity: &'static str,
+        permits: Vec<(String, u32, String)>,
+    ) -> Result<Option<Self>, CompileError> {
+        if permits.is_empty() {
+            return Ok(None);
+        }
+        let mut slice = Draft::new(entity);
+        slice.context.name = true;
+        slice.context.plain = entity == "Resource";
+        slice.who_and_when(mission);
+        for (id, line, condition) in permits {
+            slice.permit(id, line, &format!("resource is Countersign::{entity}"), Some(&condition));
+        }
+        slice.build(id, None).map(Some)
+    }
+
+    pub(super) fn plan(&self) -> Option<&Plan> {
+        self.plan.as_ref()
+    }
+
+    pub(in crate::decide) const fn policies(&self) -> &PolicySet {
+        &self.policies
+    }
+
+    /// The place of a policy among [`Self::rules`].
+    pub(in crate::decide) fn place(&self, id: &PolicyId) -> Option<usize> {
+        self.rules_by_id.get(id).copied()
+    }
+
+    /// What the policies are about, in the order in which reasons are given.
+    pub(in crate::decide) fn rules(&self) -> &[SliceRule] {
+        &self.rules
+    }
+
+    /// The rationale for a call that the permits at `places` allow.
+    pub(in crate::decide) fn allowed_sentence(&self, places: &BTreeSet<usize>) -> Arc<str> {
+        let first = places.first().and_then(|place| self.sentences.get(place));
+        first.cloned().unwrap_or_else(|| Arc::from("allowed"))
+    }
+
+    pub(in crate::decide) const fn sha256(&self) -> Option<&Arc<str>> {
+        self.sha256.as_ref()
+    }
+}
+
+impl fmt::Display for Slice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in self.schema.lines() {
+            writeln!(f, "// {line}")?;
+        }
+        write!(f, "\n{}", self.text)
+    }
+}
+
+/// A condition on the name of the tool: one tool, or those that start alike.
+fn name_matches(pattern: &ToolPattern) -> String {
+    if pattern.open {
+        format!("context.name like {}", starts_with(&pattern.name))
+    } else {
+        format!("context.name == {}", literal(&pattern.name))
+    }
+}
+
+/// A slice while its policies are written.
+struct Draft {
+    context: ContextShape,
+    policies: Vec<(SliceRule, String)>,
+    resources: &'static str,
+}
+
+impl Draft {
+    fn new(resources: &'static str) -> Self {
+        Self { context: ContextShape::default(), policies: Vec::new(), resources }
+    }
+
+    fn who_and_when(&mut self, mission: &Mission) {
+        let until = mission.until().micros();
+        self.forbid(
+            "until".to_owned(),
+            mission.until_line(),
+            Part::Until,
+            &format!("unless {{ context.now < {until} }}"),
+        );
+        let agents: Vec<String> =
+            mission.agents().iter().map(|agent| format!("Countersign::Agent::{}", literal(agent))).collect();
+        let agents = agents.join(", ");
+        self.forbid(
+            "agents".to_owned(),
+            mission.agents_line(),
+            Part::Agents,
+            &format!("unless {{ principal in [{agents}] }}"),
+        );
+    }
+
+    fn arguments(&mut self, tool_id: &str, rules: &ToolRules) {
+        let listed: Vec<Arc<str>> = rules.arguments.keys().cloned().collect();
+        let condition = format!("unless {{ {}.containsAll(context.names) }}", set(&listed));
+        self.forbid(format!("{tool_id}.*"), rules.line, Part::Others, &condition);
+        self.context.listed = Some(listed);
+        for (name, rule) in &rules.arguments {
+            let sent = format!("context.names.contains({})", literal(name));
+            let allowed = self.allowed(name, &rule.constraint);
+            let condition = match (rule.presence, allowed) {
+                (Presence::Optional, None) => continue,
+                (Presence::Optional, Some(allowed)) => format!("when {{ {sent} && !({allowed}) }}"),
+                (Presence::Required, None) => format!("unless {{ {sent} }}"),
+                (Presence::Required, Some(allowed)) => format!("unless {{ {allowed} }}"),
+            };
+            let part = Part::Argument { name: name.clone(), rule: rule.clone() };
+            self.forbid(format!("{tool_id}.{}", key(name)), rule.line, part, &condition);
+        }
+    }
+
+    /// That the argument `name` is there and as `constraint` says; `None` where it may be anything.
+    fn allowed(&mut self, name: &Arc<str>, constraint: &Constraint) -> Option<String> {
+        match constraint {
+            Constraint::Free => None,
+            Constraint::Range { max, min } => Some(self.number_within(name, *min, *max)),
+            Constraint::Domain(domains) => {
+                let text = self.text_of(name, TextKind::Domain);
+                let domains = domains.iter().map(|domain| match domain {
+                    DomainPattern::Exact(domain) => format!("{text} == {}", literal(domain)),
+                    DomainPattern::Subdomains(domain) => format!("{text} like {}", pattern(&format!("*.{domain}"))),
+                });
+                Some(self.text_is(name, domains))
+            }
+            Constraint::In(values) => {
+                let text = self.text_of(name, TextKind::Scalar);
+                let values = values.iter().map(|value| match value {
+                    Scalar::Bool(value) => scalar_text("bool", &value.to_string()),
+                    Scalar::Number(value) => scalar_text("number", &value.to_string()),
+                    Scalar::Text(value) => scalar_text("text", value),
+                });
+                Some(self.text_is(name, [format!("{}.contains({text})", set(values))]))
+            }
+            Constraint::Path(roots) => {
+                let text = self.text_of(name, TextKind::Path);
+                let roots = roots.iter().map(|root| match &**root {
+                    "/" => format!("{text} like \"/*\""),
+                    root => format!("{text} == {} || {text} like {}", literal(root), starts_with(&format!("{root}/"))),
+                });
+                Some(self.text_is(name, roots))
+            }
+        }
+    }
+
+    fn text_of(&mut self, name: &Arc<str>, kind: TextKind) -> String {
+        self.context.texts.insert(name.clone(), kind);
+        format!("context.texts[{}]", literal(name))
+    }
+
+    fn text_is(&self, name: &str, alternatives: impl IntoIterator<Item = String>) -> String {
+        let alternatives: Vec<String> = alternatives.into_iter().collect();
+        format!("context.texts has {} && ({})", literal(name), alternatives.join(" || "))
+    }
+
+    fn number_within(&mut self, name: &Arc<str>, min: Number, max: Number) -> String {
+        if !self.context.numbers.contains(name) {
+            self.context.numbers.push(name.clone());
+        }
+        let name = literal(name);
+        format!("context.numbers has {name} && {}", within(&format!("context.numbers[{name}]"), min, max))
+    }
+
+    /// A danger zone. What is larger than `over`, with whatever sign, is in it; so is what cannot be read.
+    fn danger(&mut self, name: &Arc<str>, zone: &Danger, matches: Option<&str>) {
+        let id = format!("danger.{name}");
+        if zone.over.is_empty() {
+            let condition = matches.map(|matches| format!("when {{ {matches} }}")).unwrap_or_default();
+            self.forbid(id, zone.line, Part::Danger { name: name.clone(), over: None }, &condition);
+            return;
+        }
+        for (argument, (size, line)) in &zone.over {
+            // A size is never negative, so its negation fits.
+            let small = self.number_within(argument, size.negated().unwrap_or(*size), *size);
+            let matches = matches.map(|matches| format!("{matches} && ")).unwrap_or_default();
+            let part = Part::Danger { name: name.clone(), over: Some(argument.clone()) };
+            self.forbid(format!("{id}.{}", key(argument)), *line, part, &format!("when {{ {matches}!({small}) }}"));
+        }
+    }
+
+    fn permit(&mut self, id: String, line: u32, resource: &str, condition: Option<&str>) {
+        let condition = condition.map(|condition| format!("\nwhen {{ {condition} }}")).unwrap_or_default();
+        let text = format!("@id({})\npermit (principal, action == {ACTION}, {resource}){condition};\n", literal(&id));
+        self.policies.push((SliceRule { part: Part::Allow, rule: Rule { id: id.into(), line } }, text));
+    }
+
+    fn forbid(&mut self, id: String, line: u32, part: Part, condition: &str) {
+        let condition = if condition.is_empty() { String::new() } else { format!("\n{condition}") };
+        let text = format!("@id({})\nforbid (principal, action == {ACTION}, resource){condition};\n", literal(&id));
+        self.policies.push((SliceRule { part, rule: Rule { id: id.into(), line } }, text));
+    }
+
+    fn build(self, name: &str, plan: Option<Plan>) -> Result<Slice, CompileError> {
+        let schema_text = self.schema();
+        let (schema, _) = Schema::from_cedarschema_str(&schema_text)
+            .map_err(|source| CompileError::Schema { slice: name.to_owned(), source: Box::new(source) })?;
+        let mut policies = PolicySet::new();
+        let mut rules = Vec::new();
+        let mut rules_by_id = HashMap::new();
+        let mut sentences = BTreeMap::new();
+        let mut text = String::new();
+        for (rule, policy) in self.policies {
+            let id = PolicyId::new(&*rule.rule.id);
+            let parsed = Policy::parse(Some(id.clone()), &policy)
+                .map_err(|source| CompileError::Policy { rule: rule.rule.id.to_string(), source: Box::new(source) })?;
+            policies
+                .add(parsed)
+                .map_err(|source| CompileError::Set { slice: name.to_owned(), source: Box::new(source) })?;
+            rules_by_id.insert(id, rules.len());
+            if matches!(rule.part, Part::Allow) {
+                let sentence = format!("allowed by `{}` (line {})", rule.rule.id, rule.rule.line);
+                sentences.insert(rules.len(), Arc::from(sentence));
+            }
+            rules.push(rule);
+            text.push_str(&policy);
+            text.push('\n');
+        }
+        let result = Validator::new(schema).validate(&policies, ValidationMode::Strict);
+        if !result.validation_passed() {
+            let problems: Vec<String> = result.validation_errors().map(ToString::to_string).collect();
+            return Err(CompileError::Strict { problems: problems.join("; "), slice: name.to_owned() });
+        }
+        let sha256 = Some(sha256_hex(format!("{schema_text}\n{text}").as_bytes()).into());
+        Ok(Slice {
+            context: self.context,
+            plan,
+            policies,
+            rules,
+            rules_by_id,
+            schema: schema_text,
+            sentences,
+            sha256,
+            text,
+        })
+    }
+
+    fn schema(&self) -> String {
+        let mut context = String::new();
+        let shape = &self.context;
+        if shape.name {
+            context.push_str("      \"name\": String,\n");
+        }
+        if shape.listed.is_some() {
+            context.push_str("      \"names\": Set<String>,\n");
+        }
+        context.push_str("      \"now\": Long,\n");
+        if !shape.numbers.is_empty() {
+            let numbers = shape.numbers.iter().map(|name| format!("{}?: Number", literal(name)));
+            let _ = writeln!(context, "      \"numbers\": {{ {} }},", numbers.collect::<Vec<_>>().join(", "));
+        }
+        if shape.plain {
+            context.push_str("      \"plain\": Bool,\n");
+        }
+        if !shape.texts.is_empty() {
+            let texts = shape.texts.keys().map(|name| format!("{}?: String", literal(name)));
+            let _ = writeln!(context, "      \"texts\": {{ {} }},", texts.collect::<Vec<_>>().join(", "));
+        }
+        format!(
+            "namespace Countersign {{
+  entity Agent;
+  entity Prompt;
+  entity Request;
+  entity Resource;
+  entity Tool;
+  type Number = {{ \"atto\": Long, \"whole\": Long }};
+  action \"call\" appliesTo {{
+    principal: [Agent],
+    resource: [{}],
+    context: {{
+{context}    }},
+  }};
+}}
+",
+            self.resources
+        )
+    }
+}

@@ -1,0 +1,65 @@
+//! Cedar's spelling of texts, patterns and comparisons.
+
+use std::fmt::Write as _;
+
+use crate::mission::Number;
+
+/// A Cedar string literal. Everything but plain ASCII is escaped, so that the policy shows what it compares.
+pub(super) fn literal(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for character in text.chars() {
+        push(&mut out, character);
+    }
+    out.push('"');
+    out
+}
+
+/// A Cedar pattern for `like`. In `text`, `*` is a wildcard.
+pub(super) fn pattern(text: &str) -> String {
+    literal(text)
+}
+
+/// A Cedar pattern that matches `text` itself and whatever follows it.
+pub(super) fn starts_with(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 3);
+    out.push('"');
+    for character in text.chars() {
+        match character {
+            '*' => out.push_str("\\*"),
+            _ => push(&mut out, character),
+        }
+    }
+    out.push_str("*\"");
+    out
+}
+
+/// A Cedar set of string literals.
+pub(super) fn set(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let literals: Vec<String> = texts.into_iter().map(|text| literal(text.as_ref())).collect();
+    format!("[{}]", literals.join(", "))
+}
+
+/// That the number at `attribute` is from `min` to `max`, both included.
+pub(super) fn within(attribute: &str, min: Number, max: Number) -> String {
+    let (low, low_atto) = (min.whole(), min.atto());
+    let (high, high_atto) = (max.whole(), max.atto());
+    let above =
+        format!("({attribute}.whole > {low} || ({attribute}.whole == {low} && {attribute}.atto >= {low_atto}))");
+    let below =
+        format!("({attribute}.whole < {high} || ({attribute}.whole == {high} && {attribute}.atto <= {high_atto}))");
+    format!("{above} && {below}")
+}
+
+fn push(out: &mut String, character: char) {
+    match character {
+        '"' | '\\' => {
+            out.push('\\');
+            out.push(character);
+        }
+        ' '..='~' => out.push(character),
+        _ => {
+            let _ = write!(out, "\\u{{{:x}}}", u32::from(character));
+        }
+    }
+}

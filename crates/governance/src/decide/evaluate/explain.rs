@@ -1,0 +1,216 @@
+//! Says why a call was denied: to the owner with rule and bounds, to the agent in one sentence that helps it correct itself and tells no bounds.
+
+use evidence::record::{Endpoint, Facet, Rule, Tool};
+
+use super::facet;
+use crate::classify::{Standing, UNPARSED, WHOLE};
+use crate::decide::compile::{Part, Slice, SliceRule};
+use crate::mission::{ArgumentRule, Constraint, brief, list};
+use crate::reason::Reason;
+
+/// One thing that is wrong with a call.
+pub(super) struct Finding {
+    pub(super) reason: Reason,
+    pub(super) rule: Option<Rule>,
+    pub(super) said_to_agent: String,
+    sentence: String,
+}
+
+/// The rationale for the record.
+pub(super) fn sentence(findings: &[Finding]) -> String {
+    const SHOWN: usize = 4;
+    let mut parts: Vec<String> = findings
+        .iter()
+        .take(SHOWN)
+        .map(|finding| match &finding.rule {
+            Some(rule) => format!("{} (`{}`, line {})", finding.sentence, rule.id, rule.line),
+            None => finding.sentence.clone(),
+        })
+        .collect();
+    if let Some(more) = findings.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        parts.push(format!("and {more} more"));
+    }
+    parts.join("; ")
+}
+
+/// The call stands on nothing, whatever it asks.
+pub(super) fn standing(standing: Standing) -> Finding {
+    let (reason, sentence, said_to_agent) = match standing {
+        Standing::Halted => (
+            Reason::Halted,
+            "a person has stopped this mission, this agent or everything",
+            "a person has stopped this work; do not retry, and tell the person you work for",
+        ),
+        Standing::RunEnded => (
+            Reason::RunEnded,
+            "the run has ended or passed its time",
+            "this run has ended; do not retry, and tell the person you work for",
+        ),
+        Standing::RunRevoked => (
+            Reason::RunRevoked,
+            "a person has revoked the run",
+            "a person has revoked this run; do not retry, and tell the person you work for",
+        ),
+        Standing::Good | Standing::Stopping => {
+            (Reason::GatewayStopping, "the gateway is shutting down", "the gateway is shutting down; try again later")
+        }
+    };
+    Finding { reason, rule: None, said_to_agent: said_to_agent.to_owned(), sentence: sentence.to_owned() }
+}
+
+/// The policy engine could not decide.
+pub(super) fn failed() -> Finding {
+    Finding {
+        reason: Reason::EvaluationFailed,
+        rule: None,
+        said_to_agent: "this call could not be judged; do not retry, and tell the person you work for".to_owned(),
+        sentence: "the policy engine met an error".to_owned(),
+    }
+}
+
+/// No permit of the mission names what is asked for.
+pub(super) fn not_allowed(tool: &Tool) -> Finding {
+    let name = brief(&tool.name);
+    let (reason, what) = match tool.endpoint {
+        Endpoint::Prompt => (Reason::PromptNotAllowed, "prompt"),
+        Endpoint::Request => (Reason::RequestNotAllowed, "request"),
+        Endpoint::Resource => (Reason::ResourceNotAllowed, "resource"),
+        Endpoint::Tool => (Reason::ToolNotAllowed, "tool"),
+    };
+    Finding {
+        reason,
+        rule: None,
+        said_to_agent: format!(
+            "the {what} `{name}` is not part of this mission; use one that is listed, or tell the person you work for"
+        ),
+        sentence: format!("the mission allows no {what} `{name}` of `{}`", brief(&tool.upstream)),
+    }
+}
+
+/// What each of these rules objects to.
+pub(super) fn forbidden<'a>(
+    rules: impl Iterator<Item = &'a SliceRule>,
+    slice: &Slice,
+    facets: &[Facet],
+) -> Vec<Finding> {
+    let whole = facet(facets, WHOLE).and_then(|facet| facet.values.first()).filter(|value| *value.kind == *UNPARSED);
+    let mut findings: Vec<Finding> = Vec::new();
+    for SliceRule { part, rule } in rules {
+        let finding = match (part, whole) {
+            (Part::Agents, _) => of_agents(),
+            (Part::Until, _) => of_until(),
+            (Part::Danger { name, over }, _) => of_danger(name, over.as_deref()),
+            (Part::Allow | Part::Argument { .. } | Part::Others, Some(why)) => {
+                if findings.iter().any(|finding| finding.reason == Reason::ArgumentUnparsable) {
+                    continue;
+                }
+                of_whole(&why.text)
+            }
+            (Part::Argument { name, rule }, None) => of_argument(name, rule, facet(facets, name)),
+            (Part::Allow | Part::Others, None) => of_others(slice, facets),
+        };
+        findings.push(Finding { rule: Some(rule.clone()), ..finding });
+    }
+    findings
+}
+
+fn of_agents() -> Finding {
+    Finding {
+        reason: Reason::AgentNotAllowed,
+        rule: None,
+        said_to_agent: "this agent has no part in this mission; tell the person you work for".to_owned(),
+        sentence: "the mission does not name this agent".to_owned(),
+    }
+}
+
+fn of_until() -> Finding {
+    Finding {
+        reason: Reason::MissionExpired,
+        rule: None,
+        said_to_agent: "this mission has ended; do not retry, and tell the person you work for".to_owned(),
+        sentence: "the mission has expired".to_owned(),
+    }
+}
+
+fn of_danger(name: &str, over: Option<&str>) -> Finding {
+    let sentence = match over {
+        Some(argument) => {
+            let argument = brief(argument);
+            format!(
+                "danger zone `{name}`: argument `{argument}` is over its size or no number, and approval gates do not exist here"
+            )
+        }
+        None => format!("danger zone `{name}`: approval gates do not exist here"),
+    };
+    Finding {
+        reason: Reason::ApprovalUnavailable,
+        rule: None,
+        said_to_agent: "this call needs a person's approval, which cannot be asked for here; do not retry, and tell the person you work for"
+            .to_owned(),
+        sentence,
+    }
+}
+
+fn of_whole(why: &str) -> Finding {
+    Finding {
+        reason: Reason::ArgumentUnparsable,
+        rule: None,
+        said_to_agent: format!(
+            "the arguments cannot be read ({why}); send one plain object that names each argument once"
+        ),
+        sentence: format!("the arguments cannot be read: {why}"),
+    }
+}
+
+fn of_others(slice: &Slice, facets: &[Facet]) -> Finding {
+    let listed = slice.context.listed.as_deref().unwrap_or_default();
+    let unlisted: Vec<String> = facets
+        .iter()
+        .filter(|facet| !listed.contains(&facet.argument))
+        .map(|facet| format!("`{}`", brief(&facet.argument)))
+        .collect();
+    let first = unlisted.first().cloned().unwrap_or_default();
+    Finding {
+        reason: Reason::ArgumentNotListed,
+        rule: None,
+        said_to_agent: format!("argument {first} is not part of this mission; leave it out"),
+        sentence: format!("the mission does not list {}", list(unlisted, "or")),
+    }
+}
+
+fn of_argument(name: &str, rule: &ArgumentRule, facet: Option<&Facet>) -> Finding {
+    let name = brief(name);
+    let (wanted, advice) = match &rule.constraint {
+        Constraint::Domain(_) => ("domain", "one plain address, URL or host name that the task was given"),
+        Constraint::Free | Constraint::In(_) => ("", "a value that the task was given"),
+        Constraint::Path(_) => ("path", "a plain absolute path that the task was given"),
+        Constraint::Range { .. } => ("number", "a plain number that the task was given"),
+    };
+    let Some(facet) = facet else {
+        return Finding {
+            reason: Reason::ArgumentMissing,
+            rule: None,
+            said_to_agent: format!("argument `{name}` is missing; send it"),
+            sentence: format!("argument `{name}` is missing, and must be {rule}"),
+        };
+    };
+    let unreadable =
+        facet.values.iter().find(|value| *value.kind == *UNPARSED || (!wanted.is_empty() && *value.kind != *wanted));
+    match unreadable {
+        Some(value) => {
+            let why = if *value.kind == *UNPARSED { &value.text } else { &value.kind };
+            Finding {
+                reason: Reason::ArgumentUnparsable,
+                rule: None,
+                said_to_agent: format!("argument `{name}` cannot be read ({why}); send {advice}"),
+                sentence: format!("argument `{name}` cannot be read ({why}), and must be {rule}"),
+            }
+        }
+        None => Finding {
+            reason: Reason::ArgumentOutOfBounds,
+            rule: None,
+            said_to_agent: format!("argument `{name}` is outside what this mission allows; send {advice}"),
+            sentence: format!("argument `{name}` must be {rule}"),
+        },
+    }
+}

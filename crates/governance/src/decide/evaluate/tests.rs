@@ -1,0 +1,165 @@
+//! Decisions against the corpus, and against a slow and obvious second decider.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use bytes::Bytes;
+use evidence::ids::CallId;
+use evidence::record::{Agent, Authenticated, Context as Actor, Initiator, Surface};
+use serde::Deserialize;
+
+use super::*;
+use crate::classify::classify;
+use crate::decide::compile;
+use crate::intercept::Intercepted;
+use crate::mission;
+
+/// One file of `corpus/decisions`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Corpus {
+    case: Vec<Case>,
+    mission: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    #[serde(default = "bot")]
+    agent: String,
+    #[serde(default)]
+    arguments: String,
+    arguments_count: Option<usize>,
+    arguments_repeat: Option<Repeat>,
+    #[serde(default = "noon")]
+    at: String,
+    call: String,
+    expect: Expect,
+    name: String,
+    rules: Option<Vec<String>>,
+    says: Option<String>,
+    standing: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Repeat {
+    after: String,
+    before: String,
+    repeat: String,
+    times: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Expect {
+    Allow(String),
+    Reasons(Vec<String>),
+}
+
+fn bot() -> String {
+    "bot".to_owned()
+}
+
+fn noon() -> String {
+    "2026-11-23T12:00:00Z".to_owned()
+}
+
+#[test]
+fn every_case_of_the_corpus_is_decided_as_it_says() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus/decisions");
+    let mut files: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let mut failures = String::new();
+    let mut cases = 0;
+    for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "toml")) {
+        let corpus: Corpus = toml::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        let policy = snapshot(&corpus.mission);
+        for case in &corpus.case {
+            cases += 1;
+            if let Err(failure) = check(case, &policy) {
+                let _ = writeln!(failures, "{}: {}: {failure}", file.file_name().unwrap().display(), case.name);
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{failures}");
+    assert!(cases >= 150, "only {cases} cases were found");
+}
+
+fn check(case: &Case, policy: &PolicySnapshot) -> Result<(), String> {
+    let arguments = match (&case.arguments_repeat, case.arguments_count) {
+        (Some(Repeat { after, before, repeat, times }), _) => format!("{before}{}{after}", repeat.repeat(*times)),
+        (None, Some(count)) => {
+            let members: Vec<String> = (0..count).map(|index| format!("\"a{index}\":0")).collect();
+            format!("{{{}}}", members.join(","))
+        }
+        (None, None) => case.arguments.clone(),
+    };
+    let standing = match case.standing.as_deref() {
+        None | Some("good") => Standing::Good,
+        Some("halted") => Standing::Halted,
+        Some("run_ended") => Standing::RunEnded,
+        Some("run_revoked") => Standing::RunRevoked,
+        Some("stopping") => Standing::Stopping,
+        Some(other) => panic!("no standing {other}"),
+    };
+    let classified = classified(policy, &case.agent, parse_tool(&case.call), &arguments, standing);
+    let decision = decide(&classified, policy, case.at.parse().unwrap());
+    let reasons: Vec<&str> = decision.reasons.iter().map(|reason| reason.code()).collect();
+    match &case.expect {
+        Expect::Allow(word) => {
+            assert_eq!(word, "allow");
+            if decision.effect != Effect::Allow || !reasons.is_empty() || decision.rules.is_empty() {
+                return Err(format!("denied with {reasons:?}: {}", decision.sentence));
+            }
+        }
+        Expect::Reasons(expected) => {
+            if decision.effect != Effect::Deny || reasons != *expected {
+                return Err(format!("{} with {reasons:?} instead of {expected:?}: {}", decision.effect, decision.sentence));
+            }
+        }
+    }
+    if decision.sentence.is_empty() || decision.said_to_agent.is_empty() {
+        return Err("nothing is said".to_owned());
+    }
+    if let Some(says) = &case.says
+        && !decision.said_to_agent.contains(says)
+    {
+        return Err(format!("said `{}`", decision.said_to_agent));
+    }
+    let rules: Vec<&str> = decision.rules.iter().map(|rule| &*rule.id).collect();
+    match &case.rules {
+        Some(expected) if rules != *expected => Err(format!("by {rules:?}")),
+        _ => Ok(()),
+    }
+}
+
+fn snapshot(source: &str) -> PolicySnapshot {
+    let mission = mission::parse(source).unwrap_or_else(|error| panic!("{}", error.render("mission.toml")));
+    compile(Arc::new(mission)).unwrap()
+}
+
+/// `mcp:files/read_file`, `mcp:files/resource:file:///srv/a`: what [`Tool`] displays as.
+fn parse_tool(text: &str) -> Tool {
+    let (upstream, rest) = text.strip_prefix("mcp:").unwrap().split_once('/').unwrap();
+    let endpoints = [Endpoint::Prompt, Endpoint::Request, Endpoint::Resource];
+    let other = endpoints.into_iter().find_map(|endpoint| {
+        let name = rest.strip_prefix(endpoint.as_str())?.strip_prefix(':')?;
+        Some((endpoint, name))
+    });
+    let (endpoint, name) = other.unwrap_or((Endpoint::Tool, rest));
+    Tool { endpoint, name: name.into(), surface: Surface::Mcp, upstream: upstream.into() }
+}
+
+fn classified(policy: &PolicySnapshot, agent: &str, tool: Tool, arguments: &str, standing: Standing) -> Classified {
+    let actor = Actor {
+        agent: Agent { name: agent.into(), version: None },
+        context: None,
+        initiator: Initiator { authenticated: Authenticated::OsUser, name: "ann".into() },
+        mission: Some(policy.mission().name().clone()),
+        run: None,
+    };
+    let bytes = Bytes::copy_from_slice(arguments.as_bytes());
+    let intercepted = Intercepted::new(CallId::from_bytes([7; 16]), Arc::new(actor), tool.clone(), bytes, None);
+    classify(intercepted, policy.plan(&tool), standing)
+}
