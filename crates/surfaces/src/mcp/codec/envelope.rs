@@ -409,14 +409,14 @@ pub enum Meant {
 }
 
 impl EnvelopeError {
-    /// The error response that tells the sender; `None` for a response, which nobody answers.
-    pub fn reply(&self) -> Option<Bytes> {
+    /// The error response that tells the sender. It carries an id only for a request: under the id of a response it
+    /// would answer another request, one that the receiver sent itself.
+    pub fn reply(&self) -> Bytes {
         let id = match &self.meant {
             Meant::Request(id) => Some(id),
-            Meant::Unclear => None,
-            Meant::Response(_) => return None,
+            Meant::Response(_) | Meant::Unclear => None,
         };
-        Some(author::error_reply(id, self.fault.code(), &self.fault.to_string(), None))
+        author::error_reply(id, self.fault.code(), &self.fault.to_string(), None)
     }
 }
 
@@ -608,7 +608,7 @@ mod tests {
             ("[]", Value::Null),
         ] {
             let refusal = parse(text).unwrap_err();
-            let reply = parse(refusal.reply().unwrap()).unwrap();
+            let reply = parse(refusal.reply()).unwrap();
             let reply = serde_json::from_slice::<Value>(reply.bytes()).unwrap();
             assert_eq!(reply["id"], expected_id, "{text}");
             assert_eq!(reply["error"]["code"], refusal.fault.code());
@@ -617,7 +617,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_response_names_what_it_would_have_answered_and_is_not_answered() {
+    fn a_refused_response_names_what_it_would_have_answered_and_its_reply_does_not() {
         for text in [
             r#"{"jsonrpc":"2.0","id":5,"result":{"a":1,"a":2}}"#,
             r#"{"jsonrpc":"2.0","result":{"a":1,"a":2},"id":5}"#,
@@ -625,7 +625,8 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":5,"error":{"code":1.5,"message":"m"}}"#,
         ] {
             let refusal = parse(text).unwrap_err();
-            assert_eq!((refusal.reply(), refusal.meant), (None, Meant::Response(RawId::integer(5))), "{text}");
+            assert_eq!(refusal.meant, Meant::Response(RawId::integer(5)), "{text}");
+            assert_eq!(parse(refusal.reply()).unwrap().id(), None, "{text}");
         }
     }
 
