@@ -1,2 +1,86 @@
-//! x
-fn main() {}
+//! The `countersign` command: composes the crates and gives them a command line. It decides nothing and holds no state of its own.
+
+mod commands;
+mod exit_code;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::exit_code::Failure;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The control point between agents and their tools: every call is held to a mission, decided, executed at most once, and recorded before it acts.
+#[derive(Parser)]
+#[command(name = "countersign", version, propagate_version = true, max_term_width = 100, after_help = AFTER)]
+struct Cli {
+    /// Folder of the ledger, keys and state [default: $XDG_STATE_HOME/countersign or ~/.local/state/countersign]
+    #[arg(long, global = true, env = "COUNTERSIGN_HOME", value_name = "DIR")]
+    home: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER: &str = "Start here:
+  countersign mission check mission.toml
+  countersign mcp --mission mission.toml -- npx -y @modelcontextprotocol/server-filesystem /srv/docs
+  countersign audit 'decision:deny after:2026-11-01'
+  countersign verify --ledger
+
+Exit codes: 0 done, 1 the answer is no (denied, unverified), 2 usage, 3 could not.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Put one stdio MCP server behind the gateway, for any MCP client
+    Mcp(commands::mcp::Mcp),
+    /// Run the gateway: Streamable HTTP endpoints at /mcp/SERVER, and bridges on the home's socket
+    Serve(commands::serve::Serve),
+    /// Start, list, show, end and revoke runs
+    #[command(subcommand)]
+    Run(commands::run::Run),
+    /// Check and explain mission files
+    #[command(subcommand)]
+    Mission(commands::mission::Mission),
+    /// Filter the evidence
+    Audit(commands::audit::Audit),
+    /// Check the ledger byte by byte
+    Verify(commands::verify::Verify),
+    /// Stop everything, a mission or an agent now
+    Halt(commands::halt::Halt),
+    /// Let go on what was halted
+    Resume(commands::halt::Halt),
+    /// Say what is wrong here and how to mend it
+    Doctor(commands::doctor::Doctor),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log();
+    let home = || gateway::home::Home::find(cli.home.clone()).map_err(Failure::could_not);
+    let done = match cli.command {
+        Command::Mcp(command) => home().and_then(|home| command.run(home)),
+        Command::Serve(command) => home().and_then(|home| command.run(home)),
+        Command::Run(command) => home().and_then(|home| command.run(&home)),
+        Command::Mission(command) => command.run(),
+        Command::Audit(command) => home().and_then(|home| command.run(&home)),
+        Command::Verify(command) => home().and_then(|home| command.run(&home)),
+        Command::Halt(command) => home().and_then(|home| command.run(&home, gateway::halts::Switch::Halted)),
+        Command::Resume(command) => home().and_then(|home| command.run(&home, gateway::halts::Switch::Resumed)),
+        Command::Doctor(command) => home().and_then(|home| command.run(&home)),
+    };
+    match done {
+        Ok(code) => code.into(),
+        Err(failure) => failure.tell(),
+    }
+}
+
+/// Logs go to standard error; `COUNTERSIGN_LOG` sets what, as in `info` or `surfaces=debug`.
+fn log() {
+    let filter = EnvFilter::try_from_env("COUNTERSIGN_LOG").unwrap_or_else(|_| EnvFilter::new("warn,gateway=info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}

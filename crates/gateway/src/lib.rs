@@ -1,1 +1,153 @@
-//! placeholder
+//! The driver: performs the effects that governed calls ask for, and owns what is impure about it: time, randomness, configuration, sockets, missions and runs.
+//!
+//! It decides nothing: decisions are made in `governance`, durability in `store`, protocols in `surfaces`. Start at [`Gateway::open`]; [`driver`] is the loop that
+//! takes one call through its states; [`socket`] and [`listener`] are the two doors; [`bridge`] is the other side of the first.
+
+pub mod bridge;
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod driver;
+pub mod halts;
+pub mod home;
+pub mod limits;
+pub mod listener;
+pub mod missions;
+pub mod people;
+pub mod runs;
+pub mod session;
+pub mod socket;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use evidence::record::{Body, Context, Draft, VersionLog, VersionedKind};
+use store::Ledger;
+use tokio::sync::watch;
+
+use crate::clock::{Entropy, now};
+use crate::halts::Halts;
+use crate::home::Home;
+use crate::missions::Missions;
+use crate::runs::Runs;
+
+/// What all sessions share.
+pub struct Gateway {
+    pub(crate) call_timeout: Duration,
+    pub(crate) entropy: Entropy,
+    pub(crate) halts: Halts,
+    pub(crate) home: Home,
+    pub(crate) ledger: Ledger,
+    pub(crate) missions: Missions,
+    pub(crate) runs: Runs,
+    pub(crate) stopping: watch::Sender<bool>,
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway").field("home", &self.home).finish_non_exhaustive()
+    }
+}
+
+/// Why a gateway could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The home cannot be used.
+    #[error(transparent)]
+    Home(#[from] home::HomeError),
+    /// The ledger cannot be opened.
+    #[error(transparent)]
+    Ledger(#[from] store::OpenError),
+    /// What the ledger knows cannot be read.
+    #[error(transparent)]
+    Read(#[from] store::ReadError),
+    /// State that the ledger holds cannot be read back.
+    #[error("read `{kind}` `{name}` back from the ledger: {reason}")]
+    State {
+        /// What kind of object.
+        kind: &'static str,
+        /// Which.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Gateway {
+    /// Opens the home's ledger as its one writer and takes up what it says about missions, runs and halts.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing was changed unless the ledger itself recovered.
+    pub fn open(home: Home, call_timeout: Duration) -> Result<Arc<Self>, OpenError> {
+        home.prepare()?;
+        let ledger = Ledger::open(home.path(), store::Options::system())?;
+        let missions = Missions::restore(&ledger)?;
+        let runs = Runs::restore(&ledger)?;
+        let halts = Halts::restore(&ledger)?;
+        let (stopping, _) = watch::channel(false);
+        Ok(Arc::new(Self { call_timeout, entropy: Entropy::default(), halts, home, ledger, missions, runs, stopping }))
+    }
+
+    /// Whether evidence can be written and calls are taken.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        if *self.stopping.borrow() {
+            return Readiness::Stopping;
+        }
+        match self.ledger.health() {
+            store::Health::Ready => Readiness::Ready,
+            store::Health::Degraded { why, .. } => Readiness::Degraded(why.to_string()),
+            store::Health::Closed => Readiness::Stopping,
+        }
+    }
+
+    /// No new calls from now on; sessions finish what is in flight and end.
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Resolves when the gateway was told to stop.
+    pub async fn stopped(&self) {
+        let mut stopping = self.stopping.subscribe();
+        // The sender lives as long as `self`.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    }
+
+    /// Writes the ledger's last records and syncs everything.
+    pub async fn close(self: Arc<Self>) {
+        self.stop();
+        if let Err(error) = self.ledger.clone().close().await {
+            tracing::error!(%error, "the ledger was not closed in order; what is missing is made up for when it is opened again");
+        }
+    }
+
+    /// Appends records of what the gateway does by itself, and waits until they are durable.
+    pub(crate) async fn note(
+        &self,
+        context: Arc<Context>,
+        body: impl Into<Body>,
+    ) -> Result<evidence::record::Receipt, store::AppendError> {
+        let receipts = self.ledger.append(vec![Draft::new(context, None, now(), body)]).await?;
+        receipts.last().copied().ok_or(store::AppendError::Closed)
+    }
+}
+
+/// The latest version of every object of `kind`, as the ledger has it.
+pub(crate) fn versions(ledger: &Ledger, kind: VersionedKind) -> Result<Vec<VersionLog>, OpenError> {
+    let records = ledger.versions(kind)?.into_iter();
+    Ok(records
+        .filter_map(|record| if let Body::Version(version) = record.body { Some(version) } else { None })
+        .collect())
+}
+
+/// Whether calls are taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Evidence cannot be written; nothing executes.
+    Degraded(String),
+    /// All is well.
+    Ready,
+    /// The gateway is shutting down.
+    Stopping,
+}

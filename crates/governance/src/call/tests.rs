@@ -1,0 +1,221 @@
+//! The path's order, held from outside: inputs in, effects out.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use evidence::ids::{CallId, RecordId, RunId};
+use evidence::record::{Agent, Authenticated, Body, Context, Draft, Endpoint, Initiator, Receipt, Status, Surface, Tool};
+use evidence::time::Timestamp;
+use proptest::prelude::*;
+
+use super::*;
+use crate::classify::{Standing, classify};
+use crate::decide::compile;
+use crate::mission;
+
+const MISSION: &str = r#"
+mission = "reader"
+goal = "Read."
+owner = "ana@corp.example"
+agents = ["bot"]
+until = 2099-01-01
+why = "First version."
+[allow.mcp.files]
+read = {}
+resources = ["file:///srv/*"]
+"#;
+
+const AT: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
+
+fn policy() -> Arc<PolicySnapshot> {
+    Arc::new(compile(Arc::new(mission::parse(MISSION).unwrap())).unwrap())
+}
+
+fn intercepted(endpoint: Endpoint, name: &str) -> Intercepted {
+    let context = Context {
+        agent: Agent { name: "bot".into(), version: None },
+        context: None,
+        initiator: Initiator { authenticated: Authenticated::OsUser, name: "ana".into() },
+        mission: Some("reader".into()),
+        run: Some(RunId::at(AT, [1; 10])),
+    };
+    let tool = Tool { endpoint, name: name.into(), surface: Surface::Mcp, upstream: "files".into() };
+    Intercepted::new(CallId::at(AT, [2; 10]), Arc::new(context), tool, Bytes::from_static(b"{\"path\":\"/srv/a\"}"), None)
+}
+
+fn classified(intercepted: Intercepted, standing: Standing) -> Input {
+    let policy = policy();
+    let plan = policy.plan(intercepted.tool());
+    Input::Classified(Box::new(classify(intercepted, plan, standing)), policy.clone())
+}
+
+fn receipts(count: usize) -> Input {
+    let receipt = |seq| Receipt { id: RecordId::at(AT, [3; 10]), recorded_at: AT, seq };
+    Input::Recorded((1..=count as u64).map(receipt).collect())
+}
+
+fn done() -> Input {
+    let result = Bytes::from_static(b"{}");
+    Input::Ended(Box::new(Outcome { external_reference: None, payload: Some(result.clone()), reason: None, result: Some(result), status: Status::Done }))
+}
+
+/// Short names of effects, in order.
+fn names(effects: &[Effect]) -> Vec<String> {
+    let draft = |draft: &Draft| match &draft.body {
+        Body::Action(action) => action.status.map_or_else(|| action.event.to_string(), |status| status.to_string()),
+        Body::Decision(decision) => decision.effect.to_string(),
+        Body::Exception(exception) => exception.kind.to_string(),
+        body => body.record_type().to_string(),
+    };
+    let name = |effect: &Effect| match effect {
+        Effect::Append(drafts) => format!("append {}", drafts.iter().map(draft).collect::<Vec<_>>().join("+")),
+        Effect::CancelUpstream => "cancel upstream".to_owned(),
+        Effect::Classify(_) => "classify".to_owned(),
+        Effect::Execute(_) => "execute".to_owned(),
+        Effect::Reply(Reply::Denied(refusal)) => format!("denied {}", refusal.reason),
+        Effect::Reply(Reply::Failed(refusal, status)) => format!("failed {} {status}", refusal.reason),
+        Effect::Reply(Reply::Passed(_)) => "passed".to_owned(),
+    };
+    effects.iter().map(name).collect()
+}
+
+/// Feeds `inputs` to a call of `tool` and checks the effects of each.
+fn check(endpoint: Endpoint, tool: &str, standing: Standing, steps: Vec<(Option<Input>, &[&str])>) {
+    let call = intercepted(endpoint, tool);
+    let (mut state, effects) = Call::begin(call.clone());
+    assert_eq!(names(&effects), ["classify"]);
+    for (input, want) in steps {
+        let input = input.unwrap_or_else(|| classified(call.clone(), standing));
+        let (next, effects) = state.handle(input, AT);
+        assert_eq!(names(&effects), want);
+        state = next;
+    }
+    assert!(state.is_closed());
+}
+
+#[test]
+fn an_allowed_call_runs_after_its_intent_and_answers_after_its_outcome() {
+    check(Endpoint::Tool, "read", Standing::Good, vec![
+        (None, &["append allow+intent"]),
+        (Some(receipts(2)), &["execute"]),
+        (Some(done()), &["append done"]),
+        (Some(receipts(1)), &["passed"]),
+    ]);
+}
+
+#[test]
+fn a_read_answers_before_its_outcome_is_durable() {
+    check(Endpoint::Resource, "file:///srv/a", Standing::Good, vec![
+        (None, &["append allow+intent"]),
+        (Some(receipts(2)), &["execute"]),
+        (Some(done()), &["passed", "append done"]),
+        (Some(receipts(1)), &[]),
+    ]);
+}
+
+#[test]
+fn a_denied_call_is_told_once_it_is_durable_and_never_runs() {
+    check(Endpoint::Tool, "write", Standing::Good, vec![
+        (None, &["append deny"]),
+        (Some(receipts(1)), &["denied tool_not_allowed"]),
+    ]);
+    check(Endpoint::Tool, "read", Standing::Halted, vec![(None, &["append deny"]), (Some(receipts(1)), &["denied halted"])]);
+}
+
+#[test]
+fn nothing_runs_where_the_intent_cannot_be_recorded() {
+    check(Endpoint::Tool, "read", Standing::Good, vec![
+        (None, &["append allow+intent"]),
+        (Some(Input::Unrecorded), &["failed ledger_unavailable not_executed"]),
+    ]);
+}
+
+#[test]
+fn an_outcome_that_cannot_be_recorded_is_not_answered_as_a_result() {
+    check(Endpoint::Tool, "read", Standing::Good, vec![
+        (None, &["append allow+intent"]),
+        (Some(receipts(2)), &["execute"]),
+        (Some(done()), &["append done"]),
+        (Some(Input::Unrecorded), &["failed ledger_unavailable unknown"]),
+    ]);
+}
+
+#[test]
+fn a_call_taken_back_before_its_receipt_is_not_executed() {
+    check(Endpoint::Tool, "read", Standing::Good, vec![
+        (None, &["append allow+intent"]),
+        (Some(Input::Cancelled), &[]),
+        (Some(receipts(2)), &["append not_executed"]),
+        (Some(receipts(1)), &[]),
+    ]);
+}
+
+#[test]
+fn a_call_taken_back_at_the_upstream_is_cancelled() {
+    check(Endpoint::Tool, "read", Standing::Good, vec![
+        (None, &["append allow+intent"]),
+        (Some(receipts(2)), &["execute"]),
+        (Some(Input::Cancelled), &["cancel upstream", "append cancelled"]),
+        (Some(receipts(1)), &[]),
+    ]);
+}
+
+#[test]
+fn a_lost_answer_is_unknown_and_opens_an_exception() {
+    check(Endpoint::Tool, "read", Standing::Good, vec![
+        (None, &["append allow+intent"]),
+        (Some(receipts(2)), &["execute"]),
+        (Some(Input::Ended(Box::new(Outcome::without_answer(Status::Unknown, Reason::ConnectionLost)))), &["append unknown+unknown_outcome"]),
+        (Some(receipts(2)), &["failed connection_lost unknown"]),
+    ]);
+}
+
+#[test]
+fn a_receipt_for_less_than_was_appended_mints_no_warrant() {
+    check(Endpoint::Tool, "read", Standing::Good, vec![
+        (None, &["append allow+intent"]),
+        (Some(receipts(1)), &["failed ledger_unavailable not_executed"]),
+    ]);
+}
+
+fn an_input() -> impl Strategy<Value = u8> {
+    0_u8..7
+}
+
+proptest! {
+    /// Whatever the world says in whatever order: at most one execution, only after a receipt that follows the intent, and nothing after the end.
+    #[test]
+    fn any_order_of_inputs_executes_at_most_once_and_only_after_the_intent(inputs in prop::collection::vec(an_input(), 0..12)) {
+        let call = intercepted(Endpoint::Tool, "read");
+        let (mut state, _) = Call::begin(call.clone());
+        let (mut intended, mut received, mut executed, mut replies) = (false, false, 0, 0);
+        for input in inputs {
+            let was_closed = state.is_closed();
+            let input = match input {
+                0 => classified(call.clone(), Standing::Good),
+                1 => receipts(1),
+                2 => receipts(2),
+                3 => Input::Unrecorded,
+                4 => Input::Cancelled,
+                5 => done(),
+                _ => Input::Ended(Box::new(Outcome::without_answer(Status::Unknown, Reason::Timeout))),
+            };
+            received |= intended && matches!(&input, Input::Recorded(receipts) if receipts.len() == 2);
+            let (next, effects) = state.handle(input, AT);
+            for effect in &effects {
+                match effect {
+                    Effect::Append(drafts) => intended |= names(&effects).iter().any(|name| name.contains("intent")) && drafts.len() == 2,
+                    Effect::Execute(_) => {
+                        prop_assert!(intended && received);
+                        executed += 1;
+                    }
+                    Effect::Reply(_) => replies += 1,
+                    Effect::CancelUpstream | Effect::Classify(_) => {}
+                }
+            }
+            prop_assert!(!was_closed || effects.is_empty());
+            state = next;
+        }
+        prop_assert!(executed <= 1 && replies <= 1);
+    }
+}

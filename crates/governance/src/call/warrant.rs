@@ -19,7 +19,12 @@ pub struct Warrant {
 
 impl Warrant {
     pub(super) fn mint(intercepted: &Intercepted, intent: Receipt) -> Self {
-        Self { args_sha256: intercepted.args_sha256().to_owned(), call: intercepted.call(), intent, tool: intercepted.tool().clone() }
+        Self {
+            args_sha256: intercepted.args_sha256().to_owned(),
+            call: intercepted.call(),
+            intent,
+            tool: intercepted.tool().clone(),
+        }
     }
 
     /// Digest of the only arguments it is good for.

@@ -20,7 +20,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use self::intercept::{Housekeeping, Meaning};
-use super::codec::{Envelope, EnvelopeKind, RawId, author};
+use super::codec::{Envelope, EnvelopeError, EnvelopeKind, Meant, RawId, author};
 use super::downstream::{Address, Downstream};
 use super::era::Era;
 use super::upstream::{Upstream, UpstreamFault};
@@ -86,7 +86,13 @@ pub enum Received {
 
 impl<S: Session, D: Downstream> AgentSession<S, D> {
     /// Starts a session that waits for the handshake.
-    pub fn new(session: Arc<S>, upstream: Arc<Upstream>, downstream: Arc<D>, era: &'static dyn Era, transport: &'static str) -> Self {
+    pub fn new(
+        session: Arc<S>,
+        upstream: Arc<Upstream>,
+        downstream: Arc<D>,
+        era: &'static dyn Era,
+        transport: &'static str,
+    ) -> Self {
         Self { downstream, era, session, state: Mutex::default(), transport, upstream }
     }
 
@@ -135,7 +141,12 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let Admitted { cancelled, envelope, id } = *admitted;
         let answer = match self.meaning(&envelope) {
             _ if self.phase() == Phase::AwaitHandshake && !self.may_precede_handshake(&envelope) => {
-                Some(author::error_reply(Some(&id), author::INVALID_REQUEST, "the session is not open: send `initialize` first", None))
+                Some(author::error_reply(
+                    Some(&id),
+                    author::INVALID_REQUEST,
+                    "the session is not open: send `initialize` first",
+                    None,
+                ))
             }
             Meaning::Call { tool, arguments } => self.govern_call(&id, &envelope, tool, arguments, cancelled).await,
             Meaning::Housekeeping(Housekeeping::Handshake) => Some(self.shake_hands(&id, &envelope).await),
@@ -149,11 +160,24 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         }
     }
 
+    /// Records a message of the agent that cannot be read; an answer to one of the upstream's questions fails the question.
+    pub fn malformed_by_agent(&self, error: &EnvelopeError) {
+        if let Meant::Response(id) = &error.meant {
+            self.state().asked.remove(id);
+        }
+        self.session.misbehaved(Misbehaviour {
+            what: format!("sent a message that cannot be read: {error}"),
+            who: Arc::from("agent"),
+        });
+    }
+
     /// Gives a request its place among those in flight.
     fn admit(&self, id: RawId, envelope: Envelope) -> Result<Admitted, Bytes> {
         let mut state = self.state();
         if state.in_flight.len() >= IN_FLIGHT_MAX {
-            let text = format!("{IN_FLIGHT_MAX} requests of this session are unanswered; wait for answers before sending more");
+            let text = format!(
+                "{IN_FLIGHT_MAX} requests of this session are unanswered; wait for answers before sending more"
+            );
             return Err(author::error_reply(Some(&id), author::INVALID_REQUEST, &text, None));
         }
         if state.in_flight.contains_key(&id) {
@@ -161,7 +185,8 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             return Err(author::error_reply(Some(&id), author::INVALID_REQUEST, &text, None));
         }
         let (cancel, cancelled) = oneshot::channel();
-        let progress_token = envelope.params().and_then(|params| params.at(&["_meta", "progressToken"])).and_then(RawId::read);
+        let progress_token =
+            envelope.params().and_then(|params| params.at(&["_meta", "progressToken"])).and_then(RawId::read);
         state.in_flight.insert(id.clone(), InFlight { cancel: Some(cancel), progress_token });
         Ok(Admitted { cancelled, envelope, id })
     }
@@ -220,7 +245,10 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let waiting = envelope.id().and_then(|id| self.state().asked.remove(id));
         match waiting {
             Some(waiting) => drop(waiting.send(envelope)),
-            None => self.session.misbehaved(Misbehaviour { what: "answered a request that nobody asked".to_owned(), who: Arc::from("agent") }),
+            None => self.session.misbehaved(Misbehaviour {
+                what: "answered a request that nobody asked".to_owned(),
+                who: Arc::from("agent"),
+            }),
         }
     }
 

@@ -76,15 +76,22 @@ pub async fn serve<S: Session>(
                         }
                         continue;
                     }
-                    Err(error) => error.reply(),
+                    Err(error) => {
+                        session.malformed_by_agent(&error);
+                        error.reply()
+                    }
                 },
-                Err(error) => author::error_reply(None, author::PARSE_ERROR, &error.to_string(), None),
+                Err(error) => Some(author::error_reply(None, author::PARSE_ERROR, &error.to_string(), None)),
             };
-            let _gone = session.downstream().deliver(Address::Unsolicited, refusal).await;
+            if let Some(refusal) = refusal {
+                let _gone = session.downstream().deliver(Address::Unsolicited, refusal).await;
+            }
         }
         while answers.try_join_next().is_some() {}
     }
-    let drained = tokio::time::timeout(Duration::from_millis(DRAIN_MS), async { while answers.join_next().await.is_some() {} }).await;
+    let drained =
+        tokio::time::timeout(Duration::from_millis(DRAIN_MS), async { while answers.join_next().await.is_some() {} })
+            .await;
     // Ending the upstream fails what still waits for it, and each such call is recorded as unknown.
     session.upstream().close().await;
     if drained.is_err() {

@@ -57,7 +57,13 @@ pub(super) struct AskAgent<D> {
 
 impl<D> AskAgent<D> {
     /// Registers the question with `state`, so that its answer is recognised.
-    pub(super) fn register(state: &mut State, id: &RawId, downstream: Arc<D>, message: Bytes, related: Option<RawId>) -> Self {
+    pub(super) fn register(
+        state: &mut State,
+        id: &RawId,
+        downstream: Arc<D>,
+        message: Bytes,
+        related: Option<RawId>,
+    ) -> Self {
         let (sender, answer) = oneshot::channel();
         state.asked.insert(id.clone(), sender);
         Self { answer: Some(answer), call: None, downstream, message, related }
@@ -99,7 +105,9 @@ fn outcome(answer: Result<Envelope, UpstreamFault>) -> Outcome {
         }
     };
     let (part, status, reason) = match (envelope.result(), envelope.error()) {
-        (Some(result), _) if result.at(&["isError"]).and_then(Raw::boolean) == Some(true) => (Some(result), Status::ToolError, None),
+        (Some(result), _) if result.at(&["isError"]).and_then(Raw::boolean) == Some(true) => {
+            (Some(result), Status::ToolError, None)
+        }
         (Some(result), _) => (Some(result), Status::Done, None),
         (None, error) => (error, Status::ToolError, Some(Reason::UpstreamError)),
     };
@@ -110,6 +118,7 @@ fn outcome(answer: Result<Envelope, UpstreamFault>) -> Outcome {
 /// The notification that takes a request back.
 pub(super) fn cancellation(id: &RawId) -> Bytes {
     let id = id.as_integer().map_or_else(|| Value::from(id.as_text().unwrap_or_default()), Value::from);
-    let params = Map::from_iter([("requestId".to_owned(), id), ("reason".to_owned(), Value::from("taken back by the client"))]);
+    let params =
+        Map::from_iter([("requestId".to_owned(), id), ("reason".to_owned(), Value::from("taken back by the client"))]);
     author::notification("notifications/cancelled", Some(&params))
 }

@@ -11,13 +11,19 @@ use crate::mcp::codec::{Envelope, Raw, RawId, Splice, SpliceError, author};
 use crate::mcp::downstream::Downstream;
 
 /// Capabilities of the agent's client that let an upstream ask it something.
-const OFFERS: [(&str, Feature); 3] = [("elicitation", Feature::Elicitation), ("roots", Feature::Roots), ("sampling", Feature::Sampling)];
+const OFFERS: [(&str, Feature); 3] =
+    [("elicitation", Feature::Elicitation), ("roots", Feature::Roots), ("sampling", Feature::Sampling)];
 
 impl<S: Session, D: Downstream> AgentSession<S, D> {
     /// Opens the session: forwards the handshake with fewer capabilities, records who is there, and only then answers.
     pub(super) async fn shake_hands(&self, id: &RawId, envelope: &Envelope) -> Bytes {
         if self.phase() == Phase::Open {
-            return author::error_reply(Some(id), author::INVALID_REQUEST, "the session is open already; open another connection for a new one", None);
+            return author::error_reply(
+                Some(id),
+                author::INVALID_REQUEST,
+                "the session is open already; open another connection for a new one",
+                None,
+            );
         }
         let Ok(request) = self.narrowed_request(envelope) else {
             return author::error_reply(Some(id), author::INTERNAL_ERROR, "the handshake could not be rewritten", None);
@@ -29,11 +35,19 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let Some(result) = response.result() else { return response.bytes().clone() };
         let revision = result.at(&["protocolVersion"]).and_then(Raw::text).unwrap_or_default();
         if !self.era.speaks(&revision) {
-            let text = format!("the upstream speaks revision `{revision}`, which this gateway does not; it speaks {}", self.era.preferred());
+            let text = format!(
+                "the upstream speaks revision `{revision}`, which this gateway does not; it speaks {}",
+                self.era.preferred()
+            );
             return author::error_reply(Some(id), FAILED, &text, None);
         }
         if let Err(refusal) = self.session.opened(self.channel(envelope, &revision)).await {
-            return author::error_reply(Some(id), DENIED, &format!("denied ({}): {}", refusal.reason, refusal.sentence), None);
+            return author::error_reply(
+                Some(id),
+                DENIED,
+                &format!("denied ({}): {}", refusal.reason, refusal.sentence),
+                None,
+            );
         }
         self.upstream.opened(&revision);
         self.state().phase = Phase::Open;
@@ -78,7 +92,8 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
 /// The upstream's answer without what is not governed here.
 fn narrowed_response(response: &Envelope) -> Result<Bytes, SpliceError> {
     let mut splice = Splice::new(response.bytes());
-    if let Some(capabilities) = response.result().and_then(|result| result.at(&["capabilities"])).and_then(Raw::object) {
+    if let Some(capabilities) = response.result().and_then(|result| result.at(&["capabilities"])).and_then(Raw::object)
+    {
         splice.retain_members(capabilities, |name, _| name != "tasks")?;
     }
     splice.finish()

@@ -61,11 +61,15 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
     fn tool_call(&self, envelope: &Envelope) -> Meaning {
         let Some(name) = text_param(envelope, "name") else { return missing("tools/call", "name") };
         if param(envelope, "task").is_some() {
-            return Meaning::Malformed("`task`: calls as tasks are not offered here; send the call without it".to_owned());
+            return Meaning::Malformed(
+                "`task`: calls as tasks are not offered here; send the call without it".to_owned(),
+            );
         }
         match param(envelope, "arguments") {
             None => self.call(Endpoint::Tool, &name, Bytes::new()),
-            Some(arguments) if arguments.object().is_some() => self.call(Endpoint::Tool, &name, envelope.share(arguments)),
+            Some(arguments) if arguments.object().is_some() => {
+                self.call(Endpoint::Tool, &name, envelope.share(arguments))
+            }
             Some(_) => Meaning::Malformed("`arguments` must be an object".to_owned()),
         }
     }
@@ -85,11 +89,15 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
 
     /// Completing an argument is part of using the prompt or resource that it belongs to.
     fn completion(&self, envelope: &Envelope) -> Meaning {
-        let Some(reference) = param(envelope, "ref").and_then(Raw::object) else { return missing("completion/complete", "ref") };
+        let Some(reference) = param(envelope, "ref").and_then(Raw::object) else {
+            return missing("completion/complete", "ref");
+        };
         let [kind, name, uri] = reference.pick(["type", "name", "uri"]).map(|raw| raw.and_then(Raw::text));
         match (kind.as_deref(), name, uri) {
             (Some("ref/prompt"), Some(name), _) => self.call(Endpoint::Prompt, &name, whole_params(envelope)),
-            (Some("ref/resource"), _, Some(uri)) if self.session.policy().shows_template(&self.session.upstream(), &uri) => {
+            (Some("ref/resource"), _, Some(uri))
+                if self.session.policy().shows_template(&self.session.upstream(), &uri) =>
+            {
                 Meaning::Housekeeping(Housekeeping::Plain)
             }
             (Some("ref/resource"), _, Some(uri)) => self.call(Endpoint::Resource, &uri, whole_params(envelope)),
@@ -125,7 +133,13 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
     }
 
     /// Takes a request of the upstream through decision and evidence to the agent's client, and gives the answer for the upstream.
-    pub(super) async fn govern_question(&self, id: &RawId, envelope: &Envelope, mut ask: AskAgent<D>, mut cancelled: oneshot::Receiver<()>) -> Option<Bytes> {
+    pub(super) async fn govern_question(
+        &self,
+        id: &RawId,
+        envelope: &Envelope,
+        mut ask: AskAgent<D>,
+        mut cancelled: oneshot::Receiver<()>,
+    ) -> Option<Bytes> {
         let tool = self.tool(Endpoint::Request, envelope.method().unwrap_or_default());
         let call = self.session.call_id();
         let intercepted = Intercepted::new(call, self.session.context(), tool, whole_params(envelope), trace(envelope));

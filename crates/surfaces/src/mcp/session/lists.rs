@@ -32,7 +32,13 @@ impl List {
 
 impl<S: Session, D: Downstream> AgentSession<S, D> {
     /// Forwards a request for a list and thins the answer.
-    pub(super) async fn list(&self, id: &RawId, envelope: &Envelope, list: List, cancelled: oneshot::Receiver<()>) -> Option<Bytes> {
+    pub(super) async fn list(
+        &self,
+        id: &RawId,
+        envelope: &Envelope,
+        list: List,
+        cancelled: oneshot::Receiver<()>,
+    ) -> Option<Bytes> {
         match self.exchange(id, envelope.bytes().clone(), cancelled).await {
             Exchange::Answered(response) => Some(self.thinned(id, &response, list)),
             Exchange::Cancelled => None,
@@ -47,7 +53,9 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             return author::error_reply(Some(id), FAILED, &format!("the upstream's list has no `{items}`"), None);
         };
         let mut splice = Splice::new(response.bytes());
-        let thinned = splice.retain_elements(items, |item| item.at(&[name]).and_then(Raw::text).is_some_and(|name| self.shows(list, &name)));
+        let thinned = splice.retain_elements(items, |item| {
+            item.at(&[name]).and_then(Raw::text).is_some_and(|name| self.shows(list, &name))
+        });
         match thinned.map(|_| ()).and_then(|()| splice.finish()) {
             Ok(bytes) => bytes,
             Err(error) => author::error_reply(Some(id), author::INTERNAL_ERROR, &error.to_string(), None),

@@ -27,7 +27,9 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
                     questions.spawn(async move { session.asked_by_upstream(incoming).await });
                 }
                 EnvelopeKind::Notification { .. } => self.notified_by_upstream(incoming).await,
-                EnvelopeKind::Response { .. } | EnvelopeKind::ErrorResponse { .. } => self.upstream_misbehaved("answered a request that nobody sent"),
+                EnvelopeKind::Response { .. } | EnvelopeKind::ErrorResponse { .. } => {
+                    self.upstream_misbehaved("answered a request that nobody sent")
+                }
             }
         }
     }
@@ -56,7 +58,12 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             }
             None => {
                 self.upstream_misbehaved("asked too much at once, or twice under one id");
-                Some(author::error_reply(Some(&id), author::INVALID_REQUEST, "too many open questions, or an id in use", None))
+                Some(author::error_reply(
+                    Some(&id),
+                    author::INVALID_REQUEST,
+                    "too many open questions, or an id in use",
+                    None,
+                ))
             }
         };
         self.state().asked.remove(&id);

@@ -15,10 +15,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Incoming, IncomingQueue, UpstreamFault};
-use crate::limits::{CHILD_EXIT_MS, INCOMING_MAX, OUTGOING_MAX, READ_CHUNK_BYTES, ReadLimits, STDERR_BYTES_MAX, STDERR_CHUNK_BYTES};
+use super::incoming::{IncomingQueue, IncomingSender, incoming};
+use super::{Incoming, UpstreamFault};
+use crate::limits::{
+    CHILD_EXIT_MS, INCOMING_MAX, OUTGOING_MAX, READ_CHUNK_BYTES, ReadLimits, STDERR_BYTES_MAX, STDERR_CHUNK_BYTES,
+};
 use crate::mcp::codec::strict::StrictReader;
-use crate::mcp::codec::{Envelope, EnvelopeKind, LineDecoder, RawId, encode_line};
+use crate::mcp::codec::{Envelope, EnvelopeKind, LineDecoder, Meant, RawId, encode_line};
 
 /// How to start an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,12 +66,24 @@ pub struct StdioUpstream {
 
 /// Requests whose answers are awaited, by id; `None` once the upstream has ended.
 #[derive(Debug)]
-struct Waiting(Mutex<Option<HashMap<RawId, oneshot::Sender<Envelope>>>>);
+struct Waiting(Mutex<Option<HashMap<RawId, oneshot::Sender<Result<Envelope, UpstreamFault>>>>>);
 
 impl Waiting {
-    fn lock(&self) -> MutexGuard<'_, Option<HashMap<RawId, oneshot::Sender<Envelope>>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<HashMap<RawId, oneshot::Sender<Result<Envelope, UpstreamFault>>>>> {
         // A panic while the lock was held cannot leave it half changed: every change is one map operation.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands `answer` to whoever waits for it; gives it back where nobody ever did.
+    fn answer(&self, id: &RawId, answer: Result<Envelope, UpstreamFault>) -> Option<Result<Envelope, UpstreamFault>> {
+        match self.lock().as_mut().and_then(|waiting| waiting.remove(id)) {
+            Some(waiting) => {
+                // The one who waited may have given up a moment ago.
+                let _gave_up = waiting.send(answer);
+                None
+            }
+            None => Some(answer),
+        }
     }
 }
 
@@ -86,17 +101,21 @@ impl StdioUpstream {
             command.current_dir(cwd);
         }
         let mut child = command.spawn().map_err(|source| StartError::Spawn { program: program(), source })?;
-        let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
+        let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
             return Err(StartError::Streams { program: program() });
         };
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let (outgoing, to_write) = mpsc::channel(OUTGOING_MAX);
-        let (incoming, queue) = mpsc::channel(INCOMING_MAX);
+        let (incoming, queue) = incoming(INCOMING_MAX);
         let waiting = Arc::new(Waiting(Mutex::new(Some(HashMap::new()))));
         tokio::spawn(write(stdin, to_write));
         tokio::spawn(read(stdout, waiting.clone(), incoming));
         tokio::spawn(log(stderr, program()));
-        Ok((Self { child: tokio::sync::Mutex::new(child), group, outgoing: Mutex::new(Some(outgoing)), waiting }, queue))
+        Ok((
+            Self { child: tokio::sync::Mutex::new(child), group, outgoing: Mutex::new(Some(outgoing)), waiting },
+            queue,
+        ))
     }
 
     /// See [`super::Upstream::request`].
@@ -108,7 +127,7 @@ impl StdioUpstream {
         };
         let _forget = Forget { id, waiting: &self.waiting };
         self.send(message).await?;
-        answer.await.map_err(|_| UpstreamFault::Lost("the upstream process has ended".to_owned()))
+        answer.await.unwrap_or_else(|_| Err(UpstreamFault::Lost("the upstream process has ended".to_owned())))
     }
 
     /// See [`super::Upstream::send`].
@@ -160,7 +179,7 @@ async fn write(mut stdin: ChildStdin, mut to_write: mpsc::Receiver<Bytes>) {
     }
 }
 
-async fn read(mut stdout: ChildStdout, waiting: Arc<Waiting>, incoming: mpsc::Sender<Incoming>) {
+async fn read(mut stdout: ChildStdout, waiting: Arc<Waiting>, incoming: IncomingSender) {
     let mut lines = LineDecoder::new(ReadLimits::RESPONSE.bytes_max);
     let mut reader = StrictReader::new(ReadLimits::RESPONSE);
     let mut chunk = BytesMut::with_capacity(READ_CHUNK_BYTES);
@@ -168,23 +187,38 @@ async fn read(mut stdout: ChildStdout, waiting: Arc<Waiting>, incoming: mpsc::Se
         lines.push(&chunk);
         chunk.clear();
         while let Some(line) = lines.next_line() {
-            let envelope = match line.map_err(|error| error.to_string()).and_then(|line| Envelope::read(line, &mut reader).map_err(|error| error.to_string())) {
-                Ok(envelope) => envelope,
+            let read = match line {
+                Ok(line) => Envelope::read(line, &mut reader),
                 Err(error) => {
-                    tracing::warn!(%error, "dropped a line of the upstream that is not a message");
+                    tracing::warn!(%error, "dropped a line of the upstream");
                     continue;
                 }
             };
-            let waited_for = match envelope.kind() {
-                EnvelopeKind::Response { id } | EnvelopeKind::ErrorResponse { id: Some(id) } => waiting.lock().as_mut().and_then(|waiting| waiting.remove(id)),
-                EnvelopeKind::ErrorResponse { id: None } | EnvelopeKind::Notification { .. } | EnvelopeKind::Request { .. } => None,
+            let envelope = match read {
+                Ok(envelope) => envelope,
+                Err(error) => {
+                    tracing::warn!(%error, "dropped a line of the upstream that is not a message");
+                    if let Meant::Response(id) = &error.meant {
+                        waiting.answer(id, Err(UpstreamFault::Unreadable(error.fault.to_string())));
+                    }
+                    continue;
+                }
             };
-            match waited_for {
-                // The one who waited may have given up.
-                Some(answer) => drop(answer.send(envelope)),
-                // A full queue stops reading, and so the child.
-                None if incoming.send(Incoming { envelope, related: None }).await.is_err() => break,
-                None => {}
+            let is_answer =
+                matches!(envelope.kind(), EnvelopeKind::Response { .. } | EnvelopeKind::ErrorResponse { id: Some(_) });
+            if is_answer {
+                // What came before an answer is told before it.
+                incoming.settled().await;
+            }
+            let left = match envelope.id().cloned() {
+                Some(id) if is_answer => waiting.answer(&id, Ok(envelope)).and_then(Result::ok),
+                _ => Some(envelope),
+            };
+            // A full queue stops reading, and so the child.
+            if let Some(envelope) = left
+                && incoming.send(Incoming { envelope, related: None }).await.is_err()
+            {
+                break;
             }
         }
     }

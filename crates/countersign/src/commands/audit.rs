@@ -1,0 +1,167 @@
+//! `countersign audit`: filters over the evidence, as table, JSON or CSV.
+
+use std::io::{BufWriter, Write};
+
+use clap::Args;
+use evidence::filter::{Filter, FilterError};
+use evidence::record::{Body, Record};
+use gateway::home::Home;
+use store::{Order, Reader};
+
+use super::{Format, table};
+use crate::exit_code::{Exit, Failure};
+
+/// Filter the evidence
+#[derive(Args)]
+#[command(after_help = "Examples:
+  countersign audit                                        the newest records
+  countersign audit 'decision:deny after:2026-11-01'
+  countersign audit 'tool:mcp:bank/* status:unknown,tool_error'
+  countersign audit 'call:0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f' --format json
+  countersign audit 'type:action_record not agent:ap-bot' --format csv --limit 0 > actions.csv
+
+Fields: type mission agent initiator tool decision status reason call run after before seq.
+Join with spaces (and), `or`, `not` and parentheses; `*` stands for any text; commas list values.")]
+pub(crate) struct Audit {
+    /// What to look for [default: everything]
+    #[arg(default_value = "", value_name = "FILTER")]
+    filter: String,
+    /// How to write it [default: a table in a terminal, else json]
+    #[arg(long)]
+    format: Option<Format>,
+    /// The most records, the newest ones; 0 for all
+    #[arg(long, default_value_t = 1_000, value_name = "N")]
+    limit: usize,
+}
+
+impl Audit {
+    pub(crate) fn run(self, home: &Home) -> Result<Exit, Failure> {
+        let filter = if self.filter.trim().is_empty() {
+            Filter::everything()
+        } else {
+            self.filter.parse().map_err(|error| pointed(&self.filter, &error))?
+        };
+        let reader = Reader::open(home.path()).map_err(Failure::could_not)?;
+        let limit = if self.limit == 0 { usize::MAX } else { self.limit };
+        let mut records = reader.query(&filter, Order::Descending, limit).map_err(Failure::could_not)?;
+        records.reverse();
+        match Format::or_fitting(self.format) {
+            Format::Csv => csv(&records)?,
+            Format::Json => json(&records)?,
+            Format::Table => {
+                print(&records);
+                if limit == records.len() {
+                    eprintln!("the newest {} records; --limit 0 shows all", records.len());
+                }
+            }
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// Shows where in the filter the trouble is.
+fn pointed(filter: &str, error: &FilterError) -> Failure {
+    let before = filter.get(..error.at).unwrap_or(filter).chars().count();
+    Failure::usage(format!("{error}\n  {filter}\n  {:before$}^", ""))
+}
+
+/// The columns of tables and CSV.
+const COLUMNS: [&str; 9] = ["seq", "time", "type", "mission", "agent", "initiator", "what", "verdict", "reason"];
+
+/// One record as the columns show it.
+fn row(record: &Record) -> [String; 9] {
+    let (what, verdict, reason) = match &record.body {
+        Body::Action(action) => {
+            let verdict = action.status.map_or_else(|| action.event.to_string(), |status| status.to_string());
+            (action.tool.to_string(), verdict, action.reason.as_deref().unwrap_or_default().to_owned())
+        }
+        Body::Decision(decision) => {
+            (decision.input.tool.to_string(), decision.effect.to_string(), decision.reasons.join(", "))
+        }
+        Body::Exception(exception) => {
+            (exception.scope.clone(), format!("{} {}", exception.kind, exception.event), exception.reason.clone())
+        }
+        Body::Ledger(ledger) => ("ledger".to_owned(), ledger.event.to_string(), ledger.detail.clone()),
+        Body::Request(request) => {
+            let client = request
+                .channel
+                .client
+                .as_ref()
+                .map_or_else(String::new, |client| format!("{} {}", client.name, client.version));
+            (
+                format!("{}:{} over {}", request.channel.surface, request.channel.upstream, request.channel.transport),
+                "opened".to_owned(),
+                client,
+            )
+        }
+        Body::Version(version) => {
+            let short: String = version.to.chars().take(12).collect();
+            (format!("{}:{}", version.object.kind, version.object.name), short, version.why.clone())
+        }
+    };
+    [
+        record.seq.to_string(),
+        record.occurred_at.to_string(),
+        record.record_type.to_string(),
+        record.correlation.mission.as_deref().unwrap_or_default().to_owned(),
+        record.agent.name.to_string(),
+        record.initiator.name.to_string(),
+        what,
+        verdict,
+        reason,
+    ]
+}
+
+fn print(records: &[Record]) {
+    let mut table = table(&COLUMNS);
+    for record in records {
+        // Whole seconds read better; exact times are in the other formats.
+        let [seq, time, rest @ ..] = row(record);
+        let time = time.get(..19).unwrap_or(&time).replace('T', " ");
+        table.add_row([seq, time].into_iter().chain(rest).map(visible));
+    }
+    println!("{table}");
+}
+
+/// Control characters and the like, which agents and tools can put into names, never reach a terminal.
+fn visible(text: String) -> String {
+    text.chars()
+        .map(|letter| if letter.is_control() || is_invisible(letter) { '\u{FFFD}' } else { letter })
+        .take(160)
+        .collect()
+}
+
+/// Marks that reorder or hide text.
+const fn is_invisible(letter: char) -> bool {
+    matches!(letter, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
+}
+
+fn json(records: &[Record]) -> Result<(), Failure> {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    for record in records {
+        serde_json::to_writer(&mut out, record).map_err(Failure::could_not)?;
+        out.write_all(b"\n")?;
+    }
+    Ok(out.flush()?)
+}
+
+fn csv(records: &[Record]) -> Result<(), Failure> {
+    let mut out = csv::Writer::from_writer(std::io::stdout().lock());
+    let columns = COLUMNS.iter().copied().chain(["id", "call", "run"]);
+    out.write_record(columns).map_err(Failure::could_not)?;
+    for record in records {
+        let correlation = &record.correlation;
+        let ids = [
+            record.id.to_string(),
+            correlation.call.map(|call| call.to_string()).unwrap_or_default(),
+            correlation.run.map(|run| run.to_string()).unwrap_or_default(),
+        ];
+        out.write_record(row(record).into_iter().chain(ids).map(harmless)).map_err(Failure::could_not)?;
+    }
+    Ok(out.flush()?)
+}
+
+/// A cell that a spreadsheet would run as a formula begins with an apostrophe.
+fn harmless(cell: String) -> String {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
+}

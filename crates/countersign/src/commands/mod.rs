@@ -1,0 +1,73 @@
+//! One file for each command.
+
+pub(crate) mod audit;
+pub(crate) mod doctor;
+pub(crate) mod halt;
+pub(crate) mod mcp;
+pub(crate) mod mission;
+pub(crate) mod run;
+pub(crate) mod serve;
+pub(crate) mod verify;
+
+use std::future::Future;
+use std::io::IsTerminal;
+
+use clap::ValueEnum;
+use comfy_table::presets::NOTHING;
+use comfy_table::{Attribute, Cell, ContentArrangement, Table};
+use gateway::Gateway;
+use gateway::bridge::Connection;
+use gateway::control::{Answer, Ask};
+use gateway::home::Home;
+use gateway::limits::CALL_TIMEOUT;
+
+use crate::exit_code::Failure;
+
+/// How output is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Comma-separated values
+    Csv,
+    /// One JSON object a line
+    Json,
+    /// A table for people
+    Table,
+}
+
+impl Format {
+    /// Tables in a terminal, JSON in a pipe, unless told otherwise.
+    pub(crate) fn or_fitting(asked: Option<Self>) -> Self {
+        asked.unwrap_or(if std::io::stdout().is_terminal() { Self::Table } else { Self::Json })
+    }
+}
+
+/// Runs `work` on one reactor thread: measured faster here than several.
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work))
+}
+
+/// Puts a question to the home's gateway, or opens the home for it where none runs.
+pub(crate) fn ask(home: &Home, ask: Ask) -> Result<Answer, Failure> {
+    let answer = block_on(async {
+        if let Some(mut connection) = Connection::find(home).await.map_err(Failure::could_not)? {
+            return connection.ask(&ask).await.map_err(Failure::could_not);
+        }
+        let gateway = Gateway::open(home.clone(), CALL_TIMEOUT).map_err(Failure::could_not)?;
+        let who = gateway::people::user_name(rustix::process::geteuid().as_raw());
+        let answer = gateway.answer(ask, &who).await;
+        gateway.close().await;
+        Ok(answer)
+    })??;
+    match answer {
+        Answer::Refused(refused) => Err(refused.into()),
+        answer => Ok(answer),
+    }
+}
+
+/// An empty table with these headings, as wide as the terminal.
+pub(crate) fn table(headings: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(headings.iter().map(|heading| Cell::new(heading).add_attribute(Attribute::Bold)));
+    table
+}

@@ -1,0 +1,89 @@
+//! `countersign serve`: the gateway as a long-running process.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use gateway::config::Config;
+use gateway::home::Home;
+use gateway::limits::{CALL_TIMEOUT, IDLE, SHUTDOWN_WAIT, WATCH_EVERY};
+use gateway::socket::{self, Bridges};
+use gateway::{Gateway, listener};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::block_on;
+use crate::exit_code::{Exit, Failure};
+
+/// Run the gateway: Streamable HTTP endpoints at /mcp/SERVER, and bridges on the home's socket
+#[derive(Args)]
+#[command(after_help = "Examples:
+  countersign serve --config countersign.toml
+  curl -s http://127.0.0.1:7070/ready
+
+Prints one line of JSON with the address once it takes connections. SIGTERM finishes or records what is in flight.")]
+pub(crate) struct Serve {
+    /// The configuration
+    #[arg(long, value_name = "FILE", required_unless_present = "on_demand")]
+    config: Option<PathBuf>,
+    /// Serve bridges only, and end when none has been there for ten seconds
+    #[arg(long, hide = true, conflicts_with = "config")]
+    on_demand: bool,
+}
+
+impl Serve {
+    pub(crate) fn run(self, home: Home) -> Result<Exit, Failure> {
+        let config = self.config.as_deref().map(Config::read).transpose().map_err(Failure::usage)?;
+        block_on(serve(home, config))?
+    }
+}
+
+async fn serve(home: Home, config: Option<Config>) -> Result<Exit, Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let call_timeout = config.as_ref().map_or(CALL_TIMEOUT, |config| config.call_timeout);
+    let gateway = Gateway::open(home, call_timeout).map_err(Failure::could_not)?;
+    let bridges = Arc::new(Bridges::default());
+    let local = socket::bind(&gateway)?;
+    let mut doors = tokio::task::JoinSet::new();
+    let on_demand = config.is_none();
+    if let Some(config) = config {
+        gateway.load_missions(&config.missions).await.map_err(Failure::could_not)?;
+        let listener = listener::bind(&config).await.map_err(Failure::could_not)?;
+        println!("{}", serde_json::json!({ "listening": listener.address().to_string() }));
+        doors.spawn(listener.serve(gateway.clone()));
+    }
+    doors.spawn(socket::serve(gateway.clone(), local, bridges.clone()));
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("told to stop"),
+        _ = interrupt.recv() => tracing::info!("told to stop"),
+        () = watch(&gateway) => {}
+        () = nobody(&bridges), if on_demand => tracing::info!("no bridge left"),
+    }
+    gateway.stop();
+    let drained = timeout(SHUTDOWN_WAIT, async { while doors.join_next().await.is_some() {} }).await;
+    if drained.is_err() {
+        tracing::warn!("some sessions did not end in time; their calls are closed as unknown at the next start");
+    }
+    gateway.close().await;
+    Ok(Exit::Done)
+}
+
+/// Takes up changed mission files, for ever.
+async fn watch(gateway: &Gateway) {
+    loop {
+        sleep(WATCH_EVERY).await;
+        gateway.reload_changed().await;
+    }
+}
+
+/// Resolves when no bridge has been there for a while.
+async fn nobody(bridges: &Bridges) {
+    let mut last = Instant::now();
+    while last.elapsed() < IDLE {
+        sleep(WATCH_EVERY).await;
+        if bridges.count() > 0 {
+            last = Instant::now();
+        }
+    }
+}

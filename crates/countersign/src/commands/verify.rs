@@ -1,0 +1,38 @@
+//! `countersign verify`: checks evidence from its bytes.
+
+use clap::Args;
+use gateway::home::Home;
+use store::{fsck, rebuild};
+
+use crate::exit_code::{Exit, Failure};
+
+/// Check the ledger byte by byte
+#[derive(Args)]
+#[command(after_help = "Examples:
+  countersign verify --ledger
+  countersign verify --ledger --rebuild
+
+Reads every byte of the log: frames, canonical records, gapless numbers, one intent before each outcome, commitments, Merkle tree,
+tiles, and the signed checkpoint. Exit code 1 and the first bad byte where something does not fit.")]
+pub(crate) struct Verify {
+    /// Check the home's ledger
+    #[arg(long, required = true)]
+    ledger: bool,
+    /// Also make the index anew from the log and compare the two row by row
+    #[arg(long)]
+    rebuild: bool,
+}
+
+impl Verify {
+    pub(crate) fn run(self, home: &Home) -> Result<Exit, Failure> {
+        let report = fsck(home.path()).map_err(Failure::could_not)?;
+        println!("{report}");
+        let mut sound = report.is_sound();
+        if self.rebuild {
+            let rebuilt = rebuild(home.path()).map_err(Failure::could_not)?;
+            println!("{rebuilt}");
+            sound &= rebuilt.is_sound();
+        }
+        Ok(if sound { Exit::Done } else { Exit::No })
+    }
+}

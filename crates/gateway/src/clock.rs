@@ -1,0 +1,63 @@
+//! Time and randomness: the only places where the gateway takes them from the operating system.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use evidence::ids::Entropy as Bits;
+use evidence::time::Timestamp;
+
+/// The wall clock's time.
+#[must_use]
+pub fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// Random bits for identifiers, taken from the operating system in larger pieces.
+#[derive(Debug)]
+pub struct Entropy(Mutex<Pool>);
+
+#[derive(Debug)]
+struct Pool {
+    bytes: [u8; POOL_BYTES],
+    left: usize,
+}
+
+/// 400 identifiers to one system call.
+const POOL_BYTES: usize = 4_000;
+
+impl Default for Entropy {
+    fn default() -> Self {
+        Self(Mutex::new(Pool { bytes: [0; POOL_BYTES], left: 0 }))
+    }
+}
+
+impl Entropy {
+    /// 80 bits that were never given out before.
+    ///
+    /// # Panics
+    /// Never; where the operating system gives no randomness the process ends, because identifiers that repeat would mix up calls.
+    pub fn bits(&self) -> Bits {
+        let mut pool = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bits = Bits::default();
+        if pool.left < bits.len() {
+            random(&mut pool.bytes);
+            pool.left = POOL_BYTES;
+        }
+        let start = pool.left - bits.len();
+        if let Some(fresh) = pool.bytes.get_mut(start..start + bits.len()) {
+            bits.copy_from_slice(fresh);
+            fresh.fill(0);
+        }
+        pool.left = start;
+        bits
+    }
+}
+
+/// Fills `bytes` from the operating system.
+pub fn random(bytes: &mut [u8]) {
+    if let Err(error) = getrandom::fill(bytes) {
+        tracing::error!(%error, "the operating system gives no randomness");
+        std::process::abort();
+    }
+}

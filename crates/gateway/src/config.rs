@@ -1,0 +1,243 @@
+//! `countersign.toml`: where the gateway listens, where missions are, and which upstreams there are.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use surfaces::mcp::upstream::stdio::StdioConfig;
+
+use crate::limits::{CALL_TIMEOUT, CONFIG_BYTES_MAX};
+
+/// A configuration whose parts fit together.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How long an upstream may take to answer a call.
+    pub call_timeout: Duration,
+    /// Hosts that requests may name beside loopback.
+    pub hosts: Vec<String>,
+    /// Where agents connect.
+    pub listen: SocketAddr,
+    /// Folder of mission files.
+    pub missions: PathBuf,
+    /// Origins of web pages that may connect.
+    pub origins: Vec<String>,
+    /// The MCP upstreams by name.
+    pub upstreams: BTreeMap<String, UpstreamConfig>,
+}
+
+/// One MCP upstream.
+#[derive(Clone, Debug)]
+pub enum UpstreamConfig {
+    /// A Streamable HTTP endpoint.
+    Http {
+        /// The header that proves us to it, if any.
+        credential: Option<(String, String)>,
+        /// Its URL.
+        url: String,
+    },
+    /// A child process for each session.
+    Stdio(StdioConfig),
+}
+
+/// Why a configuration is not one.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("read configuration `{path}`: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file's form is wrong; the text shows the line.
+    #[error("configuration `{path}`: {text}")]
+    Form {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        text: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default)]
+    listen: Listen,
+    #[serde(default)]
+    store: Store,
+    #[serde(default)]
+    missions: Missions,
+    #[serde(default)]
+    upstream: Upstreams,
+    #[serde(default)]
+    limits: Limits,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Listen {
+    gateway: SocketAddr,
+    hosts: Vec<String>,
+    origins: Vec<String>,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self { gateway: SocketAddr::from(([127, 0, 0, 1], 7070)), hosts: Vec::new(), origins: Vec::new() }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Store {
+    url: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Missions {
+    dir: PathBuf,
+}
+
+impl Default for Missions {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("missions") }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Upstreams {
+    mcp: BTreeMap<String, Upstream>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Upstream {
+    command: Option<Vec<String>>,
+    cwd: Option<PathBuf>,
+    #[serde(default)]
+    env: Vec<String>,
+    url: Option<String>,
+    credential: Option<Credential>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Credential {
+    header: Option<String>,
+    env: Option<String>,
+    file: Option<PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Limits {
+    call_timeout_s: Option<u64>,
+}
+
+/// Environment that every child gets, where it is set.
+pub const CHILD_ENV: [&str; 9] = ["HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER"];
+
+impl Config {
+    /// Reads the file at `path`; relative paths in it start from its folder.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the place and the mend.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let form = |text: String| ConfigError::Form { path: path.to_owned(), text };
+        let text = bounded(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let file: Written = toml::from_str(&text).map_err(|error| form(error.to_string()))?;
+        if let Some(url) = file.store.url.filter(|url| url != "home") {
+            return Err(form(format!(
+                "[store] url = \"{url}\": this version keeps its store in the home; write url = \"home\" or leave it out"
+            )));
+        }
+        let base =
+            std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_owned)).unwrap_or_default();
+        let mut upstreams = BTreeMap::new();
+        for (name, upstream) in file.upstream.mcp {
+            let fitted = upstream.fit(&base).map_err(|text| form(format!("[upstream.mcp.{name}] {text}")))?;
+            upstreams.insert(name, fitted);
+        }
+        Ok(Self {
+            call_timeout: file.limits.call_timeout_s.map_or(CALL_TIMEOUT, Duration::from_secs),
+            hosts: file.listen.hosts,
+            listen: file.listen.gateway,
+            missions: base.join(file.missions.dir),
+            origins: file.listen.origins,
+            upstreams,
+        })
+    }
+}
+
+impl Upstream {
+    fn fit(self, base: &Path) -> Result<UpstreamConfig, String> {
+        match (self.command, self.url) {
+            (Some(command), None) => {
+                if self.credential.is_some() {
+                    return Err("a command takes no `credential`; name environment variables in `env`".to_owned());
+                }
+                let mut command = command.into_iter();
+                let program = command.next().ok_or("`command` is empty; write the program and its arguments")?;
+                let names = CHILD_ENV.iter().copied().chain(self.env.iter().map(String::as_str));
+                let env = names.filter_map(|name| Some((name.into(), std::env::var_os(name)?))).collect();
+                let cwd = Some(self.cwd.map_or_else(|| base.to_owned(), |cwd| base.join(cwd)));
+                Ok(UpstreamConfig::Stdio(StdioConfig {
+                    program: program.into(),
+                    args: command.map(Into::into).collect(),
+                    cwd,
+                    env,
+                }))
+            }
+            (None, Some(url)) => {
+                if self.cwd.is_some() || !self.env.is_empty() {
+                    return Err("a url takes no `cwd` and no `env`".to_owned());
+                }
+                let credential = self.credential.map(|credential| credential.read(base)).transpose()?;
+                Ok(UpstreamConfig::Http { credential, url })
+            }
+            (None, None) => Err("needs `command = [..]` or `url = \"..\"`".to_owned()),
+            (Some(_), Some(_)) => Err("has both `command` and `url`; keep one".to_owned()),
+        }
+    }
+}
+
+impl Credential {
+    /// The header and its value, from the environment or a file.
+    fn read(self, base: &Path) -> Result<(String, String), String> {
+        let secret = match (self.env, self.file) {
+            (Some(name), None) => {
+                std::env::var(&name).map_err(|_| format!("credential: the environment has no `{name}`"))?
+            }
+            (None, Some(file)) => {
+                let file = base.join(file);
+                bounded(&file).map_err(|error| format!("credential: read `{}`: {error}", file.display()))?
+            }
+            _ => return Err("credential needs one of `env` and `file`".to_owned()),
+        };
+        let secret = secret.trim();
+        let header = self.header.unwrap_or_else(|| "authorization".to_owned()).to_ascii_lowercase();
+        let value = if header == "authorization" && !secret.contains(' ') {
+            format!("Bearer {secret}")
+        } else {
+            secret.to_owned()
+        };
+        Ok((header, value))
+    }
+}
+
+fn bounded(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(CONFIG_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > CONFIG_BYTES_MAX {
+        return Err(std::io::Error::other(format!("it is larger than {CONFIG_BYTES_MAX} bytes")));
+    }
+    Ok(text)
+}

@@ -1,0 +1,245 @@
+//! What commands ask of a gateway, and what it answers: the same whether it runs already or is opened for the question.
+
+use std::path::PathBuf;
+
+use evidence::ids::RunId;
+use evidence::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::halts::{Scope, Switch};
+use crate::runs::{Run, RunError, Standing, Wanted, Which};
+use crate::{Gateway, Readiness, clock};
+
+/// The first line on the local socket, as JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Ask {
+    /// Bridge an agent's client to a stdio upstream; its messages follow on the same connection.
+    Bridge(Box<Bridge>),
+    /// End or revoke a run.
+    CloseRun {
+        /// Which.
+        run: RunId,
+        /// `ended` or `revoked`.
+        to: Standing,
+        /// Why.
+        why: String,
+    },
+    /// List runs.
+    Runs,
+    /// Begin a run that is reached with a token.
+    StartRun {
+        /// Load the mission from this file first.
+        mission_file: Option<PathBuf>,
+        /// What is wanted.
+        wanted: Wanted,
+    },
+    /// Say how the gateway is.
+    Status,
+    /// Stop or resume.
+    Switch {
+        /// What.
+        scope: Scope,
+        /// Which way.
+        switch: Switch,
+        /// Why.
+        why: String,
+    },
+}
+
+/// What a bridge needs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bridge {
+    /// The agent; the mission's first without one.
+    pub agent: Option<String>,
+    /// The upstream's program and arguments.
+    pub command: Vec<String>,
+    /// Where the upstream runs.
+    pub cwd: PathBuf,
+    /// The upstream's environment.
+    pub env: Vec<(String, String)>,
+    /// On whose behalf; the connected user without one.
+    pub initiator: Option<String>,
+    /// The mission file, absolute.
+    pub mission: PathBuf,
+    /// The upstream's name in the mission; its only one without.
+    pub server: Option<String>,
+    /// Which run.
+    pub which: Which,
+    /// What the initiator asked for.
+    pub words: Option<String>,
+}
+
+/// The answer, one line of JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Answer {
+    /// The bridge stands; messages follow.
+    Bridged {
+        /// The run it belongs to.
+        run: RunId,
+    },
+    /// It is done.
+    Done,
+    /// It is not done.
+    Refused(Refused),
+    /// The runs.
+    Runs(Vec<RunView>),
+    /// The run began.
+    Started {
+        /// The run.
+        run: RunId,
+        /// Its token, told once.
+        token: String,
+    },
+    /// How the gateway is.
+    Status(Status),
+}
+
+/// Why something was not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refused {
+    /// Who must act.
+    pub blame: Blame,
+    /// What is wrong and how to mend it.
+    pub text: String,
+}
+
+/// Who must act on a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Blame {
+    /// The one who asked: the question itself is wrong.
+    Asker,
+    /// Nobody: the answer is no.
+    Nobody,
+    /// The operator: something failed.
+    Operator,
+}
+
+/// One run, for people.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunView {
+    /// Who acts.
+    pub agent: String,
+    /// From when on nothing runs.
+    pub expires_at: Timestamp,
+    /// On whose behalf.
+    pub initiator: String,
+    /// The mission.
+    pub mission: String,
+    /// When it began.
+    pub opened_at: Timestamp,
+    /// Which.
+    pub run: RunId,
+    /// How it stands.
+    pub standing: Standing,
+}
+
+/// How a gateway is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Status {
+    /// What is halted, with the reasons.
+    pub halts: Vec<(String, String)>,
+    /// Records that the index has not taken up.
+    pub index_lag: u64,
+    /// The loaded missions.
+    pub missions: Vec<String>,
+    /// The process.
+    pub pid: u32,
+    /// `ready`, or why not.
+    pub readiness: String,
+    /// Open runs.
+    pub runs: usize,
+    /// The program's version.
+    pub version: String,
+}
+
+impl RunView {
+    fn of(run: &Run) -> Self {
+        let terms = &run.terms;
+        Self {
+            agent: terms.agent.name.to_string(),
+            expires_at: terms.expires_at,
+            initiator: terms.initiator.name.to_string(),
+            mission: terms.mission.to_string(),
+            opened_at: terms.opened_at,
+            run: run.id,
+            standing: run.standing(clock::now()),
+        }
+    }
+}
+
+impl Answer {
+    /// A refusal.
+    #[must_use]
+    pub fn refused(blame: Blame, text: impl ToString) -> Self {
+        Self::Refused(Refused { blame, text: text.to_string() })
+    }
+}
+
+impl From<RunError> for Answer {
+    fn from(error: RunError) -> Self {
+        let blame = match &error {
+            RunError::Agent { .. } | RunError::Closed { .. } | RunError::Full | RunError::Other(_) => Blame::Nobody,
+            RunError::Mission(_) | RunError::Unfit(_) | RunError::Unknown(_) => Blame::Asker,
+            RunError::Unrecorded(_) => Blame::Operator,
+        };
+        Self::refused(blame, error)
+    }
+}
+
+impl Gateway {
+    /// Answers `ask`, put by the user `who`. A bridge is not a question: the socket takes it.
+    pub async fn answer(&self, ask: Ask, who: &str) -> Answer {
+        match ask {
+            Ask::Bridge(_) => Answer::refused(Blame::Asker, "a bridge needs the gateway's socket"),
+            Ask::CloseRun { to: to @ (Standing::Open | Standing::Expired), .. } => {
+                Answer::refused(Blame::Asker, format!("a run cannot be made {}", to.as_str()))
+            }
+            Ask::CloseRun { run, to, why } => {
+                self.close_run(run, to, who, &why).await.map_or_else(Answer::from, |()| Answer::Done)
+            }
+            Ask::Runs => Answer::Runs(self.list_runs().iter().map(|run| RunView::of(run)).collect()),
+            Ask::StartRun { mission_file, wanted } => self.answer_start(mission_file, wanted, who).await,
+            Ask::Status => Answer::Status(self.status()),
+            Ask::Switch { scope, switch, why } => match self.switch(scope, switch, who, &why).await {
+                Ok(()) => Answer::Done,
+                Err(error) => Answer::refused(Blame::Operator, error),
+            },
+        }
+    }
+
+    async fn answer_start(&self, mission_file: Option<PathBuf>, mut wanted: Wanted, who: &str) -> Answer {
+        if let Some(path) = mission_file {
+            match self.load_mission(&path, who).await {
+                Ok((mission, _)) => wanted.mission = mission.name().to_string(),
+                Err(error) => return Answer::refused(Blame::Nobody, error),
+            }
+        }
+        match self.start_run(&wanted, who).await {
+            Ok((run, token)) => Answer::Started { run: run.id, token },
+            Err(error) => error.into(),
+        }
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            halts: self.halts.list(),
+            index_lag: self.ledger.lag().records(),
+            missions: self.missions.names(),
+            pid: std::process::id(),
+            readiness: match self.readiness() {
+                Readiness::Degraded(why) => why,
+                Readiness::Ready => "ready".to_owned(),
+                Readiness::Stopping => "stopping".to_owned(),
+            },
+            runs: self.list_runs().len(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Takes one call through its states: performs each effect and feeds the result back.
+//!
+//! The order is not here: it is in `governance::call`. A failure to record is fed back too, and the call answers that nothing ran.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use evidence::record::Status;
+use governance::call::{Call, Effect, Input, Reply};
+use governance::classify::{Standing, classify};
+use governance::decide::PolicySnapshot;
+use governance::execute::Outcome;
+use governance::intercept::Intercepted;
+use governance::reason::Reason;
+use surfaces::govern::Execute;
+use tokio::sync::oneshot;
+
+use crate::Gateway;
+use crate::clock::now;
+
+/// Governs one call; `None` when the client took it back, which `cancelled` tells.
+pub(crate) async fn drive<E: Execute>(
+    gateway: &Gateway,
+    intercepted: Intercepted,
+    policy: Arc<PolicySnapshot>,
+    standing: impl Fn() -> Standing,
+    mut execute: E,
+    cancelled: &mut oneshot::Receiver<()>,
+) -> Option<Reply> {
+    let mut may_cancel = true;
+    let mut reply = None;
+    let (mut call, effects) = Call::begin(intercepted);
+    let mut effects = VecDeque::from(effects);
+    while let Some(effect) = effects.pop_front() {
+        let input = match effect {
+            Effect::Classify(intercepted) => {
+                let plan = policy.plan(intercepted.tool());
+                let classified = classify(intercepted, plan, standing());
+                Input::Classified(Box::new(classified), policy.clone())
+            }
+            // The answer is given; what is left to record is waited for beside it.
+            Effect::Append(drafts) if reply.is_some() => {
+                tokio::spawn(gateway.ledger.append(drafts));
+                break;
+            }
+            Effect::Append(drafts) => {
+                let recorded = gateway.ledger.append(drafts);
+                tokio::pin!(recorded);
+                let recorded = loop {
+                    tokio::select! {
+                        biased;
+                        recorded = &mut recorded => break recorded,
+                        Ok(()) = &mut *cancelled, if may_cancel => {
+                            may_cancel = false;
+                            (call, _) = call.handle(Input::Cancelled, now());
+                        }
+                    }
+                };
+                recorded.map_or_else(|error| unrecorded(&error), Input::Recorded)
+            }
+            Effect::Execute(warrant) => {
+                let ended = tokio::select! {
+                    biased;
+                    ended = tokio::time::timeout(gateway.call_timeout, execute.execute(warrant)) => Some(ended),
+                    Ok(()) = &mut *cancelled, if may_cancel => None,
+                };
+                match ended {
+                    Some(Ok(outcome)) => Input::Ended(Box::new(outcome)),
+                    Some(Err(_elapsed)) => {
+                        execute.cancel().await;
+                        Input::Ended(Box::new(Outcome::without_answer(Status::Unknown, Reason::Timeout)))
+                    }
+                    None => {
+                        may_cancel = false;
+                        Input::Cancelled
+                    }
+                }
+            }
+            Effect::CancelUpstream => {
+                execute.cancel().await;
+                continue;
+            }
+            Effect::Reply(answer) => {
+                reply = Some(answer);
+                continue;
+            }
+        };
+        let (next, more) = call.handle(input, now());
+        call = next;
+        effects.extend(more);
+    }
+    reply
+}
+
+fn unrecorded(error: &store::AppendError) -> Input {
+    tracing::error!(%error, "evidence could not be written; the call does not run");
+    Input::Unrecorded
+}

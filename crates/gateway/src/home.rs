@@ -1,0 +1,117 @@
+//! The home: the one folder that holds the ledger, keys, accepted missions and the local socket.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The folder that holds everything a gateway keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home(PathBuf);
+
+/// Why a home cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// There is neither a flag nor an environment that says where.
+    #[error("no home: set COUNTERSIGN_HOME, or HOME, or pass --home DIR")]
+    Nowhere,
+    /// Somebody else could write to it.
+    #[error(
+        "home `{path}` {what}; agents must not be able to write it: chmod 700 it, or choose another with --home DIR"
+    )]
+    Open {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The file system refused.
+    #[error("use home `{path}`: {source}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl Home {
+    /// The home that `flag` names, else the default: `$XDG_STATE_HOME/countersign`, or `~/.local/state/countersign`.
+    ///
+    /// # Errors
+    /// [`HomeError::Nowhere`] without any of these.
+    pub fn find(flag: Option<PathBuf>) -> Result<Self, HomeError> {
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let state = || {
+            set("XDG_STATE_HOME").filter(|path| path.is_absolute()).or_else(|| Some(set("HOME")?.join(".local/state")))
+        };
+        let path = flag.or_else(|| Some(state()?.join("countersign"))).ok_or(HomeError::Nowhere)?;
+        let path = std::path::absolute(&path).map_err(|source| HomeError::Io { path, source })?;
+        Ok(Self(path))
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The local socket, for bridges and commands.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.0.join("gateway.sock")
+    }
+
+    /// Where a gateway that was started on demand writes its log.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.0.join("gateway.log")
+    }
+
+    /// The accepted version of a mission with the digest `sha256`.
+    #[must_use]
+    pub fn mission(&self, sha256: &str) -> PathBuf {
+        self.0.join("missions").join(format!("{sha256}.toml"))
+    }
+
+    /// Creates what is missing and checks that nobody else can write here.
+    ///
+    /// # Errors
+    /// [`HomeError`] says what is wrong with which folder.
+    pub fn prepare(&self) -> Result<(), HomeError> {
+        let missions = self.0.join("missions");
+        for path in [&self.0, &missions] {
+            let io = |source| HomeError::Io { path: path.clone(), source };
+            DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
+            let found = fs::symlink_metadata(path).map_err(io)?;
+            let open = |what: String| HomeError::Open { path: path.clone(), what };
+            if !found.is_dir() {
+                return Err(open("is not a folder".to_owned()));
+            }
+            if found.uid() != rustix::process::geteuid().as_raw() {
+                return Err(open(format!("belongs to user {}", found.uid())));
+            }
+            if found.permissions().mode() & 0o077 != 0 {
+                return Err(open(format!("has mode {:o}", found.permissions().mode() & 0o777)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the accepted version of a mission, durably, under its digest.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn keep_mission(&self, sha256: &str, source: &str) -> io::Result<()> {
+        let path = self.mission(sha256);
+        if path.exists() {
+            return Ok(());
+        }
+        let fresh = path.with_extension("toml.new");
+        let mut file = File::create(&fresh)?;
+        file.write_all(source.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&fresh, &path)?;
+        path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+    }
+}

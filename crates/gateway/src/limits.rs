@@ -1,0 +1,58 @@
+//! Every bound of the gateway, with its arithmetic.
+
+use std::time::Duration;
+
+/// How long an upstream may take to answer a call where nothing else is configured. Clients give up after 60 s to 4 minutes; slow reports take longer, and a call
+/// that is given up here is `unknown` for a person to look at.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// How long a run lasts where nothing else is said: a working day.
+pub const RUN_US: i64 = 12 * 60 * 60 * 1_000_000;
+
+/// The longest run: a month.
+pub const RUN_US_MAX: i64 = 31 * 24 * 60 * 60 * 1_000_000;
+
+/// Runs that are open at one time. Each keeps about 500 bytes: 50 MB at most.
+pub const OPEN_RUNS_MAX: usize = 100_000;
+
+/// How long a gateway that was started on demand stays without a bridge. Clients restart their servers within seconds.
+pub const IDLE: Duration = Duration::from_secs(10);
+
+/// How long a bridge waits for the gateway that it started. Recovery of a large ledger's tail takes seconds.
+pub const START_WAIT: Duration = Duration::from_secs(30);
+
+/// The first message on the local socket: a command line, an environment and a working directory.
+pub const HELLO_BYTES_MAX: u64 = 256 << 10;
+
+/// How long the first message on the local socket may take.
+pub const HELLO_WAIT: Duration = Duration::from_secs(10);
+
+/// Protocol faults of one session that are recorded; further ones are counted in the log only, so that a hostile peer cannot fill the ledger.
+pub const MISBEHAVIOURS_MAX: u32 = 16;
+
+/// How often mission files are looked at for changes.
+pub const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+/// How long shutdown waits for sessions to drain: the sessions' own drain of 5 s and their children's three waits of 2 s.
+pub const SHUTDOWN_WAIT: Duration = Duration::from_secs(15);
+
+/// The largest configuration file.
+pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
+
+/// What an initiator asked for in words.
+pub const WORDS_BYTES_MAX: usize = 64 << 10;
+
+/// Names of agents and initiators.
+pub const NAME_BYTES_MAX: usize = 256;
+
+/// How long the door waits after a connection could not be taken.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Open network connections. Each costs about 20 KiB of buffers: 80 MiB. More wait in the kernel's queue.
+pub const CONNECTIONS_MAX: usize = 4_096;
+
+/// How long a client may take to send the headers of a request, so that slow ones do not hold connections.
+pub const HEADERS_WAIT: Duration = Duration::from_secs(30);
+
+/// The most mission files in a folder.
+pub const MISSION_FILES_MAX: usize = 10_000;

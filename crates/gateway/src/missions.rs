@@ -1,0 +1,254 @@
+//! Missions in force: loaded from their files, versioned in the ledger, swapped without dropping a call.
+//!
+//! A file that cannot be read, parsed or compiled never replaces a good version, and each refusal is an `exception_record`. The version in force is kept in the
+//! home under its digest, so that the next difference can be told.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use evidence::ids::ExceptionId;
+use evidence::record::{
+    Context, ExceptionEvent, ExceptionKind, ExceptionRecord, VersionLog, VersionedKind, VersionedObject,
+};
+use governance::decide::{PolicySnapshot, compile};
+use governance::limits::{EXCEPTION_DUE_US, MISSION_BYTES_MAX};
+use governance::mission::{self, Mission};
+use store::Ledger;
+
+use crate::clock::now;
+use crate::home::Home;
+use crate::limits::MISSION_FILES_MAX;
+use crate::{Gateway, OpenError};
+
+/// The policy of one mission; what is behind it changes when the file does.
+pub type Policy = Arc<ArcSwap<PolicySnapshot>>;
+
+/// Why a mission file does not take effect.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("read mission `{path}`: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file is not a mission.
+    #[error("{0}")]
+    Invalid(String),
+    /// The file changed and its reason did not.
+    #[error("{path}: the mission changed and its `why` did not; say in `why` what this version is for", path = .0.display())]
+    SameWhy(PathBuf),
+    /// The version could not be recorded.
+    #[error(transparent)]
+    Unrecorded(#[from] store::AppendError),
+    /// The accepted version could not be kept.
+    #[error("keep mission `{name}` in the home: {source}")]
+    Keep {
+        /// The mission.
+        name: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+/// The missions in force.
+#[derive(Debug)]
+pub struct Missions {
+    /// Digest of the version last accepted, by mission, as the ledger has it.
+    accepted: RwLock<HashMap<String, String>>,
+    /// One loads at a time, so that two bridges with one file make one version.
+    loading: tokio::sync::Mutex<()>,
+    loaded: RwLock<HashMap<String, Loaded>>,
+}
+
+#[derive(Clone, Debug)]
+struct Loaded {
+    path: PathBuf,
+    policy: Policy,
+    /// What the file looked like when it was last read, good or bad.
+    stamp: Option<Stamp>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    bytes: u64,
+    modified: SystemTime,
+}
+
+impl Missions {
+    /// Takes up what the ledger says.
+    pub(crate) fn restore(ledger: &Ledger) -> Result<Self, OpenError> {
+        let versions = crate::versions(ledger, VersionedKind::Mission)?.into_iter();
+        let accepted = versions.map(|version| (version.object.name.to_string(), version.to.to_string())).collect();
+        Ok(Self { accepted: RwLock::new(accepted), loading: tokio::sync::Mutex::new(()), loaded: RwLock::default() })
+    }
+
+    /// The policy of the mission `name`, if it is loaded.
+    #[must_use]
+    pub fn policy(&self, name: &str) -> Option<Policy> {
+        self.loaded.read().unwrap_or_else(PoisonError::into_inner).get(name).map(|loaded| loaded.policy.clone())
+    }
+
+    /// The names of the loaded missions, sorted.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.loaded.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// The files whose size or time is not what it was when they were last read.
+    fn changed(&self) -> Vec<PathBuf> {
+        let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
+        loaded.values().filter(|loaded| stamp(&loaded.path) != loaded.stamp).map(|loaded| loaded.path.clone()).collect()
+    }
+
+    /// Remembers that the file at `path` was looked at, so that a bad one is told of once.
+    fn seen(&self, path: &Path, looked: Option<Stamp>) {
+        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
+        for loaded in loaded.values_mut().filter(|loaded| loaded.path == path) {
+            loaded.stamp = looked;
+        }
+    }
+}
+
+impl Gateway {
+    /// Loads the mission file at `path` for `who`, as a new version where it differs from the one in force.
+    ///
+    /// # Errors
+    /// [`LoadError`]; a bad file also leaves an `exception_record`, and the version in force stays.
+    pub async fn load_mission(&self, path: &Path, who: &str) -> Result<(Arc<Mission>, Policy), LoadError> {
+        let _one_at_a_time = self.missions.loading.lock().await;
+        let looked = stamp(path);
+        let loaded = self.accept(path, looked, who).await;
+        if let Err(error @ (LoadError::Read { .. } | LoadError::Invalid(_) | LoadError::SameWhy(_))) = &loaded {
+            self.missions.seen(path, looked);
+            self.refused(path, error).await;
+        }
+        loaded
+    }
+
+    async fn accept(&self, path: &Path, looked: Option<Stamp>, who: &str) -> Result<(Arc<Mission>, Policy), LoadError> {
+        let source = read(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+        let invalid = |error: &dyn std::fmt::Display| LoadError::Invalid(format!("{}: {error}", path.display()));
+        let fresh = Arc::new(
+            mission::parse(&source).map_err(|error| LoadError::Invalid(error.render(&path.display().to_string())))?,
+        );
+        let snapshot = Arc::new(compile(fresh.clone()).map_err(|error| invalid(&error))?);
+        let name = fresh.name().to_string();
+        let before = self.missions.accepted.read().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
+        if before.as_deref() != Some(&**fresh.sha256()) {
+            let old = before.as_deref().and_then(|sha256| kept(&self.home, sha256));
+            if old.as_ref().is_some_and(|old| old.why() == fresh.why()) {
+                return Err(LoadError::SameWhy(path.to_owned()));
+            }
+            self.home
+                .keep_mission(fresh.sha256(), &source)
+                .map_err(|source| LoadError::Keep { name: name.clone(), source })?;
+            let body = VersionLog {
+                approval: None,
+                difference: mission::difference(old.as_ref(), &fresh),
+                from: before.map(Into::into),
+                object: VersionedObject { kind: VersionedKind::Mission, name: name.as_str().into() },
+                state: None,
+                to: fresh.sha256().clone(),
+                who: who.to_owned(),
+                why: fresh.why().to_string(),
+            };
+            let context = Context { mission: Some(name.as_str().into()), ..Context::system() };
+            self.note(context.into(), body).await?;
+            let mut accepted = self.missions.accepted.write().unwrap_or_else(PoisonError::into_inner);
+            accepted.insert(name.clone(), fresh.sha256().to_string());
+        }
+        let mut loaded = self.missions.loaded.write().unwrap_or_else(PoisonError::into_inner);
+        let entry = loaded.entry(name).or_insert_with(|| Loaded {
+            path: path.to_owned(),
+            policy: Arc::new(ArcSwap::new(snapshot.clone())),
+            stamp: looked,
+        });
+        path.clone_into(&mut entry.path);
+        entry.stamp = looked;
+        entry.policy.store(snapshot);
+        Ok((fresh, entry.policy.clone()))
+    }
+
+    /// Loads every `.toml` file in the folder `dir`, in the order of their names. A bad one is recorded and told, and the others load.
+    ///
+    /// # Errors
+    /// When the folder itself cannot be read.
+    pub async fn load_missions(&self, dir: &Path) -> std::io::Result<()> {
+        let named = |error: std::io::Error| {
+            std::io::Error::new(error.kind(), format!("read the missions' folder `{}`: {error}", dir.display()))
+        };
+        let mut files = Vec::new();
+        for entry in fs::read_dir(dir).map_err(named)?.take(MISSION_FILES_MAX) {
+            let path = entry.map_err(named)?.path();
+            if path.extension().is_some_and(|extension| extension == "toml") {
+                files.push(path);
+            }
+        }
+        files.sort();
+        for path in files {
+            if let Err(error) = self.load_mission(&path, "file").await {
+                tracing::error!(%error, "mission refused");
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at the loaded files once and takes up what changed. A bad change is recorded and leaves the version in force.
+    pub async fn reload_changed(&self) {
+        for path in self.missions.changed() {
+            match self.load_mission(&path, "file").await {
+                Ok((mission, _)) => {
+                    tracing::info!(mission = %mission.name(), sha256 = %mission.sha256(), "mission taken up")
+                }
+                Err(error) => tracing::warn!(%error, "mission refused; the version in force stays"),
+            }
+        }
+    }
+
+    async fn refused(&self, path: &Path, error: &LoadError) {
+        let at = now();
+        let body = ExceptionRecord {
+            due: Some(at.plus_micros(EXCEPTION_DUE_US)),
+            event: ExceptionEvent::Opened,
+            exception: ExceptionId::at(at, self.entropy.bits()),
+            kind: ExceptionKind::BadMission,
+            mitigation: Some("the version in force stays".to_owned()),
+            owner: "operator".to_owned(),
+            reason: error.to_string().chars().take(4_096).collect(),
+            scope: format!("file:{}", path.display()),
+        };
+        if let Err(error) = self.note(Context::system().into(), body).await {
+            tracing::error!(%error, "the refusal could not be recorded");
+        }
+    }
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let found = fs::metadata(path).ok()?;
+    Some(Stamp { bytes: found.len(), modified: found.modified().ok()? })
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    let mut source = String::new();
+    let limit = MISSION_BYTES_MAX as u64;
+    File::open(path)?.take(limit + 1).read_to_string(&mut source)?;
+    if source.len() as u64 > limit {
+        return Err(std::io::Error::other(format!("it is larger than {limit} bytes")));
+    }
+    Ok(source)
+}
+
+/// The version of a mission that was accepted before, if the home still has it.
+fn kept(home: &Home, sha256: &str) -> Option<Mission> {
+    mission::parse(&read(&home.mission(sha256)).ok()?).ok()
+}

@@ -1,0 +1,155 @@
+//! One agent's session: the run, mission and upstream behind it, as surfaces see them.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use evidence::ids::{CallId, ExceptionId};
+use evidence::record::{
+    Authenticated, Channel, Context, Draft, ExceptionEvent, ExceptionKind, ExceptionRecord, RequestContext,
+};
+use governance::call::{Refusal, Reply};
+use governance::classify::Standing;
+use governance::decide::PolicySnapshot;
+use governance::intercept::Intercepted;
+use governance::limits::EXCEPTION_DUE_US;
+use governance::reason::Reason;
+use surfaces::govern::{Execute, Misbehaviour, Session};
+use tokio::sync::oneshot;
+
+use crate::Gateway;
+use crate::clock::now;
+use crate::driver::drive;
+use crate::limits::MISBEHAVIOURS_MAX;
+use crate::missions::Policy;
+use crate::runs::{self, Run};
+
+/// One agent's session at one upstream.
+#[derive(Debug)]
+pub struct AgentSession {
+    authenticated: Authenticated,
+    /// The context without its `request_context` record.
+    fresh: Arc<Context>,
+    gateway: Arc<Gateway>,
+    misbehaviours: AtomicU32,
+    opened: OnceLock<Arc<Context>>,
+    policy: Policy,
+    run: Arc<Run>,
+    upstream: Arc<str>,
+}
+
+impl AgentSession {
+    /// A session of `run` at `upstream`, before its handshake.
+    #[must_use]
+    pub fn new(
+        gateway: Arc<Gateway>,
+        run: Arc<Run>,
+        policy: Policy,
+        upstream: Arc<str>,
+        authenticated: Authenticated,
+    ) -> Self {
+        let fresh = Arc::new(Context {
+            agent: run.terms.agent.clone(),
+            context: None,
+            initiator: run.terms.initiator.clone(),
+            mission: Some(run.terms.mission.clone()),
+            run: Some(run.id),
+        });
+        Self {
+            authenticated,
+            fresh,
+            gateway,
+            misbehaviours: AtomicU32::new(0),
+            opened: OnceLock::new(),
+            policy,
+            run,
+            upstream,
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        if *self.gateway.stopping.borrow() {
+            return Standing::Stopping;
+        }
+        if self.gateway.halts.covers(&self.run.terms.mission, &self.run.terms.agent.name) {
+            return Standing::Halted;
+        }
+        match self.run.standing(now()) {
+            runs::Standing::Open => Standing::Good,
+            runs::Standing::Revoked => Standing::RunRevoked,
+            runs::Standing::Ended | runs::Standing::Expired => Standing::RunEnded,
+        }
+    }
+}
+
+impl Session for AgentSession {
+    fn call_id(&self) -> CallId {
+        CallId::at(now(), self.gateway.entropy.bits())
+    }
+
+    fn context(&self) -> Arc<Context> {
+        self.opened.get().unwrap_or(&self.fresh).clone()
+    }
+
+    async fn govern<E: Execute>(
+        &self,
+        intercepted: Intercepted,
+        execute: E,
+        cancelled: &mut oneshot::Receiver<()>,
+    ) -> Option<Reply> {
+        drive(&self.gateway, intercepted, self.policy.load_full(), || self.standing(), execute, cancelled).await
+    }
+
+    fn misbehaved(&self, misbehaviour: Misbehaviour) {
+        let Misbehaviour { what, who } = misbehaviour;
+        tracing::warn!(%who, what, "a peer broke the protocol");
+        if self.misbehaviours.fetch_add(1, Ordering::Relaxed) >= MISBEHAVIOURS_MAX {
+            return;
+        }
+        let at = now();
+        let body = ExceptionRecord {
+            due: Some(at.plus_micros(EXCEPTION_DUE_US)),
+            event: ExceptionEvent::Opened,
+            exception: ExceptionId::at(at, self.gateway.entropy.bits()),
+            kind: ExceptionKind::Protocol,
+            mitigation: Some("the message was dropped".to_owned()),
+            owner: "operator".to_owned(),
+            reason: format!("`{who}` {what}"),
+            scope: format!("upstream:{}", self.upstream),
+        };
+        let recorded = self.gateway.ledger.append(vec![Draft::new(self.context(), None, at, body)]);
+        tokio::spawn(async move {
+            if let Err(error) = recorded.await {
+                tracing::error!(%error, "a protocol fault could not be recorded");
+            }
+        });
+    }
+
+    async fn opened(&self, channel: Channel) -> Result<(), Refusal> {
+        let body = RequestContext {
+            authenticated: self.authenticated,
+            channel,
+            delegation: Vec::new(),
+            purpose: None,
+            words_sha256: self.run.terms.words_sha256.clone(),
+        };
+        let receipt = self.gateway.note(self.fresh.clone(), body).await.map_err(|error| {
+            tracing::error!(%error, "a session could not be recorded");
+            Refusal {
+                reason: Reason::LedgerUnavailable,
+                sentence: "evidence cannot be written; nothing is executed".into(),
+            }
+        })?;
+        let context = Context { context: Some(receipt.id), ..(*self.fresh).clone() };
+        // The surface opens a session once; a second time would keep the first context.
+        let _already = self.opened.set(Arc::new(context));
+        Ok(())
+    }
+
+    fn policy(&self) -> Arc<PolicySnapshot> {
+        self.policy.load_full()
+    }
+
+    fn upstream(&self) -> Arc<str> {
+        self.upstream.clone()
+    }
+}
