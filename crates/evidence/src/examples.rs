@@ -50,6 +50,12 @@ pub(crate) fn context() -> Arc<Context> {
     })
 }
 
+/// [`Context::system`] of the version that wrote the examples first.
+fn by_itself() -> Arc<Context> {
+    let agent = Agent { name: "countersign".into(), version: Some("0.1.0".into()) };
+    Arc::new(Context { agent, ..Context::system() })
+}
+
 pub(crate) fn send_money() -> Tool {
     Tool { endpoint: Endpoint::Tool, name: "send_money".into(), surface: Surface::Mcp, upstream: "bank".into() }
 }
@@ -123,7 +129,7 @@ pub(crate) fn started(records: u64) -> LedgerState {
 /// One record of each type and event that matters, with every optional field there in at least one of them.
 pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
     let draft = |n, call: Option<u64>, body: Body| Draft::new(context(), call.map(call_id), at(n), body);
-    let system = |n, body: Body| Draft::new(Arc::new(Context::system()), None, at(n), body);
+    let system = |n, body: Body| Draft::new(by_itself(), None, at(n), body);
 
     let request = RequestContext {
         authenticated: Authenticated::RunToken,
@@ -202,4 +208,23 @@ pub(crate) fn written(draft: &Draft, seq: u64) -> Vec<u8> {
     let mut out = Vec::new();
     write(draft, place, &mut out).unwrap();
     out
+}
+
+/// A whole log: the examples in order, and what makes a sound story of them.
+pub(crate) fn story() -> Vec<Draft> {
+    let before = |n, body: Body| Draft::new(context(), Some(call_id(8)), at(n), body);
+    let mut story = Vec::new();
+    for (name, draft) in drafts() {
+        if name == "action_record-unknown" {
+            story.push(before(6, decision(Effect::Allow, send_money(), 8).into()));
+            story.push(before(6, intent(send_money(), 8).into()));
+        }
+        story.push(draft);
+    }
+    for (draft, seq) in story.iter_mut().zip(0..) {
+        if let Body::Ledger(state) = &mut draft.body {
+            state.records = seq;
+        }
+    }
+    story
 }

@@ -3,6 +3,8 @@
 //! Pure: no clock, no randomness, no files, no sockets. It depends on no other crate of the workspace, so an auditor's tool can link it alone.
 //! Start at [`record::Record`] for what is written, at [`leaf`] for what the log commits to, and at [`checkpoint`] for what is signed.
 
+#[cfg(test)]
+mod arbitrary;
 pub mod checkpoint;
 #[cfg(test)]
 mod examples;
@@ -12,6 +14,8 @@ pub mod leaf;
 pub mod limits;
 pub mod merkle;
 pub mod record;
+#[cfg(test)]
+mod schemas;
 pub mod tile;
 pub mod time;
 pub mod verify;

@@ -338,11 +338,11 @@ pub struct Facet {
     pub values: Vec<FacetValue>,
 }
 
-/// The value of a facet. The `kind` says which of the other fields is there.
+/// The value of a facet. The `kind` says how to read the text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FacetValue {
-    /// `text`, `number`, `bool`, `path`, `domain`, `null`, or `unparsed` with the reason in `text`.
+    /// `text`, `number`, `bool`, `path`, `domain`, `null`, `list` or `object` that is only known to be there, or `unparsed` with the reason in `text`.
     pub kind: Arc<str>,
     /// The normalised value; numbers as exact decimals.
     pub text: Arc<str>,

@@ -1,0 +1,211 @@
+//! Arbitrary drafts of every record type for property tests: every optional field there or not, every enum at every value, any text.
+
+use std::sync::Arc;
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::ids::{CallId, ExceptionId, RecordId, RunId};
+use crate::record::{
+    ActionEvent, ActionRecord, Agent, Authenticated, Body, Channel, Client, Context, DecisionInput, DecisionPoint,
+    DecisionRecord, Draft, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind, ExceptionRecord, Facet,
+    FacetValue, Initiator, LedgerEvent, LedgerState, Link, Obligation, Policy, Purpose, RequestContext, Rule, Status,
+    Surface, Tool, VersionLog, VersionedKind, VersionedObject,
+};
+use crate::time::Timestamp;
+
+/// Integers within records are exact in every JSON reader up to here.
+const INTEGER_MAX: u64 = (1 << 53) - 1;
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z]{0,8}", any::<String>()]
+}
+
+fn name() -> impl Strategy<Value = String> {
+    text().prop_map(|text| if text.is_empty() { "a".into() } else { text })
+}
+
+fn shared() -> impl Strategy<Value = Arc<str>> {
+    text().prop_map(Into::into)
+}
+
+fn sha256() -> impl Strategy<Value = String> {
+    any::<[u8; 32]>().prop_map(hex::encode)
+}
+
+fn time() -> impl Strategy<Value = Timestamp> {
+    (0..253_402_207_200_000_000_i64).prop_map(Timestamp::from_micros)
+}
+
+fn integer() -> impl Strategy<Value = u64> {
+    0..=INTEGER_MAX
+}
+
+fn word<T: Copy + std::fmt::Debug + 'static>(all: &'static [T]) -> impl Strategy<Value = T> {
+    select(all)
+}
+
+fn authenticated() -> impl Strategy<Value = Authenticated> {
+    word(&[Authenticated::Asserted, Authenticated::OsUser, Authenticated::RunToken, Authenticated::System])
+}
+
+pub(crate) fn record_id() -> impl Strategy<Value = RecordId> {
+    (time(), any::<[u8; 10]>()).prop_map(|(at, entropy)| RecordId::at(at, entropy))
+}
+
+fn tool() -> impl Strategy<Value = Tool> {
+    (word(Endpoint::ALL), shared(), word(Surface::ALL), shared()).prop_map(|(endpoint, name, surface, upstream)| Tool {
+        endpoint,
+        name,
+        surface,
+        upstream,
+    })
+}
+
+fn request() -> impl Strategy<Value = Body> {
+    let client = (text(), text()).prop_map(|(name, version)| Client { name, version });
+    let channel = (option::of(client), option::of(text()), word(Surface::ALL), select(&["stdio", "http"][..]), text())
+        .prop_map(|(client, protocol, surface, transport, upstream)| Channel {
+            client,
+            protocol,
+            surface,
+            transport: transport.into(),
+            upstream,
+        });
+    let purpose = text().prop_map(|text| Purpose { said_by: "agent".into(), text });
+    (authenticated(), channel, vec(text(), 0..3), option::of(purpose), option::of(sha256())).prop_map(
+        |(authenticated, channel, delegation, purpose, words_sha256)| {
+            Body::Request(RequestContext { authenticated, channel, delegation, purpose, words_sha256 })
+        },
+    )
+}
+
+fn decision() -> impl Strategy<Value = Body> {
+    let kinds = &["text", "number", "bool", "path", "domain", "null", "list", "object", "unparsed"][..];
+    let value = (select(kinds), shared()).prop_map(|(kind, text)| FacetValue { kind: kind.into(), text });
+    let facet = (shared(), vec(value, 0..3)).prop_map(|(argument, values)| Facet { argument, values });
+    let input = (integer(), sha256(), sha256(), vec(facet, 0..3), tool()).prop_map(
+        |(args_bytes, args_sha256, call_sha256, facets, tool)| DecisionInput {
+            args_bytes,
+            args_sha256,
+            call_sha256,
+            facets,
+            tool,
+        },
+    );
+    let obligation = (name(), text()).prop_map(|(kind, target)| Obligation { kind, target });
+    let policy = (sha256(), option::of(sha256()))
+        .prop_map(|(mission, slice)| Policy { mission_sha256: mission.into(), slice_sha256: slice.map(Into::into) });
+    let rule = (name(), any::<u32>()).prop_map(|(id, line)| Rule { id: id.into(), line });
+    let reasons = vec(name().prop_map(Arc::from), 0..3);
+    let rest = (word(DecisionPoint::ALL), policy, reasons, vec(rule, 0..3), text());
+    (word(Effect::ALL), input, vec(obligation, 0..2), rest).prop_map(
+        |(effect, input, obligations, (point, policy, reasons, rules, sentence))| {
+            Body::Decision(DecisionRecord { effect, input, obligations, point, policy, reasons, rules, sentence })
+        },
+    )
+}
+
+fn action() -> impl Strategy<Value = Body> {
+    let outcome = (
+        option::of(integer()),
+        option::of(text()),
+        option::of(name()),
+        option::of(integer()),
+        option::of(sha256()),
+        word(Status::ALL),
+    );
+    (sha256(), 1..=u32::MAX, word(EffectClass::ALL), tool(), option::of(outcome)).prop_map(
+        |(args_sha256, attempt, effect_class, tool, outcome)| {
+            let intent = ActionRecord {
+                args_sha256,
+                attempt,
+                duration_us: None,
+                effect_class,
+                event: ActionEvent::Intent,
+                external_reference: None,
+                reason: None,
+                result_bytes: None,
+                result_sha256: None,
+                status: None,
+                tool,
+            };
+            let Some((duration_us, external_reference, reason, result_bytes, result_sha256, status)) = outcome else {
+                return Body::Action(intent);
+            };
+            Body::Action(ActionRecord {
+                duration_us,
+                event: ActionEvent::Outcome,
+                external_reference,
+                reason: reason.map(Into::into),
+                result_bytes,
+                result_sha256,
+                status: Some(status),
+                ..intent
+            })
+        },
+    )
+}
+
+fn exception() -> impl Strategy<Value = Body> {
+    let kinds = (word(ExceptionEvent::ALL), word(ExceptionKind::ALL));
+    (option::of(time()), kinds, any::<[u8; 10]>(), option::of(text()), name(), text(), text()).prop_map(
+        |(due, (event, kind), entropy, mitigation, owner, reason, scope)| {
+            let exception = ExceptionId::at(due.unwrap_or(Timestamp::EPOCH), entropy);
+            Body::Exception(ExceptionRecord { due, event, exception, kind, mitigation, owner, reason, scope })
+        },
+    )
+}
+
+fn version() -> impl Strategy<Value = Body> {
+    let object = (word(VersionedKind::ALL), shared()).prop_map(|(kind, name)| VersionedObject { kind, name });
+    let states = (option::of(shared()), option::of(text()), shared());
+    (option::of(record_id()), vec(text(), 0..3), object, states, text(), text()).prop_map(
+        |(approval, difference, object, (from, state, to), who, why)| {
+            Body::Version(VersionLog { approval, difference, from, object, state, to, who, why })
+        },
+    )
+}
+
+fn ledger() -> impl Strategy<Value = Body> {
+    (text(), word(LedgerEvent::ALL), name(), integer(), text()).prop_map(|(detail, event, origin, records, version)| {
+        Body::Ledger(LedgerState { detail, event, origin, records, version })
+    })
+}
+
+pub(crate) fn body() -> impl Strategy<Value = Body> {
+    prop_oneof![request(), decision(), action(), exception(), version(), ledger()]
+}
+
+fn context() -> impl Strategy<Value = Context> {
+    let agent = (shared(), option::of(shared())).prop_map(|(name, version)| Agent { name, version });
+    let initiator = (authenticated(), shared()).prop_map(|(authenticated, name)| Initiator { authenticated, name });
+    let run = (time(), any::<[u8; 10]>()).prop_map(|(at, entropy)| RunId::at(at, entropy));
+    (agent, option::of(record_id()), initiator, option::of(shared()), option::of(run))
+        .prop_map(|(agent, context, initiator, mission, run)| Context { agent, context, initiator, mission, run })
+}
+
+pub(crate) fn draft() -> impl Strategy<Value = Draft> {
+    let call = (time(), any::<[u8; 10]>()).prop_map(|(at, entropy)| CallId::at(at, entropy));
+    let link = (integer(), name(), name(), sha256()).prop_map(|(bytes, media_type, rel, sha256)| Link {
+        bytes,
+        media_type,
+        rel,
+        sha256,
+    });
+    let classes = prop::collection::btree_set(name(), 0..3);
+    let trace = any::<[u8; 16]>().prop_map(|trace| Arc::from(hex::encode(trace)));
+    (body(), option::of(call), context(), classes, vec(link, 0..2), time(), option::of(trace)).prop_map(
+        |(body, call, context, classes, links, occurred_at, trace)| Draft {
+            body,
+            call,
+            context: Arc::new(context),
+            data_classes: classes.into_iter().map(Into::into).collect(),
+            links,
+            occurred_at,
+            trace,
+        },
+    )
+}
