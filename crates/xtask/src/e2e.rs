@@ -1,0 +1,362 @@
+//! Real MCP clients and servers, direct and through the gateway: the scripts of `tests/e2e`, each with a gateway to talk to.
+//!
+//! Every home is a fresh folder, and every ledger is verified by the program that wrote it when its scenarios have ended. Start at [`run`].
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::count::Count;
+use crate::process::Service;
+use crate::scratch::Scratch;
+use crate::workplace::Workplace;
+use crate::{demo, tools};
+
+const SERVERS: [&str; 3] = ["everything", "filesystem", "memory"];
+/// A server or gateway that needs longer to start on a busy machine is broken.
+pub(crate) const START_PATIENCE: Duration = Duration::from_secs(60);
+/// What is in flight when a gateway is told to stop gets this long.
+pub(crate) const STOP_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the scripts found.
+#[derive(Default)]
+pub(crate) struct Report {
+    /// Checks over all scripts.
+    pub(crate) count: Count,
+    /// What the failed ones said; empty if all held.
+    pub(crate) said: String,
+}
+
+/// Runs every scenario.
+pub(crate) fn run(place: &mut Workplace) -> Result<Report> {
+    tools::check_present()?;
+    tools::node_packages(place)?;
+    let python = tools::python(place)?;
+    place.must(&mut place.cargo(&["build", "--package", "countersign", "--locked"]))?;
+    let scratch = Scratch::new("e2e")?;
+    let mut scenarios = Scenarios { python, scratch: scratch.path().to_owned(), place, report: Report::default() };
+    scenarios.script("the parity check can fail", |scenarios| Ok(scenarios.node("selftest.mjs")))?;
+    scenarios.over_stdio_on_demand()?;
+    scenarios.over_stdio_beside_serve()?;
+    scenarios.over_http()?;
+    scenarios.the_demo()?;
+    Ok(scenarios.report)
+}
+
+struct Scenarios<'p> {
+    place: &'p mut Workplace,
+    python: PathBuf,
+    scratch: PathBuf,
+    report: Report,
+}
+
+impl Scenarios<'_> {
+    /// The TypeScript client; the first bridge starts the gateway of the home, and several at once share it.
+    fn over_stdio_on_demand(&mut self) -> Result<()> {
+        let mission = self.allow_everything()?;
+        let home = self.scratch.join("home-on-demand");
+        for server in SERVERS {
+            let wrapped = self.wrapped(&home, &mission, server);
+            self.script(&format!("{server} over stdio, TypeScript client"), |this| {
+                Ok(this.node_parity(server, &json!(["SERVER"]), &wrapped))
+            })?;
+        }
+        let wrapped = self.wrapped(&home, &mission, "everything");
+        self.script("a client that can do nothing beyond the minimum", |this| {
+            let mut script = this.node_parity("everything", &json!(["SERVER"]), &wrapped);
+            script.args(["--profile", "bare"]);
+            Ok(script)
+        })?;
+        self.script("bridges at once share one run", |this| {
+            let bridges: Vec<Value> = SERVERS
+                .iter()
+                .map(|server| json!({ "server": server, "wrapped": this.wrapped(&home, &mission, server) }))
+                .collect();
+            let audit =
+                json!([this.place.built("countersign"), "audit", "--home", home, "--format", "json", "--limit", "0"]);
+            let mut script = this.node("bridges.mjs");
+            script
+                .args(["--bridges", &json!(bridges).to_string(), "--audit", &audit.to_string(), "--scratch"])
+                .arg(this.scratch.join("bridges"));
+            Ok(script)
+        })?;
+        self.verified(&home)
+    }
+
+    /// The Python client, whose bridges find a gateway that runs already.
+    fn over_stdio_beside_serve(&mut self) -> Result<()> {
+        let mission = self.allow_everything()?;
+        let home = self.scratch.join("home-served");
+        let config = self.scratch.join("served.toml");
+        std::fs::write(&config, "[listen]\ngateway = \"127.0.0.1:0\"\n\n[missions]\ndir = \"missions\"\n")?;
+        let gateway = Gateway::start(self.place, &home, &config, &self.scratch.join("served.log"))?;
+        for server in SERVERS {
+            let wrapped = self.wrapped(&home, &mission, server);
+            self.script(&format!("{server} over stdio, Python client"), |this| {
+                Ok(this.python_parity(server, &json!(["SERVER"]), &wrapped))
+            })?;
+        }
+        gateway.stop()?;
+        self.verified(&home)
+    }
+
+    /// Both clients over Streamable HTTP, with an upstream over HTTP and others over stdio.
+    fn over_http(&mut self) -> Result<()> {
+        self.allow_everything()?;
+        let home = self.scratch.join("home-http");
+        let (upstream, direct) = self.everything_over_http()?;
+        let config = self.scratch.join("http.toml");
+        std::fs::write(&config, self.http_config(&direct)?)?;
+        let gateway = Gateway::start(self.place, &home, &config, &self.scratch.join("http.log"))?;
+        let token = gateway.token(self.place, "allow-everything")?;
+        let wrapped = |name: &str| json!({ "url": format!("http://{}/mcp/{name}", gateway.address), "token": token });
+        let direct = json!({ "url": direct });
+
+        let side = wrapped("everything");
+        self.script("everything over Streamable HTTP, TypeScript client", |this| {
+            Ok(this.node_parity("everything", &direct, &side))
+        })?;
+        self.script("everything over Streamable HTTP, Python client", |this| {
+            Ok(this.python_parity("everything", &direct, &side))
+        })?;
+        for server in ["filesystem", "memory"] {
+            let side = wrapped(server);
+            self.script(&format!("{server} over stdio behind HTTP, TypeScript client"), |this| {
+                Ok(this.node_parity(server, &json!(["SERVER"]), &side))
+            })?;
+        }
+        self.script("who may not come in over HTTP", |this| {
+            let mut script = this.node("guards.mjs");
+            script.args(["--url", &format!("http://{}/mcp/everything", gateway.address), "--token", &token]);
+            Ok(script)
+        })?;
+        gateway.stop()?;
+        drop(upstream);
+        self.verified(&home)
+    }
+
+    /// What a newcomer sees first is a test as well.
+    fn the_demo(&mut self) -> Result<()> {
+        let told = demo::story(self.place, &self.scratch.join("demo"))?;
+        self.take(
+            "the demo",
+            Count::of_tap(told.lines.iter().map(String::as_str)),
+            told.succeeded(),
+            &told.lines.join("\n"),
+        );
+        Ok(())
+    }
+
+    /// The ledger of a home, checked from its bytes.
+    fn verified(&mut self, home: &Path) -> Result<()> {
+        let mut verify = Command::new(self.place.built("countersign"));
+        verify.args(["verify", "--ledger", "--home"]).arg(home);
+        let ran = self.place.run(&mut verify)?;
+        let count = Count { passed: u64::from(ran.succeeded()), failed: u64::from(!ran.succeeded()) };
+        self.take(&format!("the ledger of {} verifies", home.display()), count, ran.succeeded(), &ran.lines.join("\n"));
+        Ok(())
+    }
+
+    /// One script; what it reports is added up, and it may fail without ending the others.
+    fn script(&mut self, label: &str, command: impl FnOnce(&Self) -> Result<Command>) -> Result<()> {
+        let mut command = command(self)?;
+        let ran = self.place.run(&mut command)?;
+        let count = Count::of_tap(ran.lines.iter().map(String::as_str));
+        let said: Vec<&str> = ran.lines.iter().map(String::as_str).filter(|line| !line.starts_with("ok ")).collect();
+        self.take(label, count, ran.succeeded(), &said.join("\n"));
+        Ok(())
+    }
+
+    fn take(&mut self, label: &str, mut count: Count, succeeded: bool, said: &str) {
+        // A script that fails without a red check did not get so far as to report it.
+        if !succeeded && count.failed == 0 {
+            count.failed = 1;
+        }
+        self.place.say(&format!("{label}: {count}"));
+        self.report.count += count;
+        if count.failed > 0 || count.passed == 0 {
+            self.report.said.push_str(&format!("\n{label}:\n{said}\n"));
+        }
+    }
+
+    fn node(&self, script: &str) -> Command {
+        let mut command = Command::new("node");
+        command.arg(self.place.root.join("tests/e2e/node").join(script)).current_dir(&self.scratch);
+        command
+    }
+
+    fn node_parity(&self, server: &str, direct: &Value, wrapped: &Value) -> Command {
+        let mut command = self.node("parity.mjs");
+        self.parity_args(&mut command, server, direct, wrapped);
+        command
+    }
+
+    fn python_parity(&self, server: &str, direct: &Value, wrapped: &Value) -> Command {
+        let mut command = Command::new(&self.python);
+        command.arg(self.place.root.join("tests/e2e/python/parity.py")).current_dir(&self.scratch);
+        self.parity_args(&mut command, server, direct, wrapped);
+        command
+    }
+
+    fn parity_args(&self, command: &mut Command, server: &str, direct: &Value, wrapped: &Value) {
+        command.args([
+            "--server",
+            server,
+            "--direct",
+            &direct.to_string(),
+            "--wrapped",
+            &wrapped.to_string(),
+            "--scratch",
+        ]);
+        command.arg(self.parts(server));
+    }
+
+    /// The folder that a server works on; the scripts make it anew for each side.
+    fn parts(&self, server: &str) -> PathBuf {
+        self.scratch.join("parts").join(server)
+    }
+
+    /// The server's own command behind the gateway of `home`.
+    fn wrapped(&self, home: &Path, mission: &Path, server: &str) -> Value {
+        json!([
+            self.place.built("countersign"),
+            "mcp",
+            "--mission",
+            mission,
+            "--server",
+            server,
+            "--home",
+            home,
+            "--",
+            "SERVER"
+        ])
+    }
+
+    /// A mission under which nothing is denied, so that every difference is the gateway's own.
+    fn allow_everything(&self) -> Result<PathBuf> {
+        let folder = self.scratch.join("missions");
+        std::fs::create_dir_all(&folder)?;
+        let mission = folder.join("allow-everything.toml");
+        std::fs::copy(self.place.root.join("tests/e2e/cases/allow-everything.toml"), &mission)
+            .context("copy the mission of the end-to-end tests")?;
+        Ok(mission)
+    }
+
+    fn everything_over_http(&self) -> Result<(Service, String)> {
+        let port = free_port()?;
+        let mut server = Command::new("node");
+        server.arg(self.module("server-everything")).arg("streamableHttp").env("PORT", port.to_string());
+        let mut service = Service::start(&mut server, &self.scratch.join("everything.log"))?;
+        service
+            .wait_for("server-everything", START_PATIENCE, |said| said.contains("listening on port").then_some(()))?;
+        Ok((service, format!("http://127.0.0.1:{port}/mcp")))
+    }
+
+    fn http_config(&self, everything: &str) -> Result<String> {
+        let node = json!(which("node")?);
+        let env = |variable: String| {
+            json!(["/usr/bin/env", "-i", format!("PATH={}", std::env::var("PATH").unwrap_or_default()), variable])
+        };
+        let command = |start: Value, server: &str, argument: Option<PathBuf>| {
+            let mut words = start.as_array().cloned().unwrap_or_default();
+            words.extend([node.clone(), json!(self.module(server))]);
+            words.extend(argument.map(|argument| json!(argument)));
+            json!(words).to_string()
+        };
+        let files =
+            command(env("EMPTY=".to_owned()), "server-filesystem", Some(self.parts("filesystem").join("files")));
+        let graph = self.parts("memory").join("memory.jsonl");
+        let memory = command(env(format!("MEMORY_FILE_PATH={}", graph.display())), "server-memory", None);
+        // A JSON list of strings is a TOML list of strings.
+        Ok(format!(
+            "[listen]\ngateway = \"127.0.0.1:0\"\n\n[missions]\ndir = \"missions\"\n\n[upstream.mcp.everything]\nurl = {everything:?}\n\n\
+             [upstream.mcp.filesystem]\ncommand = {files}\n\n[upstream.mcp.memory]\ncommand = {memory}\n"
+        ))
+    }
+
+    fn module(&self, server: &str) -> PathBuf {
+        self.place.root.join("tests/e2e/node/node_modules/@modelcontextprotocol").join(server).join("dist/index.js")
+    }
+}
+
+/// A running `countersign serve`.
+pub(crate) struct Gateway {
+    service: Service,
+    /// Where it listens, `127.0.0.1:41234`.
+    pub(crate) address: String,
+    home: PathBuf,
+}
+
+impl Gateway {
+    /// Starts it and waits until it says where it listens.
+    pub(crate) fn start(place: &Workplace, home: &Path, config: &Path, log: &Path) -> Result<Gateway> {
+        let mut serve = Command::new(place.built("countersign"));
+        serve.args(["serve", "--config"]).arg(config).arg("--home").arg(home);
+        let mut service = Service::start(&mut serve, log)?;
+        let address = service.wait_for("the gateway to listen", START_PATIENCE, listening)?;
+        Ok(Gateway { service, address, home: home.to_owned() })
+    }
+
+    /// A run token for `mission`.
+    pub(crate) fn token(&self, place: &mut Workplace, mission: &str) -> Result<String> {
+        let mut start = Command::new(place.built("countersign"));
+        start.args([
+            "run",
+            "start",
+            "--mission",
+            mission,
+            "--agent",
+            "e2e",
+            "--initiator",
+            "tester@corp.example",
+            "--format",
+            "token",
+            "--home",
+        ]);
+        let told = place.must(start.arg(&self.home))?;
+        let token = told.lines.iter().map(|line| line.trim()).find(|line| !line.is_empty() && !line.contains(' '));
+        Ok(token.context("`countersign run start --format token` printed no token")?.to_owned())
+    }
+
+    /// Asks it to end and waits until it has.
+    pub(crate) fn stop(self) -> Result<()> {
+        let code = self.service.stop(STOP_PATIENCE)?;
+        ensure!(code == Some(0), "`countersign serve` ended with {code:?} when it was asked to end");
+        Ok(())
+    }
+
+    /// Waits until somebody else ends it.
+    pub(crate) fn wait(mut self) -> Result<()> {
+        self.service.wait()
+    }
+}
+
+/// The address in the line of JSON that `serve` prints once it takes connections.
+fn listening(said: &str) -> Option<String> {
+    said.lines().find_map(|line| Some(serde_json::from_str::<Value>(line).ok()?.get("listening")?.as_str()?.to_owned()))
+}
+
+fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+fn which(program: &str) -> Result<PathBuf> {
+    let folders = std::env::var_os("PATH").context("PATH is not set")?;
+    let found = std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file());
+    found.with_context(|| format!("no `{program}` on the PATH"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_read_from_among_log_lines() {
+        let said = "opening\n{\"level\":\"info\"}\n{\"listening\":\"127.0.0.1:41234\"}\n";
+        assert_eq!(listening(said).as_deref(), Some("127.0.0.1:41234"));
+        assert_eq!(listening("{\"listening\":\"127.0"), None);
+    }
+}

@@ -1,0 +1,180 @@
+//! `cargo xtask test`: every check there is, one step after the other, each of which also runs alone.
+//!
+//! Stops at the first step that fails, shows what it said and how to run it again, and closes with one line that sums what the runners counted.
+
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::count::Count;
+use crate::workplace::{Workplace, failure};
+use crate::{e2e, fuzz, tidy, tools};
+
+/// How often the gateway is killed under load; `cargo xtask soak` does it 10,000 times.
+const KILLS: &str = "200";
+/// Long enough for a few hundred thousand inputs; what is found sooner or later is found by `cargo xtask fuzz --seconds 3600`.
+const FUZZ_TIME: Duration = Duration::from_secs(8);
+
+/// One step: what it does, and how.
+struct Step {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&mut Workplace) -> Result<Verdict>,
+}
+
+/// How a step ended.
+enum Verdict {
+    Held(Count),
+    Broken(Count, String),
+}
+
+const STEPS: &[Step] = &[
+    Step { name: "tools", about: "what the tests need is there or installed", run: install },
+    Step { name: "fmt", about: "the source is formatted", run: fmt },
+    Step { name: "tidy", about: "the tree keeps the house rules", run: house_rules },
+    Step { name: "deny", about: "licences, sources and bans of dependencies", run: deny },
+    Step { name: "clippy", about: "lints, warnings are errors", run: clippy },
+    Step { name: "unit", about: "unit and property tests of every crate", run: unit },
+    Step { name: "simulation", about: "the whole path under virtual time and injected faults", run: simulation },
+    Step { name: "build", about: "the programs that the next steps run", run: build },
+    Step { name: "e2e", about: "real clients and servers, direct and through the gateway", run: end_to_end },
+    Step { name: "crash", about: "the gateway killed under load tells the truth", run: crash },
+    Step { name: "fuzz", about: "decoders of hostile bytes, from their seeds, for seconds", run: fuzz_briefly },
+];
+
+/// Lists the steps.
+pub(crate) fn list() {
+    for step in STEPS {
+        println!("{:<12} {}", step.name, step.about);
+    }
+}
+
+/// Runs all steps, or those named.
+pub(crate) fn run(only: &[String]) -> Result<ExitCode> {
+    if let Some(unknown) = only.iter().find(|name| !STEPS.iter().any(|step| step.name == name.as_str())) {
+        bail!("no step is called `{unknown}`: cargo xtask test --list");
+    }
+    let steps: Vec<&Step> =
+        STEPS.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name)).collect();
+    let mut place = Workplace::find()?;
+    let (started, mut total, mut code) = (Instant::now(), Count::default(), ExitCode::SUCCESS);
+    for (number, step) in (1..).zip(&steps) {
+        place.begin(step.name, &format!("[{number:>2}/{}] {}: {}", steps.len(), step.name, step.about))?;
+        let verdict =
+            (step.run)(&mut place).unwrap_or_else(|error| Verdict::Broken(Count::default(), format!("{error:#}")));
+        match verdict {
+            Verdict::Held(count) => {
+                total += count;
+                place.end(&if count == Count::default() {
+                    "ok".to_owned()
+                } else {
+                    format!("ok, {} passed", count.passed)
+                });
+            }
+            Verdict::Broken(mut count, said) => {
+                // A step that broke before it could count has failed once.
+                count.failed = count.failed.max(1);
+                total += count;
+                place.end("FAILED");
+                println!(
+                    "\n{said}\n\nthe whole log: {}\nthis step alone: cargo xtask test --only {}\n",
+                    place.log().display(),
+                    step.name
+                );
+                code = ExitCode::from(1);
+                break;
+            }
+        }
+    }
+    println!("{} steps in {:.0} s", steps.len(), started.elapsed().as_secs_f64());
+    println!("{total}");
+    Ok(code)
+}
+
+fn install(place: &mut Workplace) -> Result<Verdict> {
+    tools::check_present()?;
+    tools::node_packages(place)?;
+    tools::python(place)?;
+    tools::cargo_deny(place)?;
+    Ok(Verdict::Held(Count::default()))
+}
+
+fn fmt(place: &mut Workplace) -> Result<Verdict> {
+    plain(place, &["fmt", "--all", "--check"])
+}
+
+fn house_rules(place: &mut Workplace) -> Result<Verdict> {
+    let tidied = tidy::run(&place.root)?;
+    let count = Count { passed: tidied.held as u64, failed: tidied.broken as u64 };
+    Ok(if tidied.broken == 0 { Verdict::Held(count) } else { Verdict::Broken(count, tidied.findings.join("\n")) })
+}
+
+fn deny(place: &mut Workplace) -> Result<Verdict> {
+    let mut command = Command::new(tools::cargo_deny(place)?);
+    command.args(["--offline", "check", "bans", "licenses", "sources"]).current_dir(&place.root);
+    let ran = place.run(&mut command)?;
+    Ok(counted(&command, ran, |_| Count::default()))
+}
+
+fn clippy(place: &mut Workplace) -> Result<Verdict> {
+    plain(place, &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
+}
+
+fn unit(place: &mut Workplace) -> Result<Verdict> {
+    cargo_test(place, &["test", "--workspace", "--exclude", "countersign-tests", "--locked", "--no-fail-fast"])
+}
+
+fn simulation(place: &mut Workplace) -> Result<Verdict> {
+    cargo_test(place, &["test", "--package", "countersign-tests", "--locked", "--no-fail-fast"])
+}
+
+fn build(place: &mut Workplace) -> Result<Verdict> {
+    plain(place, &["build", "--package", "countersign", "--package", "testkit", "--bins", "--locked"])
+}
+
+fn end_to_end(place: &mut Workplace) -> Result<Verdict> {
+    let report = e2e::run(place)?;
+    Ok(match report.said.is_empty() {
+        true => Verdict::Held(report.count),
+        false => Verdict::Broken(report.count, report.said),
+    })
+}
+
+fn crash(place: &mut Workplace) -> Result<Verdict> {
+    let mut command = Command::new(place.built("countersign-crash"));
+    command.args(["--kills", KILLS]).current_dir(&place.root);
+    let ran = place.run(&mut command)?;
+    Ok(counted(&command, ran, |lines| Count::of_own(lines.iter().map(String::as_str))))
+}
+
+fn fuzz_briefly(place: &mut Workplace) -> Result<Verdict> {
+    let targets = fuzz::run(place, &[], FUZZ_TIME)?;
+    Ok(Verdict::Held(Count { passed: targets as u64, failed: 0 }))
+}
+
+/// A cargo command whose exit code is its whole answer.
+fn plain(place: &mut Workplace, args: &[&str]) -> Result<Verdict> {
+    let mut command = place.cargo(args);
+    let ran = place.run(&mut command)?;
+    Ok(counted(&command, ran, |_| Count::default()))
+}
+
+fn cargo_test(place: &mut Workplace, args: &[&str]) -> Result<Verdict> {
+    let mut command = place.cargo(args);
+    let ran = place.run(&mut command)?;
+    let verdict = counted(&command, ran, |lines| Count::of_cargo_test(lines.iter().map(String::as_str)));
+    Ok(match verdict {
+        Verdict::Held(count) if count.passed == 0 => Verdict::Broken(count, "no test ran".to_owned()),
+        verdict => verdict,
+    })
+}
+
+fn counted(command: &Command, ran: crate::process::Ran, count: fn(&[String]) -> Count) -> Verdict {
+    let numbers = count(&ran.lines);
+    if ran.succeeded() && numbers.failed == 0 {
+        Verdict::Held(numbers)
+    } else {
+        Verdict::Broken(numbers, failure(command, &ran))
+    }
+}

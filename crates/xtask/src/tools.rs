@@ -1,0 +1,100 @@
+//! What the tasks need besides cargo, installed by each tool's ordinary client at exact versions, and said aloud.
+//!
+//! Nothing is installed twice: a copy of the lock file that an installation came from is kept beside it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::workplace::Workplace;
+
+const NODE_MAJOR_MIN: u32 = 20;
+const PYTHON_MINOR_MIN: u32 = 11;
+const CARGO_DENY: &str = "0.20.2";
+
+/// Checks that what cannot be installed from here is there.
+pub(crate) fn check_present() -> Result<()> {
+    let node = version_of("node", &["--version"], "install Node.js 20 or newer")?;
+    let major = node.trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
+    ensure!(
+        major.is_some_and(|major| major >= NODE_MAJOR_MIN),
+        "node is {node}; the end-to-end tests need {NODE_MAJOR_MIN} or newer"
+    );
+    version_of("npm", &["--version"], "install npm, which comes with Node.js")?;
+    let python = version_of("python3", &["--version"], "install Python 3.11 or newer")?;
+    let minor = python.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
+    ensure!(
+        python.starts_with("Python 3.") && minor.is_some_and(|minor| minor >= PYTHON_MINOR_MIN),
+        "python3 is {python}; the end-to-end tests need 3.{PYTHON_MINOR_MIN} or newer"
+    );
+    version_of("git", &["--version"], "install git")?;
+    Ok(())
+}
+
+fn version_of(program: &str, args: &[&str], mend: &str) -> Result<String> {
+    match Command::new(program).args(args).output() {
+        Ok(ran) if ran.status.success() => Ok(String::from_utf8_lossy(&ran.stdout).trim().to_owned()),
+        Ok(ran) => bail!("`{program} {}` failed ({}): {mend}", args.join(" "), ran.status),
+        Err(error) => bail!("no `{program}` here ({error}): {mend}"),
+    }
+}
+
+/// The real MCP clients and servers for Node.js.
+pub(crate) fn node_packages(place: &mut Workplace) -> Result<()> {
+    let folder = place.root.join("tests/e2e/node");
+    let stamp = place.state.join("package-lock.installed");
+    if folder.join("node_modules").is_dir() && same(&folder.join("package-lock.json"), &stamp)? {
+        return Ok(());
+    }
+    place.say("installing the Node.js packages of tests/e2e/node/package-lock.json with npm ci");
+    place.must(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder))?;
+    keep(&folder.join("package-lock.json"), &stamp)
+}
+
+/// The Python that has the packages of `tests/e2e/python/requirements.txt`.
+pub(crate) fn python(place: &mut Workplace) -> Result<PathBuf> {
+    let requirements = place.root.join("tests/e2e/python/requirements.txt");
+    let (folder, stamp) = (place.state.join("python"), place.state.join("requirements.installed"));
+    let python = folder.join("bin/python");
+    if python.exists() && same(&requirements, &stamp)? {
+        return Ok(python);
+    }
+    place.say("installing the Python packages of tests/e2e/python/requirements.txt with pip, in a virtual environment under target");
+    place.must(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    place.must(
+        Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
+            .arg(&requirements),
+    )?;
+    keep(&requirements, &stamp)?;
+    Ok(python)
+}
+
+/// `cargo-deny` at the version that the rules are written for.
+pub(crate) fn cargo_deny(place: &mut Workplace) -> Result<PathBuf> {
+    let own = place.root.join("target/tools/bin/cargo-deny");
+    for candidate in [PathBuf::from("cargo-deny"), own.clone()] {
+        let version = Command::new(&candidate).arg("--version").output();
+        if version.is_ok_and(|ran| String::from_utf8_lossy(&ran.stdout).trim().ends_with(&format!(" {CARGO_DENY}"))) {
+            return Ok(candidate);
+        }
+    }
+    place.say(&format!("installing cargo-deny {CARGO_DENY} with cargo install, under target/tools"));
+    // Unoptimised it builds in half the time and still checks in a second.
+    let mut install = Command::new("cargo");
+    install.args(["install", "cargo-deny", "--locked", "--debug", "--version", &format!("={CARGO_DENY}"), "--root"]);
+    install.arg(place.root.join("target/tools")).arg("--target-dir").arg(place.root.join("target/tools/build"));
+    place.must(&mut install)?;
+    Ok(own)
+}
+
+fn same(file: &Path, stamp: &Path) -> Result<bool> {
+    let wanted = std::fs::read(file).with_context(|| format!("read `{}`", file.display()))?;
+    Ok(std::fs::read(stamp).is_ok_and(|installed| installed == wanted))
+}
+
+fn keep(file: &Path, stamp: &Path) -> Result<()> {
+    std::fs::copy(file, stamp).with_context(|| format!("write `{}`", stamp.display()))?;
+    Ok(())
+}
