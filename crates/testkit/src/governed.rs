@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 
 use crate::client::Target;
-use crate::limits::PATIENCE;
+use crate::limits::{AUDIT_PAGE_RECORDS, PATIENCE};
 use crate::process::{Process, stderr_to};
 use crate::wait;
 
@@ -171,18 +171,46 @@ impl Home {
         Ok(String::from_utf8(out.stdout)?.trim().to_owned())
     }
 
-    /// Hands every record that `filter` finds to `each`, as one line of JSON.
+    /// Hands every record that `filter` finds to `each`, oldest first, as one line of JSON. Asked for in pages, so that no process holds millions of records.
     ///
     /// # Errors
     /// When the program refuses, or `each` does.
     pub fn audit(&self, filter: &str, mut each: impl FnMut(&str) -> anyhow::Result<()>) -> anyhow::Result<()> {
-        let mut process = Process::spawn(&mut self.command(&["audit", filter, "--format", "json"])?)?;
+        let last = self.last_seq()?;
+        for low in (1..=last).step_by(AUDIT_PAGE_RECORDS) {
+            let high = last.min(low + AUDIT_PAGE_RECORDS as u64 - 1);
+            self.audit_page(&format!("{filter} seq:{low}..{high}"), "0", &mut each)?;
+        }
+        Ok(())
+    }
+
+    /// The number of the ledger's newest record; 0 if there is none.
+    fn last_seq(&self) -> anyhow::Result<u64> {
+        #[derive(serde::Deserialize)]
+        struct Record {
+            seq: u64,
+        }
+        let mut last = 0;
+        self.audit_page("", "1", &mut |line| {
+            last = serde_json::from_str::<Record>(line)?.seq;
+            Ok(())
+        })?;
+        Ok(last)
+    }
+
+    fn audit_page(
+        &self,
+        filter: &str,
+        limit: &str,
+        each: &mut impl FnMut(&str) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut process = Process::spawn(&mut self.command(&["audit", filter, "--format", "json", "--limit", limit])?)?;
         let stdout = process.take_stdout().context("standard output is piped")?;
         for line in BufReader::with_capacity(1 << 20, stdout).lines() {
             each(&line?)?;
         }
         let status = process.wait(PATIENCE)?;
-        anyhow::ensure!(status.success(), "`audit` gave {status}: {}", self.said());
+        anyhow::ensure!(status.success(), "`audit {filter}` gave {status}: {}", self.said());
         Ok(())
     }
 

@@ -46,3 +46,6 @@ pub const HEAD_BYTES_MAX: usize = 16 << 10;
 
 /// Lines of a child's standard output that wait to be read. Later lines are dropped, so that the child never blocks on them.
 pub const OUTPUT_LINES_MAX: usize = 1_024;
+
+/// Records that one `audit` is asked for: about 100 MB of JSON in its memory. More are asked for in further pages.
+pub const AUDIT_PAGE_RECORDS: usize = 100_000;

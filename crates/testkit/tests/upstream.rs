@@ -1,5 +1,11 @@
 //! The test upstream itself, reached over both transports: what other tests rely on it for.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "what the tests share fails them like the tests themselves"
+)]
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 

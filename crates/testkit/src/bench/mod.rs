@@ -1,9 +1,22 @@
 //! Load figures: the path of a governed call beside the direct one, in one run, windows interleaved, so that both see the same machine.
 //!
-//! [`path`] is the whole way through the gateway's process; [`load`] makes the load; [`usage`] reads what it cost. No figure is asserted here.
+//! [`path`] is the whole way through the gateway's process, [`ledger`] the log alone; [`load`] makes the load; [`usage`] reads what it cost. No figure is
+//! asserted here.
 
+mod ledger;
 mod load;
 mod path;
 mod usage;
 
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+pub use ledger::{Options as LedgerOptions, run as ledger};
 pub use path::{Options as PathOptions, run as path};
+
+/// Where homes live while they are measured: beside the build's output, on whatever disk that is.
+fn default_root() -> anyhow::Result<PathBuf> {
+    let here = std::env::current_exe()?;
+    Ok(here.parent().and_then(Path::parent).context("the program is in a build folder")?.join("bench"))
+}

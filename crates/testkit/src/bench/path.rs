@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::load::{self, Span, Window, Workload};
-use super::usage;
+use super::{default_root, usage};
 use crate::client::Target;
 use crate::governed::{Home, Served, Upstream, sibling};
 use crate::limits::PATIENCE;
@@ -68,11 +68,7 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     if options.keep {
         scratch.keep();
     }
-    anyhow::ensure!(
-        !usage::is_in_memory(scratch.path())?,
-        "`{}` is in memory, where a sync costs nothing; give a folder on a disk with --scratch",
-        root.display()
-    );
+    usage::refuse_memory(scratch.path())?;
     let upstream = Upstream::start(&sibling("countersign-upstream")?, &[])?;
     let mut report = Report::new(options);
     if options.direct_only {
@@ -86,11 +82,6 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
             .with_context(|| format!("write `{}`", path.display()))?;
     }
     Ok(())
-}
-
-fn default_root() -> anyhow::Result<PathBuf> {
-    let here = std::env::current_exe()?;
-    Ok(here.parent().and_then(Path::parent).context("the program is in a build folder")?.join("bench"))
 }
 
 async fn governed(options: &Options, upstream: &Upstream, scratch: &Path, report: &mut Report) -> anyhow::Result<()> {

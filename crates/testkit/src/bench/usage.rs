@@ -57,15 +57,20 @@ pub(super) fn device_flushes(path: &Path) -> Option<u64> {
     })
 }
 
-/// Whether files under `path` live in memory, where a sync does nothing.
+/// Refuses a folder that lives in memory, where a sync costs nothing.
 ///
 /// # Errors
-/// When `path` cannot be looked at.
-pub(super) fn is_in_memory(path: &Path) -> anyhow::Result<bool> {
+/// When it does, or cannot be looked at.
+pub(super) fn refuse_memory(path: &Path) -> anyhow::Result<()> {
     const TMPFS_MAGIC: i64 = 0x0102_1994;
     const RAMFS_MAGIC: i64 = 0x8584_58f6;
-    let kind = i64::from(rustix::fs::statfs(path)?.f_type);
-    Ok(kind == TMPFS_MAGIC || kind == RAMFS_MAGIC)
+    let kind = rustix::fs::statfs(path)?.f_type;
+    anyhow::ensure!(
+        kind != TMPFS_MAGIC && kind != RAMFS_MAGIC,
+        "`{}` is in memory, where a sync costs nothing; give a folder on a disk with --scratch",
+        path.display()
+    );
+    Ok(())
 }
 
 /// The processor's name, its number of cores, and the kernel: where a figure was measured.

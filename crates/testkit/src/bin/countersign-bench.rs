@@ -14,6 +14,8 @@ struct Arguments {
 enum What {
     /// One call's way: direct and through the gateway, windows in turn.
     Path(bench::PathOptions),
+    /// The log alone, with the records of governed calls.
+    Ledger(bench::LedgerOptions),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -22,5 +24,6 @@ fn main() -> anyhow::Result<()> {
     let tasks = tokio::task::LocalSet::new();
     match what {
         What::Path(options) => tasks.block_on(&runtime, bench::path(&options)),
+        What::Ledger(options) => tasks.block_on(&runtime, bench::ledger(&options)),
     }
 }

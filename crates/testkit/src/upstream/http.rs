@@ -62,7 +62,11 @@ fn serve_connection(stream: TcpStream, endpoint: &Rc<Endpoint>) {
         }
         let service = service_fn(|request| {
             let endpoint = Rc::clone(&endpoint);
-            async move { Ok::<_, Infallible>(endpoint.respond(request).await.unwrap_or_else(|refused| refused)) }
+            async move {
+                Ok::<_, Infallible>(
+                    endpoint.respond(request).await.unwrap_or_else(|refused| plain(refused.status, refused.why)),
+                )
+            }
         });
         // How a client leaves is its own business.
         let _left = http1::Builder::new().pipeline_flush(true).serve_connection(TokioIo::new(stream), service).await;
@@ -75,20 +79,30 @@ struct Endpoint {
     sessions: RefCell<HashMap<Box<str>, Rc<Session>>>,
 }
 
-type Answered = Result<Response<Reply>, Response<Reply>>;
+type Answered = Result<Response<Reply>, Refused>;
+
+/// A request that is not answered as MCP.
+struct Refused {
+    status: StatusCode,
+    why: &'static str,
+}
+
+const fn refused(status: StatusCode, why: &'static str) -> Refused {
+    Refused { status, why }
+}
 
 impl Endpoint {
     async fn respond(&self, request: Request<Incoming>) -> Answered {
         if request.uri().path() != "/mcp" {
-            return Err(plain(StatusCode::NOT_FOUND, "the endpoint is /mcp"));
+            return Err(refused(StatusCode::NOT_FOUND, "the endpoint is /mcp"));
         }
         if request.headers().get(ORIGIN).is_some_and(|origin| !is_local(origin)) {
-            return Err(plain(StatusCode::FORBIDDEN, "foreign origin"));
+            return Err(refused(StatusCode::FORBIDDEN, "foreign origin"));
         }
         if let Some(revision) = request.headers().get(REVISION)
             && !revision.to_str().is_ok_and(speaks)
         {
-            return Err(plain(StatusCode::BAD_REQUEST, "unknown MCP-Protocol-Version"));
+            return Err(refused(StatusCode::BAD_REQUEST, "unknown MCP-Protocol-Version"));
         }
         match *request.method() {
             Method::POST => self.post(request).await,
@@ -100,19 +114,19 @@ impl Endpoint {
                 Ok(plain(StatusCode::NO_CONTENT, ""))
             }
             _ => {
-                let mut refused = plain(StatusCode::METHOD_NOT_ALLOWED, "");
-                refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
-                Err(refused)
+                let mut not_allowed = plain(StatusCode::METHOD_NOT_ALLOWED, "");
+                not_allowed.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
+                Ok(not_allowed)
             }
         }
     }
 
     async fn post(&self, request: Request<Incoming>) -> Answered {
         if !accepts(&request, "application/json") || !accepts(&request, "text/event-stream") {
-            return Err(plain(StatusCode::NOT_ACCEPTABLE, "accept both application/json and text/event-stream"));
+            return Err(refused(StatusCode::NOT_ACCEPTABLE, "accept both application/json and text/event-stream"));
         }
         if !request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/json")) {
-            return Err(plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json"));
+            return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json"));
         }
         if request.headers().contains_key(SESSION_ID) {
             let session = self.session(&request)?;
@@ -121,7 +135,7 @@ impl Endpoint {
         }
         let body = read_body(request.into_body()).await?;
         if !is_initialize(&body) {
-            return Err(plain(StatusCode::BAD_REQUEST, "no Mcp-Session-Id; initialize first"));
+            return Err(refused(StatusCode::BAD_REQUEST, "no Mcp-Session-Id; initialize first"));
         }
         let session = self.new_session()?;
         let mut answered = self.message(&body, &session).await?;
@@ -160,11 +174,11 @@ impl Endpoint {
     /// A GET: the server's own stream, or one that broke, from after the last event that arrived.
     fn follow(&self, request: &Request<Incoming>) -> Answered {
         if !accepts(request, "text/event-stream") {
-            return Err(plain(StatusCode::NOT_ACCEPTABLE, "accept text/event-stream"));
+            return Err(refused(StatusCode::NOT_ACCEPTABLE, "accept text/event-stream"));
         }
         let session = self.session(request)?;
         let Some(last) = request.headers().get(LAST_EVENT_ID) else {
-            let own = session.stream(OWN_STREAM).ok_or_else(|| plain(StatusCode::NOT_FOUND, "session is ending"))?;
+            let own = session.stream(OWN_STREAM).ok_or_else(|| refused(StatusCode::NOT_FOUND, "session is ending"))?;
             return Ok(event_stream(&own, own.len()));
         };
         let found = last
@@ -174,22 +188,22 @@ impl Endpoint {
             .and_then(|(stream, index)| Some((session.stream(stream.parse().ok()?)?, index.parse().ok()?)));
         match found {
             Some((stream, after)) => Ok(event_stream(&stream, after)),
-            None => Err(plain(StatusCode::NOT_FOUND, "no such event")),
+            None => Err(refused(StatusCode::NOT_FOUND, "no such event")),
         }
     }
 
-    fn session(&self, request: &Request<Incoming>) -> Result<Rc<Session>, Response<Reply>> {
+    fn session(&self, request: &Request<Incoming>) -> Result<Rc<Session>, Refused> {
         let id = request.headers().get(SESSION_ID);
-        let id = id.ok_or_else(|| plain(StatusCode::BAD_REQUEST, "no Mcp-Session-Id"))?;
+        let id = id.ok_or_else(|| refused(StatusCode::BAD_REQUEST, "no Mcp-Session-Id"))?;
         let found = id.to_str().ok().and_then(|id| self.sessions.borrow().get(id).map(Rc::clone));
-        found.ok_or_else(|| plain(StatusCode::NOT_FOUND, "no such session"))
+        found.ok_or_else(|| refused(StatusCode::NOT_FOUND, "no such session"))
     }
 
-    fn new_session(&self) -> Result<Rc<Session>, Response<Reply>> {
+    fn new_session(&self) -> Result<Rc<Session>, Refused> {
         let mut sessions = self.sessions.borrow_mut();
         let mut random = [0; 16];
         if sessions.len() >= UPSTREAM_SESSIONS_MAX || getrandom::fill(&mut random).is_err() {
-            return Err(plain(StatusCode::SERVICE_UNAVAILABLE, "no more sessions"));
+            return Err(refused(StatusCode::SERVICE_UNAVAILABLE, "no more sessions"));
         }
         let id: Box<str> = hex::encode(random).into();
         let own = Rc::new(Stream::new(OWN_STREAM));
@@ -437,13 +451,13 @@ fn is_initialize(body: &[u8]) -> bool {
     super::message::Message::parse(body).is_ok_and(|message| message.method.as_deref() == Some("initialize"))
 }
 
-async fn read_body(mut body: Incoming) -> Result<Bytes, Response<Reply>> {
+async fn read_body(mut body: Incoming) -> Result<Bytes, Refused> {
     let mut whole = Bytes::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| plain(StatusCode::BAD_REQUEST, "the body broke off"))?;
+        let frame = frame.map_err(|_| refused(StatusCode::BAD_REQUEST, "the body broke off"))?;
         let Ok(data) = frame.into_data() else { continue };
         if whole.len() + data.len() > UPSTREAM_MESSAGE_BYTES_MAX {
-            return Err(plain(StatusCode::PAYLOAD_TOO_LARGE, "message too large"));
+            return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, "message too large"));
         }
         // One frame is the rule, and it is taken as it is.
         whole = if whole.is_empty() { data } else { [whole, data].concat().into() };
