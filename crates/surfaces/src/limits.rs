@@ -52,17 +52,11 @@ impl ReadLimits {
     pub const BYTES_CEILING: usize = 1 << 30;
 
     /// What an agent sends.
-    pub const REQUEST: Self = Self {
-        bytes_max: REQUEST_BODY_BYTES_MAX,
-        depth_max: JSON_DEPTH_MAX,
-        open_members_max: JSON_OPEN_MEMBERS_MAX,
-    };
+    pub const REQUEST: Self =
+        Self { bytes_max: REQUEST_BODY_BYTES_MAX, depth_max: JSON_DEPTH_MAX, open_members_max: JSON_OPEN_MEMBERS_MAX };
 
     /// What an upstream sends.
-    pub const RESPONSE: Self = Self {
-        bytes_max: RESPONSE_BODY_BYTES_MAX,
-        ..Self::REQUEST
-    };
+    pub const RESPONSE: Self = Self { bytes_max: RESPONSE_BODY_BYTES_MAX, ..Self::REQUEST };
 }
 
 /// Requests of one session that are unanswered at one time. Clients run a handful at once; each keeps its arguments, up to 4 MiB, until it is answered. One
@@ -74,3 +68,113 @@ pub const ASKED_MAX: usize = 16;
 
 /// Characters of a client's name and version that are recorded.
 pub const CLIENT_NAME_BYTES_MAX: usize = 128;
+
+/// Messages that wait for a slow reader before the sender waits too. Each is at most one message; with 64 of 4 KiB a queue holds 256 KiB in practice.
+pub const OUTGOING_MAX: usize = 64;
+
+/// Messages of an upstream that wait for the session. A full queue stops reading from the upstream.
+pub const INCOMING_MAX: usize = 64;
+
+/// What one read takes from a pipe: Linux pipes hold 64 KiB.
+pub const READ_CHUNK_BYTES: usize = 64 << 10;
+
+/// How long a child has to end after its input closed, and again after each signal. Node and Python servers need about 100 ms.
+pub const CHILD_EXIT_MS: u64 = 2_000;
+
+/// How long calls in flight may finish after their client is gone or the gateway was told to stop; then they are recorded as unknown.
+pub const DRAIN_MS: u64 = 5_000;
+
+/// How much of a child's error output is logged; the rest is read and dropped.
+pub const STDERR_BYTES_MAX: usize = 1 << 20;
+
+/// What one read takes from a child's error output.
+pub const STDERR_CHUNK_BYTES: usize = 4 << 10;
+
+/// How long a connection to an upstream may take to open, names resolved and TLS included: two lost packets (1 s and 3 s) and a slow handshake. Then the message
+/// was not sent.
+pub const CONNECT_MS: u64 = 10_000;
+
+/// How long an upstream may take to accept a notification or response, which it only has to note.
+pub const SEND_MS: u64 = 30_000;
+
+/// How long ending the session at the server may take; it is a courtesy.
+pub const GOODBYE_MS: u64 = 2_000;
+
+/// Header fields of one HTTP message. Servers behind a few proxies send about 30. A message with more is refused.
+pub const HTTP_FIELDS_MAX: usize = 100;
+
+/// Connections that one session keeps open unused: what a client with a handful of calls at once needs. Each costs a socket and 16 KiB; more are closed.
+pub const IDLE_CONNECTIONS_MAX: usize = 8;
+
+/// How long an unused connection is trusted where the server does not say: common servers (Node, uvicorn) close theirs after five seconds, and a request that
+/// meets the closing has an unknown outcome.
+pub const CONNECTION_IDLE_MS: u64 = 4_000;
+
+/// What is read of the end of an answer to free its connection; the end is five bytes. A connection with more left is closed.
+pub const CONNECTION_REST_BYTES_MAX: usize = 64 << 10;
+
+/// Longest session id of an upstream; it travels in every request, and some servers put a signed token there. Longer ones are refused.
+pub const SESSION_ID_BYTES_MAX: usize = 4 << 10;
+
+/// What is read of the body of an HTTP error, to say what the server said.
+pub const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
+
+/// Characters of an upstream's own error text that we repeat.
+pub const ERROR_TEXT_CHARS_MAX: usize = 200;
+
+/// The wait before a broken stream is resumed, where the server does not say.
+pub const RESUME_WAIT_MS: u64 = 200;
+
+/// The least wait, whatever the server says: a hundred requests a second at most from one call.
+pub const RESUME_WAIT_MIN_MS: u64 = 10;
+
+/// The longest wait, whatever the server says.
+pub const RESUME_WAIT_MAX_MS: u64 = 3_600_000;
+
+/// Attempts to resume a stream once; the wait doubles each time, 200 ms to 6.4 s, together 12.6 s. Then the answer is lost.
+pub const RESUME_ATTEMPTS_MAX: u32 = 6;
+
+/// How often one answer may be resumed. Servers that want to be polled close the stream each time: at one second, this is a quarter of an hour.
+pub const RESUMES_MAX: u32 = 1_000;
+
+/// The wait before the standing stream is opened again, where the server does not say.
+pub const STANDING_WAIT_MS: u64 = 1_000;
+
+/// Failures in a row to open the standing stream; the wait doubles up to 64 s, so this is about a quarter of an hour. Then notifications no longer arrive.
+pub const STANDING_FAILURES_MAX: u32 = 20;
+
+/// How long an agent may take to send the body of one request. 4 MiB at 1.2 Mbit/s.
+pub const REQUEST_BODY_MS: u64 = 30_000;
+
+/// How long an agent waits for one JSON answer before its request becomes a stream, which can be kept alive and resumed. Most calls take less.
+pub const STREAM_AFTER_MS: u64 = 1_000;
+
+/// How often a silent stream gets a comment, so that neither side nor anything between takes it for dead; common proxies give up after 30 to 60 s.
+pub const KEEP_ALIVE_MS: u64 = 15_000;
+
+/// Agents' sessions over HTTP at one time. With a standing stream and two connections each, 4,096 sockets. One more is refused with 503.
+pub const HTTP_SESSIONS_MAX: usize = 1_024;
+
+/// Sessions of one run token at one time: a few servers, each from a few processes. One more is refused with 429.
+pub const HTTP_SESSIONS_PER_TOKEN_MAX: usize = 32;
+
+/// How long a session may be without requests and streams before it is ended. A client then gets 404 and opens a new one.
+pub const HTTP_SESSION_IDLE_MS: u64 = 30 * 60 * 1_000;
+
+/// Events that wait for one connection to read them before the sender waits too.
+pub const UNREAD_EVENTS_MAX: usize = 64;
+
+/// Bytes that wait for one connection to read them; a single larger event waits alone.
+pub const UNREAD_BYTES_MAX: usize = 1 << 20;
+
+/// How long a connection may read nothing while events wait for it. It is then cut off; its client may resume.
+pub const SLOW_READER_MS: u64 = 30_000;
+
+/// Events that one session keeps for clients that resume, the oldest dropped first: a progress report a second for a quarter of an hour.
+pub const REPLAY_EVENTS_MAX: usize = 1_024;
+
+/// Bytes that one session keeps for clients that resume, the oldest dropped first.
+pub const REPLAY_BYTES_MAX: usize = 4 << 20;
+
+/// Bytes that all sessions together keep for clients that resume. 1,024 sessions could keep 4 GiB; beyond this, a session that adds drops its own oldest.
+pub const REPLAY_TOTAL_BYTES_MAX: usize = 256 << 20;

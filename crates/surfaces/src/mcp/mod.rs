@@ -7,4 +7,5 @@ pub mod codec;
 pub mod downstream;
 pub mod era;
 pub mod session;
+mod streamable;
 pub mod upstream;

@@ -81,11 +81,9 @@ pub async fn serve<S: Session>(
                         error.reply()
                     }
                 },
-                Err(error) => Some(author::error_reply(None, author::PARSE_ERROR, &error.to_string(), None)),
+                Err(error) => author::error_reply(None, author::PARSE_ERROR, &error.to_string(), None),
             };
-            if let Some(refusal) = refusal {
-                let _gone = session.downstream().deliver(Address::Unsolicited, refusal).await;
-            }
+            let _gone = session.downstream().deliver(Address::Unsolicited, refusal).await;
         }
         while answers.try_join_next().is_some() {}
     }

@@ -3,11 +3,12 @@
 //! Both offer the same few operations. Nothing here decides; executing a governed call needs a warrant, which the session checks and consumes before it sends.
 
 pub mod http;
+mod incoming;
 pub mod stdio;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
 
+pub use self::incoming::IncomingQueue;
 use super::codec::{Envelope, RawId};
 
 /// What an upstream sends by itself: a notification or a request of its own.
@@ -44,9 +45,6 @@ pub enum Upstream {
     /// A child process.
     Stdio(stdio::StdioUpstream),
 }
-
-/// What an upstream sends by itself, in order. Bounded: a full queue slows the upstream down. Ends when the upstream is gone.
-pub type IncomingQueue = mpsc::Receiver<Incoming>;
 
 impl Upstream {
     /// Sends the request `message`, which has the id `id`, and waits for the response with that id. Dropping the future gives up the answer; a late one is dropped.

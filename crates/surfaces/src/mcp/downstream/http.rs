@@ -1,0 +1,634 @@
+//! The agent's client over Streamable HTTP (MCP revision 2025-11-25, Transports): one endpoint for each server, behind run tokens.
+//!
+//! A POST works on its request in place, without a task of its own; if its client leaves, the work is handed to a task and goes on, because a call that has begun must
+//! end in its record. The answer is one message where that is the first thing to send and comes soon; else the response becomes a stream, with events that a client
+//! can resume at ([`outbox`]). Start at [`McpEndpoint::serve`]; what the gateway supplies is [`Gate`].
+
+mod body;
+mod gate;
+mod outbox;
+mod peer;
+mod sessions;
+#[cfg(test)]
+mod tests;
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+
+pub use self::body::McpBody;
+pub use self::gate::{Admission, AdmitError, ConnectError, Connected, Gate, Holder};
+use self::outbox::{Closed, Form, Offered, Outbox, Place, Prime, Reading, Unopened, Unreadable};
+use self::peer::{Peers, bearer};
+use self::sessions::{HttpSession, Sessions};
+use super::{Address, Downstream, Gone};
+use crate::govern::Session;
+use crate::limits::{
+    HTTP_SESSION_IDLE_MS, HTTP_SESSIONS_MAX, HTTP_SESSIONS_PER_TOKEN_MAX, IN_FLIGHT_MAX, KEEP_ALIVE_MS,
+    REPLAY_BYTES_MAX, REPLAY_EVENTS_MAX, REPLAY_TOTAL_BYTES_MAX, REQUEST_BODY_MS, ReadLimits, SLOW_READER_MS,
+    STREAM_AFTER_MS, UNREAD_BYTES_MAX, UNREAD_EVENTS_MAX,
+};
+use crate::mcp::codec::{Envelope, EnvelopeKind, RawId, author};
+use crate::mcp::era::{Era, Handshake};
+use crate::mcp::session::{AgentSession, Received};
+use crate::mcp::streamable::{
+    BodyError, EVENT_STREAM, JSON, LAST_EVENT_ID, REVISION, SESSION_ID, is_media_type, read_body, single,
+};
+
+/// How an endpoint is called and bounded.
+#[derive(Clone, Debug)]
+pub struct EndpointConfig {
+    /// Every name, with port, under which agents call the gateway, such as `127.0.0.1:7070`. Others are refused.
+    pub hosts: Vec<String>,
+    /// The bounds.
+    pub limits: HttpDownstreamLimits,
+    /// Origins of web pages that may call the gateway, beside its own, such as `https://tools.example`.
+    pub origins: Vec<String>,
+}
+
+/// The bounds on agents' sessions. [`HttpDownstreamLimits::DEFAULT`] is what is in force where nothing else is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpDownstreamLimits {
+    /// How long a request's body may take.
+    pub body: Duration,
+    /// Unanswered requests of one session.
+    pub in_flight_max: usize,
+    /// How often a silent stream gets a comment.
+    pub keep_alive: Duration,
+    /// Bytes that one session keeps for clients that resume.
+    pub replay_bytes_max: usize,
+    /// Events that one session keeps for clients that resume.
+    pub replay_events_max: usize,
+    /// Bytes that all sessions together keep for clients that resume.
+    pub replay_total_bytes_max: usize,
+    /// How an agent's messages are read.
+    pub request: ReadLimits,
+    /// How long a session may be unused, in milliseconds.
+    pub session_idle_ms: u64,
+    /// Sessions at one time.
+    pub sessions_max: usize,
+    /// Sessions of one run token at one time.
+    pub sessions_per_token_max: usize,
+    /// How long a connection may read nothing while events wait for it.
+    pub slow_reader: Duration,
+    /// How long a request waits for one answer before its response becomes a stream.
+    pub stream_after: Duration,
+    /// Bytes that wait for one connection.
+    pub unread_bytes_max: usize,
+    /// Events that wait for one connection.
+    pub unread_events_max: usize,
+}
+
+impl HttpDownstreamLimits {
+    /// What is in force where nothing else is configured.
+    pub const DEFAULT: Self = Self {
+        body: Duration::from_millis(REQUEST_BODY_MS),
+        in_flight_max: IN_FLIGHT_MAX,
+        keep_alive: Duration::from_millis(KEEP_ALIVE_MS),
+        replay_bytes_max: REPLAY_BYTES_MAX,
+        replay_events_max: REPLAY_EVENTS_MAX,
+        replay_total_bytes_max: REPLAY_TOTAL_BYTES_MAX,
+        request: ReadLimits::REQUEST,
+        session_idle_ms: HTTP_SESSION_IDLE_MS,
+        sessions_max: HTTP_SESSIONS_MAX,
+        sessions_per_token_max: HTTP_SESSIONS_PER_TOKEN_MAX,
+        slow_reader: Duration::from_millis(SLOW_READER_MS),
+        stream_after: Duration::from_millis(STREAM_AFTER_MS),
+        unread_bytes_max: UNREAD_BYTES_MAX,
+        unread_events_max: UNREAD_EVENTS_MAX,
+    };
+}
+
+/// Serves MCP to agents, for every server behind the gateway.
+pub struct McpEndpoint<G: Gate> {
+    era: &'static dyn Era,
+    gate: Arc<G>,
+    kept_total: Arc<AtomicUsize>,
+    limits: HttpDownstreamLimits,
+    peers: Peers,
+    sessions: Arc<Sessions<G::Session>>,
+}
+
+type Served = Result<Response<McpBody>, Refused>;
+
+impl<G: Gate> McpEndpoint<G> {
+    /// An endpoint without sessions.
+    pub fn new(gate: Arc<G>, config: EndpointConfig) -> Self {
+        let EndpointConfig { hosts, limits, origins } = config;
+        Self {
+            era: &Handshake,
+            gate,
+            kept_total: Arc::default(),
+            limits,
+            peers: Peers::new(hosts, origins),
+            sessions: Arc::new(Sessions::new(limits)),
+        }
+    }
+
+    /// Answers one request for the endpoint of `server`.
+    pub async fn serve(&self, server: &str, request: Request<Incoming>) -> Response<McpBody> {
+        self.respond(server, request).await.unwrap_or_else(Refused::into_response)
+    }
+
+    /// Ends all sessions: requests in flight finish or are recorded, upstreams are closed, new sessions are refused.
+    pub async fn close(&self) {
+        self.sessions.close().await;
+    }
+
+    /// Open sessions.
+    pub fn sessions(&self) -> usize {
+        self.sessions.count()
+    }
+
+    async fn respond(&self, server: &str, request: Request<Incoming>) -> Served {
+        let headers = request.headers();
+        self.peers.check(request.uri(), headers)?;
+        let token = bearer(headers);
+        let admission =
+            self.gate.admit(server, token).map_err(|error| Refused::not_admitted(error, token.is_some()))?;
+        match *request.method() {
+            Method::POST => self.post(server, admission, request).await,
+            Method::GET => self.follow(server, admission.holder, headers),
+            Method::DELETE => {
+                let session = self.session(server, admission.holder, headers)?;
+                self.sessions.end(&session);
+                Ok(empty(StatusCode::NO_CONTENT))
+            }
+            _ => Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, "use POST, GET or DELETE".to_owned())
+                .with(ALLOW, HeaderValue::from_static("GET, POST, DELETE"))),
+        }
+    }
+
+    /// Takes one message.
+    async fn post(&self, server: &str, admission: Admission<G::Ticket>, mut request: Request<Incoming>) -> Served {
+        let headers = request.headers();
+        if !accepts(headers, &JSON) || !accepts(headers, &EVENT_STREAM) {
+            return Err(Refused::new(
+                StatusCode::NOT_ACCEPTABLE,
+                "accept both `application/json` and `text/event-stream`".to_owned(),
+            ));
+        }
+        if !is_media_type(headers.get(CONTENT_TYPE), &JSON) {
+            return Err(Refused::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "send one message as `Content-Type: application/json`".to_owned(),
+            ));
+        }
+        let prime = self.revision(headers)?;
+        let session = match headers.contains_key(SESSION_ID) {
+            true => Some(self.session(server, admission.holder, headers)?),
+            false => None,
+        };
+        let body = timeout(self.limits.body, read_body(request.body_mut(), self.limits.request.bytes_max)).await;
+        let body = body.map_err(|_elapsed| {
+            Refused::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".to_owned())
+        })??;
+        let envelope = Envelope::parse(body, &self.limits.request).map_err(|error| {
+            if let Some(session) = &session {
+                session.agent.malformed_by_agent(&error);
+            }
+            Refused::with_body(StatusCode::BAD_REQUEST, error.reply())
+        })?;
+        match session {
+            Some(session) => take(session, envelope, prime, self.limits.stream_after).await,
+            None if envelope.id().is_some() && envelope.method() == Some(self.era.opening()) => {
+                self.open(server, admission, envelope).await
+            }
+            None => Err(Refused::new(
+                StatusCode::BAD_REQUEST,
+                format!(
+                    "no `Mcp-Session-Id`; send `{}` first, and then the id that its response has",
+                    self.era.opening()
+                ),
+            )),
+        }
+    }
+
+    /// Opens a session. In a task of its own, so that a client that leaves meanwhile leaves nothing half open.
+    async fn open(&self, server: &str, admission: Admission<G::Ticket>, envelope: Envelope) -> Served {
+        let place = self.sessions.place(admission.holder)?;
+        let id: Box<str> = hex(&self.gate.randomness()).into();
+        let downstream = Arc::new(HttpDownstream::new(self.limits, self.kept_total.clone()));
+        let opening = Opening {
+            downstream,
+            envelope,
+            era: self.era,
+            id,
+            place,
+            server: server.into(),
+            sessions: self.sessions.clone(),
+        };
+        let (sender, opened) = oneshot::channel();
+        let gate = self.gate.clone();
+        tokio::spawn(async move {
+            let sessions = opening.sessions.clone();
+            if let Err(Ok(Opened { session: Some(session), .. })) =
+                sender.send(opening.run(&*gate, admission.ticket).await)
+            {
+                sessions.end(&session);
+            }
+        });
+        let Opened { answer, session } = opened.await.map_err(|_| {
+            Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "the session could not be opened".to_owned())
+        })??;
+        let mut response = json(answer);
+        if let Some(id) = session.and_then(|session| HeaderValue::from_str(session.id()).ok()) {
+            response.headers_mut().insert(SESSION_ID, id);
+        }
+        Ok(response)
+    }
+
+    /// A GET: the standing stream, or one that broke off, from after the last event that arrived.
+    fn follow(&self, server: &str, holder: Holder, headers: &HeaderMap) -> Served {
+        if !accepts(headers, &EVENT_STREAM) {
+            return Err(Refused::new(StatusCode::NOT_ACCEPTABLE, "accept `text/event-stream`".to_owned()));
+        }
+        let prime = self.revision(headers)?;
+        let session = self.session(server, holder, headers)?;
+        let unknown =
+            || Refused::new(StatusCode::BAD_REQUEST, "`Last-Event-ID` names no event of this session".to_owned());
+        let after = match single(headers, &LAST_EVENT_ID).map_err(|_| unknown())? {
+            Some(last) => Some(last.to_str().ok().and_then(Place::parse).ok_or_else(unknown)?),
+            None => None,
+        };
+        session.touch();
+        let downstream = session.agent.downstream();
+        let reading = downstream.outbox().follow(after, prime).map_err(|error| match error {
+            Unreadable::Unknown => unknown(),
+            Unreadable::Dropped => Refused::new(
+                StatusCode::GONE,
+                "nothing that came after this event is kept; repeat the request if that is safe".to_owned(),
+            ),
+        })?;
+        Ok(events(downstream, reading))
+    }
+
+    /// The session that a request belongs to.
+    fn session(
+        &self,
+        server: &str,
+        holder: Holder,
+        headers: &HeaderMap,
+    ) -> Result<Arc<HttpSession<G::Session>>, Refused> {
+        let id = single(headers, &SESSION_ID).ok().flatten().and_then(|id| id.to_str().ok());
+        let id = id.ok_or_else(|| Refused::new(StatusCode::BAD_REQUEST, "send one `Mcp-Session-Id`".to_owned()))?;
+        // Whether another token has such a session is nobody's business.
+        let found = self.sessions.find(id, holder, server);
+        found.ok_or_else(|| {
+            Refused::new(
+                StatusCode::NOT_FOUND,
+                format!("no such session, or it has ended; open a new one with `{}`", self.era.opening()),
+            )
+        })
+    }
+
+    /// Checks the revision that a client says it speaks; says whether that revision knows events without data.
+    fn revision(&self, headers: &HeaderMap) -> Result<Prime, Refused> {
+        let Ok(revision) =
+            single(headers, &REVISION).map(|value| value.map(|value| value.to_str().unwrap_or_default()))
+        else {
+            return Err(Refused::new(StatusCode::BAD_REQUEST, "send one `MCP-Protocol-Version`".to_owned()));
+        };
+        match revision {
+            Some(revision) if !self.era.speaks(revision) => Err(Refused::new(
+                StatusCode::BAD_REQUEST,
+                format!("this `MCP-Protocol-Version` is not spoken here; `{}` is", self.era.preferred()),
+            )),
+            Some("2025-11-25") => Ok(Prime::Event),
+            Some(_) | None => Ok(Prime::Nothing),
+        }
+    }
+}
+
+/// Takes a message in its session, and answers if it asks for an answer.
+async fn take<S: Session>(
+    session: Arc<HttpSession<S>>,
+    envelope: Envelope,
+    prime: Prime,
+    stream_after: Duration,
+) -> Served {
+    session.touch();
+    let downstream = session.agent.downstream().clone();
+    let asks = match envelope.kind() {
+        EnvelopeKind::Request { id, .. } => Some(id.clone()),
+        EnvelopeKind::Notification { .. } | EnvelopeKind::Response { .. } | EnvelopeKind::ErrorResponse { .. } => None,
+    };
+    if let Some(id) = &asks {
+        downstream.outbox().open(id.clone(), Form::Either).map_err(|error| Refused::not_opened(error, id))?;
+    }
+    let agent = session.agent.clone();
+    let work = async move {
+        if let Received::Request(admitted) = agent.receive(envelope).await {
+            agent.answer(admitted).await;
+        }
+    };
+    let mut work = Work { downstream, id: asks, rest: Some(Box::pin(work)) };
+    match work.outcome(prime, stream_after).await {
+        Outcome::Done => {}
+        Outcome::Streamed(reading) => {
+            // The response begins now; the work goes on beside it.
+            let response = events(&work.downstream, reading);
+            work.detach();
+            return Ok(response);
+        }
+    }
+    let Some(id) = work.id.take() else { return Ok(empty(StatusCode::ACCEPTED)) };
+    let closed = work.downstream.outbox().close(&id);
+    Ok(match closed {
+        Closed::Answered(answer) => json(answer),
+        Closed::Silent => empty(StatusCode::ACCEPTED),
+        Closed::Streamed(reading) => events(&work.downstream, reading),
+    })
+}
+
+/// The work on one message. Dropped before it is done, it goes on in a task: the client has left, and what has begun must end in its record.
+struct Work {
+    downstream: Arc<HttpDownstream>,
+    /// The request, until it is closed.
+    id: Option<RawId>,
+    rest: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+enum Outcome {
+    Done,
+    Streamed(Reading),
+}
+
+impl Work {
+    /// Works until the work is done or the response must be a stream.
+    async fn outcome(&mut self, prime: Prime, stream_after: Duration) -> Outcome {
+        let mut patience = std::pin::pin!(sleep(stream_after));
+        poll_fn(|context| {
+            if self.rest.as_mut().is_none_or(|rest| rest.as_mut().poll(context).is_ready()) {
+                self.rest = None;
+                return Poll::Ready(Outcome::Done);
+            }
+            let Some(id) = &self.id else { return Poll::Pending };
+            let mut outbox = self.downstream.outbox();
+            if let Poll::Ready(reading) = outbox.poll_streamed(id, context) {
+                return Poll::Ready(Outcome::Streamed(reading));
+            }
+            match patience.as_mut().poll(context) {
+                Poll::Ready(()) => {
+                    outbox.stream(id, prime).map_or(Poll::Pending, |reading| Poll::Ready(Outcome::Streamed(reading)))
+                }
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Lets what is left go on in a task.
+    fn detach(&mut self) {
+        let (Some(rest), Ok(runtime)) = (self.rest.take(), Handle::try_current()) else { return };
+        let (downstream, id) = (self.downstream.clone(), self.id.take());
+        runtime.spawn(async move {
+            rest.await;
+            if let Some(id) = id {
+                downstream.outbox().close(&id);
+            }
+        });
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        if let Some(id) = &self.id {
+            self.downstream.outbox().abandon(id);
+        }
+        self.detach();
+    }
+}
+
+/// What opening a session needs.
+struct Opening<S> {
+    downstream: Arc<HttpDownstream>,
+    envelope: Envelope,
+    era: &'static dyn Era,
+    id: Box<str>,
+    place: sessions::Place,
+    server: Box<str>,
+    sessions: Arc<Sessions<S>>,
+}
+
+/// The answer to a handshake; with a session if it succeeded.
+struct Opened<S> {
+    answer: Bytes,
+    session: Option<Arc<HttpSession<S>>>,
+}
+
+impl<S: Session> Opening<S> {
+    async fn run<G: Gate<Session = S>>(self, gate: &G, ticket: G::Ticket) -> Result<Opened<S>, Refused> {
+        let Self { downstream, envelope, era, id, place, server, sessions } = self;
+        let Some(asks) = envelope.id().cloned() else {
+            return Err(Refused::new(StatusCode::BAD_REQUEST, "the handshake is a request".to_owned()));
+        };
+        let Connected { incoming, session, upstream } =
+            gate.connect(&server, ticket).await.map_err(|error| Refused::not_connected(&error, &asks))?;
+        downstream.outbox().open(asks.clone(), Form::Message).map_err(|error| Refused::not_opened(error, &asks))?;
+        let agent =
+            Arc::new(AgentSession::new(session, Arc::new(upstream), downstream.clone(), era, "streamable-http"));
+        let session = sessions.tend(id, server, place, agent.clone(), incoming);
+        if let Received::Request(admitted) = agent.receive(envelope).await {
+            agent.answer(admitted).await;
+        }
+        let closed = downstream.outbox().close(&asks);
+        let Closed::Answered(answer) = closed else {
+            sessions.end(&session);
+            return Err(Refused::new(StatusCode::BAD_GATEWAY, "the handshake was not answered".to_owned()));
+        };
+        let read = Envelope::parse(answer.clone(), &ReadLimits::RESPONSE);
+        let is_open = read.is_ok_and(|answer| matches!(answer.kind(), EnvelopeKind::Response { .. }));
+        if !is_open {
+            sessions.end(&session);
+            return Ok(Opened { answer, session: None });
+        }
+        sessions.add(&session);
+        Ok(Opened { answer, session: Some(session) })
+    }
+}
+
+/// One session's messages on their way to its client.
+#[derive(Debug)]
+pub struct HttpDownstream {
+    limits: HttpDownstreamLimits,
+    outbox: Mutex<Outbox>,
+}
+
+impl HttpDownstream {
+    fn new(limits: HttpDownstreamLimits, kept_total: Arc<AtomicUsize>) -> Self {
+        Self { limits, outbox: Mutex::new(Outbox::new(limits, kept_total)) }
+    }
+
+    fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        // Nothing that changes it can panic.
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    const fn limits(&self) -> &HttpDownstreamLimits {
+        &self.limits
+    }
+
+    /// Ends all streams.
+    fn end(&self) {
+        self.outbox().end();
+    }
+
+    /// Waits until no request is open.
+    async fn quiet(&self) {
+        loop {
+            let quiet = self.outbox().quiet();
+            let Some(quiet) = quiet else { return };
+            let notified = quiet.notified();
+            if self.outbox().quiet().is_none() {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+impl Downstream for HttpDownstream {
+    async fn deliver(&self, address: Address<'_>, message: Bytes) -> Result<(), Gone> {
+        loop {
+            let offered = self.outbox().offer(address, &message);
+            let (reading, room) = match offered {
+                Offered::Taken => return Ok(()),
+                Offered::Gone => return Err(Gone),
+                Offered::Full(reading, room) => (reading, room),
+            };
+            if timeout(self.limits.slow_reader, room.notified()).await.is_err() {
+                self.outbox().cut(reading);
+            }
+        }
+    }
+}
+
+/// A request that is refused before it reaches a session.
+#[derive(Debug)]
+struct Refused {
+    body: Bytes,
+    header: Option<(http::HeaderName, HeaderValue)>,
+    status: StatusCode,
+}
+
+impl Refused {
+    /// With a JSON-RPC error that belongs to no request, which clients show.
+    fn new(status: StatusCode, text: String) -> Self {
+        Self::with_body(status, author::error_reply(None, author::INVALID_REQUEST, &text, None))
+    }
+
+    const fn with_body(status: StatusCode, body: Bytes) -> Self {
+        Self { body, header: None, status }
+    }
+
+    fn with(self, name: http::HeaderName, value: HeaderValue) -> Self {
+        Self { header: Some((name, value)), ..self }
+    }
+
+    fn not_admitted(error: AdmitError, has_token: bool) -> Self {
+        let text = error.to_string();
+        match error {
+            AdmitError::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, text),
+            AdmitError::Unauthorized(_) => {
+                let challenge = if has_token {
+                    r#"Bearer realm="countersign", error="invalid_token""#
+                } else {
+                    r#"Bearer realm="countersign""#
+                };
+                Self::new(StatusCode::UNAUTHORIZED, text).with(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+            }
+            AdmitError::Unavailable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, text),
+            AdmitError::UnknownServer(_) => Self::new(StatusCode::NOT_FOUND, text),
+        }
+    }
+
+    fn not_connected(error: &ConnectError, id: &RawId) -> Self {
+        let status = match error {
+            ConnectError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            ConnectError::Upstream(_) => StatusCode::BAD_GATEWAY,
+        };
+        Self::with_body(status, author::error_reply(Some(id), author::INTERNAL_ERROR, &error.to_string(), None))
+    }
+
+    fn not_opened(error: Unopened, id: &RawId) -> Self {
+        match error {
+            Unopened::IdInUse => Self::new(
+                StatusCode::BAD_REQUEST,
+                format!("id {} belongs to a request that is not answered yet; use a new id", id.json()),
+            ),
+            Unopened::TooMany => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many requests of this session are unanswered; wait for answers before sending more".to_owned(),
+            ),
+        }
+    }
+
+    fn into_response(self) -> Response<McpBody> {
+        let mut response = json(self.body);
+        *response.status_mut() = self.status;
+        if let Some((name, value)) = self.header {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+impl From<BodyError> for Refused {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Broken(_) => Self::new(StatusCode::BAD_REQUEST, "the body broke off".to_owned()),
+            BodyError::TooLarge { bytes_max } => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("the body is larger than {bytes_max} bytes; send less in one message"),
+            ),
+        }
+    }
+}
+
+/// Whether an `Accept` takes `kind`. Clients that do not say must send it all the same.
+fn accepts(headers: &HeaderMap, kind: &HeaderValue) -> bool {
+    let kind = kind.as_bytes();
+    let family = kind.split(|byte| *byte == b'/').next().unwrap_or_default();
+    let takes = |range: &[u8]| {
+        let range = range.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        range == b"*/*"
+            || range.eq_ignore_ascii_case(kind)
+            || range.strip_suffix(b"/*").is_some_and(|range| range.eq_ignore_ascii_case(family))
+    };
+    headers.get_all(ACCEPT).iter().any(|value| value.as_bytes().split(|byte| *byte == b',').any(takes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn empty(status: StatusCode) -> Response<McpBody> {
+    let mut response = Response::new(McpBody::empty());
+    *response.status_mut() = status;
+    response
+}
+
+fn json(message: Bytes) -> Response<McpBody> {
+    let mut response = Response::new(McpBody::whole(message));
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
+fn events(downstream: &Arc<HttpDownstream>, reading: Reading) -> Response<McpBody> {
+    let mut response = Response::new(McpBody::events(downstream.clone(), reading));
+    response.headers_mut().insert(CONTENT_TYPE, EVENT_STREAM);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    response
+}

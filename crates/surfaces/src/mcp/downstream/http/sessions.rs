@@ -1,0 +1,208 @@
+//! The open sessions of an endpoint: found by id, counted against limits, and ended in order.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+
+use super::{Holder, HttpDownstream, HttpDownstreamLimits, Refused};
+use crate::govern::Session;
+use crate::limits::DRAIN_MS;
+use crate::mcp::session::AgentSession;
+use crate::mcp::upstream::IncomingQueue;
+
+/// The open sessions.
+pub(super) struct Sessions<S> {
+    is_closed: AtomicBool,
+    limits: HttpDownstreamLimits,
+    open: Mutex<HashMap<Box<str>, Arc<HttpSession<S>>>>,
+    places: Arc<Mutex<HashMap<Holder, usize>>>,
+    /// One task for each session: it tends the session until it ends, and then ends its upstream.
+    tending: Mutex<JoinSet<()>>,
+}
+
+/// One agent's session.
+pub(super) struct HttpSession<S> {
+    pub(super) agent: Arc<AgentSession<S, HttpDownstream>>,
+    /// Fires when the client, or the gateway, ends the session.
+    ended: Notify,
+    pub(super) holder: Holder,
+    id: Box<str>,
+    /// Milliseconds after `opened_at`.
+    last_used: AtomicU64,
+    opened_at: Instant,
+    _place: Place,
+    pub(super) server: Box<str>,
+}
+
+/// A session's place among those that are allowed; given back when the session is gone.
+#[derive(Debug)]
+pub(super) struct Place {
+    holder: Holder,
+    places: Arc<Mutex<HashMap<Holder, usize>>>,
+}
+
+impl<S: Session> Sessions<S> {
+    pub(super) fn new(limits: HttpDownstreamLimits) -> Self {
+        Self {
+            is_closed: AtomicBool::new(false),
+            limits,
+            open: Mutex::default(),
+            places: Arc::default(),
+            tending: Mutex::default(),
+        }
+    }
+
+    /// A place for one session more.
+    pub(super) fn place(&self, holder: Holder) -> Result<Place, Refused> {
+        if self.is_closed.load(Ordering::Acquire) {
+            return Err(Refused::new(StatusCode::SERVICE_UNAVAILABLE, "the gateway is shutting down".to_owned()));
+        }
+        let mut places = lock(&self.places);
+        let taken: usize = places.values().sum();
+        if taken >= self.limits.sessions_max {
+            return Err(Refused::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("{taken} sessions are open; end some with DELETE, or try again later"),
+            ));
+        }
+        let of_holder = places.entry(holder).or_default();
+        if *of_holder >= self.limits.sessions_per_token_max {
+            let text =
+                format!("{of_holder} sessions of this run token are open; end some with DELETE before opening more");
+            return Err(Refused::new(StatusCode::TOO_MANY_REQUESTS, text));
+        }
+        *of_holder += 1;
+        drop(places);
+        Ok(Place { holder, places: self.places.clone() })
+    }
+
+    /// Starts to tend a session, which ends when its client, the gateway or its upstream ends it, or when it is idle.
+    pub(super) fn tend(
+        self: &Arc<Self>,
+        id: Box<str>,
+        server: Box<str>,
+        place: Place,
+        agent: Arc<AgentSession<S, HttpDownstream>>,
+        incoming: IncomingQueue,
+    ) -> Arc<HttpSession<S>> {
+        let session = Arc::new(HttpSession {
+            agent,
+            ended: Notify::new(),
+            holder: place.holder,
+            id,
+            last_used: AtomicU64::new(0),
+            opened_at: Instant::now(),
+            _place: place,
+            server,
+        });
+        let mut tending = lock(&self.tending);
+        while tending.try_join_next().is_some() {}
+        tending.spawn(tend(self.clone(), session.clone(), incoming));
+        session
+    }
+
+    /// Makes a session known, so that its client can use it.
+    pub(super) fn add(&self, session: &Arc<HttpSession<S>>) {
+        lock(&self.open).insert(session.id.clone(), session.clone());
+    }
+
+    /// The session with this id, if it belongs to this token and server.
+    pub(super) fn find(&self, id: &str, holder: Holder, server: &str) -> Option<Arc<HttpSession<S>>> {
+        let session = lock(&self.open).get(id).cloned()?;
+        (session.holder == holder && *session.server == *server).then_some(session)
+    }
+
+    /// Ends a session in its own time.
+    pub(super) fn end(&self, session: &HttpSession<S>) {
+        lock(&self.open).remove(&session.id);
+        session.ended.notify_one();
+    }
+
+    /// Ends all sessions and waits for them.
+    pub(super) async fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        let open = std::mem::take(&mut *lock(&self.open));
+        open.values().for_each(|session| session.ended.notify_one());
+        let mut tending = std::mem::take(&mut *lock(&self.tending));
+        while tending.join_next().await.is_some() {}
+    }
+
+    pub(super) fn count(&self) -> usize {
+        lock(&self.open).len()
+    }
+}
+
+/// Hands on what the upstream sends by itself until the session ends; then lets requests in flight finish and ends the upstream.
+async fn tend<S: Session>(sessions: Arc<Sessions<S>>, session: Arc<HttpSession<S>>, incoming: IncomingQueue) {
+    let idle = Duration::from_millis(sessions.limits.session_idle_ms);
+    let mut listening = std::pin::pin!(session.agent.clone().listen(incoming));
+    let upstream_is_gone = tokio::select! {
+        () = &mut listening => true,
+        () = session.ended.notified() => false,
+        () = session.idle(idle) => false,
+    };
+    lock(&sessions.open).remove(&session.id);
+    let outbox = session.agent.downstream();
+    if !upstream_is_gone {
+        let drained = timeout(Duration::from_millis(DRAIN_MS), async {
+            tokio::select! {
+                () = outbox.quiet() => {},
+                () = &mut listening => {},
+            }
+        });
+        // What is not finished by now fails when the upstream ends, and is recorded as unknown.
+        let _in_time = drained.await;
+    }
+    session.agent.upstream().close().await;
+    outbox.end();
+}
+
+impl<S: Session> HttpSession<S> {
+    /// The id that its client sends.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Notes that the client used the session.
+    pub(super) fn touch(&self) {
+        let since = self.opened_at.elapsed().as_millis();
+        self.last_used.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Waits until nothing has happened for `limit`.
+    async fn idle(&self, limit: Duration) {
+        loop {
+            let last_used = Duration::from_millis(self.last_used.load(Ordering::Relaxed));
+            let unused = self.opened_at.elapsed().saturating_sub(last_used);
+            let is_busy = self.agent.downstream().outbox().is_busy();
+            match limit.checked_sub(unused).filter(|left| !left.is_zero()) {
+                Some(left) => tokio::time::sleep(left).await,
+                None if is_busy => tokio::time::sleep(limit).await,
+                None => return,
+            }
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut places = lock(&self.places);
+        if let Some(count) = places.get_mut(&self.holder) {
+            *count -= 1;
+            if *count == 0 {
+                places.remove(&self.holder);
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic while a lock was held cannot leave its content half changed: every change is one operation.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

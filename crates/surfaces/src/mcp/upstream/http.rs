@@ -1,0 +1,480 @@
+//! An upstream behind Streamable HTTP (MCP revision 2025-11-25, Transports).
+//!
+//! Each message is a POST on a connection that the request itself drives ([`connection`]); the answer is one message or a stream ([`events`]). A stream that breaks
+//! is resumed, which asks for the rest of an answer and never sends a call twice. What the server sends outside of answers comes over a standing GET
+//! ([`standing`]). Redirects are not followed, and nothing that an agent sent becomes a header.
+
+mod connection;
+mod events;
+mod standing;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderValue, TE, TRANSFER_ENCODING,
+    UPGRADE,
+};
+use http::{Method, Request, Response, StatusCode, Uri};
+use http_body_util::Full;
+use hyper::body::Incoming as IncomingBody;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use self::connection::{Connection, Dial, Idle, SendFault};
+use super::incoming::{IncomingQueue, IncomingSender, incoming};
+use super::{Incoming, UpstreamFault};
+use crate::limits::{
+    CONNECT_MS, ERROR_BODY_BYTES_MAX, ERROR_TEXT_CHARS_MAX, GOODBYE_MS, INCOMING_MAX, RESUME_WAIT_MS, ReadLimits,
+    SEND_MS, SESSION_ID_BYTES_MAX, STANDING_WAIT_MS,
+};
+use crate::mcp::codec::{Envelope, EnvelopeKind, Raw, RawId};
+use crate::mcp::streamable::{
+    BodyError, EVENT_STREAM, JSON, LAST_EVENT_ID, REVISION, SESSION_ID, is_media_type, read_body,
+};
+
+/// Both forms that an answer may have.
+const EITHER: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+
+/// Which server, and what every request to it carries. Cheap to clone; made once for each configured server.
+#[derive(Clone, Debug)]
+pub struct HttpUpstreamConfig {
+    limits: HttpUpstreamLimits,
+    target: Arc<Target>,
+}
+
+#[derive(Debug)]
+struct Target {
+    dial: Dial,
+    headers: HeaderMap,
+    /// The request target: path and query.
+    path: Uri,
+    url: Uri,
+}
+
+/// The bounds on one upstream. [`HttpUpstreamLimits::DEFAULT`] is what is in force where nothing else is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpUpstreamLimits {
+    /// How long a connection may take to open.
+    pub connect: Duration,
+    /// The largest message, and its shape.
+    pub response: ReadLimits,
+    /// How long to wait before a stream is resumed, where the server does not say.
+    pub resume_wait: Duration,
+    /// How long to wait before the standing stream is opened again, where the server does not say.
+    pub standing_wait: Duration,
+}
+
+impl HttpUpstreamLimits {
+    /// What is in force where nothing else is configured.
+    pub const DEFAULT: Self = Self {
+        connect: Duration::from_millis(CONNECT_MS),
+        response: ReadLimits::RESPONSE,
+        resume_wait: Duration::from_millis(RESUME_WAIT_MS),
+        standing_wait: Duration::from_millis(STANDING_WAIT_MS),
+    };
+}
+
+/// Why an upstream's configuration does not do.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpUpstreamError {
+    /// A header that the protocol sets itself.
+    #[error("header `{0}` is set by the protocol; leave it out")]
+    Header(String),
+    /// The machine's trusted certificates cannot be loaded.
+    #[error("load the certificates that this machine trusts: {0}; install `ca-certificates`")]
+    Roots(#[source] std::io::Error),
+    /// Not an address of an HTTP server.
+    #[error("`{url}` is not an address of an HTTP server: {why}")]
+    Url {
+        /// What is wrong with it.
+        why: &'static str,
+        /// The address, without what may be secret.
+        url: String,
+    },
+}
+
+impl HttpUpstreamConfig {
+    /// Reads an address, and the headers that the operator adds to every request, such as `Authorization`.
+    ///
+    /// # Errors
+    /// [`HttpUpstreamError`] says what to change.
+    pub fn parse(url: &str, mut headers: HeaderMap, limits: HttpUpstreamLimits) -> Result<Self, HttpUpstreamError> {
+        let shown = url.split_once('?').map_or(url, |(before, _)| before);
+        let fault = |why| HttpUpstreamError::Url { why, url: shown.to_owned() };
+        let url: Uri = url.parse().map_err(|_| fault("use the form https://host/path"))?;
+        let authority = url.authority().ok_or_else(|| fault("it has no host; use the form https://host/path"))?;
+        if authority.as_str().contains('@') {
+            return Err(HttpUpstreamError::Url {
+                why: "put credentials into a header, not into the address",
+                url: url.host().unwrap_or_default().to_owned(),
+            });
+        }
+        let reserved = [
+            ACCEPT,
+            CONNECTION,
+            CONTENT_LENGTH,
+            CONTENT_TYPE,
+            EXPECT,
+            HOST,
+            LAST_EVENT_ID,
+            REVISION,
+            SESSION_ID,
+            TE,
+            TRANSFER_ENCODING,
+            UPGRADE,
+        ];
+        if let Some(name) = reserved.iter().find(|name| headers.contains_key(*name)) {
+            return Err(HttpUpstreamError::Header(name.to_string()));
+        }
+        let dial = match url.scheme_str() {
+            Some("http") => Dial::plain(),
+            Some("https") => Dial::tls().map_err(HttpUpstreamError::Roots)?,
+            _ => return Err(fault("only http and https are spoken")),
+        };
+        // Debug output and traces leave out what is sensitive.
+        headers.values_mut().for_each(|value| value.set_sensitive(true));
+        headers.insert(HOST, authority.as_str().parse().map_err(|_| fault("the host cannot be a header"))?);
+        let path = url.path_and_query().map_or_else(|| Ok(Uri::from_static("/")), |path| path.as_str().parse());
+        let path = path.map_err(|_| fault("the path cannot be requested"))?;
+        Ok(Self { limits, target: Arc::new(Target { dial, headers, path, url }) })
+    }
+}
+
+/// A server that speaks MCP over HTTP, for one session.
+pub struct HttpUpstream {
+    link: Arc<Link>,
+    standing: Mutex<Standing>,
+}
+
+/// The stream for what belongs to no request.
+#[derive(Debug)]
+enum Standing {
+    /// It opens with the first message after the handshake, which is the client's `notifications/initialized`; servers refuse it before that.
+    AwaitMessage,
+    AwaitHandshake,
+    Open(AbortHandle),
+    Closed,
+}
+
+/// What requests and the standing stream share.
+struct Link {
+    closed: Notify,
+    config: HttpUpstreamConfig,
+    ended: AtomicBool,
+    headers: Mutex<Headers>,
+    idle: Idle,
+    /// `None` once the session has ended.
+    incoming: Mutex<Option<Arc<IncomingSender>>>,
+}
+
+/// What every request carries at this point of the session.
+struct Headers {
+    is_open: bool,
+    session: Option<HeaderValue>,
+    template: HeaderMap,
+}
+
+/// An answer whose body is still to be read.
+#[derive(Debug)]
+struct Exchange {
+    connection: Box<Connection>,
+    response: Response<IncomingBody>,
+}
+
+impl HttpUpstream {
+    /// A link to the server. Connections are opened when they are needed.
+    pub fn connect(config: HttpUpstreamConfig) -> (Self, IncomingQueue) {
+        let (sender, queue) = incoming(INCOMING_MAX);
+        let template = config.target.headers.clone();
+        let link = Link {
+            closed: Notify::new(),
+            config,
+            ended: AtomicBool::new(false),
+            headers: Mutex::new(Headers { is_open: false, session: None, template }),
+            idle: Idle::default(),
+            incoming: Mutex::new(Some(Arc::new(sender))),
+        };
+        (Self { link: Arc::new(link), standing: Mutex::new(Standing::AwaitHandshake) }, queue)
+    }
+
+    /// See [`super::Upstream::request`].
+    pub(super) async fn request(&self, id: &RawId, message: Bytes) -> Result<Envelope, UpstreamFault> {
+        self.link.until_closed(self.link.call(id, message)).await
+    }
+
+    /// See [`super::Upstream::send`].
+    pub(super) async fn send(&self, message: Bytes) -> Result<(), UpstreamFault> {
+        let told = self.link.until_closed(self.link.tell(message));
+        tokio::time::timeout(Duration::from_millis(SEND_MS), told)
+            .await
+            .map_err(|_elapsed| UpstreamFault::TimedOut)??;
+        self.stand();
+        Ok(())
+    }
+
+    /// See [`super::Upstream::opened`].
+    pub(super) fn opened(&self, revision: &str) {
+        let mut headers = self.link.headers();
+        headers.is_open = true;
+        if let Some(session) = headers.session.clone() {
+            headers.template.insert(SESSION_ID, session);
+        }
+        match HeaderValue::from_str(revision) {
+            Ok(revision) => drop(headers.template.insert(REVISION, revision)),
+            // The revision is one that the era speaks, so this is a mistake of ours; a server then assumes an older one.
+            Err(error) => tracing::error!(%error, revision, "the protocol revision cannot be a header"),
+        }
+        *self.standing() = Standing::AwaitMessage;
+    }
+
+    /// See [`super::Upstream::close`].
+    pub(super) async fn close(&self) {
+        if let Standing::Open(standing) = std::mem::replace(&mut *self.standing(), Standing::Closed) {
+            standing.abort();
+        }
+        let was_ended = self.link.ended.swap(true, Ordering::AcqRel);
+        self.link.closed.notify_waiters();
+        let session = self.link.headers().session.clone();
+        if let (Some(session), false) = (session, was_ended) {
+            let mut goodbye = self.link.compose(Method::DELETE, Bytes::new());
+            goodbye.headers_mut().insert(SESSION_ID, session);
+            // A server need not support it, and one that is gone need not hear it.
+            let _unheard = tokio::time::timeout(Duration::from_millis(GOODBYE_MS), self.link.exchange(goodbye)).await;
+        }
+        self.link.end();
+    }
+
+    /// Opens the standing stream when it is time.
+    fn stand(&self) {
+        let mut standing = self.standing();
+        if matches!(*standing, Standing::AwaitMessage) {
+            *standing = Standing::Open(tokio::spawn(standing::stand(self.link.clone())).abort_handle());
+        }
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        // A panic while the lock was held cannot leave it half changed: every change is one assignment.
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for HttpUpstream {
+    fn drop(&mut self) {
+        if let Standing::Open(standing) = &*self.standing() {
+            standing.abort();
+        }
+    }
+}
+
+impl fmt::Debug for HttpUpstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpUpstream").field("url", &self.link.config.target.url).finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    /// Sends a request and waits for its answer.
+    async fn call(&self, id: &RawId, message: Bytes) -> Result<Envelope, UpstreamFault> {
+        let exchange = self.post(message).await?;
+        let headers = exchange.response.headers();
+        match exchange.response.status() {
+            StatusCode::OK if is_media_type(headers.get(CONTENT_TYPE), &JSON) => {
+                let envelope = self.message(exchange).await?;
+                answers(&envelope, id)
+                    .then_some(envelope)
+                    .ok_or_else(|| unreadable("its message is not the answer to the request"))
+            }
+            StatusCode::OK if is_media_type(headers.get(CONTENT_TYPE), &EVENT_STREAM) => {
+                self.follow(id, exchange).await
+            }
+            StatusCode::OK => Err(unreadable("it is neither JSON nor an event stream")),
+            _ => self.refused(Some(id), exchange).await,
+        }
+    }
+
+    /// Sends a notification or a response of the agent.
+    async fn tell(&self, message: Bytes) -> Result<(), UpstreamFault> {
+        let exchange = self.post(message).await?;
+        if exchange.response.status().is_success() {
+            self.idle.keep(exchange.connection, exchange.response.into_body());
+            return Ok(());
+        }
+        self.refused(None, exchange).await.map(drop)
+    }
+
+    async fn post(&self, message: Bytes) -> Result<Exchange, UpstreamFault> {
+        if self.ended.load(Ordering::Acquire) {
+            return Err(UpstreamFault::NotSent("the session at the server has ended".to_owned()));
+        }
+        let mut request = self.compose(Method::POST, message);
+        request.headers_mut().insert(CONTENT_TYPE, JSON);
+        request.headers_mut().insert(ACCEPT, EITHER);
+        let exchange = self.exchange(request).await?;
+        self.note_session(&exchange.response)?;
+        Ok(exchange)
+    }
+
+    /// A request as this point of the session has it.
+    fn compose(&self, method: Method, message: Bytes) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(message));
+        *request.method_mut() = method;
+        *request.uri_mut() = self.config.target.path.clone();
+        *request.headers_mut() = self.headers().template.clone();
+        request
+    }
+
+    /// Sends a request once. Another connection is tried only where not a byte of it was written.
+    async fn exchange(&self, mut request: Request<Full<Bytes>>) -> Result<Exchange, UpstreamFault> {
+        // Ends: each turn uses up a connection that was idle, or is the last.
+        loop {
+            let idle = self.idle.take().await;
+            let is_fresh = idle.is_none();
+            let mut connection = match idle {
+                Some(connection) => connection,
+                None => {
+                    self.config.target.dial.connect(self.config.target.url.clone(), self.config.limits.connect).await?
+                }
+            };
+            match connection.send(request).await {
+                Ok(response) => return Ok(Exchange { connection, response }),
+                Err(SendFault::Unsent(unsent, _)) if !is_fresh => request = *unsent,
+                Err(SendFault::Unsent(_, error)) => return Err(UpstreamFault::NotSent(error.to_string())),
+                Err(SendFault::Lost(error)) => return Err(UpstreamFault::Lost(error.to_string())),
+            }
+        }
+    }
+
+    /// Takes the session's id from the answer to the handshake.
+    fn note_session(&self, response: &Response<IncomingBody>) -> Result<(), UpstreamFault> {
+        let Some(id) = response.headers().get(SESSION_ID) else { return Ok(()) };
+        let mut headers = self.headers();
+        if headers.is_open || !response.status().is_success() {
+            return Ok(());
+        }
+        if !(1..=SESSION_ID_BYTES_MAX).contains(&id.len()) || !id.as_bytes().iter().all(u8::is_ascii_graphic) {
+            return Err(unreadable("its session id is too long or not visible ASCII"));
+        }
+        let mut id = id.clone();
+        id.set_sensitive(true);
+        headers.session = Some(id);
+        Ok(())
+    }
+
+    /// Reads an answer that is one message.
+    async fn message(&self, mut exchange: Exchange) -> Result<Envelope, UpstreamFault> {
+        let body = exchange.response.body_mut();
+        let limits = &self.config.limits.response;
+        let bytes =
+            exchange.connection.drive(read_body(body, limits.bytes_max)).await.map_err(|error| match error {
+                BodyError::Broken(error) => UpstreamFault::Lost(error.to_string()),
+                error @ BodyError::TooLarge { .. } => unreadable(&error.to_string()),
+            })?;
+        self.idle.keep(exchange.connection, exchange.response.into_body());
+        Envelope::parse(bytes, limits).map_err(|error| unreadable(&error.to_string()))
+    }
+
+    /// Reads an answer that is not a success. An error that answers the request is an answer all the same.
+    async fn refused(&self, id: Option<&RawId>, mut exchange: Exchange) -> Result<Envelope, UpstreamFault> {
+        let status = exchange.response.status();
+        let body = exchange.response.body_mut();
+        let said = exchange.connection.drive(read_body(body, ERROR_BODY_BYTES_MAX)).await.ok();
+        if said.is_some() {
+            self.idle.keep(exchange.connection, exchange.response.into_body());
+        }
+        let said = said.and_then(|bytes| Envelope::parse(bytes, &self.config.limits.response).ok());
+        match (said, id) {
+            (Some(error), Some(id)) if answers(&error, id) => Ok(error),
+            (said, _) => Err(self.refusal(status, said.as_ref())),
+        }
+    }
+
+    /// What a status other than success means for a message.
+    fn refusal(&self, status: StatusCode, said: Option<&Envelope>) -> UpstreamFault {
+        let message = said.and_then(|said| said.error()?.at(&["message"])).and_then(Raw::text).unwrap_or_default();
+        let message: String = message.chars().filter(|c| !c.is_control()).take(ERROR_TEXT_CHARS_MAX).collect();
+        let because = if message.is_empty() { String::new() } else { format!(": `{message}`") };
+        let has_session = self.headers().session.is_some();
+        match status {
+            // The server says that it did not know the session, so it did nothing within it.
+            StatusCode::NOT_FOUND if has_session => {
+                self.end();
+                UpstreamFault::NotSent(format!("the server has ended the session (404); open a new one{because}"))
+            }
+            // What these mean is that the message was refused before anything was done with it (RFC 9110, 15.5, and RFC 6585).
+            StatusCode::UNAUTHORIZED
+            | StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+            | StatusCode::TOO_MANY_REQUESTS => {
+                UpstreamFault::NotSent(format!("the server refused the message ({status}){because}"))
+            }
+            _ if status.is_redirection() => unreadable(&format!(
+                "it is a redirect ({status}), which is not followed; configure the server's own address"
+            )),
+            _ => unreadable(&format!("its status is {status}{because}")),
+        }
+    }
+
+    /// Hands on what the server sent by itself; false when nobody listens any more.
+    async fn hand_on(&self, incoming: Incoming) -> bool {
+        let Some(sender) = self.incoming() else { return false };
+        tokio::select! {
+            sent = sender.send(incoming) => sent.is_ok(),
+            () = self.closed() => false,
+        }
+    }
+
+    /// Waits for `work`, but not beyond the end of the session.
+    async fn until_closed<T>(&self, work: impl Future<Output = Result<T, UpstreamFault>>) -> Result<T, UpstreamFault> {
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = self.closed.notified() => Err(UpstreamFault::Lost("the session was closed".to_owned())),
+        }
+    }
+
+    async fn closed(&self) {
+        // Made before the look at `ended`, so that it hears of an end in between.
+        let closed = self.closed.notified();
+        if !self.ended.load(Ordering::Acquire) {
+            closed.await;
+        }
+    }
+
+    /// Nothing more comes and nothing more can be sent.
+    fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        drop(self.incoming.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.idle.clear();
+    }
+
+    fn incoming(&self) -> Option<Arc<IncomingSender>> {
+        self.incoming.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn headers(&self) -> MutexGuard<'_, Headers> {
+        // A panic while the lock was held cannot leave it half changed: every change is one assignment.
+        self.headers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a message answers the request `id`.
+fn answers(envelope: &Envelope, id: &RawId) -> bool {
+    match envelope.kind() {
+        EnvelopeKind::Response { id: of } | EnvelopeKind::ErrorResponse { id: Some(of) } => of == id,
+        EnvelopeKind::ErrorResponse { id: None } | EnvelopeKind::Notification { .. } | EnvelopeKind::Request { .. } => {
+            false
+        }
+    }
+}
+
+fn unreadable(why: &str) -> UpstreamFault {
+    UpstreamFault::Unreadable(why.to_owned())
+}
