@@ -16,7 +16,7 @@ use evidence::time::Timestamp;
 use crate::embedded::index::IndexPlace;
 use crate::limits::{APPEND_DRAFTS_MAX, SEGMENT_BYTES_MIN};
 use crate::memory::MemoryDisk;
-use crate::ports::{Disk, Entropy};
+use crate::ports::{Access, Audience, Disk, Entropy};
 use crate::{AppendError, Health, Integration, Ledger, Options, Order, Reader};
 
 /// A place where a ledger can be opened, closed and opened again.
@@ -46,9 +46,43 @@ impl Home {
         Ledger::open_on(Arc::clone(&self.disk), self.index.clone(), options).unwrap()
     }
 
+    /// This home as a killed process leaves it: every file as it is now, the index to be made anew.
+    pub(crate) fn killed(&self) -> Self {
+        let after = match self.index {
+            IndexPlace::File(_) => Self::embedded(),
+            IndexPlace::Memory | IndexPlace::Temporary => Self::memory(),
+        };
+        copy(&*self.disk, &*after.disk, "ledger");
+        copy(&*self.disk, &*after.disk, "keys");
+        after
+    }
+
+    pub(crate) fn fsck(&self) -> crate::ledger::Report {
+        crate::ledger::fsck_on(&*self.disk).unwrap()
+    }
+
     pub(crate) fn reader(&self) -> Reader {
         Reader::open_on(Arc::clone(&self.disk), &self.index).unwrap()
     }
+}
+
+fn copy(from: &dyn Disk, to: &dyn Disk, path: &str) {
+    let names = from.list(path);
+    let Ok(names) = names.map(|names| names.into_iter().filter(|name| !name.starts_with("index.sqlite"))) else {
+        let bytes = crate::ports::read_file(from, path, usize::MAX).unwrap();
+        to.create(path, Audience::Owner).unwrap().write_at(&bytes, 0).unwrap();
+        return;
+    };
+    let names: Vec<String> = names.collect();
+    if names.is_empty() && from.open(path, Access::Read).is_ok_and(|file| file.bytes().is_ok()) {
+        let bytes = crate::ports::read_file(from, path, usize::MAX);
+        if let Ok(bytes) = bytes {
+            to.create(path, Audience::Owner).unwrap().write_at(&bytes, 0).unwrap();
+        }
+        return;
+    }
+    to.create_dir(path).unwrap();
+    names.iter().for_each(|name| copy(from, to, &format!("{path}/{name}")));
 }
 
 /// A clock that goes on by a millisecond with every look, and random bytes that are none.
@@ -157,7 +191,7 @@ pub(crate) fn version(name: &str, to: &str) -> Draft {
 
 /// Every record of the log, in order.
 pub(crate) fn all(reader: &Reader) -> Vec<Record> {
-    reader.query(&Filter::everything(), Order::Ascending, usize::MAX).unwrap()
+    reader.query(&Filter::everything(), Order::OldestFirst, None).unwrap()
 }
 
 fn homes() -> [Home; 2] {
@@ -398,15 +432,19 @@ fn every_filter_gives_what_reading_the_whole_log_gives() {
         ] {
             let Ok(filter) = text.parse::<Filter>() else { panic!("`{text}` is no filter") };
             let want: Vec<u64> = log.iter().filter(|record| filter.matches(record)).map(|record| record.seq).collect();
-            for order in [Order::Ascending, Order::Descending] {
+            for order in [Order::OldestFirst, Order::NewestFirst] {
                 let mut expected = want.clone();
-                if order == Order::Descending {
+                if order == Order::NewestFirst {
                     expected.reverse();
                 }
-                for limit in [usize::MAX, 3, 0] {
+                for limit in [None, Some(3), Some(0)] {
                     let found = records.query(&filter, order, limit).unwrap();
                     let found: Vec<u64> = found.iter().map(|record| record.seq).collect();
-                    assert_eq!(found, expected[..expected.len().min(limit)], "`{text}` {order:?} {limit}");
+                    assert_eq!(
+                        found,
+                        expected[..limit.unwrap_or(usize::MAX).min(expected.len())],
+                        "`{text}` {order:?} {limit:?}"
+                    );
                 }
             }
         }
@@ -427,11 +465,11 @@ fn a_reader_sees_what_the_index_does_not_know_yet() {
         let reader = home.reader();
         for n in 0..20 {
             let last = ledger.append_blocking(begun(n)).unwrap()[1].seq;
-            let newest = reader.query(&Filter::everything(), Order::Descending, 1).unwrap();
+            let newest = reader.query(&Filter::everything(), Order::NewestFirst, Some(1)).unwrap();
             assert_eq!(newest[0].seq, last);
             assert_eq!(reader.call(call(n)).unwrap().len(), 2);
             let mut count = 0;
-            let counted = reader.visit(&Filter::everything(), Order::Ascending, |_| {
+            let counted = reader.visit(&Filter::everything(), Order::OldestFirst, |_| {
                 count += 1;
                 ControlFlow::Continue(())
             });
@@ -457,4 +495,142 @@ fn the_same_inputs_give_the_same_bytes() {
     let first = log(Integration::AfterEachGroup);
     assert_eq!(first, log(Integration::AfterEachGroup));
     assert_eq!(first.1, log(Integration::Background).1);
+}
+
+#[test]
+fn a_closed_ledger_verifies_and_its_index_is_what_its_log_gives() {
+    for home in homes() {
+        let ledger = home.open();
+        for n in 0..300 {
+            ledger.append_blocking(begun(n)).unwrap();
+            ledger.append_blocking(ended(n, Status::Done)).unwrap();
+        }
+        ledger.close_blocking().unwrap();
+        let report = home.fsck();
+        assert!(report.is_sound(), "{report}");
+        assert_eq!((report.records(), report.evidence.proved), (902, 902));
+        assert_eq!(report.unfinished, None);
+        if let Some(directory) = &home._directory {
+            let rebuilt = crate::rebuild(directory.path()).unwrap();
+            assert!(rebuilt.is_sound(), "{rebuilt}");
+            assert_eq!((rebuilt.records, rebuilt.rows), (902, 300 + 2 + 1));
+        }
+    }
+}
+
+#[test]
+fn after_a_kill_open_calls_are_closed_as_unknown_and_never_again() {
+    for home in homes() {
+        let ledger = home.open();
+        for n in 0..90 {
+            ledger.append_blocking(begun(n)).unwrap();
+            if n % 3 == 0 {
+                ledger.append_blocking(ended(n, Status::Done)).unwrap();
+            }
+        }
+        let again = action(0, ActionEvent::Intent, None, "send_money");
+        let mut second = vec![decision(0, Effect::Allow, "send_money"), again];
+        for draft in &mut second {
+            if let Body::Action(action) = &mut draft.body {
+                action.attempt = 2;
+            }
+        }
+        ledger.append_blocking(second).unwrap();
+        let killed = home.killed();
+        let reopened = killed.open();
+        let records = all(&killed.reader());
+        let unknown: Vec<&Record> = records
+            .iter()
+            .filter(|record| matches!(&record.body, Body::Action(action) if action.status == Some(Status::Unknown)))
+            .collect();
+        assert_eq!(unknown.len(), 61);
+        let exceptions = records.iter().filter(|record| matches!(record.body, Body::Exception(_))).count();
+        assert_eq!(exceptions, 61);
+        assert!(unknown.iter().all(|record| &*record.agent.name == "ap-bot" && record.correlation.run.is_some()));
+        let events: Vec<LedgerEvent> = records.iter().filter_map(ledger_event).collect();
+        assert_eq!(events, [LedgerEvent::Started, LedgerEvent::Started, LedgerEvent::Recovered]);
+        reopened.close_blocking().unwrap();
+        let report = killed.fsck();
+        assert!(report.is_sound() && report.evidence.open_intents.is_empty(), "{report}");
+
+        // Another opening finds nothing to close.
+        let count = records.len() as u64;
+        killed.open().close_blocking().unwrap();
+        assert_eq!(killed.fsck().records(), count + 3);
+        ledger.close_blocking().unwrap();
+    }
+}
+
+#[test]
+fn a_ledger_verifies_while_it_is_written() {
+    for home in homes() {
+        let ledger = home.open();
+        for n in 0..200 {
+            drop(ledger.append(begun(n)));
+            if n % 50 == 0 {
+                let report = home.fsck();
+                assert!(report.is_sound(), "{report}");
+            }
+        }
+        ledger.close_blocking().unwrap();
+        assert!(home.fsck().is_sound());
+    }
+}
+
+#[test]
+fn a_flipped_bit_anywhere_in_a_closed_ledger_is_found_where_it_is() {
+    let home = Home::memory();
+    let ledger = home.open();
+    for n in 0..120 {
+        ledger.append_blocking(begun(n)).unwrap();
+        ledger.append_blocking(ended(n, Status::Done)).unwrap();
+    }
+    ledger.close_blocking().unwrap();
+    let mut files = Vec::new();
+    walk(&*home.disk, "ledger", &mut files);
+    assert!(files.iter().any(|file| file.contains("/tile/")) && files.len() > 6, "{files:?}");
+    files.push("keys/log.vkey".into());
+    let mut random = Counter(7);
+    for file in files {
+        let open = home.disk.open(&file, Access::Write).unwrap();
+        let length = open.bytes().unwrap();
+        let rounds = if file.contains("/segments/") { 40 } else { 12 };
+        for round in 0..rounds {
+            let mut bytes = [0; 8];
+            random.fill(&mut bytes).unwrap();
+            let at = match round {
+                // Where the groups are, more often than in the zeros after them.
+                0..20 => u64::from_be_bytes(bytes) % length.min(12_000),
+                _ => u64::from_be_bytes(bytes) % length,
+            };
+            let mask = 1 << (round % 8);
+            let mut byte = [0];
+            open.read_at(&mut byte, at).unwrap();
+            open.write_at(&[byte[0] ^ mask], at).unwrap();
+            match crate::ledger::fsck_on(&*home.disk) {
+                Err(error) => assert!(error.to_string().contains(&file), "{file} byte {at}: {error}"),
+                Ok(report) => {
+                    assert!(!report.is_sound(), "{file} byte {at} mask {mask}: {report}");
+                    let damage = &report.damages[0];
+                    if file.contains("/segments/") {
+                        assert_eq!((&damage.file, damage.offset), (&file, Some(at)), "{report}");
+                    } else if !file.ends_with("origin") && !file.ends_with("vkey") {
+                        // A changed leaf or entry is named by its record as well.
+                        let named = report.damages.iter().any(|damage| damage.file == file || damage.seq.is_some());
+                        assert!(named, "{file} byte {at}: {report}");
+                    }
+                }
+            }
+            open.write_at(&byte, at).unwrap();
+        }
+    }
+    assert!(home.fsck().is_sound());
+}
+
+fn walk(disk: &dyn Disk, path: &str, files: &mut Vec<String>) {
+    let names = disk.list(path).unwrap();
+    if names.is_empty() {
+        files.push(path.to_owned());
+    }
+    names.iter().for_each(|name| walk(disk, &format!("{path}/{name}"), files));
 }

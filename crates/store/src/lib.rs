@@ -11,7 +11,8 @@ pub mod memory;
 pub mod ports;
 
 pub use embedded::reader::{Order, ReadError, Reader};
-pub use ledger::{AppendError, CloseError, Health, Integration, Lag, Ledger, OpenError, Options};
+pub use embedded::rebuild::{RebuildError, Rebuilt, rebuild};
+pub use ledger::{AppendError, CloseError, Health, Integration, Lag, Ledger, OpenError, Options, fsck};
 
 #[cfg(test)]
 mod conformance;

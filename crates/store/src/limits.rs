@@ -16,6 +16,9 @@ pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// A record of more bytes is refused: arguments and results enter records as digests, so what is long is names and reasons. 256 KiB is some 300 usual records.
 pub const RECORD_BYTES_MAX: usize = 256 * 1024;
 
+/// What the ledger's own records may be longer: the outcome that closes a call of a dead process repeats the longest intent and adds some 50 bytes to it.
+pub const RECORD_BYTES_SPARE: usize = 4 * 1024;
+
 /// Drafts in one append. A call needs at most three at a time; recovery and imports send more. 256 × 1 kB stays far below [`GROUP_BYTES_MAX`].
 pub const APPEND_DRAFTS_MAX: usize = 256;
 

@@ -54,6 +54,8 @@ pub enum IndexPlace {
     File(PathBuf),
     /// In memory, for ledgers that live there too.
     Memory,
+    /// In a file that goes away by itself.
+    Temporary,
 }
 
 impl SqliteIndex {
@@ -64,6 +66,8 @@ impl SqliteIndex {
     pub fn open(place: &IndexPlace, emitter: &str) -> Result<Self, IndexError> {
         let path = match place {
             IndexPlace::Memory => return Self::fresh(Connection::open_in_memory()?, emitter),
+            // SQLite's name for a private file that it deletes.
+            IndexPlace::Temporary => return Self::fresh(Connection::open("")?, emitter),
             IndexPlace::File(path) => path,
         };
         if path.exists() {
@@ -118,6 +122,10 @@ impl SqliteIndex {
 
     fn known_emitter(&self) -> Result<Option<String>, IndexError> {
         Ok(self.connection.query_row("SELECT emitter FROM progress", [], |row| row.get(0)).optional()?)
+    }
+
+    pub(crate) const fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// The records of a call, with how far the index is, both as of one moment.
@@ -201,9 +209,14 @@ impl Index for SqliteIndex {
 
     fn apply(&mut self, batch: &Batch, upto: Cursor) -> Result<(), IndexError> {
         let transaction = self.connection.transaction()?;
-        for row in batch.calls.values() {
-            if !upsert_call(&transaction, row)? {
-                row.apart().iter().try_for_each(|row| insert_record(&transaction, row))?;
+        for row in &batch.calls {
+            if upsert_call(&transaction, row)? {
+                continue;
+            }
+            for (alone, record) in row.apart() {
+                if !upsert_call(&transaction, &alone)? {
+                    insert_record(&transaction, &record)?;
+                }
             }
         }
         for row in &batch.others {
@@ -291,9 +304,9 @@ fn upsert_call(transaction: &Transaction<'_>, row: &CallRow) -> Result<bool, Ind
             AND run IS excluded.run AND mission IS excluded.mission AND agent IS excluded.agent AND initiator IS excluded.initiator
             AND tool IS excluded.tool",
     )?;
-    let seq = |part: Option<PartRow>| part.map(|part| signed(part.spot.seq));
-    let offset = |part: Option<PartRow>| part.map(|part| signed(part.spot.offset));
-    let at = |part: Option<PartRow>| part.map(|part| part.recorded_at.micros());
+    let seq = |part: &Option<PartRow>| part.as_ref().map(|part| signed(part.spot.seq));
+    let offset = |part: &Option<PartRow>| part.as_ref().map(|part| signed(part.spot.offset));
+    let at = |part: &Option<PartRow>| part.as_ref().map(|part| part.recorded_at.micros());
     let changed = statement.execute(params![
         row.call.as_bytes(),
         row.about.run.map(|run| *run.as_bytes()),
@@ -301,18 +314,18 @@ fn upsert_call(transaction: &Transaction<'_>, row: &CallRow) -> Result<bool, Ind
         row.about.agent,
         row.about.initiator,
         row.about.tool,
-        row.effect.map(Effect::as_str),
-        row.status.map(Status::as_str),
-        row.reasons.join(" "),
-        seq(row.decision),
-        offset(row.decision),
-        at(row.decision),
-        seq(row.intent),
-        offset(row.intent),
-        at(row.intent),
-        seq(row.outcome),
-        offset(row.outcome),
-        at(row.outcome),
+        row.effect().map(Effect::as_str),
+        row.status().map(Status::as_str),
+        row.reasons(),
+        seq(&row.decision),
+        offset(&row.decision),
+        at(&row.decision),
+        seq(&row.intent),
+        offset(&row.intent),
+        at(&row.intent),
+        seq(&row.outcome),
+        offset(&row.outcome),
+        at(&row.outcome),
     ])?;
     Ok(changed == 1)
 }

@@ -4,4 +4,5 @@ pub mod disk;
 pub mod index;
 mod query;
 pub mod reader;
+pub mod rebuild;
 pub mod system;

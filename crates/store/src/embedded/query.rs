@@ -10,10 +10,10 @@ use rusqlite::types::Value;
 /// Which records come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// The oldest.
-    Ascending,
-    /// The newest.
-    Descending,
+    /// From the start of the log.
+    OldestFirst,
+    /// From its end.
+    NewestFirst,
 }
 
 /// The statement that gives number and offset of every record that may match, with its parameters.
@@ -28,8 +28,8 @@ pub(super) fn select(filter: &Filter, order: Order) -> (String, Vec<Value>) {
         ));
     }
     let direction = match order {
-        Order::Ascending => "",
-        Order::Descending => " DESC",
+        Order::OldestFirst => "",
+        Order::NewestFirst => " DESC",
     };
     (format!("{} ORDER BY seq{direction}", parts.join(" UNION ALL ")), values)
 }

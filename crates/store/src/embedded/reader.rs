@@ -61,7 +61,7 @@ impl Reader {
     pub fn open_on(disk: Arc<dyn Disk>, index: &IndexPlace) -> Result<Self, ReadError> {
         let (emitter, _) = identity::read_origin(&*disk)?.ok_or(ReadError::Absent)?;
         let index = match index {
-            IndexPlace::Memory => None,
+            IndexPlace::Memory | IndexPlace::Temporary => None,
             IndexPlace::File(path) => SqliteIndex::open_read_only(path, &emitter)?,
         };
         Ok(Self { disk, index })
@@ -87,16 +87,16 @@ impl Reader {
         Ok(found)
     }
 
-    /// The records that match `filter`, at most `limit`, the oldest or the newest first.
+    /// The records that match `filter`, the first `limit` of them in this order, or all.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn query(&self, filter: &Filter, order: Order, limit: usize) -> Result<Vec<Record>, ReadError> {
+    pub fn query(&self, filter: &Filter, order: Order, limit: Option<usize>) -> Result<Vec<Record>, ReadError> {
         let mut records = Vec::new();
-        if limit > 0 {
+        if limit != Some(0) {
             self.visit(filter, order, |record| {
                 records.push(record);
-                if records.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                if limit == Some(records.len()) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;
         }
         Ok(records)
@@ -117,7 +117,7 @@ impl Reader {
             Some((index, _)) => index.progress()?,
             None => Cursor::START,
         };
-        if order == Order::Descending && self.visit_tail_backwards(filter, from, &mut each)?.is_break() {
+        if order == Order::NewestFirst && self.visit_tail_backwards(filter, from, &mut each)?.is_break() {
             return Ok(());
         }
         if let Some((index, _)) = &moment {
@@ -132,7 +132,7 @@ impl Reader {
                 return Ok(());
             }
         }
-        if order == Order::Ascending {
+        if order == Order::OldestFirst {
             self.scan(from, |segment, spot, bytes| {
                 let record = read_bytes(segment, spot, bytes)?;
                 Ok(if filter.matches(&record) { each(record) } else { ControlFlow::Continue(()) })

@@ -6,7 +6,8 @@
 use evidence::leaf::Salt;
 use evidence::record::{self, Draft, Place};
 
-use crate::limits::{GROUP_BYTES_MAX, RECORD_BYTES_MAX};
+use super::flip::FlipAt;
+use crate::limits::{GROUP_BYTES_MAX, RECORD_BYTES_MAX, RECORD_BYTES_SPARE};
 
 /// Starts a frame. 0xC5 before an ASCII letter is not UTF-8 and 0x01 is not JSON, so no record can hold it.
 const MAGIC: [u8; 4] = [0xC5, b'G', 0x01, b'1'];
@@ -37,8 +38,8 @@ pub(crate) struct Mark {
 /// Why a record does not fit.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PushError {
-    #[error("a record of {bytes} bytes; at most {RECORD_BYTES_MAX} are taken")]
-    TooLong { bytes: usize },
+    #[error("a record of {bytes} bytes; at most {bytes_max} are taken")]
+    TooLong { bytes: usize, bytes_max: usize },
     #[error("write record: {0}")]
     Json(#[from] serde_json::Error),
 }
@@ -73,15 +74,21 @@ impl Group {
         self.count = mark.count;
     }
 
-    /// Writes one record. On an error the caller rewinds.
-    pub(crate) fn push(&mut self, draft: &Draft, place: Place<'_>, salt: &Salt) -> Result<(), PushError> {
+    /// Writes one record of at most `bytes_max`. On an error the caller rewinds.
+    pub(crate) fn push(
+        &mut self,
+        draft: &Draft,
+        place: Place<'_>,
+        salt: &Salt,
+        bytes_max: usize,
+    ) -> Result<(), PushError> {
         let at = self.bytes.len();
         self.bytes.extend_from_slice(&[0; 4]);
         self.bytes.extend_from_slice(salt);
         record::write(draft, place, &mut self.bytes)?;
         let bytes = self.bytes.len() - at - ENTRY_HEADER_BYTES;
-        if bytes > RECORD_BYTES_MAX {
-            return Err(PushError::TooLong { bytes });
+        if bytes > bytes_max {
+            return Err(PushError::TooLong { bytes, bytes_max });
         }
         put(&mut self.bytes, at, &(bytes as u32).to_le_bytes());
         self.count += 1;
@@ -191,6 +198,14 @@ pub(crate) fn read_header(bytes: &[u8]) -> Result<Start, FrameFault> {
     Ok(Start::Frame(FrameHeader { frame_bytes, first_seq: u64::from_le_bytes(*first_seq), count, crc }))
 }
 
+/// The first record of the frame that starts here.
+pub(crate) fn first_seq(bytes: &[u8]) -> Option<u64> {
+    match read_header(bytes) {
+        Ok(Start::Frame(header)) => Some(header.first_seq),
+        Ok(Start::Zeros) | Err(_) => None,
+    }
+}
+
 /// Checks a whole frame against its checksum and layout.
 pub(crate) fn check(header: &FrameHeader, frame: &[u8]) -> Result<(), FrameFault> {
     if frame.len() != header.frame_bytes || checksum(frame) != header.crc {
@@ -247,7 +262,42 @@ impl<'a> Iterator for Entries<'a> {
 pub(crate) fn entry_header(bytes: &[u8]) -> Option<(usize, Salt)> {
     let length = u32_at(bytes, 0)? as usize;
     let salt = bytes.get(4..)?.first_chunk::<SALT_BYTES>()?;
-    (length <= RECORD_BYTES_MAX).then_some((length, *salt))
+    (length <= RECORD_BYTES_MAX + RECORD_BYTES_SPARE).then_some((length, *salt))
+}
+
+/// The one changed bit that keeps the start of `bytes` from being a valid frame with the first record `want_seq`: its place, its mask and the repaired frame.
+pub(crate) fn locate_flip(bytes: &[u8], want_seq: u64) -> Option<(usize, u8, Vec<u8>)> {
+    let valid = |header: &FrameHeader, frame: &[u8]| header.first_seq == want_seq && check(header, frame).is_ok();
+    // A changed header says where the frame ends, so each of its bits is tried; then the checksum tells where in the rest.
+    let mut header_bytes = *bytes.first_chunk::<FRAME_HEADER_BYTES>()?;
+    for at in 0..FRAME_HEADER_BYTES {
+        for mask in (0..8).map(|bit| 1_u8 << bit) {
+            flip(&mut header_bytes, at, mask);
+            if let Ok(Start::Frame(header)) = read_header(&header_bytes)
+                && let Some(frame) = bytes.get(..header.frame_bytes)
+            {
+                let mut frame = frame.to_vec();
+                flip(&mut frame, at, mask);
+                if valid(&header, &frame) {
+                    return Some((at, mask, frame));
+                }
+            }
+            flip(&mut header_bytes, at, mask);
+        }
+    }
+    let Ok(Start::Frame(header)) = read_header(bytes) else { return None };
+    let mut frame = bytes.get(..header.frame_bytes)?.to_vec();
+    let found = super::flip::locate(frame.len() - 4, checksum(&frame), header.crc)?;
+    let FlipAt::Content(place) = found.at else { return None };
+    let at = if place < 20 { place } else { place + 4 };
+    flip(&mut frame, at, found.mask);
+    valid(&header, &frame).then_some((at, found.mask, frame))
+}
+
+fn flip(bytes: &mut [u8], at: usize, mask: u8) {
+    if let Some(byte) = bytes.get_mut(at) {
+        *byte ^= mask;
+    }
 }
 
 /// Finds a whole, valid frame anywhere in `bytes` that starts at or after record `seq_min`.
@@ -289,7 +339,7 @@ mod tests {
                 recorded_at: Timestamp::EPOCH,
                 seq: group.next_seq(),
             };
-            group.push(&draft, place, &[index as u8; 16]).unwrap();
+            group.push(&draft, place, &[index as u8; 16], RECORD_BYTES_MAX).unwrap();
         }
         group
     }
@@ -314,6 +364,8 @@ mod tests {
             let mut changed = frame.clone();
             changed[at.index(frame.len())] ^= 1 << bit;
             prop_assert!(read(&changed).is_err());
+            let at = at.index(frame.len());
+            prop_assert_eq!(locate_flip(&changed, 7), Some((at, 1 << bit, frame)));
         }
 
         #[test]
@@ -344,7 +396,7 @@ mod tests {
             recorded_at: Timestamp::EPOCH,
             seq: group.next_seq(),
         };
-        assert!(matches!(group.push(&draft, place, &[0; 16]), Err(PushError::TooLong { .. })));
+        assert!(matches!(group.push(&draft, place, &[0; 16], RECORD_BYTES_MAX), Err(PushError::TooLong { .. })));
         group.rewind(mark);
         let frame = group.seal().to_vec();
         assert_eq!(read(&frame), Ok(vec![7]));

@@ -62,13 +62,6 @@ impl Integrator {
         &*self.index
     }
 
-    /// Forgets the index, which fits another log than this one.
-    pub(crate) fn clear_index(&mut self) -> Result<(), IntegrateError> {
-        self.index.clear()?;
-        self.indexed = self.index.progress()?;
-        Ok(())
-    }
-
     /// Takes in everything up to `end`.
     pub(crate) fn catch_up(&mut self, end: Cursor) -> Result<(), IntegrateError> {
         while self.step(end)? {}

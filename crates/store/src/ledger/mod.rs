@@ -3,7 +3,9 @@
 //! Start at [`Ledger::open`]. One writer thread ([`sequencer`]) owns the log; one thread derives index and tree from it ([`integrator`]); [`recovery`] runs on
 //! every opening. Nothing here decides anything or knows what a call is allowed to do.
 
+mod flip;
 pub(crate) mod frame;
+mod fsck;
 pub(crate) mod identity;
 mod integrator;
 pub(crate) mod log;
@@ -35,6 +37,7 @@ use crate::memory::MemoryDisk;
 use crate::ports::{Clock, Disk, Entropy, Index, IndexError};
 
 pub use frame::FrameFault;
+pub use fsck::{Damage, FsckError, Report, Unfinished, fsck, fsck_on};
 pub use identity::IdentityError;
 pub use integrator::IntegrateError;
 pub use log::{Cursor, LogError, LogFault, Spot};
@@ -96,10 +99,11 @@ impl Options {
             integration: Integration::Background,
         }
     }
+}
 
+impl Default for Options {
     /// With the system's clock and randomness.
-    #[must_use]
-    pub fn system() -> Self {
+    fn default() -> Self {
         Self::new(Arc::new(crate::embedded::system::SystemClock), Box::new(crate::embedded::system::SystemEntropy))
     }
 }
@@ -403,9 +407,6 @@ struct Opened<'a> {
     stopped: bool,
 }
 
-/// Calls closed in one append: two drafts each.
-const CLOSED_AT_ONCE: usize = crate::limits::APPEND_DRAFTS_MAX / 4;
-
 impl Opened<'_> {
     /// `started`; then, after anything but an orderly stop, an outcome and an exception for every open call, and `recovered`.
     fn write_first_records(&self, sequencer: &mut Sequencer, integrator: &mut Integrator) -> Result<(), OpenError> {
@@ -418,18 +419,12 @@ impl Opened<'_> {
             (None, _) => "opened".into(),
         };
         sequencer.append_now(|at, records| vec![self.state(LedgerEvent::Started, detail, records, at)])?;
-        let open = integrator.index().open_intents()?;
-        // CRASH: calls that are closed stay closed; the next opening closes the others.
-        for spots in open.chunks(CLOSED_AT_ONCE) {
-            let mut intents = Vec::with_capacity(spots.len());
-            for spot in spots {
-                intents.push((crate::embedded::reader::read_spot(self.disk, *spot)?, sequencer.entropy()?));
-            }
-            sequencer.append_now(|at, _| {
-                let close =
-                    |(intent, entropy): &(Record, _)| recovery::close_call(intent, ExceptionId::at(at, *entropy), at);
-                intents.iter().filter_map(close).flatten().collect()
-            })?;
+        let open = recovery::open_intents(self.disk, integrator.index())?;
+        for intent in &open {
+            let entropy = sequencer.entropy()?;
+            let close = |at| recovery::close_call(intent, ExceptionId::at(at, entropy), at);
+            sequencer.append_now(|at, _| close(at).into_iter().flatten().collect())?;
+            // CRASH: calls that are closed stay closed; the next opening closes the others.
         }
         if !self.stopped || self.torn.is_some() || !open.is_empty() {
             let detail = format!(

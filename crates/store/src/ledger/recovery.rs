@@ -6,6 +6,7 @@
 use std::io;
 use std::sync::Arc;
 
+use evidence::checkpoint::KeyName;
 use evidence::ids::{CallId, ExceptionId};
 use evidence::record::{
     ActionEvent, ActionRecord, Agent, Body, Context, Draft, ExceptionEvent, ExceptionKind, ExceptionRecord,
@@ -18,8 +19,9 @@ use super::identity::Identity;
 use super::log::{Cursor, LogError};
 use super::segment::{self, GroupError, SegmentHeader, SegmentReader, TORN_BYTES_MAX};
 use super::sequencer::Start;
+use crate::embedded::reader::{ReadError, read_spot};
 use crate::limits::{SEGMENT_HEADER_BYTES, UNKNOWN_OUTCOME_DUE_MICROS};
-use crate::ports::{Access, Audience, Disk, Durability, replace_file};
+use crate::ports::{Access, Audience, Disk, Durability, Index, replace_file};
 
 /// Why the log cannot be taken over as it is. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -157,7 +159,7 @@ fn scan(disk: &dyn Disk, identity: &Identity, segments: &[u64], last: u64) -> Re
         let mut reader = SegmentReader::open(disk, first).map_err(|source| io_error(&path, source))?;
         let page = reader.header_page().map_err(|source| io_error(&path, source))?;
         let header = SegmentHeader::read(&page).map_err(|fault| damaged(first, 0, &fault.to_string()))?;
-        header_fits(&header, first, reader.segment_bytes, identity, &tail.last_frame)
+        header_fits(&header, first, reader.segment_bytes, &identity.emitter, &identity.origin, &tail.last_frame)
             .map_err(|what| damaged(first, 0, &what))?;
         tail.link = header.link;
         tail.end = Cursor { next_seq: first, segment: first, offset: SEGMENT_HEADER_BYTES };
@@ -193,18 +195,18 @@ pub(crate) fn header_fits(
     header: &SegmentHeader,
     first_seq: u64,
     segment_bytes: u64,
-    identity: &Identity,
+    emitter: &str,
+    origin: &KeyName,
     frame_before: &[u8],
 ) -> Result<(), String> {
-    let SegmentHeader { emitter, origin, .. } = header;
     if header.first_seq != first_seq {
         return Err(format!("its first page says that it starts with record {}", header.first_seq));
     }
     if header.segment_bytes != segment_bytes {
         return Err(format!("its first page says {} bytes, the file has {segment_bytes}", header.segment_bytes));
     }
-    if **emitter != *identity.emitter || origin != identity.origin.as_str() {
-        return Err(format!("it belongs to the ledger `{emitter}` with the origin `{origin}`"));
+    if header.emitter != emitter || header.origin != origin.as_str() {
+        return Err(format!("it belongs to the ledger `{}` with the origin `{}`", header.emitter, header.origin));
     }
     if !frame_before.is_empty() && header.link != segment::link(frame_before) {
         return Err("its first page names another last group than the segment before it has".into());
@@ -273,6 +275,37 @@ impl From<LogError> for RecoverError {
     }
 }
 
+/// The intents that have no outcome, in order.
+pub(super) fn open_intents(disk: &Arc<dyn Disk>, index: &dyn Index) -> Result<Vec<Record>, ReadError> {
+    let mut open = Vec::new();
+    for spot in index.open_intents()? {
+        open.push(read_spot(disk, spot)?);
+    }
+    // Second attempts are not in their call's row; there are few.
+    let mut ended = Vec::new();
+    for spot in index.stray_actions()? {
+        let record = read_spot(disk, spot)?;
+        match attempt(&record) {
+            Some((ActionEvent::Intent, ..)) => open.push(record),
+            Some((ActionEvent::Outcome, call, attempt)) => ended.push((call, attempt)),
+            None => {}
+        }
+    }
+    open.retain(|intent| attempt(intent).is_some_and(|(_, call, attempt)| !ended.contains(&(call, attempt))));
+    open.sort_by_key(|intent| intent.seq);
+    Ok(open)
+}
+
+fn attempt(record: &Record) -> Option<(ActionEvent, CallId, u32)> {
+    match &record.body {
+        Body::Action(action) => Some((action.event, record.correlation.call?, action.attempt)),
+        _ => None,
+    }
+}
+
+/// Of a tool's name in a sentence: the whole name is in the outcome beside it.
+const TOOL_CHARS_MAX: usize = 200;
+
 /// The outcome and the exception that close a call whose gateway died between intent and outcome.
 ///
 /// It is never tried again: whether it ran, only the tool's side knows.
@@ -300,8 +333,8 @@ pub(crate) fn close_call(intent: &Record, exception: ExceptionId, at: Timestamp)
         mitigation: None,
         owner: "operator".into(),
         reason: format!(
-            "the gateway died after the intent to call {} was durable and before its outcome was; it is not known whether the call ran, and it is not tried again",
-            action.tool
+            "the gateway died after the intent to call `{}` was durable and before its outcome was; it is not known whether the call ran, and it is not tried again",
+            action.tool.to_string().chars().take(TOOL_CHARS_MAX).collect::<String>()
         ),
         scope: format!("call:{call}"),
     };

@@ -3,7 +3,7 @@
 //! Reads only the fields it needs, borrowed from the record's bytes: this runs for every record the gateway writes, beside the hot path.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use evidence::ids::{CallId, RecordId, RunId};
 use evidence::leaf::{self, Leaf, Salt};
@@ -14,19 +14,13 @@ use serde_json::value::RawValue;
 
 use super::log::Spot;
 
-/// All records of one call that the index finds through one row.
+/// Records of one call that the index finds through one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallRow {
     /// The call.
     pub call: CallId,
     /// What its records share.
     pub about: About,
-    /// What the decision says.
-    pub effect: Option<Effect>,
-    /// What became of the call.
-    pub status: Option<Status>,
-    /// The reason codes of the decision and of the outcome.
-    pub reasons: Vec<String>,
     /// The decision.
     pub decision: Option<PartRow>,
     /// The intent.
@@ -36,12 +30,18 @@ pub struct CallRow {
 }
 
 /// One record of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartRow {
     /// Where it is.
     pub spot: Spot,
     /// When it was taken.
     pub recorded_at: Timestamp,
+    /// What a decision says.
+    pub effect: Option<Effect>,
+    /// What an outcome says.
+    pub status: Option<Status>,
+    /// Its reason codes.
+    pub reasons: Vec<String>,
 }
 
 /// Any other record.
@@ -82,15 +82,15 @@ pub struct About {
     pub tool: Option<String>,
 }
 
-/// Rows of consecutive records, for one transaction.
+/// Rows of consecutive records, for one transaction. The same records give the same index, wherever one batch ends and the next begins.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// Rows of calls; each may add to a row of an earlier batch.
-    pub calls: BTreeMap<CallId, CallRow>,
+    /// Rows of calls, to be taken in this order; each may add to a row that is there.
+    pub calls: Vec<CallRow>,
     /// Rows of other records.
     pub others: Vec<RecordRow>,
-    /// How many records it covers.
-    pub records: usize,
+    /// Where the last row of a call is in `calls`.
+    last: HashMap<CallId, usize>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -206,7 +206,6 @@ impl<'a> Glance<'a> {
 impl Batch {
     /// Adds one record.
     pub(crate) fn add(&mut self, spot: Spot, Glance(wire): Glance<'_>) -> Result<(), serde_json::Error> {
-        self.records += 1;
         let mut row = RecordRow {
             spot,
             record_type: wire.record_type,
@@ -258,27 +257,16 @@ impl Batch {
     }
 
     fn add_to_call(&mut self, call: CallId, part: Part, row: RecordRow) {
-        let Some(known) = self.calls.get_mut(&call) else {
-            let mut fresh = CallRow {
-                call,
-                about: row.about.clone(),
-                effect: None,
-                status: None,
-                reasons: Vec::new(),
-                decision: None,
-                intent: None,
-                outcome: None,
-            };
-            fresh.take(part, &row);
-            self.calls.insert(call, fresh);
-            return;
-        };
-        if known.about != row.about || known.part(part).is_some() {
-            // A second record of its kind, or one that contradicts the row: kept apart, so that a query finds it by its own fields.
-            self.others.push(row);
+        let known = self.last.get(&call).and_then(|at| self.calls.get_mut(*at));
+        if let Some(known) = known.filter(|known| known.about == row.about)
+            && let slot @ None = known.slot(part)
+        {
+            *slot = Some(row.into());
             return;
         }
-        known.take(part, &row);
+        // The first of the call in this batch, or a second record of its kind, or one that contradicts the row: the index decides what becomes of it.
+        self.last.insert(call, self.calls.len());
+        self.calls.push(CallRow::of(call, part, row));
     }
 }
 
@@ -290,44 +278,79 @@ enum Part {
     Outcome,
 }
 
+impl From<RecordRow> for PartRow {
+    fn from(row: RecordRow) -> Self {
+        let RecordRow { spot, recorded_at, effect, status, reasons, .. } = row;
+        Self { spot, recorded_at, effect, status, reasons }
+    }
+}
+
 impl CallRow {
-    const fn part(&self, part: Part) -> Option<PartRow> {
+    fn of(call: CallId, part: Part, row: RecordRow) -> Self {
+        let about = row.about.clone();
+        let mut fresh = Self { call, about, decision: None, intent: None, outcome: None };
+        *fresh.slot(part) = Some(row.into());
+        fresh
+    }
+
+    const fn slot(&mut self, part: Part) -> &mut Option<PartRow> {
         match part {
-            Part::Decision => self.decision,
-            Part::Intent => self.intent,
-            Part::Outcome => self.outcome,
+            Part::Decision => &mut self.decision,
+            Part::Intent => &mut self.intent,
+            Part::Outcome => &mut self.outcome,
         }
     }
 
-    fn take(&mut self, part: Part, row: &RecordRow) {
-        let taken = Some(PartRow { spot: row.spot, recorded_at: row.recorded_at });
-        match part {
-            Part::Decision => self.decision = taken,
-            Part::Intent => self.intent = taken,
-            Part::Outcome => self.outcome = taken,
-        }
-        self.effect = self.effect.or(row.effect);
-        self.status = self.status.or(row.status);
-        self.reasons.extend(row.reasons.iter().cloned());
+    /// The parts that are there, in the order of the log.
+    fn parts(&self) -> impl Iterator<Item = &PartRow> {
+        let mut parts: Vec<&PartRow> = [&self.decision, &self.intent, &self.outcome].into_iter().flatten().collect();
+        parts.sort_by_key(|part| part.spot);
+        parts.into_iter()
     }
 
-    /// The records of this row, as rows of their own.
+    /// What the decision says.
     #[must_use]
-    pub fn apart(&self) -> Vec<RecordRow> {
-        let row = |part: PartRow, record_type, effect, status| RecordRow {
-            spot: part.spot,
-            record_type,
-            call: Some(self.call),
-            about: self.about.clone(),
-            effect,
-            status,
-            reasons: self.reasons.clone(),
-            recorded_at: part.recorded_at,
-            version: None,
-        };
-        let decision = self.decision.map(|part| row(part, RecordType::DecisionRecord, self.effect, None));
-        let intent = self.intent.map(|part| row(part, RecordType::ActionRecord, None, None));
-        let outcome = self.outcome.map(|part| row(part, RecordType::ActionRecord, None, self.status));
-        [decision, intent, outcome].into_iter().flatten().collect()
+    pub fn effect(&self) -> Option<Effect> {
+        self.parts().find_map(|part| part.effect)
+    }
+
+    /// What became of the call.
+    #[must_use]
+    pub fn status(&self) -> Option<Status> {
+        self.parts().find_map(|part| part.status)
+    }
+
+    /// The reason codes of all parts, joined by spaces.
+    #[must_use]
+    pub fn reasons(&self) -> String {
+        self.parts().flat_map(|part| &part.reasons).map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Every part as a row of this kind and as a row of its own, in the order of the log.
+    #[must_use]
+    pub fn apart(&self) -> Vec<(Self, RecordRow)> {
+        let kinds = [(Part::Decision, &self.decision), (Part::Intent, &self.intent), (Part::Outcome, &self.outcome)];
+        let mut apart: Vec<(Self, RecordRow)> = Vec::new();
+        for (kind, part) in kinds {
+            let Some(part) = part.clone() else { continue };
+            let record_type = match kind {
+                Part::Decision => RecordType::DecisionRecord,
+                Part::Intent | Part::Outcome => RecordType::ActionRecord,
+            };
+            let row = RecordRow {
+                spot: part.spot,
+                record_type,
+                call: Some(self.call),
+                about: self.about.clone(),
+                effect: part.effect,
+                status: part.status,
+                reasons: part.reasons,
+                recorded_at: part.recorded_at,
+                version: None,
+            };
+            apart.push((Self::of(self.call, kind, row.clone()), row));
+        }
+        apart.sort_by_key(|(_, row)| row.spot);
+        apart
     }
 }

@@ -8,6 +8,7 @@ use std::io;
 use evidence::leaf::Hash;
 use sha2::{Digest, Sha256};
 
+use super::flip::{self, FlipAt};
 use super::frame::{self, FRAME_HEADER_BYTES, FrameFault, FrameHeader, Start};
 use crate::limits::{EMITTER_BYTES_MAX, GROUP_BYTES_MAX, ORIGIN_BYTES_MAX, SCAN_BYTES, SEGMENT_HEADER_BYTES};
 use crate::ports::{Access, Audience, Disk, File};
@@ -128,6 +129,20 @@ impl SegmentHeader {
         })();
         header.ok_or(HeaderFault::Magic)
     }
+}
+
+/// The one changed bit that keeps a header page from being one, if one bit explains it.
+pub(crate) fn locate_flip(page: &[u8]) -> Option<(usize, u8)> {
+    let (content, crc) = page.split_at_checked(CRC_AT)?;
+    let stored = u32::from_le_bytes(*crc.first_chunk::<4>()?);
+    let found = flip::locate(content.len(), crc32fast::hash(content), stored)?;
+    let at = match found.at {
+        FlipAt::Content(at) => at,
+        FlipAt::Checksum(at) => CRC_AT + at,
+    };
+    let mut mended = page.to_vec();
+    *mended.get_mut(at)? ^= found.mask;
+    SegmentHeader::read(&mended).is_ok().then_some((at, found.mask))
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
@@ -299,6 +314,7 @@ mod tests {
             let mut changed = page.clone();
             changed[at] ^= 0x10;
             assert!(SegmentHeader::read(&changed).is_err(), "byte {at}");
+            assert_eq!(locate_flip(&changed), Some((at, 0x10)));
         }
     }
 

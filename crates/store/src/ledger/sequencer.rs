@@ -19,7 +19,10 @@ use super::integrator::Integrator;
 use super::log::Cursor;
 use super::segment::{self, SegmentHeader};
 use super::shared::{Closed, Health, Shared};
-use crate::limits::{APPEND_DRAFTS_MAX, ENTROPY_BLOCK_BYTES, GROUP_BYTES_FULL, GROUP_BYTES_MAX, SEGMENT_HEADER_BYTES};
+use crate::limits::{
+    APPEND_DRAFTS_MAX, ENTROPY_BLOCK_BYTES, GROUP_BYTES_FULL, GROUP_BYTES_MAX, RECORD_BYTES_MAX, RECORD_BYTES_SPARE,
+    SEGMENT_HEADER_BYTES,
+};
 use crate::ports::{Clock, Disk, Entropy, File};
 
 /// Why an append gave no receipts. Nothing of it is in the log, except after [`AppendError::Degraded`], where nobody knows.
@@ -167,7 +170,8 @@ impl Sequencer {
         self.group.start(self.end.next_seq);
         self.recorded_at = self.recorded_at.max(self.clock.now());
         let drafts = drafts(self.recorded_at, self.end.records());
-        let receipts = self.add(&drafts).map_err(|detail| AppendError::TooLarge { detail })?;
+        let added = self.add(&drafts, RECORD_BYTES_MAX + RECORD_BYTES_SPARE);
+        let receipts = added.map_err(|detail| AppendError::TooLarge { detail })?;
         self.commit().map_err(|why| AppendError::Degraded { since: self.recorded_at, why })?;
         Ok(receipts)
     }
@@ -225,7 +229,7 @@ impl Sequencer {
             return refuse(append.done, AppendError::Count { found: append.drafts.len() });
         }
         let mark = self.group.mark();
-        match self.add(&append.drafts) {
+        match self.add(&append.drafts, RECORD_BYTES_MAX) {
             Err(detail) => {
                 self.group.rewind(mark);
                 refuse(append.done, AppendError::TooLarge { detail })
@@ -251,14 +255,14 @@ impl Sequencer {
     }
 
     /// Writes the drafts to the end of the group.
-    fn add(&mut self, drafts: &[Draft]) -> Result<Vec<Receipt>, String> {
+    fn add(&mut self, drafts: &[Draft], bytes_max: usize) -> Result<Vec<Receipt>, String> {
         let mut receipts = Vec::with_capacity(drafts.len());
         for draft in drafts {
             let (salt, entropy) = self.entropy.next().map_err(|error| format!("no random bytes: {error}"))?;
             let seq = self.group.next_seq();
             let (id, recorded_at) = (RecordId::at(self.recorded_at, entropy), self.recorded_at);
             let place = Place { emitter: &self.identity.emitter, id, recorded_at, seq };
-            self.group.push(draft, place, &salt).map_err(|error| error.to_string())?;
+            self.group.push(draft, place, &salt, bytes_max).map_err(|error| error.to_string())?;
             receipts.push(Receipt { id, recorded_at, seq });
         }
         Ok(receipts)
@@ -274,7 +278,7 @@ impl Sequencer {
         };
         let draft = Draft::new(Arc::new(Context::system()), None, self.recorded_at, body);
         let mark = self.group.mark();
-        if self.add(&[draft]).is_err() || self.group.bytes_len() > self.group_bytes_max() {
+        if self.add(&[draft], RECORD_BYTES_MAX).is_err() || self.group.bytes_len() > self.group_bytes_max() {
             // The next opening finds no such record and says that the process died; that is safe to say.
             self.group.rewind(mark);
         }
@@ -285,10 +289,16 @@ impl Sequencer {
         if self.group.is_empty() {
             return Ok(());
         }
+        // INVARIANT (group fits): a group never spans segments, and readers refuse longer ones.
+        if self.group.bytes_len() > self.group_bytes_max() {
+            return Err(
+                format!("a group of {} bytes; at most {} fit", self.group.bytes_len(), self.group_bytes_max()).into()
+            );
+        }
         let next_seq = self.group.next_seq();
         let bytes = self.group.bytes_len() as u64;
         // CRASH: nothing of the group is written; its callers never got receipts.
-        if !self.segment.as_ref().is_some_and(|(_, length)| self.end.offset + bytes <= *length) {
+        if self.segment.as_ref().is_none_or(|(_, length)| self.end.offset + bytes > *length) {
             self.turn_over().map_err(|error| failed("start a new segment", &error))?;
         }
         let Some((file, _)) = &self.segment else { return Err("no segment".into()) };

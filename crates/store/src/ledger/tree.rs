@@ -11,7 +11,7 @@ use ed25519_dalek::SigningKey;
 use evidence::checkpoint::{Checkpoint, CheckpointError, KeyName, VerifierKey};
 use evidence::leaf::{Hash, Salt};
 use evidence::limits::NOTE_BYTES_MAX;
-use evidence::tile::{TileBuilder, TileError, TileRef};
+use evidence::tile::{TileBuilder, TileError, TileRef, partial_tiles};
 
 use super::log::Cursor;
 use super::rows::Glance;
@@ -75,9 +75,8 @@ pub(crate) struct Tree {
     published: Cursor,
     noted: Cursor,
     unsynced: BTreeSet<String>,
-    /// Partial tiles of the published tree and of the one before it.
-    partial: Vec<String>,
-    partial_before: Vec<String>,
+    /// Partial tiles that are there.
+    partial: BTreeSet<String>,
 }
 
 impl Tree {
@@ -107,8 +106,7 @@ impl Tree {
             published: cursor,
             noted: cursor,
             unsynced: BTreeSet::new(),
-            partial: Vec::new(),
-            partial_before: Vec::new(),
+            partial: partial_tiles(cursor.records()).into_iter().map(path).collect(),
         };
         if tree.found.as_ref().is_some_and(|found| found.size < cursor.records()) {
             // The note comes after its checkpoint, so an older checkpoint was put back by hand: derive everything and compare on the way.
@@ -158,13 +156,13 @@ impl Tree {
         // CRASH: tiles are there that no checkpoint covers; the next opening writes the same bytes again.
         self.replace(CHECKPOINT, note.as_bytes(), Durability::Whole)?;
         self.published = self.cursor;
-        let kept: BTreeSet<&String> = self.partial.iter().collect();
-        for old in self.partial_before.iter().filter(|old| !kept.contains(old)) {
+        let current: BTreeSet<String> = partial_tiles(self.builder.size()).into_iter().map(path).collect();
+        for old in self.partial.difference(&current) {
             self.unsynced.remove(old);
-            // A partial tile that stays behind is no harm: the complete one is preferred where both are.
+            // One that stays behind is no harm: readers ask for the width that they need.
             let _ = self.disk.remove(old);
         }
-        self.partial_before = std::mem::take(&mut self.partial);
+        self.partial = current;
         Ok(())
     }
 
@@ -201,7 +199,6 @@ impl Tree {
     }
 
     fn write_tiles(&mut self) -> Result<(), TreeError> {
-        let mut partial = Vec::new();
         for tile in self.builder.unwritten()? {
             let file = path(tile.tile);
             let directory = file.rsplit_once('/').map_or(PREFIX, |(directory, _)| directory);
@@ -209,12 +206,11 @@ impl Tree {
             made.map_err(|source| TreeError::Io { file: directory.to_owned(), source })?;
             self.replace(&file, &tile.bytes, Durability::Derived)?;
             if !tile.tile.is_complete() {
-                partial.push(file.clone());
+                self.partial.insert(file.clone());
             }
             self.unsynced.insert(file);
         }
         self.builder.mark_written();
-        self.partial.extend(partial);
         Ok(())
     }
 
@@ -300,6 +296,6 @@ mod tests {
                 assert_eq!(parse_note(std::str::from_utf8(&bytes).unwrap()), None, "byte {at}");
             }
         }
-        assert_eq!(parse_note(&text[..text.len() - 1]), None);
+        assert_eq!(parse_note(text.trim_end()), None);
     }
 }

@@ -1,0 +1,449 @@
+//! Checks a ledger from its bytes, without opening anything for writing and without taking the lock.
+//!
+//! Frames, checksums and segment headers are checked here; records, numbers, intents, commitments, tree, tiles and the signed checkpoint by
+//! [`evidence::verify`]. Where one changed bit explains a damaged group, the bit is named and the rest is checked as if it were mended.
+//! May run beside a gateway: what that has not finished writing is not damage.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use evidence::checkpoint::{KeyName, VerifierKey};
+use evidence::limits::NOTE_BYTES_MAX;
+use evidence::record::{Body, LedgerEvent};
+use evidence::tile::{TileKind, TileRef, encode_entries, parse_entries};
+use evidence::verify::{Finding, Flaw, LedgerCheck};
+
+use super::frame::{self, ENTRY_HEADER_BYTES};
+use super::identity::{self, IdentityError};
+use super::recovery::header_fits;
+use super::segment::{self, GroupError, SegmentHeader, SegmentReader, TORN_BYTES_MAX};
+use super::tree::{self, CHECKPOINT, NOTE, TILE_BYTES_MAX};
+use crate::embedded::disk::HomeDisk;
+use crate::limits::SEGMENT_HEADER_BYTES;
+use crate::ports::{Disk, read_file};
+
+/// Why a ledger cannot be checked at all.
+#[derive(Debug, thiserror::Error)]
+pub enum FsckError {
+    /// The home has no ledger.
+    #[error("check ledger: there is none in this home yet")]
+    Absent,
+    /// It does not say who it is.
+    #[error("check ledger: {0}")]
+    Identity(#[from] IdentityError),
+    /// A file cannot be read.
+    #[error("check ledger: `{file}`: {source}")]
+    Io {
+        /// The file.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Bytes that are not what was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The file, below the home.
+    pub file: String,
+    /// The first bad byte in it, where one can be named.
+    pub offset: Option<u64>,
+    /// The record it belongs to, where one can be named.
+    pub seq: Option<u64>,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`", self.file)?;
+        if let Some(offset) = self.offset {
+            write!(f, " byte {offset}")?;
+        }
+        if let Some(seq) = self.seq {
+            write!(f, " (record {seq})")?;
+        }
+        write!(f, ": {}", self.what)
+    }
+}
+
+/// What follows the last whole group of a ledger that was not closed in order: a group that is being written, or that a dead process did not finish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The segment.
+    pub file: String,
+    /// Where it starts.
+    pub offset: u64,
+    /// How long it is.
+    pub bytes: u64,
+}
+
+/// What a check found.
+#[derive(Debug)]
+pub struct Report {
+    /// The log's name in its records.
+    pub emitter: String,
+    /// The log's name in its checkpoints.
+    pub origin: String,
+    /// Segment files.
+    pub segments: u64,
+    /// Whole groups.
+    pub groups: u64,
+    /// Bytes of whole groups.
+    pub bytes: u64,
+    /// Where the log was being written.
+    pub unfinished: Option<Unfinished>,
+    /// What is wrong, in the order of the log; tiles and other files after it.
+    pub damages: Vec<Damage>,
+    /// What the records say.
+    pub evidence: evidence::verify::Report,
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.damages.is_empty() && self.evidence.is_sound()
+    }
+
+    /// How many records were read.
+    #[must_use]
+    pub const fn records(&self) -> u64 {
+        self.evidence.records
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { evidence, .. } = self;
+        writeln!(
+            f,
+            "{}: {} records in {} groups, {} segments; {} of them under a checkpoint signed as {}",
+            self.emitter, evidence.records, self.groups, self.segments, evidence.proved, self.origin
+        )?;
+        for (record_type, count) in &evidence.types {
+            writeln!(f, "  {record_type}: {count}")?;
+        }
+        if !evidence.open_intents.is_empty() {
+            writeln!(f, "  calls with an intent and no outcome yet: {}", evidence.open_intents.len())?;
+        }
+        if let Some(Unfinished { file, offset, bytes }) = &self.unfinished {
+            writeln!(
+                f,
+                "  an unfinished write of {bytes} bytes at byte {offset} of `{file}`; the next opening sets it aside"
+            )?;
+        }
+        for damage in &self.damages {
+            writeln!(f, "damaged: {damage}")?;
+        }
+        if evidence.findings_omitted > 0 {
+            writeln!(f, "and {} findings more", evidence.findings_omitted)?;
+        }
+        f.write_str(if self.is_sound() { "sound: every byte is what was written" } else { "not sound" })
+    }
+}
+
+/// Checks the ledger of a home.
+///
+/// # Errors
+/// [`FsckError`] if there is nothing to check or it cannot be read; damage is in the report.
+pub fn fsck(home: &Path) -> Result<Report, FsckError> {
+    fsck_on(&HomeDisk::new(home))
+}
+
+/// Checks the ledger on a disk of any kind.
+///
+/// # Errors
+/// As [`fsck`].
+pub fn fsck_on(disk: &dyn Disk) -> Result<Report, FsckError> {
+    let (emitter, origin) = identity::read_origin(disk)?.ok_or(FsckError::Absent)?;
+    let verifier = identity::read_verifier(disk)?;
+    let mut walk = Walk::new(disk, emitter, origin, verifier);
+    // The checkpoint first: while a gateway writes, the log only grows beyond it.
+    walk.checkpoint()?;
+    walk.log()?;
+    walk.tree_note();
+    Ok(walk.finish())
+}
+
+struct Walk<'a> {
+    disk: &'a dyn Disk,
+    emitter: Arc<str>,
+    origin: KeyName,
+    check: LedgerCheck<'a>,
+    has_checkpoint: bool,
+    next_seq: u64,
+    last_frame: Vec<u8>,
+    last_first_seq: u64,
+    /// The segments read so far, by where they start if the log is one sequence of bytes.
+    starts: Vec<(u64, u64)>,
+    base: u64,
+    groups: u64,
+    bytes: u64,
+    unfinished: Option<Unfinished>,
+    damages: Vec<Damage>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(disk: &'a dyn Disk, emitter: Arc<str>, origin: KeyName, verifier: VerifierKey) -> Self {
+        let mut damages = Vec::new();
+        if *verifier.name() != origin {
+            let what = format!("it is the key of `{}`, and `{}` names `{origin}`", verifier.name(), identity::ORIGIN);
+            damages.push(Damage { file: identity::VERIFIER_KEY.into(), offset: None, seq: None, what });
+        }
+        let check = LedgerCheck::new(verifier, Some(Box::new(move |tile| read_tile(disk, tile))));
+        Self {
+            disk,
+            emitter,
+            origin,
+            check,
+            has_checkpoint: false,
+            next_seq: 1,
+            last_frame: Vec::new(),
+            last_first_seq: 0,
+            starts: Vec::new(),
+            base: 0,
+            groups: 0,
+            bytes: 0,
+            unfinished: None,
+            damages,
+        }
+    }
+
+    fn checkpoint(&mut self) -> Result<(), FsckError> {
+        let note = match read_file(self.disk, CHECKPOINT, NOTE_BYTES_MAX) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other.map_err(|source| FsckError::Io { file: CHECKPOINT.into(), source })?,
+        };
+        self.has_checkpoint = true;
+        // Nothing was given before it, so it cannot be late.
+        let _ = self.check.checkpoint(&note);
+        Ok(())
+    }
+
+    fn log(&mut self) -> Result<(), FsckError> {
+        let segments =
+            segment::list(self.disk).map_err(|source| FsckError::Io { file: segment::DIRECTORY.into(), source })?;
+        let last = segments.last().copied();
+        for first_seq in segments {
+            if first_seq != self.next_seq {
+                let what = format!("missing: the next segment starts with record {first_seq}");
+                self.damage(segment::path(self.next_seq), None, Some(self.next_seq), what);
+                self.last_frame.clear();
+            }
+            self.next_seq = first_seq;
+            let file = segment::path(first_seq);
+            let mut reader = SegmentReader::open(self.disk, first_seq).map_err(|error| io_error(&file, error))?;
+            self.starts.push((self.base, first_seq));
+            self.header(&reader).map_err(|error| io_error(&file, error))?;
+            let place = if Some(first_seq) == last { Place::Last } else { Place::Earlier };
+            self.groups(&mut reader, place).map_err(|error| io_error(&file, error))?;
+            self.base += reader.segment_bytes;
+        }
+        Ok(())
+    }
+
+    fn header(&mut self, reader: &SegmentReader) -> io::Result<()> {
+        let file = segment::path(reader.first_seq);
+        let page = reader.header_page()?;
+        let header = match SegmentHeader::read(&page) {
+            Ok(header) => header,
+            Err(fault) => {
+                let (offset, what) = match segment::locate_flip(&page) {
+                    Some((at, mask)) => (at as u64, flipped(&page, at, mask)),
+                    None => (0, fault.to_string()),
+                };
+                self.damage(file, Some(offset), None, what);
+                return Ok(());
+            }
+        };
+        let fits =
+            header_fits(&header, reader.first_seq, reader.segment_bytes, &self.emitter, &self.origin, &self.last_frame);
+        if let Err(what) = fits {
+            self.damage(file, Some(0), None, what);
+        }
+        Ok(())
+    }
+
+    fn groups(&mut self, reader: &mut SegmentReader, place: Place) -> io::Result<()> {
+        let mut offset = SEGMENT_HEADER_BYTES;
+        loop {
+            let want = self.next_seq;
+            match reader.group(offset, want) {
+                Ok(Some(group)) => {
+                    let (frame, first_seq) = (group.frame.to_vec(), group.header.first_seq);
+                    self.group(offset, first_seq, frame);
+                    offset += group_bytes(&self.last_frame);
+                }
+                Ok(None) => return self.tail(reader, offset, place, None),
+                Err(GroupError::Io(error)) => return Err(error),
+                Err(GroupError::Fault(fault)) => {
+                    let rest = reader.rest(offset)?;
+                    if let Some((at, mask, mended)) = frame::locate_flip(&rest, want) {
+                        let seq = frame::entries(&mended, want)
+                            .find(|entry| at < entry.at + ENTRY_HEADER_BYTES + entry.bytes.len());
+                        let seq = seq.map(|entry| entry.seq);
+                        self.damage(
+                            segment::path(reader.first_seq),
+                            Some(offset + at as u64),
+                            seq,
+                            flipped(&rest, at, mask),
+                        );
+                        self.group(offset, want, mended);
+                        offset += group_bytes(&self.last_frame);
+                    } else if let Some(skip) = frame::find_frame(&rest, want) {
+                        let what = format!("{fault}; the next whole group is {skip} bytes further on");
+                        self.damage(segment::path(reader.first_seq), Some(offset), Some(want), what);
+                        offset += skip as u64;
+                        let next = frame::first_seq(rest.get(skip..).unwrap_or_default());
+                        self.next_seq = next.unwrap_or(want);
+                        self.last_frame.clear();
+                    } else {
+                        return self.tail(reader, offset, place, Some(fault.to_string()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes a whole group.
+    fn group(&mut self, offset: u64, first_seq: u64, frame: Vec<u8>) {
+        for entry in frame::entries(&frame, first_seq) {
+            let start = self.base + offset + (entry.at + ENTRY_HEADER_BYTES) as u64;
+            self.check.record(start, entry.salt, entry.bytes);
+            self.next_seq = entry.seq + 1;
+        }
+        self.groups += 1;
+        self.bytes += frame.len() as u64;
+        self.last_first_seq = first_seq;
+        self.last_frame = frame;
+    }
+
+    /// After the last whole group there is nothing, or in the last segment of a ledger that was not closed, one unfinished group.
+    fn tail(&mut self, reader: &SegmentReader, offset: u64, place: Place, fault: Option<String>) -> io::Result<()> {
+        let rest = reader.rest(offset)?;
+        let Some(first) = rest.iter().position(|byte| *byte != 0) else { return Ok(()) };
+        let bytes = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
+        let file = segment::path(reader.first_seq);
+        if place == Place::Last
+            && !self.is_stopped()
+            && bytes <= TORN_BYTES_MAX
+            && frame::find_frame(&rest, 0).is_none()
+        {
+            self.unfinished = Some(Unfinished { file, offset, bytes });
+            return Ok(());
+        }
+        let what = fault.unwrap_or_else(|| "bytes follow the last group".into());
+        self.damage(file, Some(offset + first as u64), None, format!("{what}; nothing but zeros should be here"));
+        Ok(())
+    }
+
+    /// Whether the last record says that the ledger was closed in order.
+    fn is_stopped(&self) -> bool {
+        let last = frame::entries(&self.last_frame, self.last_first_seq).last();
+        let record = last.and_then(|entry| evidence::record::read(entry.bytes).ok());
+        record.is_some_and(|record| matches!(&record.body, Body::Ledger(state) if state.event == LedgerEvent::Stopped))
+    }
+
+    fn tree_note(&mut self) {
+        let records = self.next_seq - 1;
+        match read_file(self.disk, NOTE, 1_024) {
+            Err(_) => {}
+            Ok(_) => match tree::read_note(self.disk) {
+                None => self.damage(
+                    NOTE.into(),
+                    None,
+                    None,
+                    "not a whole note; delete the file, the next opening makes it anew".into(),
+                ),
+                Some(note) if note.cursor.records() > records => {
+                    let what = format!("it covers {} records, and the log has {records}", note.cursor.records());
+                    self.damage(NOTE.into(), None, None, what);
+                }
+                Some(_) => {}
+            },
+        }
+        if self.is_stopped() && !self.has_checkpoint {
+            self.damage(CHECKPOINT.into(), None, None, "missing: a ledger that was closed in order has one".into());
+        }
+    }
+
+    fn damage(&mut self, file: String, offset: Option<u64>, seq: Option<u64>, what: String) {
+        self.damages.push(Damage { file, offset, seq, what });
+    }
+
+    fn finish(self) -> Report {
+        let evidence = self.check.finish();
+        let mut damages = self.damages;
+        damages.extend(evidence.findings.iter().map(|finding| place(finding, &self.starts)));
+        Report {
+            emitter: self.emitter.to_string(),
+            origin: self.origin.to_string(),
+            segments: self.starts.len() as u64,
+            groups: self.groups,
+            bytes: self.bytes,
+            unfinished: self.unfinished,
+            damages,
+            evidence,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Earlier,
+    Last,
+}
+
+fn group_bytes(frame: &[u8]) -> u64 {
+    frame.len() as u64
+}
+
+fn flipped(bytes: &[u8], at: usize, mask: u8) -> String {
+    let found = bytes.get(at).copied().unwrap_or_default();
+    format!("one bit changed after it was written: the byte is {found:#04x} and was {:#04x}", found ^ mask)
+}
+
+/// Says in which file a finding is.
+fn place(finding: &Finding, starts: &[(u64, u64)]) -> Damage {
+    let what = finding.flaw.to_string();
+    let file = |file: String, offset| Damage { file, offset, seq: finding.seq, what: what.clone() };
+    match &finding.flaw {
+        Flaw::TileMissing { tile } => file(tree::path(*tile), None),
+        Flaw::TileDiffers { tile, at } => file(tree::path(*tile), Some(*at as u64)),
+        Flaw::Checkpoint(_) => file(CHECKPOINT.into(), None),
+        _ => {
+            let before = finding.byte.and_then(|byte| {
+                let (base, first_seq) = starts.iter().rev().find(|(base, _)| *base <= byte)?;
+                Some((segment::path(*first_seq), byte - base))
+            });
+            match before {
+                Some((path, offset)) => file(path, Some(offset)),
+                None => file("ledger".into(), None),
+            }
+        }
+    }
+}
+
+/// Reads a tile; where a growing log has replaced a partial one by a wider one, the start of that.
+fn read_tile(disk: &dyn Disk, tile: TileRef) -> Option<Vec<u8>> {
+    let path = tree::path(tile);
+    if let Ok(bytes) = read_file(disk, &path, TILE_BYTES_MAX) {
+        return Some(bytes);
+    }
+    let (directory, _) = path.rsplit_once('/').filter(|_| !tile.is_complete())?;
+    let widths = disk.list(directory).ok()?.into_iter().filter_map(|name| name.parse::<u16>().ok());
+    let wider = widths.filter(|width| *width > tile.width()).min()?;
+    let bytes = read_file(disk, &format!("{directory}/{wider}"), TILE_BYTES_MAX).ok()?;
+    let width = usize::from(tile.width());
+    match tile.kind {
+        TileKind::Hashes { .. } => bytes.get(..width * 32).map(<[u8]>::to_vec),
+        TileKind::Entries => encode_entries(parse_entries(&bytes, wider).ok()?.get(..width)?).ok(),
+    }
+}
+
+fn io_error(file: &str, source: io::Error) -> FsckError {
+    FsckError::Io { file: file.to_owned(), source }
+}
