@@ -6,6 +6,8 @@
     reason = "what the tests share fails them like the tests themselves"
 )]
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -104,6 +106,65 @@ async fn a_slow_call_does_not_hold_up_the_next() {
     assert_eq!(session.receive().await.unwrap().0, quick);
     assert_eq!(session.receive().await.unwrap().0, slow);
     assert_eq!(effects(&scratch.join("effects")), ["slow", "quick"], "the effect comes before the wait");
+}
+
+#[tokio::test]
+async fn a_cancelled_call_is_not_answered() {
+    let scratch = Scratch::new("up").unwrap();
+    let mut process = over_stdio(&scratch, &[]);
+    let mut session = open_stdio(&mut process).await;
+    let long = session.send("progress", r#"{"steps":1000,"wait_ms":60000}"#).await.unwrap();
+    session.cancel(long).await.unwrap();
+    let next = session.send("progress", r#"{"steps":1}"#).await.unwrap();
+    assert_eq!(session.receive().await.unwrap().0, next);
+}
+
+/// One request on a connection of its own, and everything that comes back.
+fn exchange(target: &Target, method: &str, headers: &[String], body: &str) -> String {
+    let mut stream = TcpStream::connect(target.addr).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    let request = format!(
+        "{method} /mcp HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAccept: application/json, text/event-stream\r\n\
+         Content-Type: application/json\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+        target.addr,
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_stream_that_was_cut_is_resumed_after_its_last_event() {
+    let scratch = Scratch::new("up").unwrap();
+    let (_process, target) = over_http(&scratch, &[]);
+    let initialize = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}"#;
+    let opened = exchange(&target, "POST", &[], initialize);
+    let session = opened.lines().find(|line| line.starts_with("mcp-session-id: ")).unwrap();
+    let with = |header: &str| [session.to_owned(), header.to_owned()];
+
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"progress","arguments":{"steps":3,"cut_after":1},"_meta":{"progressToken":9}}}"#;
+    let first = exchange(&target, "POST", &[session.to_owned()], call);
+    assert!(first.contains("id: 1-1\ndata: ") && first.contains("retry: 10") && !first.contains("3 steps"), "{first}");
+
+    let rest = exchange(&target, "GET", &with("Last-Event-ID: 1-1"), "");
+    let steps: Vec<bool> = (1..=3).map(|step| rest.contains(&format!(r#""progress":{step},"#))).collect();
+    assert_eq!(steps, [false, true, true], "{rest}");
+    assert!(rest.contains("3 steps"), "{rest}");
+
+    for (method, header, want) in [
+        ("GET", "Last-Event-ID: 7-1", "404"),
+        ("GET", "Origin: https://evil.example", "403"),
+        ("GET", "MCP-Protocol-Version: 1999-01-01", "400"),
+        ("PUT", "X-Any: thing", "405"),
+        ("DELETE", "X-Any: thing", "204"),
+        ("DELETE", "X-Any: thing", "404"),
+    ] {
+        let answer = exchange(&target, method, &with(header), "");
+        assert_eq!(answer.split(' ').nth(1), Some(want), "{method} {header}: {answer}");
+    }
 }
 
 #[tokio::test]

@@ -52,6 +52,16 @@ impl StdioSession {
         Ok(id)
     }
 
+    /// Takes back the call `id`: whether it is still answered is up to the server.
+    ///
+    /// # Errors
+    /// When the child is gone.
+    pub async fn cancel(&mut self, id: u64) -> Result<(), ClientError> {
+        let message =
+            format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#);
+        self.write(message.into_bytes()).await
+    }
+
     /// The next answer, and to which request. Notifications and requests of the server are passed over.
     ///
     /// # Errors
