@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::ids::{CallId, ExceptionId, RecordId, RunId};
+use crate::limits::INTEGER_MAX;
 use crate::record::{
     ActionEvent, ActionRecord, Agent, Authenticated, Body, Channel, Client, Context, DecisionInput, DecisionPoint,
     DecisionRecord, Draft, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind, ExceptionRecord, Facet,
@@ -15,9 +16,6 @@ use crate::record::{
     Surface, Tool, VersionLog, VersionedKind, VersionedObject,
 };
 use crate::time::Timestamp;
-
-/// Integers within records are exact in every JSON reader up to here.
-const INTEGER_MAX: u64 = (1 << 53) - 1;
 
 fn text() -> impl Strategy<Value = String> {
     prop_oneof!["[a-z]{0,8}", any::<String>()]
@@ -40,7 +38,7 @@ fn time() -> impl Strategy<Value = Timestamp> {
 }
 
 fn integer() -> impl Strategy<Value = u64> {
-    0..=INTEGER_MAX
+    prop_oneof![0..=INTEGER_MAX, Just(0), Just(INTEGER_MAX)]
 }
 
 fn word<T: Copy + std::fmt::Debug + 'static>(all: &'static [T]) -> impl Strategy<Value = T> {
@@ -98,7 +96,8 @@ fn decision() -> impl Strategy<Value = Body> {
     let obligation = (name(), text()).prop_map(|(kind, target)| Obligation { kind, target });
     let policy = (sha256(), option::of(sha256()))
         .prop_map(|(mission, slice)| Policy { mission_sha256: mission.into(), slice_sha256: slice.map(Into::into) });
-    let rule = (name(), any::<u32>()).prop_map(|(id, line)| Rule { id: id.into(), line });
+    let rule = (name(), prop_oneof![any::<u32>(), Just(0), Just(u32::MAX)])
+        .prop_map(|(id, line)| Rule { id: id.into(), line });
     let reasons = vec(name().prop_map(Arc::from), 0..3);
     let rest = (word(DecisionPoint::ALL), policy, reasons, vec(rule, 0..3), text());
     (word(Effect::ALL), input, vec(obligation, 0..2), rest).prop_map(
@@ -117,8 +116,8 @@ fn action() -> impl Strategy<Value = Body> {
         option::of(sha256()),
         word(Status::ALL),
     );
-    (sha256(), 1..=u32::MAX, word(EffectClass::ALL), tool(), option::of(outcome)).prop_map(
-        |(args_sha256, attempt, effect_class, tool, outcome)| {
+    (sha256(), prop_oneof![1..=u32::MAX, Just(1), Just(u32::MAX)], word(EffectClass::ALL), tool(), option::of(outcome))
+        .prop_map(|(args_sha256, attempt, effect_class, tool, outcome)| {
             let intent = ActionRecord {
                 args_sha256,
                 attempt,
@@ -145,8 +144,7 @@ fn action() -> impl Strategy<Value = Body> {
                 status: Some(status),
                 ..intent
             })
-        },
-    )
+        })
 }
 
 fn exception() -> impl Strategy<Value = Body> {

@@ -1,5 +1,8 @@
 //! Every bound of this crate, with its arithmetic. Nothing here grows with what a peer or a file says.
 
+/// Integers in records: 2^53 - 1, the last that every JSON reader holds exactly (RFC 8785, section 3.2.2.3).
+pub const INTEGER_MAX: u64 = (1 << 53) - 1;
+
 /// Hashes in a complete tile, entries in a complete bundle (C2SP tlog-tiles).
 pub const TILE_WIDTH: u64 = 256;
 

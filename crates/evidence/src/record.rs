@@ -21,6 +21,7 @@ pub use body::{
 };
 
 use crate::ids::{CallId, RecordId, RunId};
+use crate::limits::INTEGER_MAX;
 use crate::time::Timestamp;
 
 /// The schema major of every record type this crate writes.
@@ -234,6 +235,12 @@ pub enum ReadRecordError {
         /// The schema major found.
         found: u32,
     },
+    /// An integer is beyond what every JSON reader holds exactly.
+    #[error("record has the integer {found}, above the limit of 2^53 - 1")]
+    IntegerTooLarge {
+        /// The integer.
+        found: u64,
+    },
 }
 
 impl ReadRecordError {
@@ -244,7 +251,7 @@ impl ReadRecordError {
             Self::Json(error) => error.column().saturating_sub(1),
             Self::Body { start, source } => start + source.column().saturating_sub(1),
             Self::NotCanonical { at } => *at,
-            Self::Schema { .. } => 0,
+            Self::Schema { .. } | Self::IntegerTooLarge { .. } => 0,
         }
     }
 }
@@ -297,7 +304,7 @@ pub fn write(draft: &Draft, place: Place<'_>, out: &mut Vec<u8>) -> Result<(), s
     serde_json::to_writer(out, &view)
 }
 
-/// Reads a record from its bytes, and refuses bytes that are not exactly what [`write`] would give.
+/// Reads a record from its bytes, and refuses bytes that are not exactly what [`write()`] would give.
 ///
 /// # Errors
 /// [`ReadRecordError`] says what is wrong.
@@ -317,7 +324,21 @@ pub fn read(bytes: &[u8]) -> Result<Record, ReadRecordError> {
         let at = canonical.iter().zip(bytes).take_while(|(ours, theirs)| ours == theirs).count();
         return Err(ReadRecordError::NotCanonical { at });
     }
-    Ok(record)
+    match largest_integer(&record) {
+        found if found > INTEGER_MAX => Err(ReadRecordError::IntegerTooLarge { found }),
+        _ => Ok(record),
+    }
+}
+
+/// The largest of the record's 64-bit integers: RFC 8785 has no canonical form for those that a double cannot hold.
+fn largest_integer(record: &Record) -> u64 {
+    let of_body = match &record.body {
+        Body::Action(action) => action.duration_us.max(action.result_bytes).unwrap_or(0),
+        Body::Decision(decision) => decision.input.args_bytes,
+        Body::Ledger(state) => state.records,
+        Body::Exception(_) | Body::Request(_) | Body::Version(_) => 0,
+    };
+    record.links.iter().map(|link| link.bytes).fold(of_body.max(record.seq), u64::max)
 }
 
 /// [`Record`] with its body not yet read, because its type comes later in the bytes.

@@ -66,6 +66,8 @@ fn unknown_fields_spellings_and_schemas_are_refused() {
         ("\"schema\":1", "\"schema\":1.0", "invalid type"),
         ("\"seq\":1", "\"seq\":1,\"seq\":1", "duplicate field"),
         ("ledger_state", "ledger_stat", "unknown variant"),
+        ("\"seq\":1", "\"seq\":9007199254740992", "above the limit of 2^53 - 1"),
+        ("\"records\":0", "\"records\":9007199254740992", "above the limit of 2^53 - 1"),
     ] {
         assert!(out.contains(from), "{from}");
         let error = read(out.replacen(from, to, 1).as_bytes()).unwrap_err().to_string();
