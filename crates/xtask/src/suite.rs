@@ -58,8 +58,9 @@ pub(crate) fn run(only: &[String]) -> Result<ExitCode> {
     let steps: Vec<&Step> =
         STEPS.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name)).collect();
     let mut place = Workplace::find()?;
-    let (started, mut total, mut code) = (Instant::now(), Count::default(), ExitCode::SUCCESS);
+    let (started, mut ran, mut total, mut code) = (Instant::now(), 0, Count::default(), ExitCode::SUCCESS);
     for (number, step) in (1..).zip(&steps) {
+        ran = number;
         place.begin(step.name, &format!("[{number:>2}/{}] {}: {}", steps.len(), step.name, step.about))?;
         let verdict =
             (step.run)(&mut place).unwrap_or_else(|error| Verdict::Broken(Count::default(), format!("{error:#}")));
@@ -87,7 +88,7 @@ pub(crate) fn run(only: &[String]) -> Result<ExitCode> {
             }
         }
     }
-    println!("{} steps in {:.0} s", steps.len(), started.elapsed().as_secs_f64());
+    println!("{ran} of {} steps in {:.0} s", steps.len(), started.elapsed().as_secs_f64());
     println!("{total}");
     Ok(code)
 }
@@ -101,7 +102,7 @@ fn install(place: &mut Workplace) -> Result<Verdict> {
 }
 
 fn fmt(place: &mut Workplace) -> Result<Verdict> {
-    plain(place, &["fmt", "--all", "--check"])
+    plain(place, &["fmt", "--all", "--check", "--", "--color", "never"])
 }
 
 fn house_rules(place: &mut Workplace) -> Result<Verdict> {

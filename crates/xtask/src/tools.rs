@@ -84,7 +84,7 @@ pub(crate) fn cargo_deny(place: &mut Workplace) -> Result<PathBuf> {
     // Unoptimised it builds in half the time and still checks in a second.
     let mut install = Command::new("cargo");
     install.args(["install", "cargo-deny", "--locked", "--debug", "--version", &format!("={CARGO_DENY}"), "--root"]);
-    install.arg(place.root.join("target/tools")).arg("--target-dir").arg(place.root.join("target/tools/build"));
+    install.arg(place.root.join("target/tools"));
     place.must(&mut install)?;
     Ok(own)
 }

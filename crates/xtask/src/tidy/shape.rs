@@ -30,7 +30,10 @@ pub(super) fn names(tree: &Tree) -> Vec<Finding> {
                 ));
             }
             let declares = ["struct", "enum", "trait", "type", "union"].iter().any(|word| keyword.is(word));
-            if let Some(ending) = EMPTY_ENDINGS.iter().find(|ending| declares && name.text.ends_with(**ending)) {
+            // `type Data = ...;` in an impl is the name that a trait gave it.
+            let given = keyword.is("type") && EMPTY_ENDINGS.contains(&name.text.as_str());
+            let ending = EMPTY_ENDINGS.iter().find(|ending| declares && !given && name.text.ends_with(**ending));
+            if let Some(ending) = ending {
                 findings.push(Finding::at(
                     &file.path,
                     name.line,
@@ -222,13 +225,14 @@ mod tests {
 
     #[test]
     fn empty_names_are_found() {
-        let text = "mod util; struct CallManager; enum Kind {} fn get_call() {} fn target_of() {} type Metadata = u8; // struct OtherManager";
+        let text = "mod util; struct CallManager; struct RowData; enum Kind {} fn get_call() {} fn target_of() {} type Metadata = u8; impl Body for A { type Data = B; } // struct OtherManager";
         check(
             names,
             &[("crates/a/src/lib.rs", text)],
             &[
                 "a module called `util`",
                 "a type called `CallManager`: `Manager` says nothing",
+                "a type called `RowData`: `Data` says nothing",
                 "a function called `get_call`",
             ],
         );
