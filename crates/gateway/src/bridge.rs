@@ -13,7 +13,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::control::{Answer, Ask};
 use crate::home::{Home, HomeError};
-use crate::limits::{HELLO_BYTES_MAX, START_WAIT};
+use crate::limits::{HELLO_BYTES_MAX, START_WAIT, TRIES_MAX};
 
 /// Why a gateway could not be reached.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +96,23 @@ impl Connection {
         }
     }
 
+    /// Asks the home's gateway, and starts one where none runs. A gateway that goes down before it has answered is followed by the next.
+    ///
+    /// # Errors
+    /// [`ReachError`], after a few tries.
+    pub async fn open(home: &Home, program: &Path, ask: &Ask) -> Result<(Self, Answer), ReachError> {
+        let mut tries = 0;
+        loop {
+            let mut connection = Self::find_or_start(home, program).await?;
+            tries += 1;
+            match connection.ask(ask).await {
+                Ok(answer) => return Ok((connection, answer)),
+                Err(ReachError::Talk(error)) if tries < TRIES_MAX && is_goodbye(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Asks, and waits for the answer.
     ///
     /// # Errors
@@ -112,10 +129,10 @@ impl Connection {
         Ok(serde_json::from_slice(&answer).map_err(io::Error::from)?)
     }
 
-    /// Carries bytes both ways until the gateway ends the connection.
+    /// Carries bytes both ways until the client is done and the gateway has said its last.
     ///
     /// # Errors
-    /// When the gateway went away without ending the connection in order.
+    /// When the gateway went away before the client was done.
     pub async fn carry(self) -> io::Result<()> {
         let Self { mut read, mut write } = self;
         let up = async move {
@@ -127,7 +144,10 @@ impl Connection {
         let down = copy(&mut read, &mut stdout);
         tokio::pin!(up, down);
         tokio::select! {
-            carried = &mut down => carried,
+            carried = &mut down => {
+                carried?;
+                Err(io::Error::new(io::ErrorKind::ConnectionAborted, "it ended the connection: it stopped, or the server behind it ended"))
+            }
             carried = &mut up => {
                 carried?;
                 // The client is done; what the gateway still has to say may follow.
@@ -135,6 +155,11 @@ impl Connection {
             }
         }
     }
+}
+
+/// Whether an error is what a process that goes down leaves behind.
+fn is_goodbye(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
 }
 
 /// Copies with a flush after each read: messages are small and wait for nothing.

@@ -160,7 +160,9 @@ pub struct Status {
 }
 
 impl RunView {
-    fn of(run: &Run) -> Self {
+    /// What people see of `run`.
+    #[must_use]
+    pub fn of(run: &Run) -> Self {
         let terms = &run.terms;
         Self {
             agent: terms.agent.name.to_string(),

@@ -75,7 +75,7 @@ impl Halts {
     /// Takes up what the ledger says.
     pub(crate) fn restore(ledger: &Ledger) -> Result<Self, OpenError> {
         let mut halts = BTreeMap::new();
-        for version in crate::versions(ledger, VersionedKind::Halt)? {
+        for version in crate::versions(&ledger.reader()?, VersionedKind::Halt)? {
             let name = version.object.name.to_string();
             let scope = name.parse().map_err(|reason| OpenError::State { kind: "halt", name, reason })?;
             if &*version.to == Switch::Halted.as_str() {

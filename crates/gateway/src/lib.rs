@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod driver;
+pub mod gate;
 pub mod halts;
 pub mod home;
 pub mod limits;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evidence::record::{Body, Context, Draft, VersionLog, VersionedKind};
-use store::Ledger;
+use store::{Ledger, Reader};
 use tokio::sync::watch;
 
 use crate::clock::{Entropy, now};
@@ -81,7 +82,7 @@ impl Gateway {
     /// [`OpenError`]; nothing was changed unless the ledger itself recovered.
     pub fn open(home: Home, call_timeout: Duration) -> Result<Arc<Self>, OpenError> {
         home.prepare()?;
-        let ledger = Ledger::open(home.path(), store::Options::system())?;
+        let ledger = Ledger::open(home.path(), store::Options::default())?;
         let missions = Missions::restore(&ledger)?;
         let runs = Runs::restore(&ledger)?;
         let halts = Halts::restore(&ledger)?;
@@ -134,8 +135,8 @@ impl Gateway {
 }
 
 /// The latest version of every object of `kind`, as the ledger has it.
-pub(crate) fn versions(ledger: &Ledger, kind: VersionedKind) -> Result<Vec<VersionLog>, OpenError> {
-    let records = ledger.versions(kind)?.into_iter();
+pub(crate) fn versions(reader: &Reader, kind: VersionedKind) -> Result<Vec<VersionLog>, OpenError> {
+    let records = reader.versions(kind)?.into_iter();
     Ok(records
         .filter_map(|record| if let Body::Version(version) = record.body { Some(version) } else { None })
         .collect())

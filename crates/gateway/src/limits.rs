@@ -56,3 +56,6 @@ pub const HEADERS_WAIT: Duration = Duration::from_secs(30);
 
 /// The most mission files in a folder.
 pub const MISSION_FILES_MAX: usize = 10_000;
+
+/// How many gateways a bridge asks in turn. One may be on its way down when the bridge comes; two in a row are a fault.
+pub const TRIES_MAX: u32 = 3;

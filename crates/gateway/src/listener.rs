@@ -7,34 +7,62 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use surfaces::mcp::downstream::http::{EndpointConfig, HttpDownstreamLimits, McpBody, McpEndpoint};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::config::Config;
+use crate::gate::RunGate;
 use crate::limits::{ACCEPT_PAUSE, CONNECTIONS_MAX, HEADERS_WAIT};
 use crate::{Gateway, Readiness};
 
 /// A bound listener.
-#[derive(Debug)]
 pub struct Listener {
     address: SocketAddr,
-    config: Config,
+    door: Arc<Door>,
     listener: TcpListener,
+}
+
+/// What stands behind the listener.
+struct Door {
+    gateway: Arc<Gateway>,
+    mcp: McpEndpoint<RunGate>,
+}
+
+/// Why the network door does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The operating system refused.
+    #[error("listen on {address}: {source}; choose another [listen] gateway")]
+    Address {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// An upstream is configured in a way that cannot work.
+    #[error("{0}")]
+    Upstream(String),
 }
 
 /// Binds the address that `config` names; port 0 takes a free one.
 ///
 /// # Errors
-/// The operating system's, with the address.
-pub async fn bind(config: &Config) -> io::Result<Listener> {
-    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
-        io::Error::new(error.kind(), format!("listen on {}: {error}; choose another [listen] gateway", config.listen))
-    })?;
-    Ok(Listener { address: listener.local_addr()?, config: config.clone(), listener })
+/// [`BindError`] names the address or the upstream.
+pub async fn bind(gateway: Arc<Gateway>, config: &Config) -> Result<Listener, BindError> {
+    let refused = |source| BindError::Address { address: config.listen, source };
+    let gate = RunGate::new(gateway.clone(), config).map_err(BindError::Upstream)?;
+    let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    let own = ["127.0.0.1", "[::1]", "localhost"].map(|host| format!("{host}:{}", address.port()));
+    let hosts = own.into_iter().chain([address.to_string()]).chain(config.hosts.clone()).collect();
+    let endpoint = EndpointConfig { hosts, limits: HttpDownstreamLimits::DEFAULT, origins: config.origins.clone() };
+    let mcp = McpEndpoint::new(Arc::new(gate), endpoint);
+    Ok(Listener { address, door: Arc::new(Door { gateway, mcp }), listener })
 }
 
 impl Listener {
@@ -45,13 +73,14 @@ impl Listener {
     }
 
     /// Serves until the gateway stops.
-    pub async fn serve(self, gateway: Arc<Gateway>) {
+    pub async fn serve(self) {
+        let Self { door, listener, .. } = self;
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
-                accepted = self.listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+                accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn(connection(gateway.clone(), stream));
+                        connections.spawn(connection(door.clone(), stream));
                     }
                     Err(error) => {
                         // Out of file descriptors, most likely: connections that end give some back.
@@ -60,19 +89,21 @@ impl Listener {
                     }
                 },
                 Some(_ended) = connections.join_next() => {}
-                () = gateway.stopped() => break,
+                () = door.gateway.stopped() => break,
             }
         }
+        // Sessions finish or record what is in flight, and their streams end; then nothing keeps a connection.
+        door.mcp.close().await;
         while connections.join_next().await.is_some() {}
     }
 }
 
-async fn connection(gateway: Arc<Gateway>, stream: TcpStream) {
+async fn connection(door: Arc<Door>, stream: TcpStream) {
     let _best_effort = stream.set_nodelay(true);
-    let serving = gateway.clone();
+    let serving = door.clone();
     let service = service_fn(move |request| {
-        let gateway = serving.clone();
-        async move { Ok::<_, Infallible>(answer(&gateway, &request)) }
+        let door = serving.clone();
+        async move { Ok::<_, Infallible>(door.answer(request).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -81,7 +112,7 @@ async fn connection(gateway: Arc<Gateway>, stream: TcpStream) {
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,
-        () = gateway.stopped() => {
+        () = door.gateway.stopped() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -91,24 +122,32 @@ async fn connection(gateway: Arc<Gateway>, stream: TcpStream) {
     }
 }
 
-fn answer(gateway: &Gateway, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    match (request.method(), request.uri().path()) {
-        (&Method::GET, "/health") => plain(StatusCode::OK, "alive\n".to_owned()),
-        (&Method::GET, "/ready") => match gateway.readiness() {
-            Readiness::Ready => plain(StatusCode::OK, "ready\n".to_owned()),
-            Readiness::Degraded(why) => plain(
-                StatusCode::SERVICE_UNAVAILABLE,
-                format!("evidence cannot be written, so nothing executes: {why}\n"),
-            ),
-            Readiness::Stopping => plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned()),
-        },
-        (_, "/health" | "/ready") => plain(StatusCode::METHOD_NOT_ALLOWED, "use GET\n".to_owned()),
-        _ => plain(StatusCode::NOT_FOUND, "nothing here; agents connect to /mcp/SERVER\n".to_owned()),
+impl Door {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Answer> {
+        let path = request.uri().path();
+        if let Some(server) = path.strip_prefix("/mcp/") {
+            let server = server.to_owned();
+            return self.mcp.serve(&server, request).await.map(Either::Left);
+        }
+        let (status, text) = match (request.method(), path) {
+            (&Method::GET, "/health") => (StatusCode::OK, "alive\n".to_owned()),
+            (&Method::GET, "/ready") => self.readiness(),
+            (_, "/health" | "/ready") => (StatusCode::METHOD_NOT_ALLOWED, "use GET\n".to_owned()),
+            _ => (StatusCode::NOT_FOUND, "nothing here; agents connect to /mcp/SERVER\n".to_owned()),
+        };
+        let mut response = Response::new(Either::Right(Full::new(Bytes::from(text))));
+        *response.status_mut() = status;
+        response
+    }
+
+    fn readiness(&self) -> (StatusCode, String) {
+        match self.gateway.readiness() {
+            Readiness::Ready => (StatusCode::OK, "ready\n".to_owned()),
+            Readiness::Degraded(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("evidence cannot be written, so nothing executes: {why}\n")),
+            Readiness::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned()),
+        }
     }
 }
 
-fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(text)));
-    *response.status_mut() = status;
-    response
-}
+/// Bodies of MCP, and our own.
+type Answer = Either<McpBody, Full<Bytes>>;

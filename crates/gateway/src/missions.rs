@@ -85,7 +85,7 @@ struct Stamp {
 impl Missions {
     /// Takes up what the ledger says.
     pub(crate) fn restore(ledger: &Ledger) -> Result<Self, OpenError> {
-        let versions = crate::versions(ledger, VersionedKind::Mission)?.into_iter();
+        let versions = crate::versions(&ledger.reader()?, VersionedKind::Mission)?.into_iter();
         let accepted = versions.map(|version| (version.object.name.to_string(), version.to.to_string())).collect();
         Ok(Self { accepted: RwLock::new(accepted), loading: tokio::sync::Mutex::new(()), loaded: RwLock::default() })
     }

@@ -12,11 +12,11 @@ use evidence::record::{Agent, Authenticated, Context, Initiator, VersionLog, Ver
 use evidence::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use store::Ledger;
+use store::{Ledger, Reader};
 
 use crate::clock::{now, random};
 use crate::limits::{NAME_BYTES_MAX, OPEN_RUNS_MAX, RUN_US_MAX, WORDS_BYTES_MAX};
-use crate::{Gateway, OpenError};
+use crate::{Gateway, OpenError, versions};
 
 /// How a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,16 +167,8 @@ impl Runs {
     /// Takes up the open runs that the ledger has.
     pub(crate) fn restore(ledger: &Ledger) -> Result<Self, OpenError> {
         let runs = Self { by_id: RwLock::default(), by_token: RwLock::default(), joining: tokio::sync::Mutex::new(()) };
-        let at = now();
-        for version in crate::versions(ledger, VersionedKind::Run)? {
-            let name = version.object.name.to_string();
-            let error = |reason: String| OpenError::State { kind: "run", name: name.clone(), reason };
-            let id = name.parse().map_err(|reason: evidence::ids::IdError| error(reason.to_string()))?;
-            let Some(state) = &version.state else { continue };
-            let terms: Terms = serde_json::from_str(state).map_err(|reason| error(reason.to_string()))?;
-            if &*version.to == Standing::Open.as_str() && terms.expires_at > at {
-                runs.insert(Arc::new(Run { id, terms, closed: AtomicU8::new(OPEN) }));
-            }
+        for run in open_runs(&ledger.reader()?)? {
+            runs.insert(Arc::new(run));
         }
         Ok(runs)
     }
@@ -214,6 +206,26 @@ impl Runs {
             |run: &&Arc<Run>| run.terms.joinable && alike(&run.terms, wanted) && run.standing(at) == Standing::Open;
         by_id.values().filter(fits).max_by_key(|run| run.id).cloned()
     }
+}
+
+/// The open runs that a ledger has, for whoever only reads it.
+///
+/// # Errors
+/// When the ledger cannot be read, or holds a run that this version does not understand.
+pub fn open_runs(reader: &Reader) -> Result<Vec<Run>, OpenError> {
+    let at = now();
+    let mut runs = Vec::new();
+    for version in versions(reader, VersionedKind::Run)? {
+        let name = version.object.name.to_string();
+        let error = |reason: String| OpenError::State { kind: "run", name: name.clone(), reason };
+        let id = name.parse().map_err(|reason: evidence::ids::IdError| error(reason.to_string()))?;
+        let Some(state) = &version.state else { continue };
+        let terms: Terms = serde_json::from_str(state).map_err(|reason| error(reason.to_string()))?;
+        if &*version.to == Standing::Open.as_str() && terms.expires_at > at {
+            runs.push(Run { id, terms, closed: AtomicU8::new(OPEN) });
+        }
+    }
+    Ok(runs)
 }
 
 fn alike(one: &Terms, other: &Terms) -> bool {

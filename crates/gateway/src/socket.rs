@@ -40,11 +40,12 @@ impl Bridges {
 /// The operating system's.
 pub fn bind(gateway: &Gateway) -> io::Result<UnixListener> {
     let path = gateway.home.socket();
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("open the socket `{}`: {error}", path.display()));
     match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(named(error)),
         _ => {}
     }
-    UnixListener::bind(path)
+    UnixListener::bind(&path).map_err(named)
 }
 
 /// Serves bridges and commands until the gateway stops; then waits for what is in flight.
@@ -92,9 +93,14 @@ async fn admit(gateway: Arc<Gateway>, stream: UnixStream, bridges: Arc<Bridges>)
                         "stdio",
                     );
                     let session = Arc::new(session);
-                    let listening = tokio::spawn(session.clone().listen(queue));
-                    stdio::serve(session, read, gateway.stopped()).await;
-                    let _panicked = listening.await;
+                    let mut upstream = tokio::spawn(session.clone().listen(queue));
+                    let ended = async {
+                        tokio::select! {
+                            () = gateway.stopped() => {}
+                            _gone = &mut upstream => {}
+                        }
+                    };
+                    stdio::serve(session, read, ended).await;
                 }
                 bridges.0.fetch_sub(1, Ordering::AcqRel);
                 return;

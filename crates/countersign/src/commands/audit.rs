@@ -42,15 +42,15 @@ impl Audit {
             self.filter.parse().map_err(|error| pointed(&self.filter, &error))?
         };
         let reader = Reader::open(home.path()).map_err(Failure::could_not)?;
-        let limit = if self.limit == 0 { usize::MAX } else { self.limit };
-        let mut records = reader.query(&filter, Order::Descending, limit).map_err(Failure::could_not)?;
+        let limit = (self.limit > 0).then_some(self.limit);
+        let mut records = reader.query(&filter, Order::NewestFirst, limit).map_err(Failure::could_not)?;
         records.reverse();
         match Format::or_fitting(self.format) {
             Format::Csv => csv(&records)?,
             Format::Json => json(&records)?,
             Format::Table => {
                 print(&records);
-                if limit == records.len() {
+                if limit == Some(records.len()) {
                     eprintln!("the newest {} records; --limit 0 shows all", records.len());
                 }
             }

@@ -78,17 +78,20 @@ impl Mcp {
         };
         let program = std::env::current_exe()?;
         block_on(async {
-            let mut connection = Connection::find_or_start(&home, &program).await.map_err(Failure::could_not)?;
-            match connection.ask(&Ask::Bridge(Box::new(bridge))).await.map_err(Failure::could_not)? {
+            let (connection, answer) = Connection::open(&home, &program, &Ask::Bridge(Box::new(bridge))).await.map_err(Failure::could_not)?;
+            match answer {
                 Answer::Bridged { run } => tracing::info!(%run, "bridged"),
                 Answer::Refused(refused) => return Err(refused.into()),
                 answer => {
                     return Err(Failure::could_not(format!("the gateway answered with something else: {answer:?}")));
                 }
             }
-            connection.carry().await.map_err(|error| Failure::could_not(format!("the gateway went away: {error}")))?;
+            let carried = connection.carry().await;
+            if let Err(error) = &carried {
+                eprintln!("countersign: the gateway went away: {error}");
+            }
             // Standard input is read by a thread that nothing can wake; waiting for it would keep a bridge whose gateway is gone.
-            std::process::exit(0)
+            std::process::exit(if carried.is_ok() { 0 } else { 3 })
         })?
     }
 }

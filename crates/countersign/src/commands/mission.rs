@@ -54,7 +54,7 @@ impl Mission {
             }
             Self::Compile { file } => match compiled(&file) {
                 Ok((_, snapshot)) => {
-                    println!("{}", snapshot);
+                    println!("{}", snapshot.cedar_all());
                     Ok(Exit::Done)
                 }
                 Err(Fault::Unsound(text)) => Err(Failure::no(text)),

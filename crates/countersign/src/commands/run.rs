@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use evidence::ids::RunId;
+use gateway::bridge::Connection;
 use gateway::control::{Answer, Ask, RunView};
 use gateway::home::Home;
-use gateway::runs::{Standing, Wanted};
+use gateway::runs::{Standing, Wanted, open_runs};
+use store::{ReadError, Reader};
 
-use super::{Format, ask, table};
+use super::{Format, ask, block_on, table};
 use crate::exit_code::{Exit, Failure};
 
 /// Start, list, show, end and revoke runs
@@ -98,10 +100,22 @@ impl Run {
     }
 }
 
+/// The open runs: from the gateway, or from the ledger where none runs, which writes nothing.
 fn runs(home: &Home) -> Result<Vec<RunView>, Failure> {
-    match ask(home, Ask::Runs)? {
-        Answer::Runs(runs) => Ok(runs),
-        answer => Err(Failure::could_not(format!("the gateway answered with something else: {answer:?}"))),
+    let answer = block_on(async {
+        match Connection::find(home).await.map_err(Failure::could_not)? {
+            Some(mut connection) => connection.ask(&Ask::Runs).await.map(Some).map_err(Failure::could_not),
+            None => Ok(None),
+        }
+    })??;
+    match answer {
+        Some(Answer::Runs(runs)) => Ok(runs),
+        Some(answer) => Err(Failure::could_not(format!("the gateway answered with something else: {answer:?}"))),
+        None => match Reader::open(home.path()) {
+            Err(ReadError::Absent) => Ok(Vec::new()),
+            Err(error) => Err(Failure::could_not(error)),
+            Ok(reader) => Ok(open_runs(&reader).map_err(Failure::could_not)?.iter().map(RunView::of).collect()),
+        },
     }
 }
 

@@ -49,9 +49,9 @@ async fn serve(home: Home, config: Option<Config>) -> Result<Exit, Failure> {
     let on_demand = config.is_none();
     if let Some(config) = config {
         gateway.load_missions(&config.missions).await.map_err(Failure::could_not)?;
-        let listener = listener::bind(&config).await.map_err(Failure::could_not)?;
+        let listener = listener::bind(gateway.clone(), &config).await.map_err(Failure::could_not)?;
         println!("{}", serde_json::json!({ "listening": listener.address().to_string() }));
-        doors.spawn(listener.serve(gateway.clone()));
+        doors.spawn(listener.serve());
     }
     doors.spawn(socket::serve(gateway.clone(), local, bridges.clone()));
     tokio::select! {

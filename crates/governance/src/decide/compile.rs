@@ -154,6 +154,24 @@ impl PolicySnapshot {
         self.slice(tool).to_string()
     }
 
+    /// Every slice of the mission, each under a heading that says what it decides.
+    #[must_use]
+    pub fn cedar_all(&self) -> String {
+        let mut slices = vec![("everything that the mission does not name".to_owned(), &self.base)];
+        for (name, rules) in self.mission.rules() {
+            let Some(compiled) = self.upstreams.get(name) else { continue };
+            for tool in rules.tools.keys() {
+                slices.extend(compiled.tools.get(tool).map(|slice| (format!("mcp:{name}/{tool}"), slice)));
+            }
+            slices.extend(compiled.every_tool.as_ref().map(|slice| (format!("every other tool of mcp:{name}"), slice)));
+            slices.extend(compiled.resources.as_ref().map(|slice| (format!("resources of mcp:{name}"), slice)));
+            slices.extend(compiled.prompts.as_ref().map(|slice| (format!("prompts of mcp:{name}"), slice)));
+            slices.extend(compiled.requests.as_ref().map(|slice| (format!("requests of mcp:{name} to the client"), slice)));
+        }
+        let texts = slices.iter().map(|(what, slice)| format!("// === {what}\n{slice}"));
+        texts.collect::<Vec<_>>().join("\n")
+    }
+
     /// The slice that decides calls of `tool`.
     pub(super) fn slice(&self, tool: &Tool) -> &Slice {
         self.allowing_slice(tool).unwrap_or(&self.base)
