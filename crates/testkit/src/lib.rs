@@ -7,6 +7,7 @@
 pub mod bench;
 pub mod client;
 pub mod crash;
+pub mod disk;
 pub mod governed;
 pub mod limits;
 pub mod process;

@@ -27,7 +27,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     pub binary: Option<PathBuf>,
     /// How agents reach the gateway.
-    #[arg(long, value_enum, default_value_t = Transport::Http)]
+    #[arg(long, value_enum, default_value_t = Transport::Both)]
     pub transport: Transport,
     /// Sessions at a time.
     #[arg(long, default_value_t = 6)]
@@ -40,6 +40,8 @@ pub struct Options {
 /// How agents reach the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Transport {
+    /// Half of the kills on each.
+    Both,
     /// `serve`, sessions over Streamable HTTP with a run token, an upstream that outlives the gateway.
     Http,
     /// Bridges that start the gateway on demand, upstreams that die with it.
@@ -53,4 +55,14 @@ pub enum Verdict {
     True,
     /// There is a counterexample; it was printed.
     False,
+}
+
+impl std::fmt::Display for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Both => "both",
+            Self::Http => "http",
+            Self::Stdio => "stdio",
+        })
+    }
 }

@@ -1,6 +1,6 @@
 //! Round after round: start, load, kill; then start once more, call once more, and check.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::load::{Book, Client};
-use super::truth::{Accounts, Action, Effect, Findings, Heard, check};
+use super::truth::{Accounts, Action, Effect, Findings, Heard, Rule, Wrong, check};
 use super::{Options, Transport, Verdict};
 use crate::client::{HttpSession, StdioSession};
 use crate::governed::{Home, SERVER, Upstream, sibling};
@@ -30,10 +30,10 @@ const LOAD_KILL_US_MAX: u64 = 90_000;
 const LEAVE_BRIDGES_ONE_IN: u64 = 2;
 /// Rounds between two lines of progress.
 const REPORT_EVERY: u32 = 25;
-/// Contradictions that are printed.
-const SHOWN_MAX: usize = 10;
+/// Counterexamples to one rule that are printed.
+const SHOWN_MAX: usize = 5;
 
-/// Kills, checks and prints.
+/// Kills, checks and prints, on each transport that was asked for.
 ///
 /// # Errors
 /// When a part does not start or does not answer: then nothing was proved.
@@ -42,17 +42,34 @@ pub async fn run(options: &Options) -> anyhow::Result<Verdict> {
         Some(seed) => seed,
         None => Random::any_seed()?,
     };
-    println!("crash: {} kills, transport {:?}, seed {seed}", options.kills, options.transport);
-    let mut scratch = Scratch::new("crash")?;
-    let verdict = kill_and_check(options, seed, scratch.path()).await;
-    if options.keep || !matches!(verdict, Ok(Verdict::True)) {
-        scratch.keep();
-        println!("crash: repeat the choices with --seed {seed}");
+    let half = options.kills / 2;
+    let mut failed = 0;
+    let parts = match options.transport {
+        Transport::Both => vec![(Transport::Http, options.kills - half), (Transport::Stdio, half)],
+        one => vec![(one, options.kills)],
+    };
+    for (transport, kills) in &parts {
+        println!("crash: {kills} kills over {transport}, seed {seed}");
+        let mut scratch = Scratch::new("crash")?;
+        let wrong = kill_and_check(options, *transport, *kills, seed, scratch.path()).await;
+        if options.keep || !matches!(wrong, Ok(0)) {
+            scratch.keep();
+            println!("crash: repeat the choices with --seed {seed} --transport {transport} --kills {kills}");
+        }
+        failed += wrong?;
     }
-    verdict
+    println!("{} passed, {failed} failed", parts.len() * Rule::ALL.len() - failed);
+    Ok(if failed == 0 { Verdict::True } else { Verdict::False })
 }
 
-async fn kill_and_check(options: &Options, seed: u64, scratch: &Path) -> anyhow::Result<Verdict> {
+/// How many rules do not hold.
+async fn kill_and_check(
+    options: &Options,
+    transport: Transport,
+    kills: u32,
+    seed: u64,
+    scratch: &Path,
+) -> anyhow::Result<usize> {
     let binary = match &options.binary {
         Some(binary) => binary.clone(),
         None => sibling("countersign")?,
@@ -68,9 +85,9 @@ async fn kill_and_check(options: &Options, seed: u64, scratch: &Path) -> anyhow:
         upstream: sibling("countersign-upstream")?,
     };
     let started = Instant::now();
-    match options.transport {
-        Transport::Http => field.over_http(options.kills).await?,
-        Transport::Stdio => field.over_stdio(options.kills).await?,
+    match transport {
+        Transport::Stdio => field.over_stdio(kills).await?,
+        Transport::Both | Transport::Http => field.over_http(kills).await?,
     }
     let killed = started.elapsed();
     let left = field.home.descendants();
@@ -81,10 +98,10 @@ async fn kill_and_check(options: &Options, seed: u64, scratch: &Path) -> anyhow:
     let mut findings = check(&accounts);
     match field.home.verify() {
         Ok(said) => println!("verify: {}", said.trim()),
-        Err(error) => findings.wrong.push(format!("{error:#}")),
+        Err(error) => findings.wrong.push(Wrong::new(Rule::LedgerVerifies, format!("{error:#}"))),
     }
-    print(options, &accounts, &findings, killed);
-    Ok(if findings.wrong.is_empty() { Verdict::True } else { Verdict::False })
+    summarise(kills, &accounts, &findings, killed);
+    Ok(count_wrong(&findings))
 }
 
 /// What all rounds share.
@@ -289,39 +306,52 @@ fn runs(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-fn print(options: &Options, accounts: &Accounts, findings: &Findings, killed: Duration) {
-    let mut heard: HashMap<&str, usize> = HashMap::new();
+fn summarise(kills: u32, accounts: &Accounts, findings: &Findings, killed: Duration) {
+    let mut heard: BTreeMap<&str, usize> = BTreeMap::new();
     for sent in &accounts.sent {
         let kind = match &sent.heard {
             Heard::Nothing => "nothing",
             Heard::Done => "done",
-            Heard::ToolError(_) => "error result",
-            Heard::Refused(_) => "refused",
+            Heard::ToolError(_) => "an error result",
+            Heard::Refused(_) => "a refusal",
         };
         *heard.entry(kind).or_default() += 1;
     }
-    let closed: Vec<String> = findings.closed.iter().map(|(status, calls)| format!("{calls} {status}")).collect();
     println!(
-        "{} kills, {} calls sent, {} effects, {} calls in the ledger ({}), {:.1} s",
-        options.kills,
+        "{kills} kills, {} calls sent, {} effects, {:.1} s",
         accounts.sent.len(),
         accounts.effects.len(),
-        findings.closed.values().sum::<usize>(),
-        closed.join(", "),
         killed.as_secs_f64()
     );
-    println!("clients heard: {heard:?}");
+    println!("the ledger says: {}", listed(findings.closed.iter().map(|(status, calls)| (&**status, *calls))));
+    println!("clients heard: {}", listed(heard.into_iter()));
     if let Some(sample) = accounts.sent.iter().find_map(|sent| match &sent.heard {
         Heard::ToolError(text) | Heard::Refused(text) => Some(text),
         Heard::Nothing | Heard::Done => None,
     }) {
         println!("one that was not done: {sample}");
     }
-    for sentence in findings.wrong.iter().take(SHOWN_MAX) {
-        println!("WRONG: {sentence}");
+}
+
+fn listed<'a>(counts: impl Iterator<Item = (&'a str, usize)>) -> String {
+    counts.map(|(what, count)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Prints every rule with its first counterexamples, and counts those that do not hold.
+fn count_wrong(findings: &Findings) -> usize {
+    let mut failed = 0;
+    for rule in Rule::ALL {
+        let cases: Vec<&str> =
+            findings.wrong.iter().filter(|wrong| wrong.rule == rule).map(|wrong| &*wrong.case).collect();
+        if cases.is_empty() {
+            println!("ok     {rule}");
+            continue;
+        }
+        failed += 1;
+        println!("WRONG  {rule}: {} counterexamples", cases.len());
+        for case in cases.iter().take(SHOWN_MAX) {
+            println!("       {case}");
+        }
     }
-    match findings.wrong.len() {
-        0 => println!("every effect has its intent, every call is closed, nothing ran twice, the ledger verifies"),
-        wrong => println!("{wrong} contradictions"),
-    }
+    failed
 }

@@ -96,13 +96,66 @@ pub(super) struct Accounts {
     pub(super) sent: Vec<Sent>,
 }
 
+/// What must be true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rule {
+    EffectHasIntent,
+    IntentComesFirst,
+    NothingTwice,
+    CallsAreClosed,
+    StatusIsTrue,
+    RepliesAreKept,
+    NothingInvented,
+    LedgerVerifies,
+}
+
+impl Rule {
+    pub(super) const ALL: [Self; 8] = [
+        Self::EffectHasIntent,
+        Self::IntentComesFirst,
+        Self::NothingTwice,
+        Self::CallsAreClosed,
+        Self::StatusIsTrue,
+        Self::RepliesAreKept,
+        Self::NothingInvented,
+        Self::LedgerVerifies,
+    ];
+}
+
+impl std::fmt::Display for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::EffectHasIntent => "every effect has an intent in the ledger",
+            Self::IntentComesFirst => "the intent was recorded before the effect",
+            Self::NothingTwice => "nothing ran twice, and no call or record is there twice",
+            Self::CallsAreClosed => "every call is closed, once",
+            Self::StatusIsTrue => "what is done was done, and what was not executed was not",
+            Self::RepliesAreKept => "what a client heard is done is done in the ledger",
+            Self::NothingInvented => "the ledger and the upstream know no call that no client sent",
+            Self::LedgerVerifies => "the ledger verifies",
+        })
+    }
+}
+
+/// A rule that does not hold, and the case that shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wrong {
+    pub(super) rule: Rule,
+    pub(super) case: String,
+}
+
+impl Wrong {
+    pub(super) const fn new(rule: Rule, case: String) -> Self {
+        Self { rule, case }
+    }
+}
+
 /// What the accounts come to, and every contradiction between them.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     /// Calls in the ledger by the status that they were closed with.
     pub(super) closed: BTreeMap<String, usize>,
-    /// Sentences, each a counterexample.
-    pub(super) wrong: Vec<String>,
+    pub(super) wrong: Vec<Wrong>,
 }
 
 /// The states in which a call is closed.
@@ -129,14 +182,15 @@ pub(super) fn check(accounts: &Accounts) -> Findings {
     for (call, told) in &calls {
         match closed_once(call, told) {
             Ok(status) => *findings.closed.entry(status.to_owned()).or_default() += 1,
-            Err(why) => wrong.push(why),
+            Err(case) => wrong.push(Wrong::new(Rule::CallsAreClosed, case)),
         }
     }
     let by_digest = by_digest(&calls, wrong);
     let sent: HashMap<&str, &Sent> = accounts.sent.iter().map(|sent| (&*sent.args_sha256, sent)).collect();
     for (digest, call) in &by_digest {
         if !sent.contains_key(digest) {
-            wrong.push(format!("call {call} has the arguments {digest}, which no client sent"));
+            let case = format!("call {call} has the arguments {digest}, which no client sent");
+            wrong.push(Wrong::new(Rule::NothingInvented, case));
         }
     }
     let told = |sent: &Sent| calls.get(by_digest.get(&*sent.args_sha256)?);
@@ -149,18 +203,22 @@ pub(super) fn check(accounts: &Accounts) -> Findings {
     findings
 }
 
-fn by_call<'a>(actions: &'a [Action], wrong: &mut Vec<String>) -> BTreeMap<&'a str, Told<'a>> {
+fn by_call<'a>(actions: &'a [Action], wrong: &mut Vec<Wrong>) -> BTreeMap<&'a str, Told<'a>> {
     let mut calls: BTreeMap<&str, Told<'_>> = BTreeMap::new();
     let mut seqs = HashMap::new();
     for action in actions {
         if let Some(other) = seqs.insert(action.seq, &action.call) {
-            wrong.push(format!("record {} is there twice, for calls {other} and {}", action.seq, action.call));
+            let case = format!("record {} is there twice, for calls {other} and {}", action.seq, action.call);
+            wrong.push(Wrong::new(Rule::NothingTwice, case));
         }
         let told = calls.entry(&action.call).or_default();
         match &*action.event {
             "intent" => told.intents.push(action),
             "outcome" => told.outcomes.push(action),
-            event => wrong.push(format!("record {} of call {} has the event `{event}`", action.seq, action.call)),
+            event => {
+                let case = format!("record {} of call {} has the event `{event}`", action.seq, action.call);
+                wrong.push(Wrong::new(Rule::NothingInvented, case));
+            }
         }
     }
     calls
@@ -183,55 +241,62 @@ fn closed_once<'a>(call: &str, told: &Told<'a>) -> Result<&'a str, String> {
     }
 }
 
-fn by_digest<'a>(calls: &BTreeMap<&'a str, Told<'a>>, wrong: &mut Vec<String>) -> HashMap<&'a str, &'a str> {
+fn by_digest<'a>(calls: &BTreeMap<&'a str, Told<'a>>, wrong: &mut Vec<Wrong>) -> HashMap<&'a str, &'a str> {
     let mut digests = HashMap::new();
     for (call, told) in calls {
         for intent in &told.intents {
             if let Some(other) = digests.insert(&*intent.args_sha256, *call) {
-                wrong.push(format!("calls {other} and {call} are both for the arguments {}", intent.args_sha256));
+                let case = format!("calls {other} and {call} are both for the arguments {}", intent.args_sha256);
+                wrong.push(Wrong::new(Rule::NothingTwice, case));
             }
         }
     }
     digests
 }
 
-fn by_key<'a>(effects: &'a [Effect], sent: &[Sent], wrong: &mut Vec<String>) -> HashMap<&'a str, &'a Effect> {
+fn by_key<'a>(effects: &'a [Effect], sent: &[Sent], wrong: &mut Vec<Wrong>) -> HashMap<&'a str, &'a Effect> {
     let known: std::collections::HashSet<&str> = sent.iter().map(|sent| &*sent.key).collect();
     let mut keys = HashMap::new();
     for effect in effects {
         if !known.contains(&*effect.key) {
-            wrong.push(format!("the upstream did `{}`, which no client sent", effect.key));
+            let case = format!("the upstream did `{}`, which no client sent", effect.key);
+            wrong.push(Wrong::new(Rule::NothingInvented, case));
         }
         if keys.insert(&*effect.key, effect).is_some() {
-            wrong.push(format!("`{}` was done twice", effect.key));
+            wrong.push(Wrong::new(Rule::NothingTwice, format!("`{}` was done twice", effect.key)));
         }
     }
     keys
 }
 
-fn effect_had_an_intent(sent: &Sent, effect: Option<&Effect>, told: Option<&Told<'_>>) -> Option<String> {
+fn effect_had_an_intent(sent: &Sent, effect: Option<&Effect>, told: Option<&Told<'_>>) -> Option<Wrong> {
     let key = &sent.key;
     let status = told.and_then(Told::status);
-    match (effect, told.and_then(|told| told.intents.first())) {
-        (Some(_), None) => Some(format!("`{key}` was done without an intent in the ledger")),
+    let (rule, case) = match (effect, told.and_then(|told| told.intents.first())) {
+        (Some(_), None) => (Rule::EffectHasIntent, format!("`{key}` was done without an intent in the ledger")),
         (Some(effect), Some(intent)) if intent.micros > effect.micros => {
             let late = intent.micros - effect.micros;
-            Some(format!("`{key}` was done {late} us before its intent (record {}) was recorded", intent.seq))
+            let case = format!("`{key}` was done {late} us before its intent (record {}) was recorded", intent.seq);
+            (Rule::IntentComesFirst, case)
         }
         (Some(_), Some(intent)) if status == Some("not_executed") => {
-            Some(format!("`{key}` was done, and call {} says not executed", intent.call))
+            (Rule::StatusIsTrue, format!("`{key}` was done, and call {} says not executed", intent.call))
         }
         (None, Some(intent)) if status == Some("done") => {
-            Some(format!("call {} says that `{key}` was done, and the upstream knows nothing of it", intent.call))
+            let case = format!("call {} says that `{key}` was done, and the upstream knows nothing of it", intent.call);
+            (Rule::StatusIsTrue, case)
         }
-        _ => None,
-    }
+        (Some(_) | None, Some(_)) | (None, None) => return None,
+    };
+    Some(Wrong::new(rule, case))
 }
 
-fn reply_is_in_the_ledger(sent: &Sent, told: Option<&Told<'_>>) -> Option<String> {
+fn reply_is_in_the_ledger(sent: &Sent, told: Option<&Told<'_>>) -> Option<Wrong> {
     let status = told.and_then(Told::status);
-    (sent.heard == Heard::Done && status != Some("done"))
-        .then(|| format!("a client heard that `{}` was done, and the ledger says {status:?}", sent.key))
+    (sent.heard == Heard::Done && status != Some("done")).then(|| {
+        let case = format!("a client heard that `{}` was done, and the ledger says {status:?}", sent.key);
+        Wrong::new(Rule::RepliesAreKept, case)
+    })
 }
 
 #[cfg(test)]
@@ -278,7 +343,7 @@ mod tests {
             }
         }
         let findings = check(&accounts);
-        assert_eq!(findings.wrong, Vec::<String>::new());
+        assert_eq!(findings.wrong, []);
         let closed: Vec<_> = findings.closed.iter().map(|(status, calls)| (&**status, *calls)).collect();
         assert_eq!(closed, [("done", 1), ("not_executed", 1), ("unknown", 1)]);
     }
@@ -286,41 +351,57 @@ mod tests {
     #[test]
     fn every_lie_is_found() {
         type Lie = fn(&mut Accounts);
-        let lies: [(&str, Lie); 14] = [
-            ("`a` was done without an intent in the ledger", |accounts| accounts.actions.clear()),
-            ("`a` was done 1 us before its intent", |accounts| accounts.actions[0].micros = 2_001),
-            ("`a` was done twice", |accounts| accounts.effects.push(accounts.effects[0].clone())),
-            ("the upstream did `z`, which no client sent", |accounts| accounts.effects[0].key = "z".to_owned()),
-            ("call call-a is open", |accounts| drop(accounts.actions.pop())),
-            ("is closed with the status None", |accounts| accounts.actions[1].status = None),
-            ("is closed with the status Some(\"finished\")", |accounts| {
+        let lies: [(Rule, &str, Lie); 14] = [
+            (Rule::EffectHasIntent, "`a` was done without an intent in the ledger", |accounts| {
+                accounts.actions.clear()
+            }),
+            (Rule::IntentComesFirst, "`a` was done 1 us before its intent", |accounts| {
+                accounts.actions[0].micros = 2_001
+            }),
+            (Rule::NothingTwice, "`a` was done twice", |accounts| accounts.effects.push(accounts.effects[0].clone())),
+            (Rule::NothingInvented, "the upstream did `z`, which no client sent", |accounts| {
+                accounts.effects[0].key = "z".to_owned()
+            }),
+            (Rule::CallsAreClosed, "call call-a is open", |accounts| drop(accounts.actions.pop())),
+            (Rule::CallsAreClosed, "is closed with the status None", |accounts| accounts.actions[1].status = None),
+            (Rule::CallsAreClosed, "is closed with the status Some(\"finished\")", |accounts| {
                 accounts.actions[1].status = Some("finished".to_owned());
             }),
-            ("1 intents and 2 outcomes", |accounts| {
+            (Rule::CallsAreClosed, "1 intents and 2 outcomes", |accounts| {
                 accounts.actions.push(action(CALL, "aa", "outcome", 3, 9, Some("done")))
             }),
-            ("outcome (record 2) before its intent (9)", |accounts| accounts.actions[0].seq = 9),
-            ("record 2 is there twice", |accounts| accounts.actions[0].seq = 2),
-            ("are both for the arguments aa", |accounts| {
+            (Rule::CallsAreClosed, "outcome (record 2) before its intent (9)", |accounts| accounts.actions[0].seq = 9),
+            (Rule::NothingTwice, "record 2 is there twice", |accounts| accounts.actions[0].seq = 2),
+            (Rule::NothingTwice, "are both for the arguments aa", |accounts| {
                 accounts.actions.push(action("call-b", "aa", "intent", 3, 9, None));
                 accounts.actions.push(action("call-b", "aa", "outcome", 4, 9, Some("unknown")));
             }),
-            ("which no client sent", |accounts| accounts.actions[0].args_sha256 = "ff".to_owned()),
-            ("a client heard that `a` was done, and the ledger says Some(\"unknown\")", |accounts| {
-                accounts.actions[1].status = Some("unknown".to_owned());
+            (Rule::NothingInvented, "which no client sent", |accounts| {
+                accounts.actions[0].args_sha256 = "ff".to_owned()
             }),
-            ("the upstream knows nothing of it", |accounts| accounts.effects.clear()),
+            (
+                Rule::RepliesAreKept,
+                "a client heard that `a` was done, and the ledger says Some(\"unknown\")",
+                |accounts| {
+                    accounts.actions[1].status = Some("unknown".to_owned());
+                },
+            ),
+            (Rule::StatusIsTrue, "the upstream knows nothing of it", |accounts| accounts.effects.clear()),
         ];
-        for (want, lie) in lies {
+        for (rule, want, lie) in lies {
             let mut accounts = one_done();
             lie(&mut accounts);
             let wrong = check(&accounts).wrong;
-            assert!(wrong.iter().any(|sentence| sentence.contains(want)), "`{want}` is not in {wrong:#?}");
+            assert!(
+                wrong.iter().any(|wrong| wrong.rule == rule && wrong.case.contains(want)),
+                "`{want}` is not in {wrong:#?}"
+            );
         }
         let mut accounts = one_done();
         accounts.actions[1].status = Some("not_executed".to_owned());
         accounts.sent[0].heard = Heard::Nothing;
-        assert_eq!(check(&accounts).wrong, ["`a` was done, and call call-a says not executed"]);
+        let case = "`a` was done, and call call-a says not executed".to_owned();
+        assert_eq!(check(&accounts).wrong, [Wrong { rule: Rule::StatusIsTrue, case }]);
     }
 
     #[test]
