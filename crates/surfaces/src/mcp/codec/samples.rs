@@ -1,4 +1,6 @@
 //! What the tests of the codec share: arbitrary values, and the many ways to write one down.
+//!
+//! The writer is the opposite of a canonical one: white space wherever it may stand, any character as an escape.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value};
