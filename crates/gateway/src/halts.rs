@@ -7,9 +7,9 @@ use std::sync::{PoisonError, RwLock};
 
 use evidence::record::{Context, VersionLog, VersionedKind, VersionedObject};
 use serde::{Deserialize, Serialize};
-use store::Ledger;
+use store::Reader;
 
-use crate::{Gateway, OpenError};
+use crate::{Gateway, OpenError, versions};
 
 /// What is stopped.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -72,10 +72,13 @@ impl Switch {
 pub struct Halts(RwLock<BTreeMap<Scope, String>>);
 
 impl Halts {
-    /// Takes up what the ledger says.
-    pub(crate) fn restore(ledger: &Ledger) -> Result<Self, OpenError> {
+    /// Takes up what the ledger says; for whoever only reads it, too.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read, or holds a halt that this version does not understand.
+    pub fn restore(reader: &Reader) -> Result<Self, OpenError> {
         let mut halts = BTreeMap::new();
-        for version in crate::versions(&ledger.reader()?, VersionedKind::Halt)? {
+        for version in versions(reader, VersionedKind::Halt)? {
             let name = version.object.name.to_string();
             let scope = name.parse().map_err(|reason| OpenError::State { kind: "halt", name, reason })?;
             if &*version.to == Switch::Halted.as_str() {

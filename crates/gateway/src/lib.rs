@@ -83,9 +83,10 @@ impl Gateway {
     pub fn open(home: Home, call_timeout: Duration) -> Result<Arc<Self>, OpenError> {
         home.prepare()?;
         let ledger = Ledger::open(home.path(), store::Options::default())?;
-        let missions = Missions::restore(&ledger)?;
-        let runs = Runs::restore(&ledger)?;
-        let halts = Halts::restore(&ledger)?;
+        let reader = ledger.reader()?;
+        let missions = Missions::restore(&reader)?;
+        let runs = Runs::restore(&reader)?;
+        let halts = Halts::restore(&reader)?;
         let (stopping, _) = watch::channel(false);
         Ok(Arc::new(Self { call_timeout, entropy: Entropy::default(), halts, home, ledger, missions, runs, stopping }))
     }

@@ -18,12 +18,12 @@ use evidence::record::{
 use governance::decide::{PolicySnapshot, compile};
 use governance::limits::{EXCEPTION_DUE_US, MISSION_BYTES_MAX};
 use governance::mission::{self, Mission};
-use store::Ledger;
+use store::Reader;
 
 use crate::clock::now;
 use crate::home::Home;
 use crate::limits::MISSION_FILES_MAX;
-use crate::{Gateway, OpenError};
+use crate::{Gateway, OpenError, versions};
 
 /// The policy of one mission; what is behind it changes when the file does.
 pub type Policy = Arc<ArcSwap<PolicySnapshot>>;
@@ -84,8 +84,8 @@ struct Stamp {
 
 impl Missions {
     /// Takes up what the ledger says.
-    pub(crate) fn restore(ledger: &Ledger) -> Result<Self, OpenError> {
-        let versions = crate::versions(&ledger.reader()?, VersionedKind::Mission)?.into_iter();
+    pub(crate) fn restore(reader: &Reader) -> Result<Self, OpenError> {
+        let versions = versions(reader, VersionedKind::Mission)?.into_iter();
         let accepted = versions.map(|version| (version.object.name.to_string(), version.to.to_string())).collect();
         Ok(Self { accepted: RwLock::new(accepted), loading: tokio::sync::Mutex::new(()), loaded: RwLock::default() })
     }

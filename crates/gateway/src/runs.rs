@@ -12,7 +12,7 @@ use evidence::record::{Agent, Authenticated, Context, Initiator, VersionLog, Ver
 use evidence::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use store::{Ledger, Reader};
+use store::Reader;
 
 use crate::clock::{now, random};
 use crate::limits::{NAME_BYTES_MAX, OPEN_RUNS_MAX, RUN_US_MAX, WORDS_BYTES_MAX};
@@ -165,9 +165,9 @@ pub struct Runs {
 
 impl Runs {
     /// Takes up the open runs that the ledger has.
-    pub(crate) fn restore(ledger: &Ledger) -> Result<Self, OpenError> {
+    pub(crate) fn restore(reader: &Reader) -> Result<Self, OpenError> {
         let runs = Self { by_id: RwLock::default(), by_token: RwLock::default(), joining: tokio::sync::Mutex::new(()) };
-        for run in open_runs(&ledger.reader()?)? {
+        for run in open_runs(reader)? {
             runs.insert(Arc::new(run));
         }
         Ok(runs)

@@ -3,8 +3,9 @@
 use clap::Args;
 use gateway::bridge::Connection;
 use gateway::control::{Answer, Ask, Status};
+use gateway::halts::Halts;
 use gateway::home::Home;
-use store::fsck;
+use store::{Reader, fsck};
 
 use super::block_on;
 use crate::exit_code::{Exit, Failure};
@@ -37,7 +38,7 @@ impl Doctor {
     pub(crate) fn run(self, home: &Home) -> Result<Exit, Failure> {
         let mut findings = vec![look_at_home(home)];
         let status = block_on(status(home))?;
-        findings.extend(look_at_gateway(&status));
+        findings.extend(look_at_gateway(home, &status));
         if home.path().join("ledger").is_dir() {
             findings.push(look_at_ledger(home));
         } else {
@@ -77,7 +78,7 @@ async fn status(home: &Home) -> Result<Option<Status>, String> {
     }
 }
 
-fn look_at_gateway(status: &Result<Option<Status>, String>) -> Vec<Finding> {
+fn look_at_gateway(home: &Home, status: &Result<Option<Status>, String>) -> Vec<Finding> {
     let status = match status {
         Ok(Some(status)) => status,
         Ok(None) => {
@@ -112,11 +113,13 @@ fn look_at_gateway(status: &Result<Option<Status>, String>) -> Vec<Finding> {
             "restart the gateway",
         ));
     }
-    for (scope, why) in &status.halts {
-        let mend = format!("when it is over: countersign resume {} --why '...'", flags(scope));
-        findings.push(Finding::ill("halt", format!("{scope} is halted: {why}"), mend));
-    }
+    findings.extend(status.halts.iter().map(halted));
     findings
+}
+
+fn halted((scope, why): &(String, String)) -> Finding {
+    let mend = format!("when it is over: countersign resume {} --why '...'", flags(scope));
+    Finding::ill("halt", format!("{scope} is halted: {why}"), mend)
 }
 
 fn flags(scope: &str) -> String {

@@ -10,6 +10,7 @@ use gateway::limits::{CALL_TIMEOUT, IDLE, SHUTDOWN_WAIT, WATCH_EVERY};
 use gateway::socket::{self, Bridges};
 use gateway::{Gateway, listener};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::block_on;
@@ -44,29 +45,36 @@ async fn serve(home: Home, config: Option<Config>) -> Result<Exit, Failure> {
     let call_timeout = config.as_ref().map_or(CALL_TIMEOUT, |config| config.call_timeout);
     let gateway = Gateway::open(home, call_timeout).map_err(Failure::could_not)?;
     let bridges = Arc::new(Bridges::default());
-    let local = socket::bind(&gateway)?;
-    let mut doors = tokio::task::JoinSet::new();
     let on_demand = config.is_none();
+    let mut doors = JoinSet::new();
+    let opened = open(&gateway, config, &bridges, &mut doors).await;
+    if opened.is_ok() {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("told to stop"),
+            _ = interrupt.recv() => tracing::info!("told to stop"),
+            () = watch(&gateway) => {}
+            () = nobody(&bridges), if on_demand => tracing::info!("no bridge left"),
+        }
+    }
+    gateway.stop();
+    if timeout(SHUTDOWN_WAIT, async { while doors.join_next().await.is_some() {} }).await.is_err() {
+        tracing::warn!("some sessions did not end in time; their calls are closed as unknown at the next start");
+    }
+    gateway.close().await;
+    opened.map(|()| Exit::Done)
+}
+
+/// Opens the local door, and the network door where there is a configuration.
+async fn open(gateway: &Arc<Gateway>, config: Option<Config>, bridges: &Arc<Bridges>, doors: &mut JoinSet<()>) -> Result<(), Failure> {
+    let local = socket::bind(gateway)?;
+    doors.spawn(socket::serve(gateway.clone(), local, bridges.clone()));
     if let Some(config) = config {
-        gateway.load_missions(&config.missions).await.map_err(Failure::could_not)?;
+        gateway.load_missions(&config.missions).await?;
         let listener = listener::bind(gateway.clone(), &config).await.map_err(Failure::could_not)?;
         println!("{}", serde_json::json!({ "listening": listener.address().to_string() }));
         doors.spawn(listener.serve());
     }
-    doors.spawn(socket::serve(gateway.clone(), local, bridges.clone()));
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("told to stop"),
-        _ = interrupt.recv() => tracing::info!("told to stop"),
-        () = watch(&gateway) => {}
-        () = nobody(&bridges), if on_demand => tracing::info!("no bridge left"),
-    }
-    gateway.stop();
-    let drained = timeout(SHUTDOWN_WAIT, async { while doors.join_next().await.is_some() {} }).await;
-    if drained.is_err() {
-        tracing::warn!("some sessions did not end in time; their calls are closed as unknown at the next start");
-    }
-    gateway.close().await;
-    Ok(Exit::Done)
+    Ok(())
 }
 
 /// Takes up changed mission files, for ever.
