@@ -438,7 +438,7 @@ impl<S: Session> Opening<S> {
             gate.connect(&server, ticket).await.map_err(|error| Refused::not_connected(&error, &asks))?;
         downstream.outbox().open(asks.clone(), Form::Message).map_err(|error| Refused::not_opened(error, &asks))?;
         let agent =
-            Arc::new(AgentSession::new(session, Arc::new(upstream), downstream.clone(), era, "streamable-http"));
+            Arc::new(AgentSession::new(session, Arc::new(upstream), downstream.clone(), era, "http"));
         let session = sessions.tend(id, server, place, agent.clone(), incoming);
         if let Received::Request(admitted) = agent.receive(envelope).await {
             agent.answer(admitted).await;
