@@ -284,6 +284,12 @@ impl State {
         }
     }
 
+    /// What an open file is called now: a segment is renamed while the writer has it open.
+    fn path_of(&self, file: usize) -> String {
+        let named = self.names.iter().find(|(_, named)| **named == file);
+        named.map_or_else(|| "(no name)".to_owned(), |(path, _)| path.clone())
+    }
+
     fn name(&mut self, naming: Naming) {
         naming.apply(&mut self.names);
         self.pending.push(naming);
@@ -358,12 +364,12 @@ impl Disk for FaultyDisk {
             state.sync_names(parent(path));
             return Err(fault.error());
         }
-        Ok(Box::new(Open { disk: self.clone(), path: path.to_owned(), file }))
+        Ok(Box::new(Open { disk: self.clone(), file }))
     }
 
     fn open(&self, path: &str, _access: Access) -> io::Result<Box<dyn File>> {
         let file = *self.state().names.get(path).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Box::new(Open { disk: self.clone(), path: path.to_owned(), file }))
+        Ok(Box::new(Open { disk: self.clone(), file }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -426,7 +432,6 @@ impl Disk for FaultyDisk {
 
 struct Open {
     disk: FaultyDisk,
-    path: String,
     file: usize,
 }
 
@@ -449,7 +454,8 @@ impl File for Open {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.disk.state();
-        let fate = state.begin(Op::Write, &self.path);
+        let path = state.path_of(self.file);
+        let fate = state.begin(Op::Write, &path);
         let offset = usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
         let content = state.files.get_mut(self.file).ok_or(io::ErrorKind::NotFound)?;
         match fate {
@@ -473,7 +479,8 @@ impl File for Open {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.disk.state();
-        let fate = state.begin(Op::Sync, &self.path);
+        let path = state.path_of(self.file);
+        let fate = state.begin(Op::Sync, &path);
         let content = state.files.get_mut(self.file).ok_or(io::ErrorKind::NotFound)?;
         match fate {
             Fate::Done => {

@@ -164,9 +164,9 @@ impl Home {
     /// # Errors
     /// When the program refuses.
     pub fn token(&self) -> anyhow::Result<String> {
-        let args =
-            ["run", "start", "--mission", MISSION, "--agent", AGENT, "--initiator", INITIATOR, "--format", "token"];
-        let out = self.command(&args)?.output()?;
+        let mut command =
+            self.command(&["run", "start", "--agent", AGENT, "--initiator", INITIATOR, "--format", "token"])?;
+        let out = command.arg("--mission").arg(self.mission()).output()?;
         anyhow::ensure!(out.status.success(), "`run start` gave {}: {}", out.status, self.said());
         Ok(String::from_utf8(out.stdout)?.trim().to_owned())
     }

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         Ok(Verdict::True) => ExitCode::SUCCESS,
         Ok(Verdict::False) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("crash: {error:?}");
+            eprintln!("crash: {error:#}");
             ExitCode::from(3)
         }
     }

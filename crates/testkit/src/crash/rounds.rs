@@ -81,6 +81,7 @@ async fn kill_and_check(
         effects: scratch.join("effects"),
         home,
         random: Random::new(seed),
+        restarts: Vec::new(),
         sessions: options.sessions,
         upstream: sibling("countersign-upstream")?,
     };
@@ -101,6 +102,10 @@ async fn kill_and_check(
         Err(error) => findings.wrong.push(Wrong::new(Rule::LedgerVerifies, format!("{error:#}"))),
     }
     summarise(kills, &accounts, &findings, killed);
+    field.restarts.sort_unstable();
+    if let (Some(median), Some(most)) = (field.restarts.get(field.restarts.len() / 2), field.restarts.last()) {
+        println!("a restart with its recovery took {median:.0?} (median), at most {most:.0?}");
+    }
     Ok(count_wrong(&findings))
 }
 
@@ -110,6 +115,8 @@ struct Field {
     effects: PathBuf,
     home: Home,
     random: Random,
+    /// From the start of each gateway process until it took connections, recovery included.
+    restarts: Vec<Duration>,
     sessions: usize,
     upstream: PathBuf,
 }
@@ -138,6 +145,7 @@ impl Field {
         }
         let answers = self.book.answers();
         let mut served = self.home.start()?;
+        self.restarts.push(served.ready_in);
         let clients: Vec<_> = (0..self.sessions)
             .map(|session| {
                 let client = Client::new(format!("h{round}-{session}"), self.random.fork());
