@@ -3,10 +3,10 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use governance::evidence::ids::CallId;
-use governance::evidence::record::{Channel, Context};
 use governance::call::{Refusal, Reply, Warrant};
 use governance::decide::PolicySnapshot;
+use governance::evidence::ids::CallId;
+use governance::evidence::record::{Channel, Context};
 use governance::execute::Outcome;
 use governance::intercept::Intercepted;
 use tokio::sync::oneshot;

@@ -82,7 +82,12 @@ fn look_at_gateway(home: &Home, status: &Result<Option<Status>, String>) -> Vec<
     let status = match status {
         Ok(Some(status)) => status,
         Ok(None) => {
-            return vec![Finding::well("gateway", "none runs on this home; bridges start one when they need it")];
+            let mut findings =
+                vec![Finding::well("gateway", "none runs on this home; bridges start one when they need it")];
+            // Where the ledger cannot be read, its own finding says so.
+            let halts = Reader::open(home.path()).ok().and_then(|reader| Halts::restore(&reader).ok());
+            findings.extend(halts.iter().flat_map(Halts::list).map(|halt| halted(&halt)));
+            return findings;
         }
         Err(error) => {
             return vec![Finding::ill("gateway", error, "stop the gateway process of this home and start it again")];

@@ -66,10 +66,12 @@ pub struct StdioUpstream {
 
 /// Requests whose answers are awaited, by id; `None` once the upstream has ended.
 #[derive(Debug)]
-struct Waiting(Mutex<Option<HashMap<RawId, oneshot::Sender<Result<Envelope, UpstreamFault>>>>>);
+struct Waiting(Mutex<Option<Answers>>);
+
+type Answers = HashMap<RawId, oneshot::Sender<Result<Envelope, UpstreamFault>>>;
 
 impl Waiting {
-    fn lock(&self) -> MutexGuard<'_, Option<HashMap<RawId, oneshot::Sender<Result<Envelope, UpstreamFault>>>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Answers>> {
         // A panic while the lock was held cannot leave it half changed: every change is one map operation.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
