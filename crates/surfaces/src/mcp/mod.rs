@@ -6,6 +6,8 @@
 pub mod codec;
 pub mod downstream;
 pub mod era;
+#[cfg(test)]
+mod fixture;
 pub mod session;
 mod streamable;
 pub mod upstream;

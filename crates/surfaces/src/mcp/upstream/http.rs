@@ -26,7 +26,7 @@ use hyper::body::Incoming as IncomingBody;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use self::connection::{Connection, Dial, Idle, SendFault};
+use self::connection::{Connection, Dial, Idle, SendFault, with_causes};
 use super::incoming::{IncomingQueue, IncomingSender, incoming};
 use super::{Incoming, UpstreamFault};
 use crate::limits::{
@@ -344,8 +344,8 @@ impl Link {
             match connection.send(request).await {
                 Ok(response) => return Ok(Exchange { connection, response }),
                 Err(SendFault::Unsent(unsent, _)) if !is_fresh => request = *unsent,
-                Err(SendFault::Unsent(_, error)) => return Err(UpstreamFault::NotSent(error.to_string())),
-                Err(SendFault::Lost(error)) => return Err(UpstreamFault::Lost(error.to_string())),
+                Err(SendFault::Unsent(_, error)) => return Err(UpstreamFault::NotSent(with_causes(&error))),
+                Err(SendFault::Lost(error)) => return Err(UpstreamFault::Lost(with_causes(&error))),
             }
         }
     }
@@ -372,7 +372,7 @@ impl Link {
         let limits = &self.config.limits.response;
         let bytes =
             exchange.connection.drive(read_body(body, limits.bytes_max)).await.map_err(|error| match error {
-                BodyError::Broken(error) => UpstreamFault::Lost(error.to_string()),
+                BodyError::Broken(error) => UpstreamFault::Lost(with_causes(&error)),
                 error @ BodyError::TooLarge { .. } => unreadable(&error.to_string()),
             })?;
         self.idle.keep(exchange.connection, exchange.response.into_body());

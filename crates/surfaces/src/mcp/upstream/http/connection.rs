@@ -17,6 +17,7 @@ use hyper::client::conn::http1;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
+use rustls::crypto::aws_lc_rs;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tower_service::Service as _;
@@ -44,7 +45,8 @@ impl Dial {
 
     /// For `https` addresses, trusting what this machine trusts.
     pub(super) fn tls() -> std::io::Result<Self> {
-        let tls = HttpsConnectorBuilder::new().with_native_roots()?.https_only().enable_http1();
+        let tls = HttpsConnectorBuilder::new().with_provider_and_native_roots(aws_lc_rs::default_provider())?;
+        let tls = tls.https_only().enable_http1();
         Ok(Self::Tls(tls.wrap_connector(connector())))
     }
 
@@ -85,7 +87,7 @@ fn connector() -> HttpConnector {
 }
 
 /// An error and what caused it, in one line: connectors hide the interesting part in the causes.
-fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

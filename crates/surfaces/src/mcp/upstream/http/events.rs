@@ -9,7 +9,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
 use hyper::body::Incoming as IncomingBody;
 
-use super::connection::Connection;
+use super::connection::{Connection, with_causes};
 use super::{Exchange, Link, answers, unreadable};
 use crate::limits::{RESUME_ATTEMPTS_MAX, RESUME_WAIT_MAX_MS, RESUME_WAIT_MIN_MS, RESUMES_MAX};
 use crate::mcp::codec::{Envelope, Meant, RawId, SseDecoder, SseError};
@@ -26,7 +26,7 @@ pub(super) struct Events {
 /// Why a stream gives no more messages.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Cut {
-    #[error("the stream broke off: {0}")]
+    #[error("the stream broke off: {}", with_causes(.0))]
     Broken(#[from] hyper::Error),
     #[error("the server ended the stream")]
     Ended,
