@@ -4,6 +4,8 @@
 //! type. A tool's set holds one `permit` and, for each thing that can be wrong with a call, one `forbid` that names it. Start at [`compile`].
 
 mod slice;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::collections::HashMap;
@@ -16,7 +18,7 @@ use evidence::record::{Endpoint, Tool};
 use super::evaluate;
 pub use crate::mission::Feature;
 use crate::mission::{Mission, Plan};
-use slice::Vocabulary;
+use slice::{Compiler, Vocabulary};
 pub(super) use slice::{Part, Slice, SliceRule, TextKind, scalar_text};
 
 /// Why a mission did not compile. Its file was accepted, so each of these is a defect of this program or of the policy engine.
@@ -86,23 +88,24 @@ struct UpstreamSlices {
 /// # Errors
 /// [`CompileError`], for no mission that [`crate::mission::parse`] accepts.
 pub fn compile(mission: Arc<Mission>) -> Result<PolicySnapshot, CompileError> {
-    let vocabulary = Vocabulary::new().map_err(|source| CompileError::Name { source: Box::new(source) })?;
+    let vocabulary = Vocabulary::new().map_err(|source| CompileError::Name { source })?;
+    let mut compiler = Compiler::new(&mission);
     let mut upstreams = HashMap::new();
     for (name, rules) in mission.rules() {
         let slices = UpstreamSlices {
-            every_tool: rules.every_tool.map(|line| Slice::every_tool(&mission, name, line)).transpose()?,
-            prompts: Slice::prompts(&mission, name, &rules.prompts)?,
-            requests: Slice::requests(&mission, name, &rules.features)?,
-            resources: Slice::resources(&mission, name, &rules.resources)?,
+            every_tool: rules.every_tool.map(|line| compiler.every_tool(name, line)).transpose()?,
+            prompts: compiler.prompts(name, &rules.prompts)?,
+            requests: compiler.requests(name, &rules.features)?,
+            resources: compiler.resources(name, &rules.resources)?,
             tools: rules
                 .tools
                 .iter()
-                .map(|(tool, rules)| Ok((tool.clone(), Slice::tool(&mission, name, tool, rules)?)))
+                .map(|(tool, rules)| Ok((tool.clone(), compiler.tool(name, tool, rules)?)))
                 .collect::<Result<_, CompileError>>()?,
         };
         upstreams.insert(name.clone(), slices);
     }
-    let base = Slice::base(&mission)?;
+    let base = compiler.base()?;
     Ok(PolicySnapshot { authorizer: Authorizer::new(), base, mission, upstreams, vocabulary })
 }
 
@@ -166,7 +169,9 @@ impl PolicySnapshot {
             slices.extend(compiled.every_tool.as_ref().map(|slice| (format!("every other tool of mcp:{name}"), slice)));
             slices.extend(compiled.resources.as_ref().map(|slice| (format!("resources of mcp:{name}"), slice)));
             slices.extend(compiled.prompts.as_ref().map(|slice| (format!("prompts of mcp:{name}"), slice)));
-            slices.extend(compiled.requests.as_ref().map(|slice| (format!("requests of mcp:{name} to the client"), slice)));
+            slices.extend(
+                compiled.requests.as_ref().map(|slice| (format!("requests of mcp:{name} to the client"), slice)),
+            );
         }
         let texts = slices.iter().map(|(what, slice)| format!("// === {what}\n{slice}"));
         texts.collect::<Vec<_>>().join("\n")

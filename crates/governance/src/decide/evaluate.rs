@@ -5,7 +5,9 @@
 
 mod explain;
 #[cfg(test)]
-mod tests;
+mod reference;
+#[cfg(test)]
+pub(super) mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

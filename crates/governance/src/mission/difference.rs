@@ -1,10 +1,174 @@
-//! What changed between two versions of a mission, in sentences.
+//! What changed between two versions of a mission, in sentences for the version log and for whoever approves the change.
 
-use super::Mission;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::sync::Arc;
 
-/// What `new` changes against `old`, in plain sentences; against nothing, all that it allows.
+use super::rule::{ArgumentRule, Constraint, Danger, ToolRules, Upstream};
+use super::{Feature, Mission};
+
+/// What `new` changes against `old`, in plain sentences; against nothing, all that it allows. Empty where only comments, spelling or the reason changed.
 #[must_use]
 pub fn difference(old: Option<&Mission>, new: &Mission) -> Vec<String> {
-    let _ = (old, new);
-    Vec::new()
+    let mut sentences = Vec::new();
+    match old {
+        Some(old) => {
+            changed(&mut sentences, "the mission is now called", &old.name, &new.name);
+            changed(&mut sentences, "the goal is now", &old.goal, &new.goal);
+            changed(&mut sentences, "the owner is now", &old.owner, &new.owner);
+            if old.until != new.until {
+                changed(&mut sentences, "the mission now holds until", &old.until_text, &new.until_text);
+            }
+        }
+        None => sentences.push(format!("new mission `{}` of `{}`, until `{}`", new.name, new.owner, new.until_text)),
+    }
+    let nobody = Vec::new();
+    names(
+        &mut sentences,
+        old.map_or(&nobody, |old| &old.agents),
+        &new.agents,
+        |agent| format!("agent `{agent}`"),
+        "act",
+    );
+    let (none, nothing) = (BTreeMap::new(), Upstream::default());
+    let before = old.map_or(&none, |old| &old.upstreams);
+    for name in before.keys().chain(new.upstreams.keys()).collect::<BTreeSet<_>>() {
+        let rules = |upstreams: &BTreeMap<Arc<str>, Upstream>| upstreams.get(name).cloned();
+        upstream(
+            &mut sentences,
+            name,
+            &rules(before).unwrap_or_else(|| nothing.clone()),
+            &rules(&new.upstreams).unwrap_or_else(|| nothing.clone()),
+        );
+    }
+    let no_dangers = BTreeMap::new();
+    dangers(&mut sentences, old.map_or(&no_dangers, |old| &old.dangers), &new.dangers);
+    sentences
+}
+
+fn changed(sentences: &mut Vec<String>, what: &str, old: &str, new: &str) {
+    if old != new {
+        sentences.push(format!("{what} `{new}` (was `{old}`)"));
+    }
+}
+
+/// Entries that came and went: "agent `x` may now act", "agent `x` may no longer act".
+fn names<T: PartialEq>(sentences: &mut Vec<String>, old: &[T], new: &[T], name: impl Fn(&T) -> String, may: &str) {
+    sentences
+        .extend(new.iter().filter(|entry| !old.contains(entry)).map(|entry| format!("{} may now {may}", name(entry))));
+    sentences.extend(
+        old.iter().filter(|entry| !new.contains(entry)).map(|entry| format!("{} may no longer {may}", name(entry))),
+    );
+}
+
+fn upstream(sentences: &mut Vec<String>, server: &str, old: &Upstream, new: &Upstream) {
+    let features = |upstream: &Upstream| upstream.features.keys().copied().collect::<Vec<Feature>>();
+    let request = |feature: &Feature| format!("server `{server}`, by `{}`,", feature.method());
+    names(sentences, &features(old), &features(new), request, "ask the client");
+    let prompts = |upstream: &Upstream| upstream.prompts.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let prompt = |name: &Arc<str>| format!("{} of server `{server}`", every_or("prompt", name));
+    names(sentences, &prompts(old), &prompts(new), prompt, "be used");
+    let resources = |upstream: &Upstream| {
+        upstream.resources.iter().map(|(uri, _)| Arc::from(uri.as_str())).collect::<Vec<Arc<str>>>()
+    };
+    let resource = |uri: &Arc<str>| format!("{} of server `{server}`", every_or("resource", uri));
+    names(sentences, &resources(old), &resources(new), resource, "be read");
+    match (old.every_tool, new.every_tool) {
+        (None, Some(_)) => {
+            sentences.push(format!(
+                "every tool of server `{server}` without rules of its own may now be called, with any arguments"
+            ));
+        }
+        (Some(_), None) => {
+            sentences.push(format!("tools of server `{server}` that are not named may no longer be called"))
+        }
+        (None, None) | (Some(_), Some(_)) => {}
+    }
+    for name in old.tools.keys().chain(new.tools.keys()).collect::<BTreeSet<_>>() {
+        let tool = format!("tool `mcp:{server}/{name}`");
+        match (old.tools.get(name), new.tools.get(name)) {
+            (Some(old), Some(new)) => arguments(sentences, &tool, old, new),
+            (None, Some(rules)) if old.every_tool.is_some() => {
+                arguments(sentences, &tool, &ToolRules::default(), rules)
+            }
+            (None, Some(rules)) => sentences.push(format!("{tool} may now be called, with {}", described(rules))),
+            (Some(rules), None) if new.every_tool.is_some() => {
+                arguments(sentences, &tool, rules, &ToolRules::default())
+            }
+            (Some(_), None) => sentences.push(format!("{tool} may no longer be called")),
+            (None, None) => {}
+        }
+    }
+}
+
+fn every_or(kind: &str, name: &str) -> String {
+    if name == "*" { format!("every {kind}") } else { format!("{kind} `{name}`") }
+}
+
+fn described(rules: &ToolRules) -> String {
+    if rules.arguments.is_empty() {
+        return "any arguments".to_owned();
+    }
+    let arguments = rules.arguments.iter().map(|(name, rule)| format!("`{name}` ({})", full(rule)));
+    format!("the arguments {}", joined(arguments, "and"))
+}
+
+fn arguments(sentences: &mut Vec<String>, tool: &str, old: &ToolRules, new: &ToolRules) {
+    match (old.arguments.is_empty(), new.arguments.is_empty()) {
+        (true, true) => return,
+        (true, false) => return sentences.push(format!("{tool} may now be called only with {}", described(new))),
+        (false, true) => return sentences.push(format!("{tool} may now be called with any arguments")),
+        (false, false) => {}
+    }
+    for name in old.arguments.keys().chain(new.arguments.keys()).collect::<BTreeSet<_>>() {
+        let argument = format!("argument `{name}` of {tool}");
+        match (old.arguments.get(name), new.arguments.get(name)) {
+            (None, Some(rule)) => sentences.push(format!("{argument} is now listed: it must be {}", full(rule))),
+            (Some(_), None) => sentences.push(format!("{argument} may no longer be sent")),
+            (Some(old), Some(new)) if old.constraint != new.constraint || old.presence != new.presence => {
+                sentences.push(format!("{argument} must now be {} (was {})", full(new), full(old)));
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+    }
+}
+
+/// A rule with every value that it lists: a sentence that hides one could hide the change.
+fn full(rule: &ArgumentRule) -> String {
+    let values = match &rule.constraint {
+        Constraint::Domain(domains) => format!("an address, URL or host in {}", joined(domains, "or")),
+        Constraint::In(values) => joined(values, "or"),
+        Constraint::Path(roots) => format!("a path in {}", joined(roots.iter().map(|root| format!("`{root}`")), "or")),
+        Constraint::Free | Constraint::Range { .. } => return rule.to_string(),
+    };
+    match rule.presence {
+        super::Presence::Optional => format!("{values}, or left out"),
+        super::Presence::Required => values,
+    }
+}
+
+fn joined(entries: impl IntoIterator<Item = impl Display>, conjunction: &str) -> String {
+    let mut entries: Vec<String> = entries.into_iter().map(|entry| entry.to_string()).collect();
+    match entries.pop() {
+        Some(last) if !entries.is_empty() => format!("{} {conjunction} {last}", entries.join(", ")),
+        last => last.unwrap_or_default(),
+    }
+}
+
+fn dangers(sentences: &mut Vec<String>, old: &BTreeMap<Arc<str>, Danger>, new: &BTreeMap<Arc<str>, Danger>) {
+    let zone = |danger: &Danger| {
+        let over = danger.over.iter().map(|(argument, (size, _))| format!("`{argument}` over {size}"));
+        let over = if danger.over.is_empty() { String::new() } else { format!(" with {}", joined(over, "or")) };
+        format!("calls of {}{over}", joined(danger.when.iter().map(|pattern| format!("`{pattern}`")), "and"))
+    };
+    for name in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
+        match (old.get(name).map(zone), new.get(name).map(zone)) {
+            (None, Some(calls)) => sentences.push(format!("danger zone `{name}` now holds {calls}")),
+            (Some(calls), None) => sentences.push(format!("danger zone `{name}` no longer holds {calls}")),
+            (Some(old), Some(new)) if old != new => {
+                sentences.push(format!("danger zone `{name}` now holds {new} (was {old})"))
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+    }
 }

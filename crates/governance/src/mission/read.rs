@@ -57,7 +57,13 @@ pub fn parse(source: &str) -> Result<Mission, MissionError> {
     }
     let (table, errors) = DeTable::parse_recoverable(source);
     for error in &errors {
-        reader.problem(error.span().unwrap_or_default(), error.message().replace('\n', ", "), None);
+        let at = error.span().unwrap_or_default();
+        if error.message() == "duplicate key" {
+            let key = brief(source.get(at.clone()).unwrap_or_default());
+            reader.problem(at, format!("`{key}` stands here twice"), "remove one");
+        } else {
+            reader.problem(at, error.message().replace('\n', ", "), None);
+        }
     }
     // After an error of syntax the tree holds guesses; judging them would bury the one problem that there is.
     let mission = if errors.is_empty() { reader.mission(table.get_ref()) } else { None };
@@ -249,11 +255,7 @@ impl<'s> Reader<'s> {
     ) -> impl Iterator<Item = &'v Value<'s>> + use<'v, 's> {
         let entries = match value.get_ref() {
             DeValue::Array(entries) if entries.is_empty() => {
-                self.problem(
-                    value.span(),
-                    "an empty list allows nothing",
-                    format!("write `{example}`, or leave it out"),
-                );
+                self.problem(value.span(), "an empty list allows nothing", format!("write `{example}`"));
                 None
             }
             DeValue::Array(entries) if entries.len() > RULE_VALUES_MAX => {

@@ -121,10 +121,7 @@ impl UriPattern {
     pub(crate) fn may_match_template(&self, template: &str) -> bool {
         let fixed = template.split('{').next().unwrap_or_default();
         let start = self.0.split('*').next().unwrap_or_default();
-        if fixed.len() == template.len() && !self.is_open() {
-            return *self.0 == *template;
-        }
-        start.starts_with(fixed) || fixed.starts_with(start)
+        start.starts_with(fixed) || (self.is_open() && fixed.starts_with(start))
     }
 }
 

@@ -51,9 +51,17 @@ pub(super) fn is_dots(segment: &str) -> bool {
 /// A text that somebody else chose, short and visible enough for a message.
 pub(crate) fn brief(text: &str) -> String {
     const SHOWN: usize = 60;
-    let mut short: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    let mut short: String = text.chars().take(SHOWN).map(visible).collect();
     if text.chars().nth(SHOWN).is_some() {
         short.push('…');
     }
     short
+}
+
+fn visible(character: char) -> String {
+    if character.is_control() || is_hidden(character) {
+        character.escape_unicode().to_string()
+    } else {
+        character.to_string()
+    }
 }

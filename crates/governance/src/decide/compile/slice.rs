@@ -1,5 +1,6 @@
 //! One slice of a compiled mission: the policies and the schema that decide one kind of call, and what each policy is about.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use evidence::leaf::sha256_hex;
 use evidence::record::{Endpoint, Rule};
 
 use super::CompileError;
-use super::text::{literal, pattern, set, starts_with, within};
+use super::text::{any_of, literal, pattern, set, starts_with, within};
 use crate::mission::{
     ArgumentRule, Constraint, Danger, DomainPattern, Feature, Mission, Number, Plan, Presence, Scalar, ToolPattern,
     ToolRules, UriPattern, key, tool_rule_id,
@@ -28,14 +29,14 @@ pub(in crate::decide) struct Vocabulary {
 }
 
 impl Vocabulary {
-    pub(super) fn new() -> Result<Self, ParseErrors> {
+    pub(super) fn new() -> Result<Self, Box<ParseErrors>> {
         Ok(Self {
-            action: ACTION.parse()?,
-            agent: "Countersign::Agent".parse()?,
-            prompt: "Countersign::Prompt".parse()?,
-            request: "Countersign::Request".parse()?,
-            resource: "Countersign::Resource".parse()?,
-            tool: "Countersign::Tool".parse()?,
+            action: ACTION.parse().map_err(Box::new)?,
+            agent: "Countersign::Agent".parse().map_err(Box::new)?,
+            prompt: "Countersign::Prompt".parse().map_err(Box::new)?,
+            request: "Countersign::Request".parse().map_err(Box::new)?,
+            resource: "Countersign::Resource".parse().map_err(Box::new)?,
+            tool: "Countersign::Tool".parse().map_err(Box::new)?,
         })
     }
 
@@ -121,83 +122,89 @@ pub(in crate::decide) fn scalar_text(kind: &str, text: &str) -> String {
     format!("{kind}:{text}")
 }
 
-impl Slice {
+/// Compiles the slices of one mission. Schemas are kept by their text: tools with the same arguments share one.
+pub(super) struct Compiler<'m> {
+    mission: &'m Mission,
+    validators: HashMap<String, Validator>,
+}
+
+impl<'m> Compiler<'m> {
+    pub(super) fn new(mission: &'m Mission) -> Self {
+        Self { mission, validators: HashMap::new() }
+    }
+
     /// Where nothing is allowed: only who and when, so that the reason is the same as elsewhere.
-    pub(super) fn base(mission: &Mission) -> Result<Self, CompileError> {
+    pub(super) fn base(&mut self) -> Result<Slice, CompileError> {
         let mut slice = Draft::new("Prompt, Request, Resource, Tool");
-        slice.who_and_when(mission);
-        let mut slice = slice.build("nothing", None)?;
+        slice.who_and_when(self.mission);
+        let mut slice = self.build(slice, "nothing", None)?;
         slice.sha256 = None;
         Ok(slice)
     }
 
     /// One named tool.
-    pub(super) fn tool(mission: &Mission, upstream: &str, name: &str, rules: &ToolRules) -> Result<Self, CompileError> {
+    pub(super) fn tool(&mut self, upstream: &str, name: &str, rules: &ToolRules) -> Result<Slice, CompileError> {
         let id = tool_rule_id(upstream, name);
         let covers = |pattern: &ToolPattern| pattern.covers(upstream, name);
-        let plan = Plan::new(mission, rules, covers);
+        let plan = Plan::new(self.mission, rules, covers);
         let mut slice = Draft::new("Tool");
-        slice.who_and_when(mission);
+        slice.who_and_when(self.mission);
         let tool = literal(&format!("mcp:{upstream}/{name}"));
         slice.permit(id.clone(), rules.line, &format!("resource == Countersign::Tool::{tool}"), None);
         if !rules.arguments.is_empty() {
             slice.arguments(&id, rules);
         }
-        for (danger, zone) in mission.dangers().iter().filter(|(_, zone)| zone.when.iter().any(covers)) {
+        for (danger, zone) in self.mission.dangers().iter().filter(|(_, zone)| zone.when.iter().any(covers)) {
             slice.danger(danger, zone, None);
         }
-        slice.build(&id, plan)
+        self.build(slice, &id, plan)
     }
 
     /// Every tool of an upstream that has no rules of its own.
-    pub(super) fn every_tool(mission: &Mission, upstream: &str, line: u32) -> Result<Self, CompileError> {
+    pub(super) fn every_tool(&mut self, upstream: &str, line: u32) -> Result<Slice, CompileError> {
         let id = tool_rule_id(upstream, "*");
         let covers = |pattern: &ToolPattern| *pattern.upstream == *upstream;
-        let plan = Plan::new(mission, &ToolRules::default(), covers);
+        let plan = Plan::new(self.mission, &ToolRules::default(), covers);
         let mut slice = Draft::new("Tool");
         slice.context.name = true;
-        slice.who_and_when(mission);
+        slice.who_and_when(self.mission);
         slice.permit(id.clone(), line, "resource is Countersign::Tool", None);
-        for (danger, zone) in mission.dangers() {
+        for (danger, zone) in self.mission.dangers() {
             let names: Vec<String> = zone.when.iter().filter(|pattern| covers(pattern)).map(name_matches).collect();
             if !names.is_empty() {
-                slice.danger(danger, zone, Some(&format!("({})", names.join(" || "))));
+                slice.danger(danger, zone, Some(&any_of(&names)));
             }
         }
-        slice.build(&id, plan)
+        self.build(slice, &id, plan)
     }
 
-    pub(super) fn prompts(
-        mission: &Mission,
-        upstream: &str,
-        names: &[(Arc<str>, u32)],
-    ) -> Result<Option<Self>, CompileError> {
+    pub(super) fn prompts(&mut self, upstream: &str, names: &[(Arc<str>, u32)]) -> Result<Option<Slice>, CompileError> {
         let id = format!("allow.mcp.{}.prompts", key(upstream));
         let permits = names.iter().map(|(name, line)| {
             let condition =
                 if **name == *"*" { "true".to_owned() } else { format!("context.name == {}", literal(name)) };
             (format!("{id}.{}", key(name)), *line, condition)
         });
-        Self::named(mission, &id, "Prompt", permits.collect())
+        self.named(&id, "Prompt", permits.collect())
     }
 
     pub(super) fn requests(
-        mission: &Mission,
+        &mut self,
         upstream: &str,
         features: &BTreeMap<Feature, u32>,
-    ) -> Result<Option<Self>, CompileError> {
+    ) -> Result<Option<Slice>, CompileError> {
         let id = format!("allow.mcp.{}", key(upstream));
         let permits = features.iter().map(|(feature, line)| {
             (format!("{id}.{}", feature.key()), *line, format!("context.name == {}", literal(feature.method())))
         });
-        Self::named(mission, &id, "Request", permits.collect())
+        self.named(&id, "Request", permits.collect())
     }
 
     pub(super) fn resources(
-        mission: &Mission,
+        &mut self,
         upstream: &str,
         patterns: &[(UriPattern, u32)],
-    ) -> Result<Option<Self>, CompileError> {
+    ) -> Result<Option<Slice>, CompileError> {
         let id = format!("allow.mcp.{}.resources", key(upstream));
         let permits = patterns.iter().map(|(uri, line)| {
             let condition = if uri.is_open() {
@@ -207,29 +214,84 @@ impl Slice {
             };
             (format!("{id}.{}", key(uri.as_str())), *line, condition)
         });
-        Self::named(mission, &id, "Resource", permits.collect())
+        self.named(&id, "Resource", permits.collect())
     }
 
     /// A slice with one permit for each name or pattern: id, line and condition.
     fn named(
-        mission: &Mission,
+        &mut self,
         id: &str,
         entity: &'static str,
         permits: Vec<(String, u32, String)>,
-    ) -> Result<Option<Self>, CompileError> {
+    ) -> Result<Option<Slice>, CompileError> {
         if permits.is_empty() {
             return Ok(None);
         }
         let mut slice = Draft::new(entity);
         slice.context.name = true;
         slice.context.plain = entity == "Resource";
-        slice.who_and_when(mission);
+        slice.who_and_when(self.mission);
         for (id, line, condition) in permits {
             slice.permit(id, line, &format!("resource is Countersign::{entity}"), Some(&condition));
         }
-        slice.build(id, None).map(Some)
+        self.build(slice, id, None).map(Some)
     }
 
+    fn build(&mut self, draft: Draft, name: &str, plan: Option<Plan>) -> Result<Slice, CompileError> {
+        let schema_text = draft.schema();
+        let mut policies = PolicySet::new();
+        let mut rules = Vec::new();
+        let mut rules_by_id = HashMap::new();
+        let mut sentences = BTreeMap::new();
+        let mut text = String::new();
+        for (rule, policy) in draft.policies {
+            let id = PolicyId::new(&*rule.rule.id);
+            let parsed = Policy::parse(Some(id.clone()), &policy)
+                .map_err(|source| CompileError::Policy { rule: rule.rule.id.to_string(), source: Box::new(source) })?;
+            policies
+                .add(parsed)
+                .map_err(|source| CompileError::Set { slice: name.to_owned(), source: Box::new(source) })?;
+            rules_by_id.insert(id, rules.len());
+            if matches!(rule.part, Part::Allow) {
+                let sentence = format!("allowed by `{}` (line {})", rule.rule.id, rule.rule.line);
+                sentences.insert(rules.len(), Arc::from(sentence));
+            }
+            rules.push(rule);
+            text.push_str(&policy);
+            text.push('\n');
+        }
+        let result = self.validator(name, &schema_text)?.validate(&policies, ValidationMode::Strict);
+        if !result.validation_passed() {
+            let problems: Vec<String> = result.validation_errors().map(ToString::to_string).collect();
+            return Err(CompileError::Strict { problems: problems.join("; "), slice: name.to_owned() });
+        }
+        let sha256 = Some(sha256_hex(format!("{schema_text}\n{text}").as_bytes()).into());
+        Ok(Slice {
+            context: draft.context,
+            plan,
+            policies,
+            rules,
+            rules_by_id,
+            schema: schema_text,
+            sentences,
+            sha256,
+            text,
+        })
+    }
+
+    fn validator(&mut self, name: &str, schema_text: &str) -> Result<&Validator, CompileError> {
+        match self.validators.entry(schema_text.to_owned()) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => {
+                let (schema, _) = Schema::from_cedarschema_str(schema_text)
+                    .map_err(|source| CompileError::Schema { slice: name.to_owned(), source: Box::new(source) })?;
+                Ok(entry.insert(Validator::new(schema)))
+            }
+        }
+    }
+}
+
+impl Slice {
     pub(super) fn plan(&self) -> Option<&Plan> {
         self.plan.as_ref()
     }
@@ -351,9 +413,12 @@ impl Draft {
             }
             Constraint::Path(roots) => {
                 let text = self.text_of(name, TextKind::Path);
-                let roots = roots.iter().map(|root| match &**root {
-                    "/" => format!("{text} like \"/*\""),
-                    root => format!("{text} == {} || {text} like {}", literal(root), starts_with(&format!("{root}/"))),
+                let roots = roots.iter().flat_map(|root| match &**root {
+                    "/" => vec![format!("{text} like \"/*\"")],
+                    root => vec![
+                        format!("{text} == {}", literal(root)),
+                        format!("{text} like {}", starts_with(&format!("{root}/"))),
+                    ],
                 });
                 Some(self.text_is(name, roots))
             }
@@ -367,7 +432,7 @@ impl Draft {
 
     fn text_is(&self, name: &str, alternatives: impl IntoIterator<Item = String>) -> String {
         let alternatives: Vec<String> = alternatives.into_iter().collect();
-        format!("context.texts has {} && ({})", literal(name), alternatives.join(" || "))
+        format!("context.texts has {} && {}", literal(name), any_of(&alternatives))
     }
 
     fn number_within(&mut self, name: &Arc<str>, min: Number, max: Number) -> String {
@@ -405,50 +470,6 @@ impl Draft {
         let condition = if condition.is_empty() { String::new() } else { format!("\n{condition}") };
         let text = format!("@id({})\nforbid (principal, action == {ACTION}, resource){condition};\n", literal(&id));
         self.policies.push((SliceRule { part, rule: Rule { id: id.into(), line } }, text));
-    }
-
-    fn build(self, name: &str, plan: Option<Plan>) -> Result<Slice, CompileError> {
-        let schema_text = self.schema();
-        let (schema, _) = Schema::from_cedarschema_str(&schema_text)
-            .map_err(|source| CompileError::Schema { slice: name.to_owned(), source: Box::new(source) })?;
-        let mut policies = PolicySet::new();
-        let mut rules = Vec::new();
-        let mut rules_by_id = HashMap::new();
-        let mut sentences = BTreeMap::new();
-        let mut text = String::new();
-        for (rule, policy) in self.policies {
-            let id = PolicyId::new(&*rule.rule.id);
-            let parsed = Policy::parse(Some(id.clone()), &policy)
-                .map_err(|source| CompileError::Policy { rule: rule.rule.id.to_string(), source: Box::new(source) })?;
-            policies
-                .add(parsed)
-                .map_err(|source| CompileError::Set { slice: name.to_owned(), source: Box::new(source) })?;
-            rules_by_id.insert(id, rules.len());
-            if matches!(rule.part, Part::Allow) {
-                let sentence = format!("allowed by `{}` (line {})", rule.rule.id, rule.rule.line);
-                sentences.insert(rules.len(), Arc::from(sentence));
-            }
-            rules.push(rule);
-            text.push_str(&policy);
-            text.push('\n');
-        }
-        let result = Validator::new(schema).validate(&policies, ValidationMode::Strict);
-        if !result.validation_passed() {
-            let problems: Vec<String> = result.validation_errors().map(ToString::to_string).collect();
-            return Err(CompileError::Strict { problems: problems.join("; "), slice: name.to_owned() });
-        }
-        let sha256 = Some(sha256_hex(format!("{schema_text}\n{text}").as_bytes()).into());
-        Ok(Slice {
-            context: self.context,
-            plan,
-            policies,
-            rules,
-            rules_by_id,
-            schema: schema_text,
-            sentences,
-            sha256,
-            text,
-        })
     }
 
     fn schema(&self) -> String {
@@ -491,4 +512,25 @@ impl Draft {
             self.resources
         )
     }
+}
+
+/// A sound slice with a `forbid` that overflows when it is evaluated.
+#[cfg(test)]
+pub(super) fn broken_slice(mission: &Mission) -> Result<Slice, CompileError> {
+    slice_with(mission, "when { context.now + 9223372036854775807 > 0 }")
+}
+
+/// A slice with a `forbid` that looks at what its schema does not have.
+#[cfg(test)]
+pub(super) fn unsound_slice(mission: &Mission) -> Result<Slice, CompileError> {
+    slice_with(mission, "when { context.amount > 0 }")
+}
+
+#[cfg(test)]
+fn slice_with(mission: &Mission, condition: &str) -> Result<Slice, CompileError> {
+    let mut draft = Draft::new("Tool");
+    draft.who_and_when(mission);
+    draft.permit("allow".to_owned(), 1, "resource", None);
+    draft.forbid("forbid".to_owned(), 1, Part::Others, condition);
+    Compiler::new(mission).build(draft, "test", None)
 }

@@ -40,12 +40,27 @@ pub(super) fn set(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     format!("[{}]", literals.join(", "))
 }
 
+/// That one of `alternatives` holds. Written as a balanced tree: Cedar's evaluator nests with the depth of an expression and refuses deep ones.
+pub(super) fn any_of(alternatives: &[String]) -> String {
+    match alternatives {
+        [] => "false".to_owned(),
+        [one] => one.clone(),
+        many => {
+            let (left, right) = many.split_at(many.len() / 2);
+            format!("({} || {})", any_of(left), any_of(right))
+        }
+    }
+}
+
 /// That the number at `attribute` is from `min` to `max`, both included.
 pub(super) fn within(attribute: &str, min: Number, max: Number) -> String {
     let (low, low_atto) = (min.whole(), min.atto());
     let (high, high_atto) = (max.whole(), max.atto());
-    let above =
-        format!("({attribute}.whole > {low} || ({attribute}.whole == {low} && {attribute}.atto >= {low_atto}))");
+    let above = if low_atto == 0 {
+        format!("{attribute}.whole >= {low}")
+    } else {
+        format!("({attribute}.whole > {low} || ({attribute}.whole == {low} && {attribute}.atto >= {low_atto}))")
+    };
     let below =
         format!("({attribute}.whole < {high} || ({attribute}.whole == {high} && {attribute}.atto <= {high_atto}))");
     format!("{above} && {below}")

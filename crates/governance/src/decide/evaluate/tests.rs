@@ -115,7 +115,10 @@ fn check(case: &Case, policy: &PolicySnapshot) -> Result<(), String> {
         }
         Expect::Reasons(expected) => {
             if decision.effect != Effect::Deny || reasons != *expected {
-                return Err(format!("{} with {reasons:?} instead of {expected:?}: {}", decision.effect, decision.sentence));
+                return Err(format!(
+                    "{} with {reasons:?} instead of {expected:?}: {}",
+                    decision.effect, decision.sentence
+                ));
             }
         }
     }
@@ -134,13 +137,13 @@ fn check(case: &Case, policy: &PolicySnapshot) -> Result<(), String> {
     }
 }
 
-fn snapshot(source: &str) -> PolicySnapshot {
+pub(in crate::decide) fn snapshot(source: &str) -> PolicySnapshot {
     let mission = mission::parse(source).unwrap_or_else(|error| panic!("{}", error.render("mission.toml")));
     compile(Arc::new(mission)).unwrap()
 }
 
 /// `mcp:files/read_file`, `mcp:files/resource:file:///srv/a`: what [`Tool`] displays as.
-fn parse_tool(text: &str) -> Tool {
+pub(in crate::decide) fn parse_tool(text: &str) -> Tool {
     let (upstream, rest) = text.strip_prefix("mcp:").unwrap().split_once('/').unwrap();
     let endpoints = [Endpoint::Prompt, Endpoint::Request, Endpoint::Resource];
     let other = endpoints.into_iter().find_map(|endpoint| {
@@ -151,7 +154,13 @@ fn parse_tool(text: &str) -> Tool {
     Tool { endpoint, name: name.into(), surface: Surface::Mcp, upstream: upstream.into() }
 }
 
-fn classified(policy: &PolicySnapshot, agent: &str, tool: Tool, arguments: &str, standing: Standing) -> Classified {
+pub(in crate::decide) fn classified(
+    policy: &PolicySnapshot,
+    agent: &str,
+    tool: Tool,
+    arguments: &str,
+    standing: Standing,
+) -> Classified {
     let actor = Actor {
         agent: Agent { name: agent.into(), version: None },
         context: None,

@@ -181,6 +181,10 @@ fn is_server_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
+/// Schemes whose URIs name a machine or an owner after `//`, where a wildcard would match machines of other people.
+const SCHEMES_WITH_HOST: [&str; 12] =
+    ["file", "ftp", "ftps", "git", "gs", "http", "https", "s3", "sftp", "smb", "ws", "wss"];
+
 /// What is wrong with a pattern for URIs, and how to mend it.
 fn check_uri_pattern(text: &str) -> Result<(), (&'static str, &'static str)> {
     const EXAMPLE: &str = "write a URI such as `file:///srv/docs/*`, or `*` for every resource";
@@ -206,8 +210,8 @@ fn check_uri_pattern(text: &str) -> Result<(), (&'static str, &'static str)> {
             "write the path as it is, without `.`, `..`, `\\` and percent-encoded dots and slashes",
         ));
     }
-    let in_authority =
-        rest.strip_prefix("//").is_some_and(|after| after != "*" && after.find('/').is_none_or(|slash| slash + 2 > at));
+    let after = rest.strip_prefix("//").filter(|after| SCHEMES_WITH_HOST.contains(&scheme) && *after != "*");
+    let in_authority = after.is_some_and(|after| after.find('/').is_none_or(|slash| slash + 2 > at));
     if in_authority {
         return Err((
             "has a wildcard in the host, which other hosts match too",

@@ -154,12 +154,16 @@ impl<'s> Reader<'s> {
                     None
                 }
                 DeValue::String(text) => Some(Scalar::Text(text.as_ref().into())),
-                DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
+                DeValue::Datetime(_) => {
                     self.wrong_kind(
                         entry,
                         "a text, a number, true or false",
                         "write dates in quotes, as the tool takes them",
                     );
+                    None
+                }
+                DeValue::Array(_) | DeValue::Table(_) => {
+                    self.wrong_kind(entry, "a text, a number, true or false", "list single values");
                     None
                 }
             };
