@@ -70,6 +70,12 @@ impl Scenarios<'_> {
             script.args(["--profile", "bare"]);
             Ok(script)
         })?;
+        let wrapped = self.wrapped(&home, &mission, "everything");
+        self.script("what the gateway changes on purpose", |this| {
+            let mut script = this.node("differences.mjs");
+            script.args(["--wrapped", &wrapped.to_string(), "--scratch"]).arg(this.parts("everything"));
+            Ok(script)
+        })?;
         self.script("bridges at once share one run", |this| {
             let bridges: Vec<Value> = SERVERS
                 .iter()
@@ -83,7 +89,7 @@ impl Scenarios<'_> {
                 .arg(this.scratch.join("bridges"));
             Ok(script)
         })?;
-        self.verified(&home)
+        self.verified(&home, 250)
     }
 
     /// The Python client, whose bridges find a gateway that runs already.
@@ -100,7 +106,7 @@ impl Scenarios<'_> {
             })?;
         }
         gateway.stop()?;
-        self.verified(&home)
+        self.verified(&home, 80)
     }
 
     /// Both clients over Streamable HTTP, with an upstream over HTTP and others over stdio.
@@ -135,7 +141,7 @@ impl Scenarios<'_> {
         })?;
         gateway.stop()?;
         drop(upstream);
-        self.verified(&home)
+        self.verified(&home, 150)
     }
 
     /// What a newcomer sees first is a test as well.
@@ -150,14 +156,30 @@ impl Scenarios<'_> {
         Ok(())
     }
 
-    /// The ledger of a home, checked from its bytes.
-    fn verified(&mut self, home: &Path) -> Result<()> {
+    /// The ledger of a home, checked from its bytes, and what the scripts must have left in it.
+    fn verified(&mut self, home: &Path, calls_min: usize) -> Result<()> {
         let mut verify = Command::new(self.place.built("countersign"));
         verify.args(["verify", "--ledger", "--home"]).arg(home);
         let ran = self.place.run(&mut verify)?;
-        let count = Count { passed: u64::from(ran.succeeded()), failed: u64::from(!ran.succeeded()) };
-        self.take(&format!("the ledger of {} verifies", home.display()), count, ran.succeeded(), &ran.lines.join("\n"));
+        self.check("the ledger verifies", ran.succeeded(), &ran.lines.join("\n"));
+
+        let mut audit = Command::new(self.place.built("countersign"));
+        audit.args(["audit", "type:action_record", "--format", "json", "--limit", "0", "--home"]).arg(home);
+        let actions = Actions::read(&self.place.must(&mut audit)?.lines);
+        let said = format!(
+            "{} intents, {} outcomes, want as many and at least {calls_min}",
+            actions.intents, actions.outcomes
+        );
+        self.check(
+            "every call that began has ended, in the evidence",
+            actions.intents == actions.outcomes && actions.intents >= calls_min,
+            &said,
+        );
         Ok(())
+    }
+
+    fn check(&mut self, label: &str, holds: bool, said: &str) {
+        self.take(label, Count { passed: u64::from(holds), failed: u64::from(!holds) }, holds, said);
     }
 
     /// One script; what it reports is added up, and it may fail without ending the others.
@@ -334,6 +356,28 @@ impl Gateway {
     }
 }
 
+/// How many calls began and ended, by the records.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Actions {
+    intents: usize,
+    outcomes: usize,
+}
+
+impl Actions {
+    /// From `countersign audit --format json`, one record a line.
+    fn read(lines: &[String]) -> Actions {
+        let mut actions = Actions::default();
+        for record in lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+            match record.pointer("/body/event").and_then(Value::as_str) {
+                Some("intent") => actions.intents += 1,
+                Some("outcome") => actions.outcomes += 1,
+                _ => {}
+            }
+        }
+        actions
+    }
+}
+
 /// The address in the line of JSON that `serve` prints once it takes connections.
 fn listening(said: &str) -> Option<String> {
     said.lines().find_map(|line| Some(serde_json::from_str::<Value>(line).ok()?.get("listening")?.as_str()?.to_owned()))
@@ -358,5 +402,17 @@ mod tests {
         let said = "opening\n{\"level\":\"info\"}\n{\"listening\":\"127.0.0.1:41234\"}\n";
         assert_eq!(listening(said).as_deref(), Some("127.0.0.1:41234"));
         assert_eq!(listening("{\"listening\":\"127.0"), None);
+    }
+
+    #[test]
+    fn actions_are_counted_by_their_records() {
+        let lines = [
+            r#"{"body":{"event":"intent"}}"#,
+            r#"{"body":{"event":"outcome"}}"#,
+            r#"{"body":{"event":"intent"}}"#,
+            "warning: slow",
+        ];
+        let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        assert_eq!(Actions::read(&lines), Actions { intents: 2, outcomes: 1 });
     }
 }

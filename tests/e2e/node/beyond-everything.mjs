@@ -4,13 +4,11 @@ import { FULL, connect } from "./session.mjs";
 
 const DOCUMENT = "demo://resource/static/document/features.md";
 const DYNAMIC = "demo://resource/dynamic";
-const RESEARCH = "simulate-research-query";
 
 export async function everything(session, step) {
   await step("the server asked for the roots", [], async () => session.askedForRoots());
   await readings(session, step);
   await prompting(session, step);
-  await researching(session, step);
   await notifications(session, step);
   await cancelling(session, step);
   if (session.side.url) await resuming(session, step);
@@ -42,18 +40,6 @@ async function prompting(session, step) {
   await step("completion/complete of a prompt argument", [], complete(team, { name: "department", value: "S" }));
   await step("completion/complete with context", [], complete(team, { name: "name", value: "" }, { arguments: { department: "Sales" } }));
   await step("completion/complete of a template", [], complete({ type: "ref/resource", uri: `${DYNAMIC}/text/{resourceId}` }, { name: "resourceId", value: "12" }));
-}
-
-// Tasks of revision 2025-11-25: created, asked about, waited for, listed, cancelled.
-async function researching(session, step) {
-  const created = await step("tools/call as a task", ["task", "taskTimes"], () => session.call(RESEARCH, { topic: "ledgers", ambiguous: true }, { task: { ttl: 60_000 } }));
-  const taskId = created.answer?.result?.task?.taskId;
-  await step("tasks/get", ["task", "taskTimes"], () => session.request("tasks/get", { taskId }));
-  await step("tasks/list", ["task", "taskTimes"], () => session.request("tasks/list", {}));
-  await step("tasks/result, with a question on the way", ["task", "taskTimes"], () => session.request("tasks/result", { taskId }));
-  await step("tasks/get after the end", ["task", "taskTimes"], () => session.request("tasks/get", { taskId }));
-  const second = await step("tools/call as a second task", ["task", "taskTimes"], () => session.call(RESEARCH, { topic: "seals" }, { task: { ttl: 60_000 } }));
-  await step("tasks/cancel", ["task", "taskTimes"], () => session.request("tasks/cancel", { taskId: second.answer?.result?.task?.taskId }));
 }
 
 async function notifications(session, step) {

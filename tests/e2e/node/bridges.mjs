@@ -27,7 +27,7 @@ for (const [n, { server }] of sessions.entries()) {
 const recorded = actions().filter(({ id }) => !before.has(id));
 const wanted = CALLS * sessions.length;
 for (const event of ["intent", "outcome"]) {
-  const found = recorded.filter((record) => record.event === event);
+  const found = recorded.filter((record) => record.body.event === event);
   tap.check(`${wanted} ${event}s are in the evidence`, found.length === wanted, `${found.length}`);
 }
 const calls = new Set(recorded.map(({ correlation }) => correlation.call));

@@ -1,7 +1,6 @@
 // One connection of the real TypeScript client, with everything that arrives written down as it came over the wire, before the client's own
 // types can drop a field.
 
-import { InMemoryTaskStore } from "@modelcontextprotocol/sdk/experimental/tasks";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
@@ -17,12 +16,11 @@ const WAIT_MS = 20_000;
 // A server asks for the roots whenever it likes, so this request belongs to no step.
 const ROOTS = "roots/list";
 
-// Everything that this client can do, so that a server offers all that it has.
+// Everything that a server may ask of a client, so that it offers all that it has.
 export const FULL = {
   elicitation: { form: {}, url: {} },
   roots: { listChanged: true },
   sampling: {},
-  tasks: { requests: { elicitation: { create: {} }, sampling: { createMessage: {} } } },
 };
 
 export const BARE = {};
@@ -30,7 +28,7 @@ export const BARE = {};
 // `side` is { command: [...] } for stdio or { url, token } for Streamable HTTP.
 export async function connect(side, capabilities, { roots = [], fetch } = {}) {
   const wire = new Wire();
-  const client = new Client({ name: "countersign-e2e", version: "1.0.0" }, { capabilities, taskStore: new InMemoryTaskStore() });
+  const client = new Client({ name: "countersign-e2e", version: "1.0.0" }, { capabilities });
   answerServerRequests(client, capabilities, roots);
   const transport = open(side, wire, fetch);
   const deliver = interceptOnMessage(transport, (message) => wire.arrived(message));
@@ -48,10 +46,9 @@ export class Session {
   }
 
   // Sends one request and returns what came back: the raw result or error, its progress, and what the server asked meanwhile.
-  async request(method, params, { task, signal, onprogress, reportProgress = false } = {}) {
+  async request(method, params, { signal, onprogress, reportProgress = false } = {}) {
     const from = this.wire.messages.length;
     const options = { timeout: 60_000, signal, onprogress: onprogress ?? (reportProgress ? () => {} : undefined) };
-    const full = task ? { ...params, task } : params;
     let id;
     const send = this.transport.send;
     // The client picks the id; the transport sees it first.
@@ -60,7 +57,7 @@ export class Session {
       return send.call(this.transport, message, sendOptions);
     };
     let thrown;
-    const pending = this.client.request({ method, params: full }, ResultSchema, options);
+    const pending = this.client.request({ method, params }, ResultSchema, options);
     this.transport.send = send;
     try {
       await pending;
@@ -159,18 +156,17 @@ function interceptOnMessage(transport, see) {
 function answerServerRequests(client, capabilities, roots) {
   if (capabilities.roots) client.setRequestHandler(ListRootsRequestSchema, async () => ({ roots }));
   if (capabilities.sampling) {
-    client.setRequestHandler(CreateMessageRequestSchema, (request, extra) =>
-      answerOrTask(request, extra, { model: "fixed-model", role: "assistant", stopReason: "endTurn", content: { type: "text", text: `You said: ${lastText(request)}` } }),
-    );
+    const reply = (text) => ({ model: "fixed-model", role: "assistant", stopReason: "endTurn", content: { type: "text", text } });
+    client.setRequestHandler(CreateMessageRequestSchema, async (request) => reply(`You said: ${lastText(request)}`));
   }
   if (capabilities.elicitation) {
-    client.setRequestHandler(ElicitRequestSchema, (request, extra) => answerOrTask(request, extra, elicited(request.params)));
+    client.setRequestHandler(ElicitRequestSchema, async ({ params }) => elicited(params));
   }
 }
 
 function elicited(params) {
   if (params.mode === "url") return { action: "accept" };
-  const known = { name: "Ada Lovelace", check: true, integer: 7, favoriteColor: "Green", agreeToTerms: true, interpretation: "historical" };
+  const known = { name: "Ada Lovelace", check: true, integer: 7 };
   const content = Object.fromEntries(Object.keys(params.requestedSchema.properties).filter((name) => name in known).map((name) => [name, known[name]]));
   return { action: "accept", content };
 }
@@ -178,11 +174,4 @@ function elicited(params) {
 function lastText(request) {
   const content = request.params.messages.at(-1).content;
   return (Array.isArray(content) ? content[0] : content).text;
-}
-
-async function answerOrTask(request, extra, answer) {
-  if (!request.params.task) return answer;
-  const task = await extra.taskStore.createTask({ ttl: request.params.task.ttl, pollInterval: 100 });
-  await extra.taskStore.storeTaskResult(task.taskId, "completed", answer);
-  return { task };
 }
