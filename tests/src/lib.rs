@@ -1,1 +1,8 @@
-//! x
+//! Tests of the whole: real processes where users have them, the simulated disk where disks must fail.
+
+#[cfg(test)]
+mod docs;
+#[cfg(test)]
+mod gateway;
+#[cfg(test)]
+mod ledger_faults;

@@ -83,6 +83,14 @@ impl Gateway {
     pub fn open(home: Home, call_timeout: Duration) -> Result<Arc<Self>, OpenError> {
         home.prepare()?;
         let ledger = Ledger::open(home.path(), store::Options::default())?;
+        Self::over(home, ledger, call_timeout)
+    }
+
+    /// A gateway over a ledger that is open already, wherever it keeps its bytes.
+    ///
+    /// # Errors
+    /// When what the ledger says cannot be taken up.
+    pub fn over(home: Home, ledger: Ledger, call_timeout: Duration) -> Result<Arc<Self>, OpenError> {
         let reader = ledger.reader()?;
         let missions = Missions::restore(&reader)?;
         let runs = Runs::restore(&reader)?;

@@ -1,0 +1,4 @@
+//! The gateway as its users meet it: bridges that share a run, stops that bite, ends in order and out of order, and a ledger that cannot be written.
+
+mod bridges;
+mod unwritable;

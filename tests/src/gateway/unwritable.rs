@@ -1,0 +1,120 @@
+//! When evidence cannot be written, nothing executes, the agent is told so, and the gateway is not ready.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use evidence::record::{Authenticated, Endpoint, Status, Surface, Tool};
+use gateway::home::Home;
+use gateway::runs::{Wanted, Which};
+use gateway::session::AgentSession;
+use gateway::{Gateway, Readiness};
+use governance::call::{Reply, Warrant};
+use governance::execute::Outcome;
+use governance::intercept::Intercepted;
+use governance::reason::Reason;
+use store::embedded::index::IndexPlace;
+use store::{Integration, Ledger, Options};
+use surfaces::govern::{Execute, Session};
+use testkit::disk::{Fault, FaultyDisk};
+use testkit::scratch::Scratch;
+use tokio::sync::oneshot;
+
+const MISSION: &str = r#"
+mission = "effects"
+goal = "Leave effects."
+owner = "ana@corp.example"
+agents = ["bot"]
+until = 2099-01-01
+why = "First version."
+[allow.mcp.up]
+effect = {}
+"#;
+
+/// Counts executions.
+struct Counting(Arc<AtomicUsize>);
+
+impl Execute for Counting {
+    async fn execute(&mut self, _warrant: Warrant) -> Outcome {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        let result = bytes::Bytes::from_static(b"{}");
+        Outcome {
+            external_reference: None,
+            payload: Some(result.clone()),
+            reason: None,
+            result: Some(result),
+            status: Status::Done,
+        }
+    }
+
+    async fn cancel(&mut self) {}
+}
+
+/// A session over a disk that fails on demand.
+struct World {
+    disk: FaultyDisk,
+    executed: Arc<AtomicUsize>,
+    gateway: Arc<Gateway>,
+    session: AgentSession,
+    _scratch: Scratch,
+}
+
+impl World {
+    async fn new() -> Self {
+        let scratch = Scratch::new("unwritable").unwrap();
+        let home = Home::find(Some(scratch.join("home"))).unwrap();
+        home.prepare().unwrap();
+        std::fs::write(scratch.join("mission.toml"), MISSION).unwrap();
+        let disk = FaultyDisk::new();
+        let options = Options { integration: Integration::AfterEachGroup, ..Options::default() };
+        let ledger = Ledger::open_on(Arc::new(disk.clone()), IndexPlace::Memory, options).unwrap();
+        let gateway = Gateway::over(home, ledger, Duration::from_secs(5)).unwrap();
+        let (_, policy) = gateway.load_mission(&scratch.join("mission.toml"), "ana").await.unwrap();
+        let wanted = Wanted {
+            agent: "bot".into(),
+            initiator: "ana".into(),
+            lasts_us: 1_000_000_000,
+            mission: "effects".into(),
+            words: None,
+        };
+        let run = gateway.join_run(&wanted, Authenticated::OsUser, Which::New, "ana").await.unwrap();
+        let session = AgentSession::new(gateway.clone(), run, policy, "up".into(), Authenticated::OsUser);
+        Self { disk, executed: Arc::default(), gateway, session, _scratch: scratch }
+    }
+
+    async fn call(&self) -> Reply {
+        let tool =
+            Tool { endpoint: Endpoint::Tool, name: "effect".into(), surface: Surface::Mcp, upstream: "up".into() };
+        let intercepted = Intercepted::new(
+            self.session.call_id(),
+            self.session.context(),
+            tool,
+            bytes::Bytes::from_static(b"{\"key\":\"k\"}"),
+            None,
+        );
+        let (_never, mut cancelled) = oneshot::channel();
+        self.session.govern(intercepted, Counting(self.executed.clone()), &mut cancelled).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn nothing_executes_while_evidence_cannot_be_written() {
+    for fault in [Fault::Lost, Fault::PersistedAnyway, Fault::Short, Fault::Full, Fault::ReadOnly, Fault::SyncFails] {
+        let world = World::new().await;
+        assert!(matches!(world.call().await, Reply::Passed(_)));
+        assert_eq!(world.executed.load(Ordering::SeqCst), 1);
+        assert_eq!(world.gateway.readiness(), Readiness::Ready);
+
+        // With all work on the writer's thread, the next two operations are the write of the group and its sync.
+        let next = world.disk.operations().len();
+        world.disk.fail(if fault == Fault::SyncFails { next + 1 } else { next }, fault);
+        for _ in 0..3 {
+            match world.call().await {
+                Reply::Failed(refusal, Status::NotExecuted) => assert_eq!(refusal.reason, Reason::LedgerUnavailable),
+                reply => panic!("{fault:?}: {reply:?}"),
+            }
+        }
+        assert_eq!(world.executed.load(Ordering::SeqCst), 1, "{fault:?}");
+        assert!(matches!(world.gateway.readiness(), Readiness::Degraded(_)), "{fault:?}");
+    }
+}
