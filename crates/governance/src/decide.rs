@@ -1,6 +1,6 @@
 //! Allow, ask or deny, with reasons. The only code that knows Cedar.
 //!
-//! A mission compiles to one small Cedar policy set for each tool it names ([`compile`]); [`decide`] evaluates that slice over the facts that classify computed.
+//! A mission compiles to one small Cedar policy set for each tool it names ([`compile()`]); [`decide()`] evaluates that slice over the facts that classify computed.
 //! Whatever is unknown, unparsable or fails to evaluate is denied.
 
 mod compile;

@@ -166,3 +166,86 @@ fn fact(kind: &str, text: &str) -> FacetValue {
 fn unparsed(why: &'static str) -> FacetValue {
     fact(UNPARSED, why)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::compile;
+    use crate::mission;
+    use evidence::record::{Endpoint, Surface, Tool};
+    use proptest::prelude::*;
+
+    /// The facets of a tool that has an argument for each rule, as `name=kind:text,kind:text`.
+    fn read(arguments: &[u8]) -> Vec<String> {
+        let source = "mission = 'm'\ngoal = 'g'\nowner = 'o'\nagents = ['bot']\nuntil = 2026-12-31\nwhy = 'w'
+            [allow.mcp.s.tool]
+            domain = { domain = ['corp.example'] }
+            free   = { free = true }
+            number = { min = 1, max = 2 }
+            path   = { path = ['/srv'] }
+            scalar = { in = ['a'] }";
+        let policy = compile(Arc::new(mission::parse(source).unwrap())).unwrap();
+        let tool = Tool { endpoint: Endpoint::Tool, name: "tool".into(), surface: Surface::Mcp, upstream: "s".into() };
+        let shown = |value: &FacetValue| format!("{}:{}", value.kind, value.text);
+        facets(arguments, policy.plan(&tool).unwrap())
+            .iter()
+            .map(|facet| format!("{}={}", facet.argument, facet.values.iter().map(shown).collect::<Vec<_>>().join(",")))
+            .collect()
+    }
+
+    #[test]
+    fn facets_are_typed_normal_and_sorted() {
+        for (arguments, expected) in [
+            ("", vec![]),
+            ("{}", vec![]),
+            (
+                r#"{"scalar":"a","path":"/srv//a/","number":1.50e0,"free":"secret","domain":"A@Corp.Example"}"#,
+                vec![
+                    "domain=domain:corp.example",
+                    "free=text:",
+                    "number=number:1.5",
+                    "path=path:/srv/a",
+                    "scalar=text:a",
+                ],
+            ),
+            (r#"{"scalar":[true,null,-0,"x"]}"#, vec!["scalar=bool:true,null:,number:0,text:x"]),
+            (r#"{"free":{"password":"secret"}}"#, vec!["free=object:"]),
+            (r#"{"free":["secret"]}"#, vec!["free=list:"]),
+            (r#"{"other":"secret","another":7}"#, vec!["another=number:", "other=text:"]),
+            (
+                r#"{"path":"secret","number":"secret","domain":"secret secret","scalar":{"secret":1}}"#,
+                vec![
+                    "domain=unparsed:a space, control character or backslash",
+                    "number=unparsed:a text",
+                    "path=unparsed:not an absolute path",
+                    "scalar=unparsed:an object",
+                ],
+            ),
+            (r#"{"scalar":1e400}"#, vec!["scalar=unparsed:a number beyond 64 bits"]),
+            (r#"{"scalar":1,"scalar":2}"#, vec!["=unparsed:not one JSON object with distinct names"]),
+            ("null", vec!["=unparsed:not one JSON object with distinct names"]),
+        ] {
+            assert_eq!(read(arguments.as_bytes()), expected, "{arguments}");
+        }
+        assert_eq!(read(b"{\"scalar\":\"\xff\"}"), ["=unparsed:not one JSON object with distinct names"]);
+    }
+
+    #[test]
+    fn facets_of_one_call_have_a_largest_size() {
+        let long = format!("\"{}\"", "x".repeat(8000));
+        let list = |count: usize| format!("{{\"scalar\":[{}]}}", vec![long.as_str(); count].join(","));
+        assert!(read(list(32).as_bytes()).concat().len() > 250_000);
+        assert_eq!(read(list(33).as_bytes()), ["=unparsed:more than the rules look at in one call"]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_give_bounded_and_sorted_facets(text in r#"\{?("(scalar|path|number|domain|free|x)":(1|"a"|\[1,"/"\]|null|-|\{\}),?){0,6}\}?|\PC{0,40}"#) {
+            let names: Vec<String> = read(text.as_bytes()).iter().filter_map(|facet| Some(facet.split_once('=')?.0.to_owned())).collect();
+            let mut sorted = names.clone();
+            sorted.sort();
+            sorted.dedup();
+            prop_assert_eq!(names, sorted);
+        }
+    }
+}
