@@ -110,6 +110,9 @@ pub const IDLE_CONNECTIONS_MAX: usize = 8;
 /// meets the closing has an unknown outcome.
 pub const CONNECTION_IDLE_MS: u64 = 4_000;
 
+/// How long an unused connection is kept whatever the server says, so that sockets are not held for nothing.
+pub const CONNECTION_IDLE_MAX_MS: u64 = 60_000;
+
 /// What is read of the end of an answer to free its connection; the end is five bytes. A connection with more left is closed.
 pub const CONNECTION_REST_BYTES_MAX: usize = 64 << 10;
 

@@ -35,7 +35,7 @@ use self::sessions::{HttpSession, Sessions};
 use super::{Address, Downstream, Gone};
 use crate::govern::Session;
 use crate::limits::{
-    HTTP_SESSION_IDLE_MS, HTTP_SESSIONS_MAX, HTTP_SESSIONS_PER_TOKEN_MAX, IN_FLIGHT_MAX, KEEP_ALIVE_MS,
+    DRAIN_MS, HTTP_SESSION_IDLE_MS, HTTP_SESSIONS_MAX, HTTP_SESSIONS_PER_TOKEN_MAX, IN_FLIGHT_MAX, KEEP_ALIVE_MS,
     REPLAY_BYTES_MAX, REPLAY_EVENTS_MAX, REPLAY_TOTAL_BYTES_MAX, REQUEST_BODY_MS, ReadLimits, SLOW_READER_MS,
     STREAM_AFTER_MS, UNREAD_BYTES_MAX, UNREAD_EVENTS_MAX,
 };
@@ -62,6 +62,8 @@ pub struct EndpointConfig {
 pub struct HttpDownstreamLimits {
     /// How long a request's body may take.
     pub body: Duration,
+    /// How long requests in flight may finish when their session ends.
+    pub drain: Duration,
     /// Unanswered requests of one session.
     pub in_flight_max: usize,
     /// How often a silent stream gets a comment.
@@ -74,8 +76,8 @@ pub struct HttpDownstreamLimits {
     pub replay_total_bytes_max: usize,
     /// How an agent's messages are read.
     pub request: ReadLimits,
-    /// How long a session may be unused, in milliseconds.
-    pub session_idle_ms: u64,
+    /// How long a session may be unused.
+    pub session_idle: Duration,
     /// Sessions at one time.
     pub sessions_max: usize,
     /// Sessions of one run token at one time.
@@ -94,13 +96,14 @@ impl HttpDownstreamLimits {
     /// What is in force where nothing else is configured.
     pub const DEFAULT: Self = Self {
         body: Duration::from_millis(REQUEST_BODY_MS),
+        drain: Duration::from_millis(DRAIN_MS),
         in_flight_max: IN_FLIGHT_MAX,
         keep_alive: Duration::from_millis(KEEP_ALIVE_MS),
         replay_bytes_max: REPLAY_BYTES_MAX,
         replay_events_max: REPLAY_EVENTS_MAX,
         replay_total_bytes_max: REPLAY_TOTAL_BYTES_MAX,
         request: ReadLimits::REQUEST,
-        session_idle_ms: HTTP_SESSION_IDLE_MS,
+        session_idle: Duration::from_millis(HTTP_SESSION_IDLE_MS),
         sessions_max: HTTP_SESSIONS_MAX,
         sessions_per_token_max: HTTP_SESSIONS_PER_TOKEN_MAX,
         slow_reader: Duration::from_millis(SLOW_READER_MS),
@@ -437,8 +440,7 @@ impl<S: Session> Opening<S> {
         let Connected { incoming, session, upstream } =
             gate.connect(&server, ticket).await.map_err(|error| Refused::not_connected(&error, &asks))?;
         downstream.outbox().open(asks.clone(), Form::Message).map_err(|error| Refused::not_opened(error, &asks))?;
-        let agent =
-            Arc::new(AgentSession::new(session, Arc::new(upstream), downstream.clone(), era, "http"));
+        let agent = Arc::new(AgentSession::new(session, Arc::new(upstream), downstream.clone(), era, "http"));
         let session = sessions.tend(id, server, place, agent.clone(), incoming);
         if let Received::Request(admitted) = agent.receive(envelope).await {
             agent.answer(admitted).await;
@@ -450,12 +452,12 @@ impl<S: Session> Opening<S> {
         };
         let read = Envelope::parse(answer.clone(), &ReadLimits::RESPONSE);
         let is_open = read.is_ok_and(|answer| matches!(answer.kind(), EnvelopeKind::Response { .. }));
-        if !is_open {
-            sessions.end(&session);
-            return Ok(Opened { answer, session: None });
+        // It may have ended meanwhile; its client then hears of it at its next message.
+        if is_open && sessions.add(&session) {
+            return Ok(Opened { answer, session: Some(session) });
         }
-        sessions.add(&session);
-        Ok(Opened { answer, session: Some(session) })
+        sessions.end(&session);
+        Ok(Opened { answer, session: is_open.then_some(session) })
     }
 }
 

@@ -6,24 +6,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
-use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 
 use super::{Holder, HttpDownstream, HttpDownstreamLimits, Refused};
 use crate::govern::Session;
-use crate::limits::DRAIN_MS;
 use crate::mcp::session::AgentSession;
 use crate::mcp::upstream::IncomingQueue;
 
 /// The open sessions.
 pub(super) struct Sessions<S> {
-    is_closed: AtomicBool,
+    /// Whether the gateway is shutting down.
+    closing: watch::Sender<bool>,
     limits: HttpDownstreamLimits,
     open: Mutex<HashMap<Box<str>, Arc<HttpSession<S>>>>,
-    places: Arc<Mutex<HashMap<Holder, usize>>>,
-    /// One task for each session: it tends the session until it ends, and then ends its upstream.
-    tending: Mutex<JoinSet<()>>,
+    places: Arc<Places>,
+}
+
+/// How many sessions each token has, those included that are being opened or ended.
+#[derive(Debug, Default)]
+struct Places {
+    /// Fires when a place is given back.
+    freed: Notify,
+    taken: Mutex<HashMap<Holder, usize>>,
 }
 
 /// One agent's session.
@@ -33,6 +38,8 @@ pub(super) struct HttpSession<S> {
     ended: Notify,
     pub(super) holder: Holder,
     id: Box<str>,
+    /// Whether nobody tends the session any more; changes only under the lock of the open sessions.
+    is_over: AtomicBool,
     /// Milliseconds after `opened_at`.
     last_used: AtomicU64,
     opened_at: Instant,
@@ -44,26 +51,20 @@ pub(super) struct HttpSession<S> {
 #[derive(Debug)]
 pub(super) struct Place {
     holder: Holder,
-    places: Arc<Mutex<HashMap<Holder, usize>>>,
+    places: Arc<Places>,
 }
 
 impl<S: Session> Sessions<S> {
     pub(super) fn new(limits: HttpDownstreamLimits) -> Self {
-        Self {
-            is_closed: AtomicBool::new(false),
-            limits,
-            open: Mutex::default(),
-            places: Arc::default(),
-            tending: Mutex::default(),
-        }
+        Self { closing: watch::Sender::new(false), limits, open: Mutex::default(), places: Arc::default() }
     }
 
     /// A place for one session more.
     pub(super) fn place(&self, holder: Holder) -> Result<Place, Refused> {
-        if self.is_closed.load(Ordering::Acquire) {
+        if *self.closing.borrow() {
             return Err(Refused::new(StatusCode::SERVICE_UNAVAILABLE, "the gateway is shutting down".to_owned()));
         }
-        let mut places = lock(&self.places);
+        let mut places = lock(&self.places.taken);
         let taken: usize = places.values().sum();
         if taken >= self.limits.sessions_max {
             return Err(Refused::new(
@@ -96,20 +97,24 @@ impl<S: Session> Sessions<S> {
             ended: Notify::new(),
             holder: place.holder,
             id,
+            is_over: AtomicBool::new(false),
             last_used: AtomicU64::new(0),
             opened_at: Instant::now(),
             _place: place,
             server,
         });
-        let mut tending = lock(&self.tending);
-        while tending.try_join_next().is_some() {}
-        tending.spawn(tend(self.clone(), session.clone(), incoming));
+        tokio::spawn(tend(self.clone(), session.clone(), incoming));
         session
     }
 
-    /// Makes a session known, so that its client can use it.
-    pub(super) fn add(&self, session: &Arc<HttpSession<S>>) {
-        lock(&self.open).insert(session.id.clone(), session.clone());
+    /// Makes a session known, so that its client can use it; false where it has ended already.
+    pub(super) fn add(&self, session: &Arc<HttpSession<S>>) -> bool {
+        let mut open = lock(&self.open);
+        let is_over = session.is_over.load(Ordering::Relaxed);
+        if !is_over {
+            open.insert(session.id.clone(), session.clone());
+        }
+        !is_over
     }
 
     /// The session with this id, if it belongs to this token and server.
@@ -124,13 +129,23 @@ impl<S: Session> Sessions<S> {
         session.ended.notify_one();
     }
 
-    /// Ends all sessions and waits for them.
+    /// Ends all sessions, those that are being opened too, and waits for them.
     pub(super) async fn close(&self) {
-        self.is_closed.store(true, Ordering::Release);
-        let open = std::mem::take(&mut *lock(&self.open));
-        open.values().for_each(|session| session.ended.notify_one());
-        let mut tending = std::mem::take(&mut *lock(&self.tending));
-        while tending.join_next().await.is_some() {}
+        self.closing.send_replace(true);
+        loop {
+            let freed = self.places.freed.notified();
+            if lock(&self.places.taken).is_empty() {
+                return;
+            }
+            freed.await;
+        }
+    }
+
+    /// Makes a session unknown for good.
+    fn forget(&self, session: &HttpSession<S>) {
+        let mut open = lock(&self.open);
+        session.is_over.store(true, Ordering::Relaxed);
+        open.remove(&session.id);
     }
 
     pub(super) fn count(&self) -> usize {
@@ -140,17 +155,20 @@ impl<S: Session> Sessions<S> {
 
 /// Hands on what the upstream sends by itself until the session ends; then lets requests in flight finish and ends the upstream.
 async fn tend<S: Session>(sessions: Arc<Sessions<S>>, session: Arc<HttpSession<S>>, incoming: IncomingQueue) {
-    let idle = Duration::from_millis(sessions.limits.session_idle_ms);
+    let HttpDownstreamLimits { drain, session_idle, .. } = sessions.limits;
+    let mut closing = sessions.closing.subscribe();
     let mut listening = std::pin::pin!(session.agent.clone().listen(incoming));
     let upstream_is_gone = tokio::select! {
         () = &mut listening => true,
         () = session.ended.notified() => false,
-        () = session.idle(idle) => false,
+        () = session.idle(session_idle) => false,
+        // An error says that nobody can close the endpoint any more.
+        Ok(_) = closing.wait_for(|is_closing| *is_closing) => false,
     };
-    lock(&sessions.open).remove(&session.id);
+    sessions.forget(&session);
     let outbox = session.agent.downstream();
     if !upstream_is_gone {
-        let drained = timeout(Duration::from_millis(DRAIN_MS), async {
+        let drained = timeout(drain, async {
             tokio::select! {
                 () = outbox.quiet() => {},
                 () = &mut listening => {},
@@ -160,6 +178,7 @@ async fn tend<S: Session>(sessions: Arc<Sessions<S>>, session: Arc<HttpSession<S
         let _in_time = drained.await;
     }
     session.agent.upstream().close().await;
+    let _in_time = timeout(drain, outbox.quiet()).await;
     outbox.end();
 }
 
@@ -192,13 +211,14 @@ impl<S: Session> HttpSession<S> {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut places = lock(&self.places);
-        if let Some(count) = places.get_mut(&self.holder) {
+        let mut taken = lock(&self.places.taken);
+        if let Some(count) = taken.get_mut(&self.holder) {
             *count -= 1;
             if *count == 0 {
-                places.remove(&self.holder);
+                taken.remove(&self.holder);
             }
         }
+        self.places.freed.notify_waiters();
     }
 }
 

@@ -102,13 +102,19 @@ impl Gateway {
         Self { addr, endpoint, session, upstream }
     }
 
-    /// A client whose session is open.
-    async fn agent(&self) -> Agent {
+    /// A client without a session.
+    async fn stranger(&self) -> Agent {
         let mut agent = Agent { addr: self.addr, client: Client::connect(self.addr).await, headers: HeaderMap::new() };
         agent.set(HOST, &self.addr.to_string());
         agent.set(AUTHORIZATION, "Bearer token-a");
         agent.set(CONTENT_TYPE, "application/json");
         agent.set(ACCEPT, "application/json, text/event-stream");
+        agent
+    }
+
+    /// A client whose session is open.
+    async fn agent(&self) -> Agent {
+        let mut agent = self.stranger().await;
         let response = agent.post(INITIALIZE).await;
         assert_eq!(response.status(), 200);
         let id = response.headers().get(SESSION_ID).unwrap().to_str().unwrap().to_owned();
@@ -644,7 +650,7 @@ async fn a_session_ends_with_its_upstream() {
 
 #[tokio::test]
 async fn an_unused_session_ends() {
-    let (gateway, _) = gateway(HttpDownstreamLimits { session_idle_ms: 20, ..LIMITS }).await;
+    let (gateway, _) = gateway(HttpDownstreamLimits { session_idle: Duration::from_millis(20), ..LIMITS }).await;
     let mut agent = gateway.agent().await;
     until(|| gateway.endpoint.sessions() == 0).await;
     assert_eq!(agent.post(call(1, "echo")).await.status(), 404);
@@ -674,12 +680,7 @@ async fn a_handshake_that_fails_leaves_nothing() {
         vec![fixture::json(&error)]
     };
     let gateway = Gateway::start(HttpDownstreamLimits { sessions_max: 1, ..LIMITS }, refusing).await;
-    let mut headers = HeaderMap::new();
-    for (name, value) in [(AUTHORIZATION, "Bearer token-a"), (CONTENT_TYPE, "application/json"), (ACCEPT, "*/*")] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    headers.insert(HOST, gateway.addr.to_string().parse().unwrap());
-    let mut agent = Agent { addr: gateway.addr, client: Client::connect(gateway.addr).await, headers };
+    let mut agent = gateway.stranger().await;
     for _ in 0..2 {
         let response = loop {
             let response = agent.post(INITIALIZE).await;
@@ -710,6 +711,19 @@ async fn closing_lets_calls_in_flight_finish() {
     });
     assert_eq!(text(response).await, answer(1));
     assert_eq!(gateway.upstream.count("DELETE"), 1);
+}
+
+#[tokio::test]
+async fn closing_does_not_wait_for_a_handshake_that_does_not_end() {
+    let limits = HttpDownstreamLimits { drain: Duration::from_millis(20), ..LIMITS };
+    let gateway = Gateway::start(limits, |_| vec![Act::Park]).await;
+    let mut agent = gateway.stranger().await;
+    let (response, ()) = tokio::join!(agent.post(INITIALIZE), async {
+        until(|| gateway.upstream.count("POST") == 1).await;
+        gateway.endpoint.close().await;
+    });
+    assert!(text(response).await.contains("the session was closed"));
+    assert_eq!(gateway.endpoint.sessions(), 0);
 }
 
 fn outbox(limits: HttpDownstreamLimits) -> HttpDownstream {

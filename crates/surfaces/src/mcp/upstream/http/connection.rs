@@ -22,7 +22,9 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tower_service::Service as _;
 
-use crate::limits::{CONNECTION_IDLE_MS, CONNECTION_REST_BYTES_MAX, HTTP_FIELDS_MAX, IDLE_CONNECTIONS_MAX};
+use crate::limits::{
+    CONNECTION_IDLE_MAX_MS, CONNECTION_IDLE_MS, CONNECTION_REST_BYTES_MAX, HTTP_FIELDS_MAX, IDLE_CONNECTIONS_MAX,
+};
 use crate::mcp::upstream::UpstreamFault;
 
 type Io = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -186,7 +188,7 @@ fn keep_alive(value: &[u8]) -> Option<Duration> {
     let mut parameters = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     let seconds = parameters.find_map(|parameter| parameter.strip_prefix(b"timeout="))?;
     let seconds: u32 = std::str::from_utf8(seconds).ok()?.parse().ok()?;
-    Some(Duration::from_secs(u64::from(seconds.saturating_sub(1))).min(Duration::from_millis(CONNECTION_IDLE_MS * 10)))
+    Some(Duration::from_secs(u64::from(seconds.saturating_sub(1))).min(Duration::from_millis(CONNECTION_IDLE_MAX_MS)))
 }
 
 /// Connections that wait for their next request, the last used first.
