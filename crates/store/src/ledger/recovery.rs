@@ -21,7 +21,7 @@ use super::segment::{self, GroupError, SegmentHeader, SegmentReader, TORN_BYTES_
 use super::sequencer::Start;
 use crate::embedded::reader::{ReadError, read_spot};
 use crate::limits::{SEGMENT_HEADER_BYTES, UNKNOWN_OUTCOME_DUE_MICROS};
-use crate::ports::{Access, Audience, Disk, Durability, Index, replace_file};
+use crate::ports::{Access, Audience, Disk, Durability, File, Index, replace_file};
 
 /// Why the log cannot be taken over as it is. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -124,6 +124,10 @@ pub(crate) fn recover(
     let path = segment::path(last);
     let file = disk.open(&path, Access::Write).map_err(|source| io_error(&path, source))?;
     let length = file.bytes().map_err(|source| io_error(&path, source))?;
+    // A note is made only after everything before it was synced.
+    if known_good != Some(tail.end) {
+        write_again(disk, &*file, length, &tail).map_err(|source| io_error(&path, source))?;
+    }
     let link = if tail.last_frame.is_empty() { tail.link } else { segment::link(&tail.last_frame) };
     let last_record = last_record(&tail)?;
     let stopped = last_record
@@ -253,6 +257,23 @@ fn set_aside(disk: &dyn Disk, tail: &Tail) -> Result<Torn, RecoverError> {
 }
 
 const TORN: &str = "ledger/torn";
+
+/// Writes the last group and the zeros after it once more, and syncs them.
+///
+/// What was just read may be in the system's cache and not on the disk: after a failed sync the pages count as clean, and a further sync would do nothing. Only
+/// the last group can be so, because a group is written only after the one before it was synced.
+fn write_again(disk: &dyn Disk, file: &dyn File, length: u64, tail: &Tail) -> io::Result<()> {
+    let offset = tail.end.offset;
+    let group_offset = offset.checked_sub(tail.last_frame.len() as u64).filter(|at| *at >= SEGMENT_HEADER_BYTES);
+    if let Some(group_offset) = group_offset {
+        file.write_at(&tail.last_frame, group_offset)?;
+    }
+    let zeros = length.saturating_sub(offset).min(TORN_BYTES_MAX);
+    file.write_at(&vec![0; usize::try_from(zeros).unwrap_or(0)], offset)?;
+    // CRASH: pages of the last group hold the same bytes as before, or it was not acknowledged.
+    file.sync_data()?;
+    disk.sync_dir(segment::DIRECTORY)
+}
 
 fn last_record(tail: &Tail) -> Result<Option<Record>, RecoverError> {
     let Some(entry) = frame::entries(&tail.last_frame, tail.last_first_seq).last() else { return Ok(None) };

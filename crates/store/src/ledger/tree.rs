@@ -75,6 +75,8 @@ pub(crate) struct Tree {
     published: Cursor,
     noted: Cursor,
     unsynced: BTreeSet<String>,
+    /// A tile could not be synced, and asking again proves nothing: this process makes no further note, the next opening derives the tiles again.
+    untrusted: bool,
     /// Partial tiles that are there.
     partial: BTreeSet<String>,
 }
@@ -106,6 +108,7 @@ impl Tree {
             published: cursor,
             noted: cursor,
             unsynced: BTreeSet::new(),
+            untrusted: false,
             partial: partial_tiles(cursor.records()).into_iter().map(path).collect(),
         };
         if tree.found.as_ref().is_some_and(|found| found.size < cursor.records()) {
@@ -169,9 +172,18 @@ impl Tree {
     /// Publishes, and then makes durable and notes what is published, so that the next opening starts here.
     pub(crate) fn note(&mut self) -> Result<(), TreeError> {
         self.publish()?;
-        if self.noted == self.cursor {
+        if self.noted == self.cursor || self.untrusted {
             return Ok(());
         }
+        self.sync_tiles().inspect_err(|_| self.untrusted = true)?;
+        // CRASH: everything that the note will speak of is durable already.
+        self.replace(NOTE, write_note(self.cursor, &self.builder.root()).as_bytes(), Durability::Synced)?;
+        self.unsynced.clear();
+        self.noted = self.cursor;
+        Ok(())
+    }
+
+    fn sync_tiles(&self) -> Result<(), TreeError> {
         let mut directories = BTreeSet::from([PREFIX]);
         for file in &self.unsynced {
             let synced = self.disk.open(file, crate::ports::Access::Write).and_then(|open| open.sync_data());
@@ -186,10 +198,6 @@ impl Tree {
             let synced = self.disk.sync_dir(directory);
             synced.map_err(|source| TreeError::Io { file: directory.to_owned(), source })?;
         }
-        // CRASH: everything that the note will speak of is durable already.
-        self.replace(NOTE, write_note(self.cursor, &self.builder.root()).as_bytes(), Durability::Synced)?;
-        self.unsynced.clear();
-        self.noted = self.cursor;
         Ok(())
     }
 
