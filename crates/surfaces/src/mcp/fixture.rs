@@ -288,6 +288,7 @@ impl Session for Allowing {
                     }
                     Ok(()) = &mut *cancelled => Input::Cancelled,
                 },
+                Effect::Note(_) => continue,
                 Effect::Reply(answer) => {
                     reply = Some(answer);
                     continue;
