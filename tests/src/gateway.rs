@@ -1,4 +1,5 @@
 //! The gateway as its users meet it: bridges that share a run, stops that bite, ends in order and out of order, and a ledger that cannot be written.
 
 mod bridges;
+mod power_cut;
 mod unwritable;

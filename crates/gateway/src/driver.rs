@@ -80,6 +80,11 @@ pub(crate) async fn drive<E: Execute>(
                 execute.cancel().await;
                 continue;
             }
+            Effect::Note(draft) => {
+                tracing::error!(call = ?draft.call, "a call met an input that its state did not expect");
+                tokio::spawn(gateway.ledger.append(vec![*draft]));
+                continue;
+            }
             Effect::Reply(answer) => {
                 reply = Some(answer);
                 continue;

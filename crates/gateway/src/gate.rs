@@ -56,8 +56,10 @@ fn link(name: &str, config: &UpstreamConfig) -> Result<Link, String> {
     };
     let mut headers = HeaderMap::new();
     if let Some((header, secret)) = credential {
-        let header = HeaderName::try_from(header).map_err(|_| format!("[upstream.mcp.{name}] credential: `{header}` is not a header's name"))?;
-        let secret = HeaderValue::try_from(secret).map_err(|_| format!("[upstream.mcp.{name}] credential: the secret cannot be a header's value"))?;
+        let header = HeaderName::try_from(header)
+            .map_err(|_| format!("[upstream.mcp.{name}] credential: `{header}` is not a header's name"))?;
+        let secret = HeaderValue::try_from(secret)
+            .map_err(|_| format!("[upstream.mcp.{name}] credential: the secret cannot be a header's value"))?;
         headers.insert(header, secret);
     }
     let parsed = HttpUpstreamConfig::parse(url, headers, HttpUpstreamLimits::DEFAULT);
@@ -73,7 +75,9 @@ impl Gate for RunGate {
             return Err(AdmitError::Unavailable("the gateway is shutting down".to_owned()));
         }
         let unauthorized = |text: &str| AdmitError::Unauthorized(text.to_owned());
-        let token = bearer.ok_or_else(|| unauthorized("send the run's token: `Authorization: Bearer TOKEN`; `countersign run start` gives one"))?;
+        let token = bearer.ok_or_else(|| {
+            unauthorized("send the run's token: `Authorization: Bearer TOKEN`; `countersign run start` gives one")
+        })?;
         let run = self.gateway.runs.bearing(token).ok_or_else(|| unauthorized("the run token is not known here"))?;
         // An ended run's sessions stay readable to nobody: what it may still be told is in the evidence.
         match run.standing(clock::now()) {
@@ -83,7 +87,11 @@ impl Gate for RunGate {
         if !self.upstreams.contains_key(server) {
             return Err(AdmitError::UnknownServer(format!("no upstream `{server}` is configured")));
         }
-        let policy = self.gateway.missions.policy(&run.terms.mission).ok_or_else(|| unauthorized("the run's mission is not loaded"))?;
+        let policy = self
+            .gateway
+            .missions
+            .policy(&run.terms.mission)
+            .ok_or_else(|| unauthorized("the run's mission is not loaded"))?;
         if !policy.load().upstreams().any(|name| **name == *server) {
             return Err(AdmitError::Forbidden(format!("the run's mission does not name `{server}`")));
         }
@@ -91,18 +99,23 @@ impl Gate for RunGate {
     }
 
     async fn connect(&self, server: &str, ticket: Ticket) -> Result<Connected<AgentSession>, ConnectError> {
-        let link = self.upstreams.get(server).ok_or_else(|| ConnectError::Upstream(format!("no upstream `{server}` is configured")))?;
+        let link = self
+            .upstreams
+            .get(server)
+            .ok_or_else(|| ConnectError::Upstream(format!("no upstream `{server}` is configured")))?;
         let (upstream, incoming) = match link {
             Link::Http(config) => {
                 let (upstream, incoming) = HttpUpstream::connect(config.clone());
                 (Upstream::Http(upstream), incoming)
             }
             Link::Stdio(config) => {
-                let (upstream, incoming) = StdioUpstream::start(config).map_err(|error| ConnectError::Upstream(error.to_string()))?;
+                let (upstream, incoming) =
+                    StdioUpstream::start(config).map_err(|error| ConnectError::Upstream(error.to_string()))?;
                 (Upstream::Stdio(upstream), incoming)
             }
         };
-        let session = AgentSession::new(self.gateway.clone(), ticket.run, ticket.policy, server.into(), Authenticated::RunToken);
+        let session =
+            AgentSession::new(self.gateway.clone(), ticket.run, ticket.policy, server.into(), Authenticated::RunToken);
         Ok(Connected { incoming, session: Arc::new(session), upstream })
     }
 

@@ -143,7 +143,9 @@ impl Door {
     fn readiness(&self) -> (StatusCode, String) {
         match self.gateway.readiness() {
             Readiness::Ready => (StatusCode::OK, "ready\n".to_owned()),
-            Readiness::Degraded(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("evidence cannot be written, so nothing executes: {why}\n")),
+            Readiness::Degraded(why) => {
+                (StatusCode::SERVICE_UNAVAILABLE, format!("evidence cannot be written, so nothing executes: {why}\n"))
+            }
             Readiness::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned()),
         }
     }

@@ -40,7 +40,8 @@ impl Bridges {
 /// The operating system's.
 pub fn bind(gateway: &Gateway) -> io::Result<UnixListener> {
     let path = gateway.home.socket();
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("open the socket `{}`: {error}", path.display()));
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("open the socket `{}`: {error}", path.display()));
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(named(error)),
         _ => {}

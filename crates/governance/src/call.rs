@@ -10,7 +10,8 @@ mod warrant;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use evidence::record::{DecisionPoint, Draft, Effect as Verdict, EffectClass, Receipt, Status};
+use evidence::ids::CallId;
+use evidence::record::{Context, DecisionPoint, Draft, Effect as Verdict, EffectClass, Receipt, Status};
 use evidence::time::Timestamp;
 
 use crate::classify::Classified;
@@ -47,6 +48,8 @@ pub enum Effect {
     Classify(Intercepted),
     /// Execute once, then give [`Input::Ended`].
     Execute(Warrant),
+    /// Record this beside the path; nobody waits for it.
+    Note(Box<Draft>),
     /// Answer the agent.
     Reply(Reply),
 }
@@ -74,6 +77,8 @@ pub struct Refusal {
 /// One call on its way.
 #[derive(Debug)]
 pub struct Call {
+    call: CallId,
+    context: Arc<Context>,
     state: State,
 }
 
@@ -81,11 +86,45 @@ pub struct Call {
 enum State {
     AwaitClassification,
     /// The denial is decided; it is told once it is durable.
-    AwaitDenialReceipt { refusal: Refusal },
-    AwaitIntentReceipt { call: Box<Decided>, cancelled: bool },
-    AwaitOutcome { call: Box<Decided> },
-    AwaitOutcomeReceipt { reply: Option<Reply> },
+    AwaitDenialReceipt {
+        refusal: Refusal,
+    },
+    AwaitIntentReceipt {
+        call: Box<Decided>,
+        cancelled: bool,
+    },
+    AwaitOutcome {
+        call: Box<Decided>,
+    },
+    AwaitOutcomeReceipt {
+        reply: Option<Reply>,
+    },
     Closed,
+}
+
+impl State {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::AwaitClassification => "AwaitClassification",
+            Self::AwaitDenialReceipt { .. } => "AwaitDenialReceipt",
+            Self::AwaitIntentReceipt { .. } => "AwaitIntentReceipt",
+            Self::AwaitOutcome { .. } => "AwaitOutcome",
+            Self::AwaitOutcomeReceipt { .. } => "AwaitOutcomeReceipt",
+            Self::Closed => "Closed",
+        }
+    }
+}
+
+impl Input {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Cancelled => "Cancelled",
+            Self::Classified(..) => "Classified",
+            Self::Ended(_) => "Ended",
+            Self::Recorded(_) => "Recorded",
+            Self::Unrecorded => "Unrecorded",
+        }
+    }
 }
 
 /// An allowed call.
@@ -100,7 +139,8 @@ impl Call {
     /// Takes up a call.
     #[must_use]
     pub fn begin(intercepted: Intercepted) -> (Self, Vec<Effect>) {
-        (Self { state: State::AwaitClassification }, vec![Effect::Classify(intercepted)])
+        let (call, context) = (intercepted.call(), intercepted.context().clone());
+        (Self { call, context, state: State::AwaitClassification }, vec![Effect::Classify(intercepted)])
     }
 
     /// Whether nothing more will happen.
@@ -112,32 +152,50 @@ impl Call {
     /// Takes `input` at `at` and says what to do next.
     #[must_use]
     pub fn handle(self, input: Input, at: Timestamp) -> (Self, Vec<Effect>) {
-        let (state, effects) = match (self.state, input) {
+        let Self { call: id, context, state } = self;
+        let (state, effects) = match (state, input) {
             (State::AwaitClassification, Input::Classified(classified, policy)) => judge(*classified, &policy, at),
             (State::AwaitClassification, Input::Cancelled) => (State::Closed, Vec::new()),
 
             // CRASH: the denial is not durable and nothing ran; the agent has no answer and may ask again.
-            (State::AwaitDenialReceipt { refusal }, Input::Recorded(_)) => (State::Closed, vec![Effect::Reply(Reply::Denied(refusal))]),
-            (State::AwaitDenialReceipt { .. }, Input::Unrecorded) => (State::Closed, vec![Effect::Reply(unrecorded(Status::NotExecuted))]),
+            (State::AwaitDenialReceipt { refusal }, Input::Recorded(_)) => {
+                (State::Closed, vec![Effect::Reply(Reply::Denied(refusal))])
+            }
+            (State::AwaitDenialReceipt { .. }, Input::Unrecorded) => {
+                (State::Closed, vec![Effect::Reply(unrecorded(Status::NotExecuted))])
+            }
 
             // CRASH: before the receipt nothing ran. Whether the intent is durable is known only to recovery, which closes it as unknown.
-            (State::AwaitIntentReceipt { call, cancelled }, Input::Recorded(receipts)) => intended(call, cancelled, &receipts, at),
-            (State::AwaitIntentReceipt { .. }, Input::Unrecorded) => (State::Closed, vec![Effect::Reply(unrecorded(Status::NotExecuted))]),
-            (State::AwaitIntentReceipt { call, .. }, Input::Cancelled) => (State::AwaitIntentReceipt { call, cancelled: true }, Vec::new()),
+            (State::AwaitIntentReceipt { call, cancelled }, Input::Recorded(receipts)) => {
+                intended(call, cancelled, &receipts, at)
+            }
+            (State::AwaitIntentReceipt { .. }, Input::Unrecorded) => {
+                (State::Closed, vec![Effect::Reply(unrecorded(Status::NotExecuted))])
+            }
+            (State::AwaitIntentReceipt { call, .. }, Input::Cancelled) => {
+                (State::AwaitIntentReceipt { call, cancelled: true }, Vec::new())
+            }
 
             // CRASH: the intent is durable and the upstream may have acted. Recovery closes this call as unknown and opens an exception.
             (State::AwaitOutcome { call }, Input::Ended(outcome)) => ended(&call, *outcome, at),
             (State::AwaitOutcome { call }, Input::Cancelled) => taken_back(&call, at),
 
             // CRASH: the outcome is not durable and the agent has no answer; recovery closes the call as unknown.
-            (State::AwaitOutcomeReceipt { reply }, Input::Recorded(_)) => (State::Closed, reply.map(Effect::Reply).into_iter().collect()),
+            (State::AwaitOutcomeReceipt { reply }, Input::Recorded(_)) => {
+                (State::Closed, reply.map(Effect::Reply).into_iter().collect())
+            }
             (State::AwaitOutcomeReceipt { reply }, Input::Unrecorded) => {
                 (State::Closed, reply.map(|_| Effect::Reply(unrecorded(Status::Unknown))).into_iter().collect())
             }
 
-            (state, _) => (state, Vec::new()),
+            // The client may take a call back at any time; where that comes too late, it says nothing new.
+            (state, Input::Cancelled) => (state, Vec::new()),
+            (state, input) => {
+                let note = record::unexpected(id, &context, state.name(), input.name(), at);
+                (state, vec![Effect::Note(Box::new(note))])
+            }
         };
-        (Self { state }, effects)
+        (Self { call: id, context, state }, effects)
     }
 }
 
@@ -192,7 +250,8 @@ fn ended(call: &Decided, mut outcome: Outcome, at: Timestamp) -> (State, Vec<Eff
 
 /// The client took the call back while the upstream had it: the effect may have happened.
 fn taken_back(call: &Decided, at: Timestamp) -> (State, Vec<Effect>) {
-    let (state, mut effects) = close(call, &Outcome::without_answer(Status::Cancelled, Reason::CancelledByClient), None, at);
+    let (state, mut effects) =
+        close(call, &Outcome::without_answer(Status::Cancelled, Reason::CancelledByClient), None, at);
     effects.insert(0, Effect::CancelUpstream);
     (state, effects)
 }

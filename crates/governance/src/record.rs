@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use evidence::ids::ExceptionId;
+use evidence::ids::RunId;
+use evidence::ids::{CallId, ExceptionId};
 use evidence::leaf::sha256_hex;
 use evidence::record::{
-    ActionEvent, ActionRecord, Agent, DecisionInput, DecisionPoint, DecisionRecord, Draft, EffectClass, ExceptionEvent, ExceptionKind, ExceptionRecord,
-    Initiator, Status, Surface,
+    ActionEvent, ActionRecord, Agent, Context, DecisionInput, DecisionPoint, DecisionRecord, Draft, EffectClass,
+    ExceptionEvent, ExceptionKind, ExceptionRecord, Initiator, Status, Surface,
 };
-use evidence::ids::RunId;
 use evidence::time::Timestamp;
 use serde::Serialize;
 
@@ -84,7 +84,13 @@ pub fn intent(classified: &Classified, effect_class: EffectClass, at: Timestamp)
 
 /// What became of it.
 #[must_use]
-pub fn outcome(classified: &Classified, effect_class: EffectClass, outcome: &Outcome, intended_at: Timestamp, at: Timestamp) -> Draft {
+pub fn outcome(
+    classified: &Classified,
+    effect_class: EffectClass,
+    outcome: &Outcome,
+    intended_at: Timestamp,
+    at: Timestamp,
+) -> Draft {
     let (result_sha256, result_bytes) = outcome.digest().unzip();
     let body = ActionRecord {
         duration_us: Some(at.micros_since(intended_at).unsigned_abs()),
@@ -109,10 +115,34 @@ pub fn unknown_outcome(classified: &Classified, reason: Reason, at: Timestamp) -
         kind: ExceptionKind::UnknownOutcome,
         mitigation: None,
         owner: "operator".to_owned(),
-        reason: format!("`{}` was sent and no answer is known ({reason}); find out at the upstream whether it took effect", intercepted.tool()),
+        reason: format!(
+            "`{}` was sent and no answer is known ({reason}); find out at the upstream whether it took effect",
+            intercepted.tool()
+        ),
         scope: format!("call:{}", intercepted.call()),
     };
     draft(classified, at, body)
+}
+
+/// An input that a call's state did not expect: a fault of ours, which changed nothing.
+#[must_use]
+pub fn unexpected(call: CallId, context: &Arc<Context>, state: &str, input: &str, at: Timestamp) -> Draft {
+    // Another exception than the call's own, which is about its outcome.
+    let mut exception = *call.as_bytes();
+    if let Some(last) = exception.last_mut() {
+        *last ^= 0xff;
+    }
+    let body = ExceptionRecord {
+        due: Some(at.plus_micros(EXCEPTION_DUE_US)),
+        event: ExceptionEvent::Opened,
+        exception: ExceptionId::from_bytes(exception),
+        kind: ExceptionKind::Protocol,
+        mitigation: Some("the input changed nothing".to_owned()),
+        owner: "operator".to_owned(),
+        reason: format!("a call in state {state} was given {input}; report this as a fault of Countersign"),
+        scope: format!("call:{call}"),
+    };
+    Draft::new(context.clone(), Some(call), at, body)
 }
 
 /// Whether an outcome leaves it open what happened.

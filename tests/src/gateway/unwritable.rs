@@ -51,8 +51,8 @@ impl Execute for Counting {
 }
 
 /// A session over a disk that fails on demand.
-struct World {
-    disk: FaultyDisk,
+pub(super) struct World {
+    pub(super) disk: FaultyDisk,
     executed: Arc<AtomicUsize>,
     gateway: Arc<Gateway>,
     session: AgentSession,
@@ -60,7 +60,7 @@ struct World {
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let scratch = Scratch::new("unwritable").unwrap();
         let home = Home::find(Some(scratch.join("home"))).unwrap();
         home.prepare().unwrap();
@@ -83,17 +83,17 @@ impl World {
     }
 
     async fn call(&self) -> Reply {
+        self.call_with(Counting(self.executed.clone())).await
+    }
+
+    /// One call that `execute` performs.
+    pub(super) async fn call_with(&self, execute: impl Execute) -> Reply {
         let tool =
             Tool { endpoint: Endpoint::Tool, name: "effect".into(), surface: Surface::Mcp, upstream: "up".into() };
-        let intercepted = Intercepted::new(
-            self.session.call_id(),
-            self.session.context(),
-            tool,
-            bytes::Bytes::from_static(b"{\"key\":\"k\"}"),
-            None,
-        );
+        let arguments = bytes::Bytes::from_static(b"{\"key\":\"k\"}");
+        let intercepted = Intercepted::new(self.session.call_id(), self.session.context(), tool, arguments, None);
         let (_never, mut cancelled) = oneshot::channel();
-        self.session.govern(intercepted, Counting(self.executed.clone()), &mut cancelled).await.unwrap()
+        self.session.govern(intercepted, execute, &mut cancelled).await.unwrap()
     }
 }
 

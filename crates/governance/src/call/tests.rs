@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use evidence::ids::{CallId, RecordId, RunId};
-use evidence::record::{Agent, Authenticated, Body, Context, Draft, Endpoint, Initiator, Receipt, Status, Surface, Tool};
+use evidence::record::{
+    Agent, Authenticated, Body, Context, Draft, Endpoint, Initiator, Receipt, Status, Surface, Tool,
+};
 use evidence::time::Timestamp;
 use proptest::prelude::*;
 
@@ -40,7 +42,13 @@ fn intercepted(endpoint: Endpoint, name: &str) -> Intercepted {
         run: Some(RunId::at(AT, [1; 10])),
     };
     let tool = Tool { endpoint, name: name.into(), surface: Surface::Mcp, upstream: "files".into() };
-    Intercepted::new(CallId::at(AT, [2; 10]), Arc::new(context), tool, Bytes::from_static(b"{\"path\":\"/srv/a\"}"), None)
+    Intercepted::new(
+        CallId::at(AT, [2; 10]),
+        Arc::new(context),
+        tool,
+        Bytes::from_static(b"{\"path\":\"/srv/a\"}"),
+        None,
+    )
 }
 
 fn classified(intercepted: Intercepted, standing: Standing) -> Input {
@@ -56,7 +64,13 @@ fn receipts(count: usize) -> Input {
 
 fn done() -> Input {
     let result = Bytes::from_static(b"{}");
-    Input::Ended(Box::new(Outcome { external_reference: None, payload: Some(result.clone()), reason: None, result: Some(result), status: Status::Done }))
+    Input::Ended(Box::new(Outcome {
+        external_reference: None,
+        payload: Some(result.clone()),
+        reason: None,
+        result: Some(result),
+        status: Status::Done,
+    }))
 }
 
 /// Short names of effects, in order.
@@ -72,6 +86,7 @@ fn names(effects: &[Effect]) -> Vec<String> {
         Effect::CancelUpstream => "cancel upstream".to_owned(),
         Effect::Classify(_) => "classify".to_owned(),
         Effect::Execute(_) => "execute".to_owned(),
+        Effect::Note(_) => "note".to_owned(),
         Effect::Reply(Reply::Denied(refusal)) => format!("denied {}", refusal.reason),
         Effect::Reply(Reply::Failed(refusal, status)) => format!("failed {} {status}", refusal.reason),
         Effect::Reply(Reply::Passed(_)) => "passed".to_owned(),
@@ -95,87 +110,149 @@ fn check(endpoint: Endpoint, tool: &str, standing: Standing, steps: Vec<(Option<
 
 #[test]
 fn an_allowed_call_runs_after_its_intent_and_answers_after_its_outcome() {
-    check(Endpoint::Tool, "read", Standing::Good, vec![
-        (None, &["append allow+intent"]),
-        (Some(receipts(2)), &["execute"]),
-        (Some(done()), &["append done"]),
-        (Some(receipts(1)), &["passed"]),
-    ]);
+    check(
+        Endpoint::Tool,
+        "read",
+        Standing::Good,
+        vec![
+            (None, &["append allow+intent"]),
+            (Some(receipts(2)), &["execute"]),
+            (Some(done()), &["append done"]),
+            (Some(receipts(1)), &["passed"]),
+        ],
+    );
 }
 
 #[test]
 fn a_read_answers_before_its_outcome_is_durable() {
-    check(Endpoint::Resource, "file:///srv/a", Standing::Good, vec![
-        (None, &["append allow+intent"]),
-        (Some(receipts(2)), &["execute"]),
-        (Some(done()), &["passed", "append done"]),
-        (Some(receipts(1)), &[]),
-    ]);
+    check(
+        Endpoint::Resource,
+        "file:///srv/a",
+        Standing::Good,
+        vec![
+            (None, &["append allow+intent"]),
+            (Some(receipts(2)), &["execute"]),
+            (Some(done()), &["passed", "append done"]),
+            (Some(receipts(1)), &[]),
+        ],
+    );
 }
 
 #[test]
 fn a_denied_call_is_told_once_it_is_durable_and_never_runs() {
-    check(Endpoint::Tool, "write", Standing::Good, vec![
-        (None, &["append deny"]),
-        (Some(receipts(1)), &["denied tool_not_allowed"]),
-    ]);
-    check(Endpoint::Tool, "read", Standing::Halted, vec![(None, &["append deny"]), (Some(receipts(1)), &["denied halted"])]);
+    check(
+        Endpoint::Tool,
+        "write",
+        Standing::Good,
+        vec![(None, &["append deny"]), (Some(receipts(1)), &["denied tool_not_allowed"])],
+    );
+    check(
+        Endpoint::Tool,
+        "read",
+        Standing::Halted,
+        vec![(None, &["append deny"]), (Some(receipts(1)), &["denied halted"])],
+    );
 }
 
 #[test]
 fn nothing_runs_where_the_intent_cannot_be_recorded() {
-    check(Endpoint::Tool, "read", Standing::Good, vec![
-        (None, &["append allow+intent"]),
-        (Some(Input::Unrecorded), &["failed ledger_unavailable not_executed"]),
-    ]);
+    check(
+        Endpoint::Tool,
+        "read",
+        Standing::Good,
+        vec![(None, &["append allow+intent"]), (Some(Input::Unrecorded), &["failed ledger_unavailable not_executed"])],
+    );
 }
 
 #[test]
 fn an_outcome_that_cannot_be_recorded_is_not_answered_as_a_result() {
-    check(Endpoint::Tool, "read", Standing::Good, vec![
-        (None, &["append allow+intent"]),
-        (Some(receipts(2)), &["execute"]),
-        (Some(done()), &["append done"]),
-        (Some(Input::Unrecorded), &["failed ledger_unavailable unknown"]),
-    ]);
+    check(
+        Endpoint::Tool,
+        "read",
+        Standing::Good,
+        vec![
+            (None, &["append allow+intent"]),
+            (Some(receipts(2)), &["execute"]),
+            (Some(done()), &["append done"]),
+            (Some(Input::Unrecorded), &["failed ledger_unavailable unknown"]),
+        ],
+    );
 }
 
 #[test]
 fn a_call_taken_back_before_its_receipt_is_not_executed() {
-    check(Endpoint::Tool, "read", Standing::Good, vec![
-        (None, &["append allow+intent"]),
-        (Some(Input::Cancelled), &[]),
-        (Some(receipts(2)), &["append not_executed"]),
-        (Some(receipts(1)), &[]),
-    ]);
+    check(
+        Endpoint::Tool,
+        "read",
+        Standing::Good,
+        vec![
+            (None, &["append allow+intent"]),
+            (Some(Input::Cancelled), &[]),
+            (Some(receipts(2)), &["append not_executed"]),
+            (Some(receipts(1)), &[]),
+        ],
+    );
 }
 
 #[test]
 fn a_call_taken_back_at_the_upstream_is_cancelled() {
-    check(Endpoint::Tool, "read", Standing::Good, vec![
-        (None, &["append allow+intent"]),
-        (Some(receipts(2)), &["execute"]),
-        (Some(Input::Cancelled), &["cancel upstream", "append cancelled"]),
-        (Some(receipts(1)), &[]),
-    ]);
+    check(
+        Endpoint::Tool,
+        "read",
+        Standing::Good,
+        vec![
+            (None, &["append allow+intent"]),
+            (Some(receipts(2)), &["execute"]),
+            (Some(Input::Cancelled), &["cancel upstream", "append cancelled"]),
+            (Some(receipts(1)), &[]),
+        ],
+    );
 }
 
 #[test]
 fn a_lost_answer_is_unknown_and_opens_an_exception() {
-    check(Endpoint::Tool, "read", Standing::Good, vec![
-        (None, &["append allow+intent"]),
-        (Some(receipts(2)), &["execute"]),
-        (Some(Input::Ended(Box::new(Outcome::without_answer(Status::Unknown, Reason::ConnectionLost)))), &["append unknown+unknown_outcome"]),
-        (Some(receipts(2)), &["failed connection_lost unknown"]),
-    ]);
+    check(
+        Endpoint::Tool,
+        "read",
+        Standing::Good,
+        vec![
+            (None, &["append allow+intent"]),
+            (Some(receipts(2)), &["execute"]),
+            (
+                Some(Input::Ended(Box::new(Outcome::without_answer(Status::Unknown, Reason::ConnectionLost)))),
+                &["append unknown+unknown_outcome"],
+            ),
+            (Some(receipts(2)), &["failed connection_lost unknown"]),
+        ],
+    );
 }
 
 #[test]
 fn a_receipt_for_less_than_was_appended_mints_no_warrant() {
-    check(Endpoint::Tool, "read", Standing::Good, vec![
-        (None, &["append allow+intent"]),
-        (Some(receipts(1)), &["failed ledger_unavailable not_executed"]),
-    ]);
+    check(
+        Endpoint::Tool,
+        "read",
+        Standing::Good,
+        vec![(None, &["append allow+intent"]), (Some(receipts(1)), &["failed ledger_unavailable not_executed"])],
+    );
+}
+
+#[test]
+fn an_input_that_nobody_expected_changes_nothing_and_is_recorded() {
+    check(
+        Endpoint::Tool,
+        "read",
+        Standing::Good,
+        vec![
+            (None, &["append allow+intent"]),
+            (Some(done()), &["note"]),
+            (Some(receipts(2)), &["execute"]),
+            (Some(receipts(2)), &["note"]),
+            (Some(done()), &["append done"]),
+            (Some(done()), &["note"]),
+            (Some(receipts(1)), &["passed"]),
+        ],
+    );
 }
 
 fn an_input() -> impl Strategy<Value = u8> {
@@ -210,10 +287,10 @@ proptest! {
                         executed += 1;
                     }
                     Effect::Reply(_) => replies += 1,
-                    Effect::CancelUpstream | Effect::Classify(_) => {}
+                    Effect::CancelUpstream | Effect::Classify(_) | Effect::Note(_) => {}
                 }
             }
-            prop_assert!(!was_closed || effects.is_empty());
+            prop_assert!(!was_closed || effects.iter().all(|effect| matches!(effect, Effect::Note(_))));
             state = next;
         }
         prop_assert!(executed <= 1 && replies <= 1);
