@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use evidence::record::{Endpoint, Surface, Tool};
 use proptest::prelude::*;
 
 use super::*;
@@ -204,28 +203,6 @@ fn differences_are_sentences() {
     assert_eq!(difference(Some(&old), &old), Vec::<String>::new());
     let commented = accepted(&format!("# A comment\n{}", old.source().replace("First version.", "Comment.")));
     assert_eq!(difference(Some(&old), &commented), Vec::<String>::new());
-}
-
-#[test]
-fn policy_reads_as_it_did() {
-    let source = std::fs::read_to_string(root().join("corpus/missions/everything.toml")).unwrap();
-    let policy = crate::decide::compile(Arc::new(accepted(&source))).unwrap();
-    let mut text = String::new();
-    for (endpoint, upstream, name) in [
-        (Endpoint::Tool, "one", "ruled"),
-        (Endpoint::Tool, "one", "any"),
-        (Endpoint::Tool, "one", "not named"),
-        (Endpoint::Resource, "one", "any"),
-        (Endpoint::Prompt, "two", "any"),
-        (Endpoint::Request, "one", "any"),
-        (Endpoint::Tool, "three", "any"),
-    ] {
-        let tool = Tool { endpoint, name: name.into(), surface: Surface::Mcp, upstream: upstream.into() };
-        let cedar = policy.cedar(&tool);
-        cedar.parse::<cedar_policy::PolicySet>().unwrap();
-        writeln!(text, "### {tool}\n\n{cedar}").unwrap();
-    }
-    snapshot("cedar", &text);
 }
 
 #[test]

@@ -1,4 +1,7 @@
-//! What only a broken policy can show: the missions that the reader accepts compile to sound ones.
+//! The compiled policy as text, and what only a broken one can show: the missions that the reader accepts compile to sound ones.
+
+use std::fmt::Write as _;
+use std::path::Path;
 
 use evidence::record::{Effect, Surface};
 
@@ -45,4 +48,30 @@ fn a_slice_changes_only_with_what_it_decides() {
     assert_ne!(digest(MISSION, "tool"), digest(&MISSION.replace("2026", "2027"), "tool"));
     assert_ne!(digest(MISSION, "tool"), digest(&format!("{MISSION}[danger.d]\nwhen = 'mcp:s/tool'\n"), "tool"));
     assert_eq!(digest(MISSION, "other"), None);
+}
+
+#[test]
+fn policy_reads_as_it_did() {
+    let missions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus/missions");
+    let policy = snapshot(&std::fs::read_to_string(missions.join("everything.toml")).unwrap());
+    let mut text = String::new();
+    for (endpoint, upstream, name) in [
+        (Endpoint::Tool, "one", "ruled"),
+        (Endpoint::Tool, "one", "any"),
+        (Endpoint::Tool, "one", "not named"),
+        (Endpoint::Resource, "one", "any"),
+        (Endpoint::Prompt, "two", "any"),
+        (Endpoint::Request, "one", "any"),
+        (Endpoint::Tool, "three", "any"),
+    ] {
+        let tool = Tool { endpoint, name: name.into(), surface: Surface::Mcp, upstream: upstream.into() };
+        let cedar = policy.cedar(&tool);
+        cedar.parse::<cedar_policy::PolicySet>().unwrap();
+        writeln!(text, "### {tool}\n\n{cedar}").unwrap();
+    }
+    insta::with_settings!({
+        snapshot_path => missions, prepend_module_to_snapshot => false, omit_expression => true
+    }, {
+        insta::assert_snapshot!("cedar", text);
+    });
 }
