@@ -32,6 +32,9 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
                 }
             }
         }
+        // Nobody waits for these answers any more, and each question is a call that must end in its record.
+        self.state().asked.clear();
+        while questions.join_next().await.is_some() {}
     }
 
     /// A request of the upstream: `ping` passes, everything else is governed.
