@@ -181,3 +181,7 @@ pub const REPLAY_BYTES_MAX: usize = 4 << 20;
 
 /// Bytes that all sessions together keep for clients that resume. 1,024 sessions could keep 4 GiB; beyond this, a session that adds drops its own oldest.
 pub const REPLAY_TOTAL_BYTES_MAX: usize = 256 << 20;
+
+/// Requests of one session whose late answers are still recognised, so that a slow upstream is not blamed for answering what was taken back. Older ones are
+/// forgotten, and their answers count as answers that nobody asked for.
+pub const GIVEN_UP_MAX: usize = 256;

@@ -211,6 +211,26 @@ fn a_halt_a_revocation_and_a_changed_mission_bite_at_the_next_call() {
 }
 
 #[test]
+fn a_call_taken_back_is_cancelled_and_its_late_answer_blames_nobody() {
+    let world = World::new("cancel");
+    let mut client = world.bridge(&[]);
+    client.open();
+    client.send(&json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": { "name": "slow_effect", "arguments": { "key": "k", "wait_ms": 300 } } }));
+    testkit::wait::until("the effect", PATIENCE, || {
+        if world.effects() == 1 { Ok(()) } else { Err("no effect yet".to_owned()) }
+    })
+    .unwrap();
+    client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 1 } }));
+    // A later call of the same length: the late answer, if one comes, is there before this one's.
+    client.call(2, "slow_effect", json!({ "key": "l", "wait_ms": 300 }));
+    assert!(client.close().success());
+    assert_eq!(world.statuses(), [Status::Cancelled, Status::Done]);
+    assert_eq!(world.records("type:exception_record").len(), 0);
+    world.assert_verified();
+}
+
+#[test]
 fn a_client_that_leaves_in_mid_call_leaves_a_recorded_outcome() {
     let world = World::new("leave");
     let mut client = world.bridge(&[]);

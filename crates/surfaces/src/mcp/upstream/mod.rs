@@ -39,7 +39,10 @@ pub enum UpstreamFault {
 
 /// The link to one upstream, for one session.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a session has one, behind an Arc; another pointer on every call would cost more")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a session has one, behind an Arc; another pointer on every call would cost more"
+)]
 pub enum Upstream {
     /// A Streamable HTTP endpoint.
     Http(http::HttpUpstream),

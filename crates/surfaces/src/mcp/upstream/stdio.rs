@@ -2,7 +2,7 @@
 //!
 //! The child gets only the environment that its configuration names and runs in its own process group, so that ending it ends what it started.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -18,7 +18,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::incoming::{IncomingQueue, IncomingSender, incoming};
 use super::{Incoming, UpstreamFault};
 use crate::limits::{
-    CHILD_EXIT_MS, INCOMING_MAX, OUTGOING_MAX, READ_CHUNK_BYTES, ReadLimits, STDERR_BYTES_MAX, STDERR_CHUNK_BYTES,
+    CHILD_EXIT_MS, GIVEN_UP_MAX, INCOMING_MAX, OUTGOING_MAX, READ_CHUNK_BYTES, ReadLimits, STDERR_BYTES_MAX,
+    STDERR_CHUNK_BYTES,
 };
 use crate::mcp::codec::strict::StrictReader;
 use crate::mcp::codec::{Envelope, EnvelopeKind, LineDecoder, Meant, RawId, encode_line};
@@ -64,27 +65,51 @@ pub struct StdioUpstream {
     waiting: Arc<Waiting>,
 }
 
-/// Requests whose answers are awaited, by id; `None` once the upstream has ended.
+/// Requests whose answers are awaited; `None` once the upstream has ended.
 #[derive(Debug)]
-struct Waiting(Mutex<Option<Answers>>);
+struct Waiting(Mutex<Option<Awaited>>);
 
-type Answers = HashMap<RawId, oneshot::Sender<Result<Envelope, UpstreamFault>>>;
+#[derive(Debug, Default)]
+struct Awaited {
+    answers: HashMap<RawId, oneshot::Sender<Result<Envelope, UpstreamFault>>>,
+    /// Requests that were taken back or timed out, the latest last: their answers may still come, and nobody is to blame.
+    given_up: VecDeque<RawId>,
+}
 
 impl Waiting {
-    fn lock(&self) -> MutexGuard<'_, Option<Answers>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Awaited>> {
         // A panic while the lock was held cannot leave it half changed: every change is one map operation.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands `answer` to whoever waits for it; gives it back where nobody ever did.
     fn answer(&self, id: &RawId, answer: Result<Envelope, UpstreamFault>) -> Option<Result<Envelope, UpstreamFault>> {
-        match self.lock().as_mut().and_then(|waiting| waiting.remove(id)) {
-            Some(waiting) => {
-                // The one who waited may have given up a moment ago.
-                let _gave_up = waiting.send(answer);
+        let mut awaited = self.lock();
+        let awaited = awaited.as_mut()?;
+        if let Some(waiting) = awaited.answers.remove(id) {
+            // The one who waited may have given up a moment ago.
+            let _gave_up = waiting.send(answer);
+            return None;
+        }
+        match awaited.given_up.iter().position(|given_up| given_up == id) {
+            Some(at) => {
+                awaited.given_up.remove(at);
                 None
             }
             None => Some(answer),
+        }
+    }
+
+    /// Nobody waits for this answer any more.
+    fn give_up(&self, id: &RawId) {
+        let mut awaited = self.lock();
+        if let Some(awaited) = awaited.as_mut()
+            && awaited.answers.remove(id).is_some()
+        {
+            if awaited.given_up.len() >= GIVEN_UP_MAX {
+                awaited.given_up.pop_front();
+            }
+            awaited.given_up.push_back(id.clone());
         }
     }
 }
@@ -110,7 +135,7 @@ impl StdioUpstream {
         let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let (outgoing, to_write) = mpsc::channel(OUTGOING_MAX);
         let (incoming, queue) = incoming(INCOMING_MAX);
-        let waiting = Arc::new(Waiting(Mutex::new(Some(HashMap::new()))));
+        let waiting = Arc::new(Waiting(Mutex::new(Some(Awaited::default()))));
         tokio::spawn(write(stdin, to_write));
         tokio::spawn(read(stdout, waiting.clone(), incoming));
         tokio::spawn(log(stderr, program()));
@@ -124,7 +149,7 @@ impl StdioUpstream {
     pub(super) async fn request(&self, id: &RawId, message: Bytes) -> Result<Envelope, UpstreamFault> {
         let (sender, answer) = oneshot::channel();
         match self.waiting.lock().as_mut() {
-            Some(waiting) => waiting.insert(id.clone(), sender),
+            Some(awaited) => awaited.answers.insert(id.clone(), sender),
             None => return Err(UpstreamFault::NotSent("the upstream process has ended".to_owned())),
         };
         let _forget = Forget { id, waiting: &self.waiting };
@@ -167,9 +192,7 @@ struct Forget<'a> {
 
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
-        if let Some(waiting) = self.waiting.lock().as_mut() {
-            waiting.remove(self.id);
-        }
+        self.waiting.give_up(self.id);
     }
 }
 
