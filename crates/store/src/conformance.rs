@@ -627,6 +627,26 @@ fn a_flipped_bit_anywhere_in_a_closed_ledger_is_found_where_it_is() {
     assert!(home.fsck().is_sound());
 }
 
+#[test]
+fn a_writer_that_dies_leaves_nobody_waiting() {
+    let home = Home::memory();
+    let looks = AtomicU64::new(0);
+    let clock = move || match looks.fetch_add(1, Ordering::Relaxed) {
+        look @ 0..8 => at(look),
+        _ => panic!("the clock of this test stops here"),
+    };
+    let ledger = home.open_with(Options { clock: Arc::new(clock), ..options() });
+    let mut results = Vec::new();
+    for n in 0..12 {
+        results.push(ledger.append_blocking(begun(n)));
+    }
+    assert!(results[0].is_ok());
+    assert!(matches!(results.last(), Some(Err(AppendError::Degraded { .. }))), "{results:?}");
+    assert!(matches!(ledger.health(), Health::Degraded { .. }));
+    assert!(ledger.close_blocking().is_err());
+    home.killed().open().close_blocking().unwrap();
+}
+
 fn walk(disk: &dyn Disk, path: &str, files: &mut Vec<String>) {
     let names = disk.list(path).unwrap();
     if names.is_empty() {

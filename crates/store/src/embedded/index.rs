@@ -172,7 +172,8 @@ impl SqliteIndex {
     }
 }
 
-const BUSY: std::time::Duration = std::time::Duration::from_secs(5);
+/// Readers never block the writer of a database in WAL mode; what may is a person with a shell, and the index tries again.
+const BUSY: std::time::Duration = std::time::Duration::from_millis(500);
 
 fn tune(connection: &Connection) -> Result<(), IndexError> {
     connection.busy_timeout(BUSY)?;

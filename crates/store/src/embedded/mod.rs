@@ -6,3 +6,6 @@ mod query;
 pub mod reader;
 pub mod rebuild;
 pub mod system;
+
+#[cfg(test)]
+mod tests;

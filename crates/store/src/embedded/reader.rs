@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use evidence::filter::Filter;
+use evidence::filter::{Filter, SeqRange, Term};
 use evidence::ids::CallId;
 use evidence::record::{self, Body, ReadRecordError, Record, VersionedKind};
 
@@ -113,17 +113,23 @@ impl Reader {
         mut each: impl FnMut(Record) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
         let moment = self.index.as_ref().map(|index| Ok::<_, ReadError>((index, index.moment()?))).transpose()?;
-        let from = match &moment {
+        let mut from = match &moment {
             Some((index, _)) => index.progress()?,
             None => Cursor::START,
         };
-        if order == Order::NewestFirst && self.visit_tail_backwards(filter, from, &mut each)?.is_break() {
-            return Ok(());
+        if order == Order::NewestFirst {
+            // The newest segment is read from the log in any case: what is asked for is mostly there, and the index would have to sort all that it has.
+            from = self.last_segment()?.filter(|last| last.next_seq < from.next_seq).unwrap_or(from);
+            if self.visit_tail_backwards(filter, from, &mut each)?.is_break() {
+                return Ok(());
+            }
         }
         if let Some((index, _)) = &moment {
             let mut segments = Segments::new(&self.disk)?;
             let mut flow = ControlFlow::Continue(());
-            index.candidates(filter, order, &mut |spot| {
+            let before = Filter::Term(Term::Seq(vec![SeqRange { low: 0, high: from.records() }]));
+            let older = Filter::And(vec![filter.clone(), before]);
+            index.candidates(&older, order, &mut |spot| {
                 let record = segments.read(spot)?;
                 flow = if filter.matches(&record) { each(record) } else { ControlFlow::Continue(()) };
                 Ok::<_, ReadError>(flow)
@@ -141,7 +147,13 @@ impl Reader {
         Ok(())
     }
 
-    /// What the index does not know yet, the newest first. The log reads forwards only, so the places come first.
+    /// The start of the last segment.
+    fn last_segment(&self) -> Result<Option<Cursor>, ReadError> {
+        let segments = segment::list(&*self.disk).map_err(|error| LogError::io(1, 0, error))?;
+        Ok(segments.last().map(|first| Cursor { next_seq: *first, segment: *first, ..Cursor::START }))
+    }
+
+    /// What the log has from `from` on, the newest first. The log reads forwards only, so the places come first.
     fn visit_tail_backwards(
         &self,
         filter: &Filter,

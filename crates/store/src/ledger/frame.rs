@@ -198,12 +198,11 @@ pub(crate) fn read_header(bytes: &[u8]) -> Result<Start, FrameFault> {
     Ok(Start::Frame(FrameHeader { frame_bytes, first_seq: u64::from_le_bytes(*first_seq), count, crc }))
 }
 
-/// The first record of the frame that starts here.
-pub(crate) fn first_seq(bytes: &[u8]) -> Option<u64> {
-    match read_header(bytes) {
-        Ok(Start::Frame(header)) => Some(header.first_seq),
-        Ok(Start::Zeros) | Err(_) => None,
-    }
+/// The whole, valid frame at the start of `bytes`, with its first record.
+pub(crate) fn whole(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let Ok(Start::Frame(header)) = read_header(bytes) else { return None };
+    let frame = bytes.get(..header.frame_bytes)?;
+    check(&header, frame).ok().map(|()| (header.first_seq, frame))
 }
 
 /// Checks a whole frame against its checksum and layout.
@@ -307,8 +306,7 @@ pub(crate) fn find_frame(bytes: &[u8], seq_min: u64) -> Option<usize> {
         if !here.starts_with(&MAGIC) {
             return false;
         }
-        let Ok(Start::Frame(header)) = read_header(here) else { return false };
-        header.first_seq >= seq_min && here.get(..header.frame_bytes).is_some_and(|frame| check(&header, frame).is_ok())
+        whole(here).is_some_and(|(first_seq, _)| first_seq >= seq_min)
     })
 }
 

@@ -15,7 +15,7 @@ use evidence::record::{Body, LedgerEvent};
 use evidence::tile::{TileKind, TileRef, encode_entries, parse_entries};
 use evidence::verify::{Finding, Flaw, LedgerCheck};
 
-use super::frame::{self, ENTRY_HEADER_BYTES};
+use super::frame::{self, ENTRY_HEADER_BYTES, Entry, FrameFault};
 use super::identity::{self, IdentityError};
 use super::recovery::header_fits;
 use super::segment::{self, GroupError, SegmentHeader, SegmentReader, TORN_BYTES_MAX};
@@ -270,46 +270,94 @@ impl<'a> Walk<'a> {
     fn groups(&mut self, reader: &mut SegmentReader, place: Place) -> io::Result<()> {
         let mut offset = SEGMENT_HEADER_BYTES;
         loop {
-            let want = self.next_seq;
-            match reader.group(offset, want) {
+            let fault = match reader.group(offset, self.next_seq) {
                 Ok(Some(group)) => {
                     let (frame, first_seq) = (group.frame.to_vec(), group.header.first_seq);
-                    self.group(offset, first_seq, frame);
-                    offset += group_bytes(&self.last_frame);
+                    offset += self.group(offset, first_seq, frame);
+                    continue;
                 }
-                Ok(None) => return self.tail(reader, offset, place, None),
+                Ok(None) => None,
                 Err(GroupError::Io(error)) => return Err(error),
-                Err(GroupError::Fault(fault)) => {
-                    let rest = reader.rest(offset)?;
-                    if let Some((at, mask, mended)) = frame::locate_flip(&rest, want) {
-                        let seq = frame::entries(&mended, want)
-                            .find(|entry| at < entry.at + ENTRY_HEADER_BYTES + entry.bytes.len());
-                        let seq = seq.map(|entry| entry.seq);
-                        self.damage(
-                            segment::path(reader.first_seq),
-                            Some(offset + at as u64),
-                            seq,
-                            flipped(&rest, at, mask),
-                        );
-                        self.group(offset, want, mended);
-                        offset += group_bytes(&self.last_frame);
-                    } else if let Some(skip) = frame::find_frame(&rest, want) {
-                        let what = format!("{fault}; the next whole group is {skip} bytes further on");
-                        self.damage(segment::path(reader.first_seq), Some(offset), Some(want), what);
-                        offset += skip as u64;
-                        let next = frame::first_seq(rest.get(skip..).unwrap_or_default());
-                        self.next_seq = next.unwrap_or(want);
-                        self.last_frame.clear();
-                    } else {
-                        return self.tail(reader, offset, place, Some(fault.to_string()));
-                    }
-                }
+                Err(GroupError::Fault(fault)) => Some(fault),
+            };
+            match self.look(reader, offset, place)? {
+                Look::End => return Ok(()),
+                Look::Group(frame) => offset += self.group(offset, self.next_seq, frame),
+                Look::Other(rest) => match self.damaged(reader.first_seq, offset, place, fault, &rest) {
+                    Some(skipped) => offset += skipped,
+                    None => return Ok(()),
+                },
+            }
+            reader.refresh();
+        }
+    }
+
+    /// Reads the rest of a segment afresh. A gateway may be writing there, so what is not a group is looked at again before it is called damage.
+    fn look(&self, reader: &SegmentReader, offset: u64, place: Place) -> io::Result<Look> {
+        let mut looks = if place == Place::Last && !self.is_stopped() { LOOKS_MAX } else { 1 };
+        loop {
+            looks -= 1;
+            let rest = reader.rest(offset)?;
+            if rest.iter().all(|byte| *byte == 0) {
+                return Ok(Look::End);
+            }
+            if let Some((first_seq, frame)) = frame::whole(&rest)
+                && first_seq == self.next_seq
+            {
+                return Ok(Look::Group(frame.to_vec()));
+            }
+            if looks == 0 || frame::find_frame(&rest, self.next_seq).is_none() {
+                return Ok(Look::Other(rest));
             }
         }
     }
 
-    /// Takes a whole group.
-    fn group(&mut self, offset: u64, first_seq: u64, frame: Vec<u8>) {
+    /// Says what is wrong at `offset` and how far on the next group is, if there is one in this segment.
+    fn damaged(
+        &mut self,
+        first_seq: u64,
+        offset: u64,
+        place: Place,
+        fault: Option<FrameFault>,
+        rest: &[u8],
+    ) -> Option<u64> {
+        let (file, want) = (segment::path(first_seq), self.next_seq);
+        if let Some((at, mask, mended)) = frame::locate_flip(rest, want) {
+            let holds = |entry: &Entry<'_>| at < entry.at + ENTRY_HEADER_BYTES + entry.bytes.len();
+            let seq = frame::entries(&mended, want).find(holds).map(|entry| entry.seq);
+            self.damage(file, Some(offset + at as u64), seq, flipped(rest, at, mask));
+            return Some(self.group(offset, want, mended));
+        }
+        let first = rest.iter().position(|byte| *byte != 0).unwrap_or_default() as u64;
+        let what = fault.map_or_else(|| "no group is here".to_owned(), |fault| fault.to_string());
+        if let Some(skipped) = frame::find_frame(rest, want) {
+            self.damage(
+                file,
+                Some(offset),
+                Some(want),
+                format!("{what}; the next whole group is {skipped} bytes further on"),
+            );
+            self.next_seq = rest.get(skipped..).and_then(frame::whole).map_or(want, |(next_seq, _)| next_seq);
+            self.last_frame.clear();
+            return Some(skipped as u64);
+        }
+        let bytes = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
+        if place == Place::Last && !self.is_stopped() && bytes <= TORN_BYTES_MAX && frame::find_frame(rest, 0).is_none()
+        {
+            self.unfinished = Some(Unfinished { file, offset, bytes });
+        } else {
+            self.damage(
+                file,
+                Some(offset + first),
+                None,
+                format!("{what}, and nothing but zeros should follow the last group"),
+            );
+        }
+        None
+    }
+
+    /// Takes a whole group and says how long it is.
+    fn group(&mut self, offset: u64, first_seq: u64, frame: Vec<u8>) -> u64 {
         for entry in frame::entries(&frame, first_seq) {
             let start = self.base + offset + (entry.at + ENTRY_HEADER_BYTES) as u64;
             self.check.record(start, entry.salt, entry.bytes);
@@ -319,25 +367,7 @@ impl<'a> Walk<'a> {
         self.bytes += frame.len() as u64;
         self.last_first_seq = first_seq;
         self.last_frame = frame;
-    }
-
-    /// After the last whole group there is nothing, or in the last segment of a ledger that was not closed, one unfinished group.
-    fn tail(&mut self, reader: &SegmentReader, offset: u64, place: Place, fault: Option<String>) -> io::Result<()> {
-        let rest = reader.rest(offset)?;
-        let Some(first) = rest.iter().position(|byte| *byte != 0) else { return Ok(()) };
-        let bytes = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
-        let file = segment::path(reader.first_seq);
-        if place == Place::Last
-            && !self.is_stopped()
-            && bytes <= TORN_BYTES_MAX
-            && frame::find_frame(&rest, 0).is_none()
-        {
-            self.unfinished = Some(Unfinished { file, offset, bytes });
-            return Ok(());
-        }
-        let what = fault.unwrap_or_else(|| "bytes follow the last group".into());
-        self.damage(file, Some(offset + first as u64), None, format!("{what}; nothing but zeros should be here"));
-        Ok(())
+        self.last_frame.len() as u64
     }
 
     /// Whether the last record says that the ledger was closed in order.
@@ -397,9 +427,18 @@ enum Place {
     Last,
 }
 
-fn group_bytes(frame: &[u8]) -> u64 {
-    frame.len() as u64
+/// What a fresh look at a place says.
+enum Look {
+    /// Only zeros follow.
+    End,
+    /// The next group, whole.
+    Group(Vec<u8>),
+    /// Something else.
+    Other(Vec<u8>),
 }
+
+/// A group is written in less than a millisecond and a look takes longer, so a third look sees what the first one caught in the middle.
+const LOOKS_MAX: u32 = 3;
 
 fn flipped(bytes: &[u8], at: usize, mask: u8) -> String {
     let found = bytes.get(at).copied().unwrap_or_default();

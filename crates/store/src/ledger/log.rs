@@ -131,18 +131,15 @@ impl LogReader {
     ///
     /// A fault in the last segment is the end too, because a group may be there in part.
     pub(crate) fn next_if_there(&mut self) -> Result<Option<GroupRead<'_>>, LogError> {
-        match self.seek() {
-            Ok(true) => self.read(),
-            Ok(false) => Ok(None),
-            Err(LogError { source: LogFault::Frame(_), .. }) if self.in_last_segment()? => Ok(None),
-            Err(error) => Err(error),
+        if !self.seek()? {
+            return Ok(None);
         }
-    }
-
-    fn in_last_segment(&self) -> Result<bool, LogError> {
         let segment = self.cursor.segment;
-        let segments = segment::list(&*self.disk).map_err(|error| LogError::io(segment, 0, error))?;
-        Ok(segments.last().copied() <= Some(segment))
+        let disk = Arc::clone(&self.disk);
+        match self.read() {
+            Err(LogError { source: LogFault::Frame(_), .. }) if is_last(&*disk, segment)? => Ok(None),
+            other => other,
+        }
     }
 
     /// Moves to where the next group is; false if nothing is written there yet.
@@ -157,18 +154,17 @@ impl LogReader {
                     Err(error) => return Err(LogError::io(segment, 0, error)),
                 },
             };
-            match open.group(offset, next_seq) {
-                Ok(Some(_)) => return Ok(true),
-                Ok(None) if segment != next_seq && exists(&*self.disk, next_seq)? => {
-                    self.cursor = Cursor { next_seq, segment: next_seq, offset: SEGMENT_HEADER_BYTES };
-                }
-                Ok(None) => return Ok(false),
-                Err(error) => return Err(LogError::group(segment, offset, error)),
+            if open.is_written(offset).map_err(|error| LogError::io(segment, offset, error))? {
+                return Ok(true);
             }
+            if segment == next_seq || !exists(&*self.disk, next_seq)? {
+                return Ok(false);
+            }
+            self.cursor = Cursor { next_seq, segment: next_seq, offset: SEGMENT_HEADER_BYTES };
         }
     }
 
-    /// The group that [`Self::seek`] found; its bytes are still at hand.
+    /// The group at the cursor.
     fn read(&mut self) -> Result<Option<GroupRead<'_>>, LogError> {
         let Cursor { next_seq, segment, offset } = self.cursor;
         let Some(open) = &mut self.open else { return Ok(None) };
@@ -185,6 +181,11 @@ impl LogReader {
             Err(error) => Err(LogError::group(segment, offset, error)),
         }
     }
+}
+
+fn is_last(disk: &dyn Disk, segment: u64) -> Result<bool, LogError> {
+    let segments = segment::list(disk).map_err(|error| LogError::io(segment, 0, error))?;
+    Ok(segments.last().copied() <= Some(segment))
 }
 
 fn exists(disk: &dyn Disk, first_seq: u64) -> Result<bool, LogError> {

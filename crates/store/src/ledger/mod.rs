@@ -18,6 +18,7 @@ mod tree;
 
 use std::future::Future;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -212,7 +213,7 @@ impl Ledger {
         let mut integrator = Integrator::new(Arc::clone(&disk), Box::new(sqlite), tree, options.note_records)?;
         integrator.catch_up(start.end)?;
 
-        let shared = Arc::new(Shared::new(lock, start.end));
+        let shared = Arc::new(Shared::new(lock, start.end, options.clock.now()));
         let opened = Opened { disk: &disk, identity: &identity, start_records: start.end.records(), torn, stopped };
         let next_segment = match options.integration {
             Integration::Background => {
@@ -239,10 +240,19 @@ impl Ledger {
             Integration::AfterEachGroup => sequencer.integrate_with(integrator),
             Integration::Background => {
                 let shared = Arc::clone(&shared);
-                spawn("ledger-derive", move || integrator.run(&shared))?;
+                spawn("ledger-derive", move || {
+                    if catch_unwind(AssertUnwindSafe(|| integrator.run(&shared))).is_err() {
+                        shared.derivation_died();
+                    }
+                })?;
             }
         }
-        spawn("ledger-write", move || sequencer.run(taken))?;
+        let writer = Arc::clone(&shared);
+        spawn("ledger-write", move || {
+            if catch_unwind(AssertUnwindSafe(|| sequencer.run(taken))).is_err() {
+                writer.writer_died();
+            }
+        })?;
         Ok(Self { queue, shared, identity, disk, index })
     }
 
@@ -271,9 +281,9 @@ impl Ledger {
                 Err(()) => Err(()),
             };
             if queued.is_err() {
-                return Err(gone(&shared));
+                return Err(shared.gone());
             }
-            receipts.await.unwrap_or_else(|_| Err(gone(&shared)))
+            receipts.await.unwrap_or_else(|_| Err(shared.gone()))
         }
     }
 
@@ -284,8 +294,8 @@ impl Ledger {
     pub fn append_blocking(&self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, AppendError> {
         let (done, receipts) = oneshot::channel();
         match self.queue.blocking_send(Message::Append(Append { drafts, done })) {
-            Ok(()) => receipts.blocking_recv().unwrap_or_else(|_| Err(gone(&self.shared))),
-            Err(_) => Err(gone(&self.shared)),
+            Ok(()) => receipts.blocking_recv().unwrap_or_else(|_| Err(self.shared.gone())),
+            Err(_) => Err(self.shared.gone()),
         }
     }
 
@@ -362,14 +372,6 @@ impl Ledger {
         let (done, closed) = oneshot::channel();
         self.queue.blocking_send(Message::Close(done)).map_err(|_| CloseError::Closed)?;
         closed.blocking_recv().unwrap_or(Err(CloseError::Closed))
-    }
-}
-
-/// Why nobody answers.
-fn gone(shared: &Shared) -> AppendError {
-    match &*shared.health().borrow() {
-        Health::Degraded { since, why } => AppendError::Degraded { since: *since, why: Arc::clone(why) },
-        Health::Closed | Health::Ready => AppendError::Closed,
     }
 }
 

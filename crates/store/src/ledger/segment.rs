@@ -230,6 +230,11 @@ impl SegmentReader {
         Ok(page)
     }
 
+    /// Whether anything is written at `offset`.
+    pub(crate) fn is_written(&mut self, offset: u64) -> io::Result<bool> {
+        Ok(self.bytes(offset, FRAME_HEADER_BYTES)?.iter().any(|byte| *byte != 0))
+    }
+
     /// The group at `offset`, whose first record must be `want_seq`; `None` where nothing has been written.
     pub(crate) fn group(&mut self, offset: u64, want_seq: u64) -> Result<Option<GroupRead<'_>>, GroupError> {
         let header = match frame::read_header(self.bytes(offset, FRAME_HEADER_BYTES)?)? {

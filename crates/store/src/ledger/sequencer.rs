@@ -388,6 +388,7 @@ impl Sequencer {
     }
 
     fn end_in_order(self, done: Closed, mut queue: mpsc::Receiver<Message>) {
+        self.shared.health().send_replace(Health::Closed);
         queue.close();
         while let Some(message) = queue.blocking_recv() {
             if let Message::Append(append) = message {
@@ -435,7 +436,11 @@ pub(crate) fn prepare_in_background(disk: Arc<dyn Disk>, segment_bytes: u64) -> 
     let _ = wanted.send(());
     std::thread::Builder::new().name("ledger-prepare".into()).spawn(move || {
         while wanted_here.recv().is_ok() {
-            if ready_here.send(segment::prepare(&*disk, segment_bytes)).is_err() {
+            let prepared = segment::prepare(&*disk, segment_bytes);
+            if let Err(error) = &prepared {
+                tracing::warn!(%error, "the next segment cannot be prepared; it is tried again when it is needed");
+            }
+            if ready_here.send(prepared).is_err() {
                 return;
             }
         }

@@ -8,6 +8,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::integrator::{IntegrateError, Integrator};
 use super::log::Cursor;
+use super::sequencer::AppendError;
 use crate::ports::Lock;
 
 /// Whether the ledger takes records.
@@ -67,6 +68,7 @@ pub enum CloseError {
 pub(crate) type Closed = oneshot::Sender<Result<(), CloseError>>;
 
 pub(crate) struct Shared {
+    opened_at: Timestamp,
     health: watch::Sender<Health>,
     progress: watch::Sender<Lag>,
     durable: Mutex<Durable>,
@@ -79,6 +81,14 @@ struct Durable {
     life: Life,
     /// The integrator waits and must be told.
     waited_for: bool,
+    derivation: Derivation,
+}
+
+/// Whether there is a thread that finishes closing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Derivation {
+    Alive,
+    Died,
 }
 
 enum Life {
@@ -96,12 +106,15 @@ pub(crate) enum Wake {
     Left,
 }
 
+const WRITER_DIED: &str = "the writer's thread died some time after the ledger was opened; this is a bug";
+
 impl Shared {
-    pub(crate) fn new(lock: Box<dyn Lock>, end: Cursor) -> Self {
+    pub(crate) fn new(lock: Box<dyn Lock>, end: Cursor, opened_at: Timestamp) -> Self {
         Self {
+            opened_at,
             health: watch::Sender::new(Health::Ready),
             progress: watch::Sender::new(Lag::default()),
-            durable: Mutex::new(Durable { end, life: Life::Open, waited_for: false }),
+            durable: Mutex::new(Durable { end, life: Life::Open, waited_for: false, derivation: Derivation::Alive }),
             more: Condvar::new(),
             lock: Mutex::new(Some(lock)),
         }
@@ -134,13 +147,56 @@ impl Shared {
 
     /// The writer has ended; `degraded` says why if it had to.
     pub(crate) fn close(&self, done: Closed, degraded: Option<Arc<str>>) {
-        self.durable().life = Life::Closing(Some((done, degraded)));
+        let mut durable = self.durable();
+        let done = match durable.derivation {
+            Derivation::Alive => Some((done, degraded)),
+            Derivation::Died => {
+                self.free();
+                None
+            }
+        };
+        durable.life = Life::Closing(done);
         self.more.notify_all();
     }
 
     pub(crate) fn leave(&self) {
         self.durable().life = Life::Left;
         self.more.notify_all();
+    }
+
+    /// A bug ended the writer's thread: nothing is taken any more, and nobody waits for it.
+    pub(crate) fn writer_died(&self) {
+        tracing::error!("{WRITER_DIED}");
+        self.health.send_replace(Health::Degraded { since: self.opened_at, why: WRITER_DIED.into() });
+        self.leave();
+    }
+
+    /// Why the writer does not answer.
+    pub(crate) fn gone(&self) -> AppendError {
+        match &*self.health.borrow() {
+            Health::Degraded { since, why } => AppendError::Degraded { since: *since, why: Arc::clone(why) },
+            Health::Closed => AppendError::Closed,
+            // It says so itself before it ends, unless it could not.
+            Health::Ready => AppendError::Degraded { since: self.opened_at, why: WRITER_DIED.into() },
+        }
+    }
+
+    /// A bug ended the integrator's thread: the log goes on, and closing does not wait for it.
+    pub(crate) fn derivation_died(&self) {
+        let why: Arc<str> = "the thread that derives index and tree died; this is a bug".into();
+        tracing::error!(%why);
+        self.progress.send_modify(|lag| lag.trouble = Some(why));
+        let mut durable = self.durable();
+        durable.derivation = Derivation::Died;
+        if let Life::Closing(done) = &mut durable.life {
+            // Dropping it tells who waits that the ledger is gone.
+            done.take();
+            self.free();
+        }
+    }
+
+    fn free(&self) {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// Waits for records from `next_seq` on, for the end of the ledger, or until `until`.
@@ -193,14 +249,11 @@ impl Shared {
 
     /// The ledger's last act: gives the home free and tells who closed it.
     pub(crate) fn finish(&self, (done, degraded): (Closed, Option<Arc<str>>), derived: Result<(), IntegrateError>) {
-        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.free();
         let result = match (degraded, derived) {
             (Some(why), _) => Err(CloseError::Degraded { why }),
             (None, Err(error)) => Err(CloseError::Behind(error)),
-            (None, Ok(())) => {
-                self.health.send_replace(Health::Closed);
-                Ok(())
-            }
+            (None, Ok(())) => Ok(()),
         };
         // Who closed the ledger may have gone since.
         let _ = done.send(result);
