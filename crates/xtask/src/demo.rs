@@ -162,7 +162,7 @@ impl Setting {
     }
 
     fn how_to_try(&self, place: &mut Workplace, gateway: &Gateway) -> Result<String> {
-        let token = gateway.token(place, "invoice-assistant")?;
+        let token = gateway.token(place, "invoice-assistant", "invoice-assistant")?;
         let bridge = self.bridge(place);
         let (program, args) = bridge.split_first().context("a bridge has a program")?;
         let snippet = json!({ "mcpServers": { "files": { "command": program, "args": args } } });

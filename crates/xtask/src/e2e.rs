@@ -118,7 +118,7 @@ impl Scenarios<'_> {
         let config = self.scratch.join("http.toml");
         std::fs::write(&config, self.http_config(&direct)?)?;
         let gateway = Gateway::start(self.place, &home, &config, &self.scratch.join("http.log"))?;
-        let token = gateway.token(self.place, "allow-everything")?;
+        let token = gateway.token(self.place, "allow-everything", "e2e")?;
         let wrapped = |name: &str| json!({ "url": format!("http://{}/mcp/{name}", gateway.address), "token": token });
         let direct = json!({ "url": direct });
 
@@ -318,8 +318,8 @@ impl Gateway {
         Ok(Gateway { service, address, home: home.to_owned() })
     }
 
-    /// A run token for `mission`.
-    pub(crate) fn token(&self, place: &mut Workplace, mission: &str) -> Result<String> {
+    /// A run token for `agent` under `mission`.
+    pub(crate) fn token(&self, place: &mut Workplace, mission: &str, agent: &str) -> Result<String> {
         let mut start = Command::new(place.built("countersign"));
         start.args([
             "run",
@@ -327,7 +327,7 @@ impl Gateway {
             "--mission",
             mission,
             "--agent",
-            "e2e",
+            agent,
             "--initiator",
             "tester@corp.example",
             "--format",

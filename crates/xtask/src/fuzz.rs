@@ -2,11 +2,12 @@
 //!
 //! Coverage comes from compiler flags that the stable compiler has; address sanitising does not, so that `fuzz/README.md` also names the nightly way.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use toml::{Table, Value};
 
 use crate::workplace::Workplace;
 
@@ -20,7 +21,8 @@ const MEMORY_MIB_MAX: u32 = 2048;
 
 /// Builds the targets and runs those named, or all, each for `time`. Returns how many ran; a target that found something is an error.
 pub(crate) fn run(place: &mut Workplace, only: &[String], time: Duration) -> Result<usize> {
-    let manifest = place.root.join("fuzz/Cargo.toml");
+    let path = place.root.join("fuzz/Cargo.toml");
+    let manifest = read(&path)?;
     let targets: Vec<String> =
         targets(&manifest)?.into_iter().filter(|target| only.is_empty() || only.contains(target)).collect();
     ensure!(!targets.is_empty(), "no such fuzz target; `fuzz/Cargo.toml` names them");
@@ -28,14 +30,14 @@ pub(crate) fn run(place: &mut Workplace, only: &[String], time: Duration) -> Res
     let folder = place.root.join("target/fuzz");
     // With a target named, build scripts and macros stay free of the coverage flags.
     let mut build = place.cargo(&["build", "--locked", "--bins", "--target", &host, "--manifest-path"]);
-    build.arg(&manifest).arg("--target-dir").arg(&folder).env("RUSTFLAGS", COVERAGE);
+    build.arg(&path).arg("--target-dir").arg(&folder).env("RUSTFLAGS", COVERAGE);
     place.must(&mut build)?;
     for target in &targets {
         let (found, artifacts) = (folder.join("corpus").join(target), folder.join("artifacts"));
         std::fs::create_dir_all(&found)?;
         std::fs::create_dir_all(&artifacts)?;
         let mut fuzzer = Command::new(folder.join(&host).join("debug").join(target));
-        fuzzer.arg(&found).arg(seeds(&place.root, target)?);
+        fuzzer.arg(&found).arg(seeds(&place.root, &manifest, target)?);
         fuzzer.arg(format!("-max_total_time={}", time.as_secs())).arg(format!("-timeout={SECONDS_PER_INPUT_MAX}"));
         fuzzer
             .arg(format!("-rss_limit_mb={MEMORY_MIB_MAX}"))
@@ -47,21 +49,24 @@ pub(crate) fn run(place: &mut Workplace, only: &[String], time: Duration) -> Res
     Ok(targets.len())
 }
 
-fn targets(manifest: &Path) -> Result<Vec<String>> {
+fn read(manifest: &Path) -> Result<Table> {
     let text = std::fs::read_to_string(manifest).with_context(|| format!("read `{}`", manifest.display()))?;
-    let table: toml::Table = toml::from_str(&text).with_context(|| format!("read `{}`", manifest.display()))?;
-    let bins = table.get("bin").and_then(toml::Value::as_array).context("fuzz/Cargo.toml names no programs")?;
+    toml::from_str(&text).with_context(|| format!("read `{}`", manifest.display()))
+}
+
+fn targets(manifest: &Table) -> Result<Vec<String>> {
+    let bins = manifest.get("bin").and_then(Value::as_array).context("fuzz/Cargo.toml names no programs")?;
     Ok(bins.iter().filter_map(|bin| Some(bin.get("name")?.as_str()?.to_owned())).collect())
 }
 
-/// `corpus/mcp/lines` for `mcp_lines`; all of `corpus/mcp` for a target without seeds of its own.
-fn seeds(root: &Path, target: &str) -> Result<std::path::PathBuf> {
-    let (surface, decoder) = target.split_once('_').context("a fuzz target is called surface_decoder")?;
-    let folder = root.join("corpus").join(surface);
-    let own = folder.join(decoder);
-    let chosen = if own.is_dir() { own } else { folder };
-    ensure!(chosen.is_dir(), "no seeds for `{target}` under `{}`", chosen.display());
-    Ok(chosen)
+/// The folder of `corpus` that the manifest names for `target`.
+fn seeds(root: &Path, manifest: &Table, target: &str) -> Result<PathBuf> {
+    let seeds =
+        manifest.get("package").and_then(|package| package.get("metadata")?.get("seeds")?.get(target)?.as_str());
+    let seeds = seeds.with_context(|| format!("`package.metadata.seeds` of fuzz/Cargo.toml lacks `{target}`"))?;
+    let folder = root.join("corpus").join(seeds);
+    ensure!(folder.is_dir(), "no seeds for `{target}` under `{}`", folder.display());
+    Ok(folder)
 }
 
 fn host(place: &mut Workplace) -> Result<String> {

@@ -11,6 +11,7 @@ mod purity;
 mod shape;
 mod text;
 mod tree;
+mod warrant;
 
 use std::fmt;
 use std::path::Path;
@@ -43,6 +44,7 @@ const RULES: &[Rule] = &[
     Rule { name: "every crate inherits the workspace lints", check: dependencies::inherited_lints },
     Rule { name: "pure crates name no clock, file, socket, thread or environment", check: purity::no_world },
     Rule { name: "only `decide` knows Cedar", check: purity::cedar_in_decide },
+    Rule { name: "a warrant is minted in one place", check: warrant::one_mint },
     Rule { name: "a stage of the path uses earlier stages only", check: order::stages },
     Rule { name: "surfaces never import one another", check: order::surfaces },
     Rule { name: "store backends never import one another", check: order::backends },
