@@ -158,8 +158,9 @@ pub const KEEP_ALIVE_MS: u64 = 15_000;
 /// Agents' sessions over HTTP at one time. With a standing stream and two connections each, 4,096 sockets. One more is refused with 503.
 pub const HTTP_SESSIONS_MAX: usize = 1_024;
 
-/// Sessions of one run token at one time: a few servers, each from a few processes. One more is refused with 429.
-pub const HTTP_SESSIONS_PER_TOKEN_MAX: usize = 32;
+/// Sessions of one run token at one time: a quarter of all, so that one run cannot shut the others out. A run of 16 processes with 16 servers each has 256. One more
+/// is refused with 429.
+pub const HTTP_SESSIONS_PER_TOKEN_MAX: usize = 256;
 
 /// How long a session may be without requests and streams before it is ended. A client then gets 404 and opens a new one.
 pub const HTTP_SESSION_IDLE_MS: u64 = 30 * 60 * 1_000;
