@@ -62,7 +62,10 @@ impl Reader {
         let (emitter, _) = identity::read_origin(&*disk)?.ok_or(ReadError::Absent)?;
         let index = match index {
             IndexPlace::Memory | IndexPlace::Temporary => None,
-            IndexPlace::File(path) => SqliteIndex::open_read_only(path, &emitter)?,
+            IndexPlace::File(path) => SqliteIndex::open_read_only(path, &emitter).unwrap_or_else(|error| {
+                tracing::warn!(path = %path.display(), %error, "the index cannot be read; answers come from the log alone");
+                None
+            }),
         };
         Ok(Self { disk, index })
     }

@@ -1,6 +1,6 @@
 //! The ledger: an append-only log of evidence records that says when a record is durable, and everything derived from that log.
 //!
-//! Start at [`Ledger::open`]. One writer thread ([`sequencer`]) owns the log; one thread derives index and tree from it ([`integrator`]); [`recovery`] runs on
+//! Start at [`Ledger::open`]. One writer thread (`sequencer`) owns the log; one thread derives index and tree from it (`integrator`); `recovery` runs on
 //! every opening. Nothing here decides anything or knows what a call is allowed to do.
 
 mod flip;
