@@ -4,7 +4,8 @@
     python3 check_ledger.py HOME [VKEY]
 
 HOME is the gateway's home, or a copy. VKEY is the log's public key, as you have it from elsewhere; without it the home's own is used, which proves that the log is
-whole, and not whose it is. The gateway may be running. Written from docs/evidence.md, not from the program. Exit code 0: everything holds; 1: something does not.
+whole, and not whose it is. The gateway may be running. It shares no code with the program: commitments and leaves are as docs/evidence.md has them, groups of records as the
+head of crates/store/src/ledger/frame.rs says. Exit code 0: everything holds; 1: something does not.
 """
 
 import base64
