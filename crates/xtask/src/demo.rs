@@ -165,13 +165,13 @@ impl Setting {
         let token = gateway.token(place, "invoice-assistant", "invoice-assistant")?;
         let bridge = self.bridge(place);
         let (program, args) = bridge.split_first().context("a bridge has a program")?;
-        let snippet = json!({ "mcpServers": { "files": { "command": program, "args": args } } });
+        let (command, words) = (json!(program), serde_json::to_string_pretty(&json!(args))?.replace('\n', "\n      "));
         Ok(format!(
-            "\nthe gateway keeps running. In the configuration of any MCP client:\n\n{}\n\n\
+            "\nthe gateway keeps running. In the configuration of any MCP client:\n\n\
+             {{\n  \"mcpServers\": {{\n    \"files\": {{\n      \"command\": {command},\n      \"args\": {words}\n    }}\n  }}\n}}\n\n\
              or over Streamable HTTP: http://{}/mcp/files with the header Authorization: Bearer {token}\n\n\
-             the documents:  {}\nthe mission:    {} (takes effect when saved)\n\
+             the documents:  {}\nthe mission:    {} (edit it and its `why`; it takes effect when saved)\n\
              the evidence:   {program} audit --home {}\n\nCtrl-C ends it; remove {} when you are done\n",
-            serde_json::to_string_pretty(&snippet)?,
             gateway.address,
             self.documents.display(),
             self.mission.display(),

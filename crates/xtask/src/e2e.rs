@@ -274,20 +274,20 @@ impl Scenarios<'_> {
     }
 
     fn http_config(&self, everything: &str) -> Result<String> {
-        let node = json!(which("node")?);
-        let env = |variable: String| {
-            json!(["/usr/bin/env", "-i", format!("PATH={}", std::env::var("PATH").unwrap_or_default()), variable])
+        let node = which("node")?.display().to_string();
+        // As in the scripts, the servers start from an environment that is spelled out.
+        let command = |server: &str, variable: Option<String>, argument: Option<PathBuf>| {
+            let path = format!("PATH={}", std::env::var("PATH").unwrap_or_default());
+            let start = ["/usr/bin/env".to_owned(), "-i".to_owned(), path].into_iter().chain(variable);
+            let program = [node.clone(), self.module(server).display().to_string()];
+            json!(
+                start.chain(program).chain(argument.map(|argument| argument.display().to_string())).collect::<Vec<_>>()
+            )
+            .to_string()
         };
-        let command = |start: Value, server: &str, argument: Option<PathBuf>| {
-            let mut words = start.as_array().cloned().unwrap_or_default();
-            words.extend([node.clone(), json!(self.module(server))]);
-            words.extend(argument.map(|argument| json!(argument)));
-            json!(words).to_string()
-        };
-        let files =
-            command(env("EMPTY=".to_owned()), "server-filesystem", Some(self.parts("filesystem").join("files")));
-        let graph = self.parts("memory").join("memory.jsonl");
-        let memory = command(env(format!("MEMORY_FILE_PATH={}", graph.display())), "server-memory", None);
+        let files = command("server-filesystem", None, Some(self.parts("filesystem").join("files")));
+        let graph = format!("MEMORY_FILE_PATH={}", self.parts("memory").join("memory.jsonl").display());
+        let memory = command("server-memory", Some(graph), None);
         // A JSON list of strings is a TOML list of strings.
         Ok(format!(
             "[listen]\ngateway = \"127.0.0.1:0\"\n\n[missions]\ndir = \"missions\"\n\n[upstream.mcp.everything]\nurl = {everything:?}\n\n\
