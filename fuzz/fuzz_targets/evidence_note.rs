@@ -1,0 +1,48 @@
+//! Notes, checkpoints and keys have one spelling each, and a key vouches for no text but the one that it signed.
+#![no_main]
+
+use evidence::checkpoint::{Checkpoint, Note, VerifierKey};
+use evidence::limits::NOTE_SIGNATURES_MAX;
+use libfuzzer_sys::fuzz_target;
+
+/// The frozen log's key, and the only note that it ever signed.
+const KEY: &str = include_str!("../../corpus/evidence/v1/log/vkey");
+const SIGNED: &str = include_str!("../../corpus/evidence/v1/log/checkpoint");
+
+fuzz_target!(|bytes: &[u8]| {
+    let key: VerifierKey = KEY.trim_end().parse().expect("the frozen key");
+    if let Ok(note) = Note::parse(bytes) {
+        check_parts(&note, bytes);
+        if note.verify(&key).is_ok() {
+            assert!(SIGNED.starts_with(&format!("{}\n", note.text())), "{note:?}");
+        }
+        check_checkpoint(note.text());
+    }
+    if let Ok(checkpoint) = Checkpoint::open(bytes, &key) {
+        assert!(SIGNED.starts_with(&checkpoint.text()), "{checkpoint:?}");
+    }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        check_checkpoint(text);
+        if let Ok(key) = text.parse::<VerifierKey>() {
+            assert_eq!(key.to_string(), text);
+        }
+    }
+});
+
+/// The note is its text, a blank line, and a line for each signature that names its key.
+fn check_parts(note: &Note, bytes: &[u8]) {
+    let whole = std::str::from_utf8(bytes).expect("a note is text");
+    let lines = whole.strip_prefix(note.text()).and_then(|rest| rest.strip_prefix('\n')).expect("a note has its text");
+    assert!(note.text().ends_with('\n') && lines.ends_with('\n'));
+    assert_eq!(lines.lines().count(), note.signatures().len());
+    assert!((1..=NOTE_SIGNATURES_MAX).contains(&note.signatures().len()));
+    for (line, signature) in lines.lines().zip(note.signatures()) {
+        assert!(line.starts_with(&format!("\u{2014} {} ", signature.name)) && !signature.bytes.is_empty());
+    }
+}
+
+fn check_checkpoint(text: &str) {
+    if let Ok(checkpoint) = Checkpoint::parse(text) {
+        assert_eq!(checkpoint.text(), text);
+    }
+}
