@@ -165,6 +165,10 @@ pub const HTTP_SESSIONS_PER_TOKEN_MAX: usize = 256;
 /// How long a session may be without requests and streams before it is ended. A client then gets 404 and opens a new one.
 pub const HTTP_SESSION_IDLE_MS: u64 = 30 * 60 * 1_000;
 
+/// After how long without requests and streams a session makes room for a new one of its token, where the token has no place left: many clients leave without
+/// ending theirs. Longer than a model thinks between two calls.
+pub const HTTP_SESSION_SPARE_MS: u64 = 5 * 60 * 1_000;
+
 /// Events that wait for one connection to read them before the sender waits too.
 pub const UNREAD_EVENTS_MAX: usize = 64;
 

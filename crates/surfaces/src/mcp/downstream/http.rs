@@ -35,9 +35,9 @@ use self::sessions::{HttpSession, Sessions};
 use super::{Address, Downstream, Gone};
 use crate::govern::Session;
 use crate::limits::{
-    DRAIN_MS, HTTP_SESSION_IDLE_MS, HTTP_SESSIONS_MAX, HTTP_SESSIONS_PER_TOKEN_MAX, IN_FLIGHT_MAX, KEEP_ALIVE_MS,
-    REPLAY_BYTES_MAX, REPLAY_EVENTS_MAX, REPLAY_TOTAL_BYTES_MAX, REQUEST_BODY_MS, ReadLimits, SLOW_READER_MS,
-    STREAM_AFTER_MS, UNREAD_BYTES_MAX, UNREAD_EVENTS_MAX,
+    DRAIN_MS, HTTP_SESSION_IDLE_MS, HTTP_SESSION_SPARE_MS, HTTP_SESSIONS_MAX, HTTP_SESSIONS_PER_TOKEN_MAX,
+    IN_FLIGHT_MAX, KEEP_ALIVE_MS, REPLAY_BYTES_MAX, REPLAY_EVENTS_MAX, REPLAY_TOTAL_BYTES_MAX, REQUEST_BODY_MS,
+    ReadLimits, SLOW_READER_MS, STREAM_AFTER_MS, UNREAD_BYTES_MAX, UNREAD_EVENTS_MAX,
 };
 use crate::mcp::codec::{Envelope, EnvelopeKind, RawId, author};
 use crate::mcp::era::{Era, Handshake};
@@ -78,6 +78,8 @@ pub struct HttpDownstreamLimits {
     pub request: ReadLimits,
     /// How long a session may be unused.
     pub session_idle: Duration,
+    /// After how long without use a session makes room for a new one of its token.
+    pub session_spare: Duration,
     /// Sessions at one time.
     pub sessions_max: usize,
     /// Sessions of one run token at one time.
@@ -104,6 +106,7 @@ impl HttpDownstreamLimits {
         replay_total_bytes_max: REPLAY_TOTAL_BYTES_MAX,
         request: ReadLimits::REQUEST,
         session_idle: Duration::from_millis(HTTP_SESSION_IDLE_MS),
+        session_spare: Duration::from_millis(HTTP_SESSION_SPARE_MS),
         sessions_max: HTTP_SESSIONS_MAX,
         sessions_per_token_max: HTTP_SESSIONS_PER_TOKEN_MAX,
         slow_reader: Duration::from_millis(SLOW_READER_MS),
@@ -220,7 +223,7 @@ impl<G: Gate> McpEndpoint<G> {
 
     /// Opens a session. In a task of its own, so that a client that leaves meanwhile leaves nothing half open.
     async fn open(&self, server: &str, admission: Admission<G::Ticket>, envelope: Envelope) -> Served {
-        let place = self.sessions.place(admission.holder)?;
+        let place = self.sessions.place(admission.holder).await?;
         let id: Box<str> = hex(&self.gate.randomness()).into();
         let downstream = Arc::new(HttpDownstream::new(self.limits, self.kept_total.clone()));
         let opening = Opening {

@@ -59,28 +59,54 @@ impl<S: Session> Sessions<S> {
         Self { closing: watch::Sender::new(false), limits, open: Mutex::default(), places: Arc::default() }
     }
 
-    /// A place for one session more.
-    pub(super) fn place(&self, holder: Holder) -> Result<Place, Refused> {
+    /// A place for one session more. Where all are taken, the token's own session that is unused for longest makes room, as clients often leave without ending theirs.
+    pub(super) async fn place(&self, holder: Holder) -> Result<Place, Refused> {
+        let full = match self.take_place(holder) {
+            Ok(place) => return Ok(place),
+            Err(full) => full,
+        };
+        let Some(spare) = self.spare(holder) else { return Err(full) };
+        self.end(&spare);
+        drop(spare);
+        let room = async {
+            loop {
+                let freed = self.places.freed.notified();
+                if let Ok(place) = self.take_place(holder) {
+                    return place;
+                }
+                freed.await;
+            }
+        };
+        timeout(self.limits.drain, room).await.map_err(|_elapsed| full)
+    }
+
+    fn take_place(&self, holder: Holder) -> Result<Place, Refused> {
         if *self.closing.borrow() {
             return Err(Refused::new(StatusCode::SERVICE_UNAVAILABLE, "the gateway is shutting down".to_owned()));
         }
-        let mut places = lock(&self.places.taken);
-        let taken: usize = places.values().sum();
-        if taken >= self.limits.sessions_max {
-            return Err(Refused::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                format!("{taken} sessions are open; end some with DELETE, or try again later"),
-            ));
+        let mut taken = lock(&self.places.taken);
+        let all: usize = taken.values().sum();
+        if all >= self.limits.sessions_max {
+            let text = format!("{all} sessions are open; end some with DELETE, or try again later");
+            return Err(Refused::new(StatusCode::SERVICE_UNAVAILABLE, text));
         }
-        let of_holder = places.entry(holder).or_default();
+        let of_holder = taken.entry(holder).or_default();
         if *of_holder >= self.limits.sessions_per_token_max {
             let text =
-                format!("{of_holder} sessions of this run token are open; end some with DELETE before opening more");
+                format!("{of_holder} sessions of this run token are in use; end some with DELETE before opening more");
             return Err(Refused::new(StatusCode::TOO_MANY_REQUESTS, text));
         }
         *of_holder += 1;
-        drop(places);
+        drop(taken);
         Ok(Place { holder, places: self.places.clone() })
+    }
+
+    /// The session of a token that is unused for longest, if it is unused for long enough to be taken for left.
+    fn spare(&self, holder: Holder) -> Option<Arc<HttpSession<S>>> {
+        let open = lock(&self.open);
+        let unused = open.values().filter(|session| session.holder == holder && !session.is_busy());
+        let longest = unused.max_by_key(|session| session.unused())?;
+        (longest.unused() >= self.limits.session_spare).then(|| longest.clone())
     }
 
     /// Starts to tend a session, which ends when its client, the gateway or its upstream ends it, or when it is idle.
@@ -194,12 +220,21 @@ impl<S: Session> HttpSession<S> {
         self.last_used.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    /// For how long its client has sent nothing.
+    fn unused(&self) -> Duration {
+        let last_used = Duration::from_millis(self.last_used.load(Ordering::Relaxed));
+        self.opened_at.elapsed().saturating_sub(last_used)
+    }
+
+    /// Whether a request is open or a stream is read.
+    fn is_busy(&self) -> bool {
+        self.agent.downstream().outbox().is_busy()
+    }
+
     /// Waits until nothing has happened for `limit`.
     async fn idle(&self, limit: Duration) {
         loop {
-            let last_used = Duration::from_millis(self.last_used.load(Ordering::Relaxed));
-            let unused = self.opened_at.elapsed().saturating_sub(last_used);
-            let is_busy = self.agent.downstream().outbox().is_busy();
+            let (unused, is_busy) = (self.unused(), self.is_busy());
             match limit.checked_sub(unused).filter(|left| !left.is_zero()) {
                 Some(left) => tokio::time::sleep(left).await,
                 None if is_busy => tokio::time::sleep(limit).await,

@@ -674,6 +674,22 @@ async fn sessions_are_bounded_for_each_token_and_in_all() {
 }
 
 #[tokio::test]
+async fn a_session_that_its_client_left_makes_room_for_a_new_one() {
+    let limits = HttpDownstreamLimits { sessions_per_token_max: 2, session_spare: Duration::ZERO, ..LIMITS };
+    let (gateway, go_on) = gateway(limits).await;
+    let [busy, mut left] = [gateway.agent().await, gateway.agent().await];
+    let mut calling = busy.beside().await;
+    let (response, ()) = tokio::join!(calling.post(call(1, "hold")), async {
+        until(|| has_called(&gateway, "hold")).await;
+        let mut newest = gateway.agent().await;
+        assert_eq!(left.post(call(1, "echo")).await.status(), 404);
+        assert_eq!(newest.post(call(1, "echo")).await.status(), 200);
+        go_on.notify_one();
+    });
+    assert_eq!(text(response).await, answer(1));
+}
+
+#[tokio::test]
 async fn a_handshake_that_fails_leaves_nothing() {
     let refusing = |seen: &Seen| {
         let error = format!(r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":-32602,"message":"no"}}}}"#, seen.id());
