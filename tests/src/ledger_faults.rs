@@ -222,7 +222,7 @@ fn every_durable_write_may_fail_in_every_way() {
     for (number, operation) in operations.iter().enumerate() {
         let count = tried.entry((purpose(operation), operation.op)).or_default();
         *count += 1;
-        let repeated = matches!(purpose(operation), "tile" | "checkpoint") && *count > 6 && number % 17 != 0;
+        let repeated = matches!(purpose(operation), "tile" | "checkpoint") && *count > 3 && number % 31 != 0;
         if repeated {
             continue;
         }
