@@ -209,7 +209,8 @@ impl<G: Gate> McpEndpoint<G> {
         match session {
             Some(session) => take(session, envelope, prime, self.limits.stream_after).await,
             None if envelope.id().is_some() && envelope.method() == Some(self.era.opening()) => {
-                self.open(server, admission, envelope).await
+                // Boxed: every request would carry the room for it.
+                Box::pin(self.open(server, admission, envelope)).await
             }
             None => Err(Refused::new(
                 StatusCode::BAD_REQUEST,

@@ -11,6 +11,7 @@ mod standing;
 mod tests;
 
 use std::fmt;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -205,12 +206,13 @@ impl HttpUpstream {
 
     /// See [`super::Upstream::request`].
     pub(super) async fn request(&self, id: &RawId, message: Bytes) -> Result<Envelope, UpstreamFault> {
-        self.link.until_closed(self.link.call(id, message)).await
+        self.link.until_closed(pin!(self.link.call(id, message))).await
     }
 
     /// See [`super::Upstream::send`].
     pub(super) async fn send(&self, message: Bytes) -> Result<(), UpstreamFault> {
-        let told = self.link.until_closed(self.link.tell(message));
+        let told = pin!(self.link.tell(message));
+        let told = self.link.until_closed(told);
         tokio::time::timeout(Duration::from_millis(SEND_MS), told)
             .await
             .map_err(|_elapsed| UpstreamFault::TimedOut)??;
@@ -291,10 +293,11 @@ impl Link {
                     .ok_or_else(|| unreadable("its message is not the answer to the request"))
             }
             StatusCode::OK if is_media_type(headers.get(CONTENT_TYPE), &EVENT_STREAM) => {
-                self.follow(id, exchange).await
+                // Boxed, as are the other rare ways: every call would carry the room for them.
+                Box::pin(self.follow(id, exchange)).await
             }
             StatusCode::OK => Err(unreadable("it is neither JSON nor an event stream")),
-            _ => self.refused(Some(id), exchange).await,
+            _ => Box::pin(self.refused(Some(id), exchange)).await,
         }
     }
 
@@ -305,7 +308,7 @@ impl Link {
             self.idle.keep(exchange.connection, exchange.response.into_body());
             return Ok(());
         }
-        self.refused(None, exchange).await.map(drop)
+        Box::pin(self.refused(None, exchange)).await.map(drop)
     }
 
     async fn post(&self, message: Bytes) -> Result<Exchange, UpstreamFault> {
@@ -338,7 +341,8 @@ impl Link {
             let mut connection = match idle {
                 Some(connection) => connection,
                 None => {
-                    self.config.target.dial.connect(self.config.target.url.clone(), self.config.limits.connect).await?
+                    let Target { dial, url, .. } = &*self.config.target;
+                    Box::pin(dial.connect(url.clone(), self.config.limits.connect)).await?
                 }
             };
             match connection.send(request).await {
@@ -371,7 +375,7 @@ impl Link {
         let body = exchange.response.body_mut();
         let limits = &self.config.limits.response;
         let bytes =
-            exchange.connection.drive(read_body(body, limits.bytes_max)).await.map_err(|error| match error {
+            exchange.connection.drive(pin!(read_body(body, limits.bytes_max))).await.map_err(|error| match error {
                 BodyError::Broken(error) => UpstreamFault::Lost(with_causes(&error)),
                 error @ BodyError::TooLarge { .. } => unreadable(&error.to_string()),
             })?;
@@ -383,7 +387,7 @@ impl Link {
     async fn refused(&self, id: Option<&RawId>, mut exchange: Exchange) -> Result<Envelope, UpstreamFault> {
         let status = exchange.response.status();
         let body = exchange.response.body_mut();
-        let said = exchange.connection.drive(read_body(body, ERROR_BODY_BYTES_MAX)).await.ok();
+        let said = exchange.connection.drive(pin!(read_body(body, ERROR_BODY_BYTES_MAX))).await.ok();
         if said.is_some() {
             self.idle.keep(exchange.connection, exchange.response.into_body());
         }
@@ -432,7 +436,11 @@ impl Link {
     }
 
     /// Waits for `work`, but not beyond the end of the session.
-    async fn until_closed<T>(&self, work: impl Future<Output = Result<T, UpstreamFault>>) -> Result<T, UpstreamFault> {
+    // Pinned by the caller: passed by value it would be held twice by every call.
+    async fn until_closed<T>(
+        &self,
+        work: Pin<&mut impl Future<Output = Result<T, UpstreamFault>>>,
+    ) -> Result<T, UpstreamFault> {
         tokio::select! {
             biased;
             done = work => done,

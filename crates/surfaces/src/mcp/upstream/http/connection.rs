@@ -127,7 +127,7 @@ pub(super) enum SendFault {
 impl Connection {
     /// Sends a request and waits for the head of the answer.
     pub(super) async fn send(&mut self, request: Request<Outgoing>) -> Result<Response<Incoming>, SendFault> {
-        let sent = self.sender.try_send_request(request);
+        let sent = pin!(self.sender.try_send_request(request));
         let response = self.drive(sent).await.map_err(|mut error| match error.take_message() {
             Some(request) => SendFault::Unsent(Box::new(request), error.into_error()),
             None => SendFault::Lost(error.into_error()),
@@ -139,8 +139,8 @@ impl Connection {
     }
 
     /// Waits for `work`, which reads from this connection, and moves its bytes meanwhile.
-    pub(super) async fn drive<T>(&mut self, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
+    // Pinned by the caller: passed by value it would be held twice by every call.
+    pub(super) async fn drive<T>(&mut self, mut work: Pin<&mut impl Future<Output = T>>) -> T {
         poll_fn(|context| {
             self.poll_driver(context);
             work.as_mut().poll(context)

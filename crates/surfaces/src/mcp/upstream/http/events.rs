@@ -2,6 +2,7 @@
 //!
 //! Resuming is a GET that names the last event that arrived. It asks for the rest of an answer; the call itself is never sent again.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -48,7 +49,7 @@ impl Events {
             if let Some(message) = self.buffered() {
                 return message;
             }
-            match self.connection.drive(next_data(&mut self.body)).await? {
+            match self.connection.drive(pin!(next_data(&mut self.body))).await? {
                 Some(chunk) => self.decoder.push(&chunk),
                 None => return Err(Cut::Ended),
             }
