@@ -21,7 +21,7 @@ use super::segment::{self, SegmentHeader};
 use super::shared::{Closed, Health, Shared};
 use crate::limits::{
     APPEND_DRAFTS_MAX, ENTROPY_BLOCK_BYTES, GROUP_BYTES_FULL, GROUP_BYTES_MAX, RECORD_BYTES_MAX, RECORD_BYTES_SPARE,
-    SEGMENT_HEADER_BYTES,
+    SEGMENT_HEADER_BYTES, SEGMENT_PREPARE_PART,
 };
 use crate::ports::{Clock, Disk, Entropy, File};
 
@@ -104,7 +104,14 @@ enum LastGroup {
 /// Where the next segment's file comes from.
 pub(crate) enum NextSegment {
     Inline,
-    Background { wanted: threads::Sender<()>, ready: threads::Receiver<io::Result<Box<dyn File>>> },
+    Background { wanted: threads::Sender<()>, ready: threads::Receiver<io::Result<Box<dyn File>>>, asked: Asked },
+}
+
+/// Whether the preparer has been asked for the next file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    No,
+    Yes,
 }
 
 /// What became of one append on its way into the group.
@@ -312,6 +319,7 @@ impl Sequencer {
             self.group = before;
         }
         self.shared.advance(self.end);
+        self.prepare_next();
         self.integrate_inline();
         // INVARIANT (receipt after sync): the only place where a receipt leaves the writer.
         for (done, receipts) in self.waiting.drain(..) {
@@ -323,8 +331,9 @@ impl Sequencer {
 
     /// Takes the prepared file as the segment that starts with the gathered group.
     fn turn_over(&mut self) -> io::Result<()> {
-        let file = match &self.next_segment {
+        let file = match &mut self.next_segment {
             NextSegment::Inline => segment::prepare(&*self.disk, self.segment_bytes)?,
+            NextSegment::Background { asked: Asked::No, .. } => segment::prepare(&*self.disk, self.segment_bytes)?,
             NextSegment::Background { ready, .. } => match ready.recv() {
                 Ok(Ok(file)) => file,
                 // The disk was full a while ago; it may not be now.
@@ -345,11 +354,21 @@ impl Sequencer {
         segment::activate(&*self.disk, &*file, &header)?;
         self.segment = Some((file, self.segment_bytes));
         self.end = Cursor { segment: header.first_seq, offset: SEGMENT_HEADER_BYTES, ..self.end };
-        if let NextSegment::Background { wanted, .. } = &self.next_segment {
-            // Fails only if the preparer is gone; then segments are prepared here.
-            let _ = wanted.send(());
+        if let NextSegment::Background { asked, .. } = &mut self.next_segment {
+            *asked = Asked::No;
         }
         Ok(())
+    }
+
+    /// Has the next segment's file made while this one fills: late enough that a short session does not pay for it.
+    fn prepare_next(&mut self) {
+        let Some((_, length)) = &self.segment else { return };
+        if let NextSegment::Background { wanted, asked: asked @ Asked::No, .. } = &mut self.next_segment
+            && self.end.offset > *length / SEGMENT_PREPARE_PART
+            && wanted.send(()).is_ok()
+        {
+            *asked = Asked::Yes;
+        }
     }
 
     fn integrate_inline(&mut self) {
@@ -418,7 +437,7 @@ impl Sequencer {
 
     /// Nothing may touch the home once the lock is given back.
     fn stop_preparing(&mut self) {
-        if let NextSegment::Background { wanted, ready } =
+        if let NextSegment::Background { wanted, ready, .. } =
             std::mem::replace(&mut self.next_segment, NextSegment::Inline)
         {
             drop(wanted);
@@ -433,7 +452,6 @@ pub(crate) fn prepare_in_background(disk: Arc<dyn Disk>, segment_bytes: u64) -> 
     let (wanted, wanted_here) = threads::channel();
     // One file at a time: the writer asks for the next one when it has taken this one.
     let (ready_here, ready) = threads::sync_channel(1);
-    let _ = wanted.send(());
     std::thread::Builder::new().name("ledger-prepare".into()).spawn(move || {
         while wanted_here.recv().is_ok() {
             let prepared = segment::prepare(&*disk, segment_bytes);
@@ -445,7 +463,7 @@ pub(crate) fn prepare_in_background(disk: Arc<dyn Disk>, segment_bytes: u64) -> 
             }
         }
     })?;
-    Ok(NextSegment::Background { wanted, ready })
+    Ok(NextSegment::Background { wanted, ready, asked: Asked::No })
 }
 
 fn failed(what: &str, error: &io::Error) -> Arc<str> {
