@@ -3,7 +3,7 @@
 //! A file that cannot be read, parsed or compiled never replaces a good version, and each refusal is an `exception_record`. The version in force is kept in the
 //! home under its digest, so that the next difference can be told.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -66,6 +66,8 @@ pub struct Missions {
     /// One loads at a time, so that two bridges with one file make one version.
     loading: tokio::sync::Mutex<()>,
     loaded: RwLock<HashMap<String, Loaded>>,
+    /// What files looked like that were refused and belong to no loaded mission.
+    refused: RwLock<HashMap<PathBuf, Option<Stamp>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -87,7 +89,12 @@ impl Missions {
     pub(crate) fn restore(reader: &Reader) -> Result<Self, OpenError> {
         let versions = versions(reader, VersionedKind::Mission)?.into_iter();
         let accepted = versions.map(|version| (version.object.name.to_string(), version.to.to_string())).collect();
-        Ok(Self { accepted: RwLock::new(accepted), loading: tokio::sync::Mutex::new(()), loaded: RwLock::default() })
+        Ok(Self {
+            accepted: RwLock::new(accepted),
+            loading: tokio::sync::Mutex::new(()),
+            loaded: RwLock::default(),
+            refused: RwLock::default(),
+        })
     }
 
     /// The policy of the mission `name`, if it is loaded.
@@ -104,17 +111,29 @@ impl Missions {
         names
     }
 
-    /// The files whose size or time is not what it was when they were last read.
-    fn changed(&self) -> Vec<PathBuf> {
+    /// The files of `known` and of loaded missions whose size or time is not what it was when they were last read.
+    fn changed(&self, known: Vec<PathBuf>) -> Vec<PathBuf> {
         let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
-        loaded.values().filter(|loaded| stamp(&loaded.path) != loaded.stamp).map(|loaded| loaded.path.clone()).collect()
+        let refused = self.refused.read().unwrap_or_else(PoisonError::into_inner);
+        let mut seen: BTreeMap<PathBuf, Option<Option<Stamp>>> = known.into_iter().map(|path| (path, None)).collect();
+        seen.extend(refused.iter().map(|(path, stamp)| (path.clone(), Some(*stamp))));
+        seen.extend(loaded.values().map(|loaded| (loaded.path.clone(), Some(loaded.stamp))));
+        seen.into_iter().filter(|(path, seen)| *seen != Some(stamp(path))).map(|(path, _)| path).collect()
     }
 
-    /// Remembers that the file at `path` was looked at, so that a bad one is told of once.
+    /// Remembers that the file at `path` was refused as it looked, so that it is told of once.
     fn seen(&self, path: &Path, looked: Option<Stamp>) {
         let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
+        let mut is_loaded = false;
         for loaded in loaded.values_mut().filter(|loaded| loaded.path == path) {
             loaded.stamp = looked;
+            is_loaded = true;
+        }
+        let mut refused = self.refused.write().unwrap_or_else(PoisonError::into_inner);
+        if is_loaded {
+            refused.remove(path);
+        } else if refused.len() < MISSION_FILES_MAX {
+            refused.insert(path.to_owned(), looked);
         }
     }
 }
@@ -179,40 +198,22 @@ impl Gateway {
         Ok((fresh, entry.policy.clone()))
     }
 
-    /// Loads every `.toml` file in the folder `dir`, in the order of their names. A bad one is recorded and told, and the others load.
+    /// Takes up every `.toml` file in the folder `dir` that is new or changed, in the order of their names, and every other loaded file that changed. A bad one is
+    /// recorded and told once, and the others load.
     ///
     /// # Errors
-    /// When the folder itself cannot be read.
-    pub async fn load_missions(&self, dir: &Path) -> std::io::Result<()> {
-        let named = |error: std::io::Error| {
-            std::io::Error::new(error.kind(), format!("read the missions' folder `{}`: {error}", dir.display()))
-        };
-        let mut files = Vec::new();
-        for entry in fs::read_dir(dir).map_err(named)?.take(MISSION_FILES_MAX) {
-            let path = entry.map_err(named)?.path();
-            if path.extension().is_some_and(|extension| extension == "toml") {
-                files.push(path);
-            }
-        }
-        files.sort();
-        for path in files {
-            if let Err(error) = self.load_mission(&path, "file").await {
-                tracing::error!(%error, "mission refused");
+    /// When the folder cannot be read.
+    pub async fn load_missions(&self, dir: Option<&Path>) -> std::io::Result<()> {
+        let files = dir.map(toml_files).transpose()?.unwrap_or_default();
+        for path in self.missions.changed(files) {
+            match self.load_mission(&path, "file").await {
+                Ok((mission, _)) => {
+                    tracing::info!(mission = %mission.name(), sha256 = %mission.sha256(), "mission taken up");
+                }
+                Err(error) => tracing::error!(%error, "mission refused; a version in force stays"),
             }
         }
         Ok(())
-    }
-
-    /// Looks at the loaded files once and takes up what changed. A bad change is recorded and leaves the version in force.
-    pub async fn reload_changed(&self) {
-        for path in self.missions.changed() {
-            match self.load_mission(&path, "file").await {
-                Ok((mission, _)) => {
-                    tracing::info!(mission = %mission.name(), sha256 = %mission.sha256(), "mission taken up")
-                }
-                Err(error) => tracing::warn!(%error, "mission refused; the version in force stays"),
-            }
-        }
     }
 
     async fn refused(&self, path: &Path, error: &LoadError) {
@@ -231,6 +232,21 @@ impl Gateway {
             tracing::error!(%error, "the refusal could not be recorded");
         }
     }
+}
+
+/// The mission files of a folder.
+fn toml_files(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let named = |error: std::io::Error| {
+        std::io::Error::new(error.kind(), format!("read the missions' folder `{}`: {error}", dir.display()))
+    };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).map_err(named)?.take(MISSION_FILES_MAX) {
+        let path = entry.map_err(named)?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            files.push(path);
+        }
+    }
+    Ok(files)
 }
 
 fn stamp(path: &Path) -> Option<Stamp> {

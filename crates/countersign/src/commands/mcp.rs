@@ -78,7 +78,8 @@ impl Mcp {
         };
         let program = std::env::current_exe()?;
         block_on(async {
-            let (connection, answer) = Connection::open(&home, &program, &Ask::Bridge(Box::new(bridge))).await.map_err(Failure::could_not)?;
+            let (connection, answer) =
+                Connection::open(&home, &program, &Ask::Bridge(Box::new(bridge))).await.map_err(Failure::could_not)?;
             match answer {
                 Answer::Bridged { run } => tracing::info!(%run, "bridged"),
                 Answer::Refused(refused) => return Err(refused.into()),

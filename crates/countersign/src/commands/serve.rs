@@ -1,6 +1,6 @@
 //! `countersign serve`: the gateway as a long-running process.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -46,13 +46,14 @@ async fn serve(home: Home, config: Option<Config>) -> Result<Exit, Failure> {
     let gateway = Gateway::open(home, call_timeout).map_err(Failure::could_not)?;
     let bridges = Arc::new(Bridges::default());
     let on_demand = config.is_none();
+    let missions = config.as_ref().map(|config| config.missions.clone());
     let mut doors = JoinSet::new();
     let opened = open(&gateway, config, &bridges, &mut doors).await;
     if opened.is_ok() {
         tokio::select! {
             _ = terminate.recv() => tracing::info!("told to stop"),
             _ = interrupt.recv() => tracing::info!("told to stop"),
-            () = watch(&gateway) => {}
+            () = watch(&gateway, missions.as_deref()) => {}
             () = nobody(&bridges), if on_demand => tracing::info!("no bridge left"),
         }
     }
@@ -65,11 +66,16 @@ async fn serve(home: Home, config: Option<Config>) -> Result<Exit, Failure> {
 }
 
 /// Opens the local door, and the network door where there is a configuration.
-async fn open(gateway: &Arc<Gateway>, config: Option<Config>, bridges: &Arc<Bridges>, doors: &mut JoinSet<()>) -> Result<(), Failure> {
+async fn open(
+    gateway: &Arc<Gateway>,
+    config: Option<Config>,
+    bridges: &Arc<Bridges>,
+    doors: &mut JoinSet<()>,
+) -> Result<(), Failure> {
     let local = socket::bind(gateway)?;
     doors.spawn(socket::serve(gateway.clone(), local, bridges.clone()));
     if let Some(config) = config {
-        gateway.load_missions(&config.missions).await?;
+        gateway.load_missions(Some(&config.missions)).await?;
         let listener = listener::bind(gateway.clone(), &config).await.map_err(Failure::could_not)?;
         println!("{}", serde_json::json!({ "listening": listener.address().to_string() }));
         doors.spawn(listener.serve());
@@ -77,11 +83,13 @@ async fn open(gateway: &Arc<Gateway>, config: Option<Config>, bridges: &Arc<Brid
     Ok(())
 }
 
-/// Takes up changed mission files, for ever.
-async fn watch(gateway: &Gateway) {
+/// Takes up new and changed mission files, for ever.
+async fn watch(gateway: &Gateway, missions: Option<&Path>) {
     loop {
         sleep(WATCH_EVERY).await;
-        gateway.reload_changed().await;
+        if let Err(error) = gateway.load_missions(missions).await {
+            tracing::warn!(%error, "mission files could not be looked at");
+        }
     }
 }
 

@@ -100,6 +100,16 @@ impl Waiting {
         }
     }
 
+    /// Something came that cannot be told apart. Where one request waits, it was most likely its answer, and waiting on would only take longer to say so; where
+    /// several wait, nobody can say whose it was.
+    fn fail_only(&self, why: &str) {
+        let mut awaited = self.lock();
+        let Some(awaited) = awaited.as_mut().filter(|awaited| awaited.answers.len() == 1) else { return };
+        for (_, waiting) in awaited.answers.drain() {
+            let _gave_up = waiting.send(Err(UpstreamFault::Unreadable(why.to_owned())));
+        }
+    }
+
     /// Nobody waits for this answer any more.
     fn give_up(&self, id: &RawId) {
         let mut awaited = self.lock();
@@ -216,6 +226,7 @@ async fn read(mut stdout: ChildStdout, waiting: Arc<Waiting>, incoming: Incoming
                 Ok(line) => Envelope::read(line, &mut reader),
                 Err(error) => {
                     tracing::warn!(%error, "dropped a line of the upstream");
+                    waiting.fail_only(&error.to_string());
                     continue;
                 }
             };
