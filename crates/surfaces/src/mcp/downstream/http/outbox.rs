@@ -4,6 +4,9 @@
 //! events are numbered through the whole session (`STREAM-NUMBER` on the wire), handed to the one connection that reads the stream, and kept within bounds. Stream 0
 //! belongs to no request. A client that left before it was given an event's number has nothing that it could resume at; its answer is dropped.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
