@@ -140,6 +140,11 @@ impl Scenarios<'_> {
             script.args(["--url", &format!("http://{}/mcp/everything", gateway.address), "--token", &token]);
             Ok(script)
         })?;
+        self.script("who leaves a question unanswered", |this| {
+            let mut script = this.node("leaving.mjs");
+            script.args(["--url", &format!("http://{}/mcp/everything", gateway.address), "--token", &token]);
+            Ok(script)
+        })?;
         gateway.stop()?;
         drop(upstream);
         self.verified(&home, 150)

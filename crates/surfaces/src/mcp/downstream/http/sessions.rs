@@ -184,7 +184,7 @@ async fn tend<S: Session>(sessions: Arc<Sessions<S>>, session: Arc<HttpSession<S
     let HttpDownstreamLimits { drain, session_idle, .. } = sessions.limits;
     let mut closing = sessions.closing.subscribe();
     let mut listening = std::pin::pin!(session.agent.clone().listen(incoming));
-    let upstream_is_gone = tokio::select! {
+    let mut upstream_is_gone = tokio::select! {
         () = &mut listening => true,
         () = session.ended.notified() => false,
         () = session.idle(session_idle) => false,
@@ -196,14 +196,18 @@ async fn tend<S: Session>(sessions: Arc<Sessions<S>>, session: Arc<HttpSession<S
     if !upstream_is_gone {
         let drained = timeout(drain, async {
             tokio::select! {
-                () = outbox.quiet() => {},
-                () = &mut listening => {},
+                () = outbox.quiet() => false,
+                () = &mut listening => true,
             }
         });
         // What is not finished by now fails when the upstream ends, and is recorded as unknown.
-        let _in_time = drained.await;
+        upstream_is_gone = drained.await.unwrap_or(false);
     }
     session.agent.upstream().close().await;
+    if !upstream_is_gone {
+        // What the upstream asked of the agent ends in its record before the session does.
+        let _in_time = timeout(drain, &mut listening).await;
+    }
     let _in_time = timeout(drain, outbox.quiet()).await;
     outbox.end();
 }
