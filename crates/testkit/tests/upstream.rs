@@ -78,6 +78,7 @@ async fn tools_answer_over_http() {
         assert!(answer.text().contains(want), "{tool} {arguments}: {}", answer.text());
     }
     assert_eq!(effects(&scratch.join("effects")), ["a", "b"]);
+    session.close().await.unwrap();
 }
 
 #[tokio::test]

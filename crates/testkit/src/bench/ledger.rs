@@ -2,7 +2,7 @@
 //! rides along.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +18,9 @@ use evidence::record::{
 use evidence::time::Timestamp;
 use store::{Ledger, Options as LedgerOptions};
 
-use super::{default_root, load::Window, usage};
+use super::default_root;
+use super::load::Window;
+use super::usage::{self, Used};
 use crate::random::Random;
 use crate::scratch::Scratch;
 
@@ -55,19 +57,20 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     let ledger = Ledger::open(&home, LedgerOptions::default())?;
     println!("{}", usage::machine());
     println!(
-        "{:<12} {:>12} {:>14} {:>12} {:>12} {:>12}",
-        "calls at once", "calls/s", "records/s", "p50 us", "p99 us", "CPU us/call"
+        "{:<14} {:>10} {:>12} {:>10} {:>10} {:>12} {:>12}",
+        "calls at once", "calls/s", "records/s", "p50 us", "p99 us", "CPU us/call", "flushes/call"
     );
     for _ in 0..options.rounds {
         for &appenders in &options.appenders {
-            let mut window = append_for(&ledger, appenders, Duration::from_millis(options.window_ms)).await?;
+            let mut window = append_for(&ledger, &home, appenders, Duration::from_millis(options.window_ms)).await?;
             println!(
-                "{appenders:<12} {:>12.0} {:>14.0} {:>12.0} {:>12.0} {:>12.1}",
+                "{appenders:<14} {:>10.0} {:>12.0} {:>10.0} {:>10.0} {:>12.1} {:>12.2}",
                 window.rate(),
                 window.rate() * 3.0,
                 window.quantile_us(0.5),
                 window.quantile_us(0.99),
-                window.cpu_us_a_call().unwrap_or(f64::NAN)
+                window.cpu_us_a_call().unwrap_or(f64::NAN),
+                window.flushes_a_call().unwrap_or(f64::NAN)
             );
         }
     }
@@ -83,9 +86,9 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn append_for(ledger: &Ledger, appenders: usize, length: Duration) -> anyhow::Result<Window> {
+async fn append_for(ledger: &Ledger, home: &Path, appenders: usize, length: Duration) -> anyhow::Result<Window> {
     let end = Instant::now() + length;
-    let cpu = usage::cpu_nanos(std::process::id())?;
+    let before = Used::by(std::process::id(), home);
     let window = Rc::new(RefCell::new(Window::default()));
     let tasks: Vec<_> = (0..appenders)
         .map(|appender| {
@@ -98,7 +101,7 @@ async fn append_for(ledger: &Ledger, appenders: usize, length: Duration) -> anyh
         task.await??;
     }
     let mut window = window.take();
-    window.cpu_nanos = Some(usage::cpu_nanos(std::process::id())?.saturating_sub(cpu));
+    window.used = Used::by(std::process::id(), home).since(before);
     window.seconds = length.as_secs_f64();
     Ok(window)
 }

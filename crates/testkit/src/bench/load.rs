@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use tokio::sync::mpsc;
 
+use super::usage::Used;
 use crate::client::{Answer, HttpSession, Target};
 
 /// What is called, and the only answer that counts.
@@ -35,8 +36,8 @@ pub(super) struct Window {
     pub(super) latencies: Vec<u32>,
     /// Calls that were answered at all, warm-up included.
     pub(super) answered: u64,
-    /// Nanoseconds of gateway CPU in the counted time.
-    pub(super) cpu_nanos: Option<u64>,
+    /// What the gateway and the disk did in the counted time.
+    pub(super) used: Used,
     /// The counted time, in seconds.
     pub(super) seconds: f64,
 }
@@ -57,7 +58,12 @@ impl Window {
 
     /// Microseconds of gateway CPU a counted call.
     pub(super) fn cpu_us_a_call(&self) -> Option<f64> {
-        Some(self.cpu_nanos? as f64 / 1_000.0 / self.latencies.len().max(1) as f64)
+        Some(self.used.cpu_nanos? as f64 / 1_000.0 / self.latencies.len().max(1) as f64)
+    }
+
+    /// Flushes of the whole disk a counted call.
+    pub(super) fn flushes_a_call(&self) -> Option<f64> {
+        Some(self.used.flushes? as f64 / self.latencies.len().max(1) as f64)
     }
 }
 
@@ -81,13 +87,13 @@ impl Bounds {
 
 /// `sessions` sessions, each with one call in flight.
 pub(super) async fn closed(
-    target: &Target,
+    targets: &[Target],
     workload: Workload,
     sessions: usize,
     span: Span,
-    cpu: impl Fn() -> Option<u64>,
+    used: impl Fn() -> Used,
 ) -> anyhow::Result<Window> {
-    let opened = open_all(target, workload, sessions).await?;
+    let opened = open_all(targets, workload, sessions).await?;
     let want: Rc<str> = opened.want.into();
     let bounds = Bounds::starting_now(span);
     let window = Rc::new(RefCell::new(Window::default()));
@@ -99,11 +105,11 @@ pub(super) async fn closed(
             tokio::task::spawn_local(async move { call_until_end(session, workload, &want, bounds, &window).await })
         })
         .collect();
-    let cpu_nanos = watch(bounds, cpu).await;
+    let used = watch(bounds, used).await;
     for task in tasks {
         task.await??;
     }
-    finish(window, span, cpu_nanos, opened.answered)
+    finish(window, span, used, opened.answered)
 }
 
 async fn call_until_end(
@@ -120,19 +126,19 @@ async fn call_until_end(
         note(window, bounds, sent, answered);
         sent = answered;
     }
-    Ok(())
+    Ok(session.close().await?)
 }
 
 /// `rate` calls a second, evenly spaced, over `sessions` sessions. A call waits for a free session when all are busy, and its wait counts.
 pub(super) async fn open(
-    target: &Target,
+    targets: &[Target],
     workload: Workload,
     sessions: usize,
     rate: u32,
     span: Span,
-    cpu: impl Fn() -> Option<u64>,
+    used: impl Fn() -> Used,
 ) -> anyhow::Result<Window> {
-    let opened = open_all(target, workload, sessions).await?;
+    let opened = open_all(targets, workload, sessions).await?;
     let want: Rc<str> = opened.want.into();
     let bounds = Bounds::starting_now(span);
     let window = Rc::new(RefCell::new(Window::default()));
@@ -146,12 +152,12 @@ pub(super) async fn open(
         })
         .collect();
     let pacer = start_pacer(rate, bounds, Rc::clone(&due))?;
-    let cpu_nanos = watch(bounds, cpu).await;
+    let used = watch(bounds, used).await;
     pacer.await??;
     for task in tasks {
         task.await??;
     }
-    finish(window, span, cpu_nanos, opened.answered)
+    finish(window, span, used, opened.answered)
 }
 
 /// Calls that are due and not yet sent.
@@ -206,7 +212,7 @@ async fn serve_due(
                 check(session.call(workload.tool, workload.arguments).await?, want)?;
                 note(window, bounds, scheduled, Instant::now());
             }
-            None if due.ended.get() => return Ok(()),
+            None if due.ended.get() => return Ok(session.close().await?),
             None => more.await,
         }
     }
@@ -218,9 +224,9 @@ struct Opened {
     want: String,
 }
 
-async fn open_all(target: &Target, workload: Workload, sessions: usize) -> anyhow::Result<Opened> {
+async fn open_all(targets: &[Target], workload: Workload, sessions: usize) -> anyhow::Result<Opened> {
     let mut opened = Vec::with_capacity(sessions);
-    for _ in 0..sessions {
+    for target in targets.iter().cycle().take(sessions) {
         opened.push(HttpSession::open(target).await.context("open a session")?);
     }
     let first = opened.first_mut().context("at least one session")?;
@@ -246,18 +252,18 @@ fn note(window: &RefCell<Window>, bounds: Bounds, from: Instant, to: Instant) {
     }
 }
 
-/// Reads the CPU counter at both ends of the counted time.
-async fn watch(bounds: Bounds, cpu: impl Fn() -> Option<u64>) -> Option<u64> {
+/// Reads the counters at both ends of the counted time.
+async fn watch(bounds: Bounds, used: impl Fn() -> Used) -> Used {
     tokio::time::sleep_until(bounds.begin.into()).await;
-    let before = cpu();
+    let before = used();
     tokio::time::sleep_until(bounds.end.into()).await;
-    Some(cpu()?.saturating_sub(before?))
+    used().since(before)
 }
 
-fn finish(window: Rc<RefCell<Window>>, span: Span, cpu_nanos: Option<u64>, answered: u64) -> anyhow::Result<Window> {
+fn finish(window: Rc<RefCell<Window>>, span: Span, used: Used, answered: u64) -> anyhow::Result<Window> {
     let mut window = window.take();
     window.answered += answered;
-    window.cpu_nanos = cpu_nanos;
+    window.used = used;
     window.seconds = span.counted.as_secs_f64();
     anyhow::ensure!(!window.latencies.is_empty(), "no call fitted into the window; make it longer");
     Ok(window)

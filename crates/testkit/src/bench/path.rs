@@ -7,8 +7,9 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
+use super::default_root;
 use super::load::{self, Span, Window, Workload};
-use super::{default_root, usage};
+use super::usage::{self, Used};
 use crate::client::Target;
 use crate::governed::{Home, Served, Upstream, sibling};
 use crate::limits::PATIENCE;
@@ -55,6 +56,9 @@ pub struct Options {
 /// Sessions of the open loop: as many as the widest closed one of the goal.
 const OPEN_SESSIONS: usize = 64;
 
+/// Sessions that share a run token: the gateway bounds how many one token may open.
+const SESSIONS_A_RUN: usize = 16;
+
 /// Measures, prints a table and checks that every governed call left its evidence.
 ///
 /// # Errors
@@ -72,7 +76,12 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     let upstream = Upstream::start(&sibling("countersign-upstream")?, &[])?;
     let mut report = Report::new(options);
     if options.direct_only {
-        measure(options, &Sides { direct: upstream.target(), governed: None }, &mut report).await?;
+        measure(
+            options,
+            &Sides { direct: vec![upstream.target()], disk: scratch.path().to_owned(), governed: None },
+            &mut report,
+        )
+        .await?;
     } else {
         governed(options, &upstream, scratch.path(), &mut report).await?;
     }
@@ -94,12 +103,16 @@ async fn governed(options: &Options, upstream: &Upstream, scratch: &Path, report
     home.write_config(&upstream.url())?;
     let mut served = home.serve()?;
     report.ready_ms = Some(served.ready_in.as_secs_f64() * 1_000.0);
-    let token = home.token()?;
+    let widest = options.sessions.iter().copied().max().unwrap_or_default().max(OPEN_SESSIONS);
+    let runs = widest.div_ceil(SESSIONS_A_RUN);
+    let targets: anyhow::Result<Vec<Target>> = (0..runs).map(|_| Ok(served.target(&home.token()?))).collect();
 
-    let flushes = usage::device_flushes(scratch);
-    let sides = Sides { direct: upstream.target(), governed: Some((served.target(&token), served.process.pid())) };
+    let sides = Sides {
+        direct: vec![upstream.target()],
+        disk: scratch.to_owned(),
+        governed: Some((targets?, served.process.pid())),
+    };
     measure(options, &sides, report).await?;
-    report.device_flushes = usage::device_flushes(scratch).zip(flushes).map(|(after, before)| after - before);
     report.rss_peak_mib = Some(usage::rss_peak_bytes(served.process.pid())? as f64 / f64::from(1 << 20));
     stop(&mut served)?;
 
@@ -118,8 +131,11 @@ fn stop(served: &mut Served) -> anyhow::Result<()> {
 
 /// The two ends that are compared.
 struct Sides {
-    direct: Target,
-    governed: Option<(Target, u32)>,
+    direct: Vec<Target>,
+    /// A folder on the disk that the gateway writes to.
+    disk: PathBuf,
+    /// An endpoint for each run, and the gateway's process.
+    governed: Option<(Vec<Target>, u32)>,
 }
 
 async fn measure(options: &Options, sides: &Sides, report: &mut Report) -> anyhow::Result<()> {
@@ -129,16 +145,16 @@ async fn measure(options: &Options, sides: &Sides, report: &mut Report) -> anyho
         for workload in [ECHO, RECORD] {
             for &sessions in &options.sessions {
                 let shape = Shape { workload: workload.name, sessions, rate: None };
-                both(sides, round, shape, report, async |target, cpu| {
-                    load::closed(target, workload, sessions, span, cpu).await
+                both(sides, round, shape, report, async |targets, used| {
+                    load::closed(targets, workload, sessions, span, used).await
                 })
                 .await?;
             }
         }
         if options.open_rate > 0 {
             let shape = Shape { workload: ECHO.name, sessions: OPEN_SESSIONS, rate: Some(options.open_rate) };
-            both(sides, round, shape, report, async |target, cpu| {
-                load::open(target, ECHO, OPEN_SESSIONS, options.open_rate, span, cpu).await
+            both(sides, round, shape, report, async |targets, used| {
+                load::open(targets, ECHO, OPEN_SESSIONS, options.open_rate, span, used).await
             })
             .await?;
         }
@@ -152,13 +168,13 @@ async fn both(
     round: usize,
     shape: Shape,
     report: &mut Report,
-    window: impl AsyncFn(&Target, &dyn Fn() -> Option<u64>) -> anyhow::Result<Window>,
+    window: impl AsyncFn(&[Target], &dyn Fn() -> Used) -> anyhow::Result<Window>,
 ) -> anyhow::Result<()> {
     let order = if round.is_multiple_of(2) { [Side::Direct, Side::Governed] } else { [Side::Governed, Side::Direct] };
     for side in order {
         let result = match (side, &sides.governed) {
-            (Side::Direct, _) => window(&sides.direct, &|| None).await,
-            (Side::Governed, Some((target, pid))) => window(target, &|| usage::cpu_nanos(*pid).ok()).await,
+            (Side::Direct, _) => window(&sides.direct, &Used::default).await,
+            (Side::Governed, Some((targets, pid))) => window(targets, &|| Used::by(*pid, &sides.disk)).await,
             (Side::Governed, None) => continue,
         };
         let mut result = result.with_context(|| format!("{shape} {side:?}"))?;
@@ -220,6 +236,9 @@ struct Figures {
     calls_per_s: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     cpu_us_a_call: Option<f64>,
+    /// Of the whole disk: what syncs become. At one session a call cannot be durable with fewer than one, unless the disk needs no flushes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flushes_a_call: Option<f64>,
     p50_us: f64,
     p99_us: f64,
 }
@@ -229,6 +248,7 @@ impl Figures {
         Self {
             calls_per_s: window.rate(),
             cpu_us_a_call: window.cpu_us_a_call(),
+            flushes_a_call: window.flushes_a_call(),
             p50_us: window.quantile_us(0.5),
             p99_us: window.quantile_us(0.99),
         }
@@ -245,23 +265,28 @@ struct Cell {
 
 impl Cell {
     /// Median, least and most of one figure over the windows.
-    fn spread(&self, figure: impl Fn(&Figures) -> f64) -> Spread {
-        let mut values: Vec<f64> = self.windows.iter().map(figure).collect();
+    fn spread(&self, figure: impl Fn(&Figures) -> Option<f64>) -> Spread {
+        let mut values: Vec<f64> = self.windows.iter().filter_map(figure).collect();
         values.sort_unstable_by(f64::total_cmp);
-        let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
-        Spread { least: at(0), median: at(values.len() / 2), most: at(values.len().saturating_sub(1)) }
+        Spread(values)
     }
 }
 
-struct Spread {
-    least: f64,
-    median: f64,
-    most: f64,
-}
+/// One figure of every window, sorted.
+struct Spread(Vec<f64>);
 
 impl std::fmt::Display for Spread {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(&format!("{:.0} ({:.0}-{:.0})", self.median, self.least, self.most))
+        let middle = self.0.get(self.0.len() / 2);
+        let (Some(least), Some(median), Some(most)) = (self.0.first(), middle, self.0.last()) else {
+            return f.pad("-");
+        };
+        // Rates and times are whole numbers; flushes a call are not.
+        if *most < 10.0 {
+            f.pad(&format!("{median:.2}"))
+        } else {
+            f.pad(&format!("{median:.0} ({least:.0}-{most:.0})"))
+        }
     }
 }
 
@@ -269,8 +294,6 @@ impl std::fmt::Display for Spread {
 #[derive(Debug, Serialize)]
 struct Report {
     cells: Vec<Cell>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    device_flushes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     evidence: Option<Evidence>,
     governed_calls: u64,
@@ -289,7 +312,6 @@ impl Report {
     fn new(options: &Options) -> Self {
         Self {
             cells: Vec::new(),
-            device_flushes: None,
             evidence: None,
             governed_calls: 0,
             machine: usage::machine(),
@@ -313,24 +335,19 @@ impl Report {
         println!("{} rounds of {} ms, direct and governed in turn; median (least-most)", self.rounds, self.window_ms);
         println!();
         println!(
-            "{:<24} {:<8} {:>26} {:>22} {:>22} {:>18}",
-            "load", "side", "calls/s", "p50 us", "p99 us", "gateway CPU us"
+            "{:<22} {:<8} {:>22} {:>18} {:>20} {:>16} {:>12}",
+            "load", "side", "calls/s", "p50 us", "p99 us", "gateway CPU us", "flushes"
         );
         for cell in &self.cells {
-            let cpu = cell.windows.iter().all(|window| window.cpu_us_a_call.is_some());
-            let cpu = if cpu {
-                cell.spread(|window| window.cpu_us_a_call.unwrap_or(f64::NAN)).to_string()
-            } else {
-                "-".to_owned()
-            };
             println!(
-                "{:<24} {:<8} {:>26} {:>22} {:>22} {:>18}",
+                "{:<22} {:<8} {:>22} {:>18} {:>20} {:>16} {:>12}",
                 cell.shape,
                 cell.side,
-                cell.spread(|window| window.calls_per_s),
-                cell.spread(|window| window.p50_us),
-                cell.spread(|window| window.p99_us),
-                cpu
+                cell.spread(|window| Some(window.calls_per_s)),
+                cell.spread(|window| Some(window.p50_us)),
+                cell.spread(|window| Some(window.p99_us)),
+                cell.spread(|window| window.cpu_us_a_call),
+                cell.spread(|window| window.flushes_a_call)
             );
         }
         println!();
@@ -344,13 +361,6 @@ impl Report {
                 "evidence: {} governed calls answered, {} intents and {} outcomes in the ledger, {} of them done",
                 self.governed_calls, evidence.intents, evidence.outcomes, evidence.done
             );
-        }
-        match self.device_flushes {
-            Some(flushes) => println!("the disk completed {flushes} flushes meanwhile"),
-            None if self.evidence.is_some() => {
-                println!("the disk does not count flushes: syncs were not seen from outside")
-            }
-            None => (),
         }
     }
 }

@@ -8,12 +8,31 @@ use anyhow::Context as _;
 /// Linux counts process times in hundredths of a second, whatever the kernel's own tick is.
 const NANOS_PER_TICK: u64 = 10_000_000;
 
+/// Counters of a process and of the disk that it writes to; `None` where there is none or it cannot be read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Used {
+    pub(super) cpu_nanos: Option<u64>,
+    /// Of the whole device, whoever caused them.
+    pub(super) flushes: Option<u64>,
+}
+
+impl Used {
+    pub(super) fn by(pid: u32, disk: &Path) -> Self {
+        Self { cpu_nanos: cpu_nanos(pid).ok(), flushes: device_flushes(disk) }
+    }
+
+    pub(super) fn since(self, before: Self) -> Self {
+        let gap = |now: Option<u64>, then: Option<u64>| Some(now?.saturating_sub(then?));
+        Self { cpu_nanos: gap(self.cpu_nanos, before.cpu_nanos), flushes: gap(self.flushes, before.flushes) }
+    }
+}
+
 /// Nanoseconds of CPU that all threads of `pid` have used. Threads that have ended are missing where the kernel offers its precise count; a gateway's threads
 /// live as long as it does.
 ///
 /// # Errors
 /// When the process is gone.
-pub(super) fn cpu_nanos(pid: u32) -> anyhow::Result<u64> {
+fn cpu_nanos(pid: u32) -> anyhow::Result<u64> {
     let mut sum = 0;
     for entry in std::fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("read the threads of {pid}"))? {
         let Ok(schedstat) = std::fs::read_to_string(entry?.path().join("schedstat")) else {
@@ -45,7 +64,7 @@ pub(super) fn rss_peak_bytes(pid: u32) -> anyhow::Result<u64> {
 
 /// Flush requests that the disk under `path` has completed since the system started: what syncs become when they reach a device. `None` where the file system
 /// has no single device, or the kernel does not count.
-pub(super) fn device_flushes(path: &Path) -> Option<u64> {
+fn device_flushes(path: &Path) -> Option<u64> {
     let device = std::fs::metadata(path).ok()?.dev();
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
     let stats = std::fs::read_to_string("/proc/diskstats").ok()?;

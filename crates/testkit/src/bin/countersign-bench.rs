@@ -1,4 +1,6 @@
-//! Load figures for the governed path. See [`testkit::bench`].
+//! Load figures for the governed path. Exits with 3 if they could not be taken. See [`testkit::bench`].
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use testkit::bench;
@@ -18,8 +20,17 @@ enum What {
     Ledger(bench::LedgerOptions),
 }
 
-fn main() -> anyhow::Result<()> {
-    let Arguments { what } = Arguments::parse();
+fn main() -> ExitCode {
+    match measure(Arguments::parse().what) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+fn measure(what: What) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tasks = tokio::task::LocalSet::new();
     match what {

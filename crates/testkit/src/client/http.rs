@@ -78,6 +78,23 @@ impl HttpSession {
         self.response.answer(id)
     }
 
+    /// Ends the session at the peer.
+    ///
+    /// # Errors
+    /// When the connection fails. A peer that does not end sessions (405) is taken as it is.
+    pub async fn close(mut self) -> Result<(), ClientError> {
+        let post = memchr::memmem::find(&self.head, b" ").unwrap_or_default();
+        let mut out = b"DELETE".to_vec();
+        out.extend_from_slice(self.head.get(post..).unwrap_or_default());
+        out.extend_from_slice(b"0\r\n\r\n");
+        self.stream.write_all(&out).await?;
+        self.response.read(&mut self.stream).await?;
+        match self.response.status {
+            200..=299 | 405 => Ok(()),
+            _ => Err(self.response.refused()),
+        }
+    }
+
     async fn post(&mut self, body: &[u8]) -> Result<(), ClientError> {
         let mut out = Vec::with_capacity(self.head.len() + body.len() + 12);
         out.extend_from_slice(&self.head);
