@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -13,7 +13,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::control::{Answer, Ask};
 use crate::home::{Home, HomeError};
-use crate::limits::{HELLO_BYTES_MAX, START_WAIT, TRIES_MAX};
+use crate::limits::{HELLO_BYTES_MAX, START_WAIT, TRIES_MAX, TRY_AGAIN};
 
 /// Why a gateway could not be reached.
 #[derive(Debug, thiserror::Error)]
@@ -87,12 +87,12 @@ impl Connection {
             }
             // The one that we started ends at once where another holds the lock; that one may be on its way down, so try again.
             if child.try_wait()?.is_some() {
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(TRY_AGAIN).await;
                 if Self::find(home).await?.is_none() {
                     child = start(home, program)?;
                 }
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(TRY_AGAIN).await;
         }
     }
 

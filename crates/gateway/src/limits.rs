@@ -59,3 +59,6 @@ pub const MISSION_FILES_MAX: usize = 10_000;
 
 /// How many gateways a bridge asks in turn. One may be on its way down when the bridge comes; two in a row are a fault.
 pub const TRIES_MAX: u32 = 3;
+
+/// How long to wait before a gateway that starts or ends is looked for again.
+pub const TRY_AGAIN: Duration = Duration::from_millis(20);

@@ -11,15 +11,16 @@ pub(crate) mod verify;
 
 use std::future::Future;
 use std::io::IsTerminal;
+use std::time::Instant;
 
 use clap::ValueEnum;
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, Cell, ContentArrangement, Table};
-use gateway::Gateway;
 use gateway::bridge::Connection;
 use gateway::control::{Answer, Ask};
 use gateway::home::Home;
-use gateway::limits::CALL_TIMEOUT;
+use gateway::limits::{CALL_TIMEOUT, START_WAIT, TRY_AGAIN};
+use gateway::{Gateway, OpenError};
 
 use crate::exit_code::Failure;
 
@@ -48,19 +49,31 @@ pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
 
 /// Puts a question to the home's gateway, or opens the home for it where none runs.
 pub(crate) fn ask(home: &Home, ask: Ask) -> Result<Answer, Failure> {
-    let answer = block_on(async {
+    match block_on(put(home, ask))?? {
+        Answer::Refused(refused) => Err(refused.into()),
+        answer => Ok(answer),
+    }
+}
+
+async fn put(home: &Home, ask: Ask) -> Result<Answer, Failure> {
+    let deadline = Instant::now() + START_WAIT;
+    loop {
         if let Some(mut connection) = Connection::find(home).await.map_err(Failure::could_not)? {
             return connection.ask(&ask).await.map_err(Failure::could_not);
         }
-        let gateway = Gateway::open(home.clone(), CALL_TIMEOUT).map_err(Failure::could_not)?;
-        let who = gateway::people::user_name(rustix::process::geteuid().as_raw());
-        let answer = gateway.answer(ask, &who).await;
-        gateway.close().await;
-        Ok(answer)
-    })??;
-    match answer {
-        Answer::Refused(refused) => Err(refused.into()),
-        answer => Ok(answer),
+        match Gateway::open(home.clone(), CALL_TIMEOUT) {
+            Ok(gateway) => {
+                let who = gateway::people::user_name(rustix::process::geteuid().as_raw());
+                let answer = gateway.answer(ask, &who).await;
+                gateway.close().await;
+                return Ok(answer);
+            }
+            // A gateway that starts has the lock before it has the socket, and one that ends gives up the socket first.
+            Err(OpenError::Ledger(store::OpenError::Locked)) if Instant::now() < deadline => {
+                tokio::time::sleep(TRY_AGAIN).await;
+            }
+            Err(error) => return Err(Failure::could_not(error)),
+        }
     }
 }
 
