@@ -59,6 +59,14 @@ impl Home {
         Ok(Self { binary: std::path::absolute(binary)?, dir: std::path::absolute(dir)? })
     }
 
+    /// Another home of the same program, in a folder of its own inside this one's.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn beside(&self, name: &str) -> anyhow::Result<Self> {
+        Self::new(&self.binary, &self.dir.join(name))
+    }
+
     /// The folder that `--home` names.
     #[must_use]
     pub fn path(&self) -> PathBuf {

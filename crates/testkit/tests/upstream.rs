@@ -102,10 +102,9 @@ async fn a_slow_call_does_not_hold_up_the_next() {
     let scratch = Scratch::new("up").unwrap();
     let mut process = over_stdio(&scratch, &[]);
     let mut session = open_stdio(&mut process).await;
-    let slow = session.send("slow_effect", r#"{"key":"slow","wait_ms":200}"#).await.unwrap();
+    session.send("slow_effect", r#"{"key":"slow","wait_ms":60000}"#).await.unwrap();
     let quick = session.send("effect", r#"{"key":"quick"}"#).await.unwrap();
     assert_eq!(session.receive().await.unwrap().0, quick);
-    assert_eq!(session.receive().await.unwrap().0, slow);
     assert_eq!(effects(&scratch.join("effects")), ["slow", "quick"], "the effect comes before the wait");
 }
 

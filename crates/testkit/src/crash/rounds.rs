@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::load::{Book, Client};
@@ -22,7 +22,9 @@ use crate::wait;
 
 /// One round in so many kills the gateway while it starts: recovery must survive its own death.
 const KILL_AT_START_ONE_IN: u64 = 6;
-/// The latest moment of such a kill.
+/// One fresh home for so many kills: it must survive being killed while it is made.
+const FRESH_ONE_IN: u32 = 10;
+/// The latest moment of a kill at the start.
 const START_KILL_US_MAX: u64 = 60_000;
 /// The latest moment of a kill under load, counted from the round's first answer.
 const LOAD_KILL_US_MAX: u64 = 90_000;
@@ -86,17 +88,21 @@ async fn kill_and_check(
         upstream: sibling("countersign-upstream")?,
     };
     let started = Instant::now();
-    match transport {
-        Transport::Stdio => field.over_stdio(kills).await?,
-        Transport::Both | Transport::Http => field.over_http(kills).await?,
-    }
+    let ran = match transport {
+        Transport::Stdio => field.over_stdio(kills).await,
+        Transport::Both | Transport::Http => field.over_http(kills).await,
+    };
     let killed = started.elapsed();
     let left = field.home.descendants();
-    if !left.is_empty() {
-        bail!("processes of the home are left when all should have ended: {left:?}");
-    }
+    kill_all(left.iter().copied());
     let accounts = field.accounts()?;
     let mut findings = check(&accounts);
+    if let Err(error) = ran {
+        findings.wrong.push(Wrong::new(Rule::StartsAgain, format!("{error:#}")));
+    } else if !left.is_empty() {
+        let case = format!("the processes {left:?} were left when all should have ended");
+        findings.wrong.push(Wrong::new(Rule::StartsAgain, case));
+    }
     match field.home.verify() {
         Ok(said) => println!("verify: {}", said.trim()),
         Err(error) => findings.wrong.push(Wrong::new(Rule::LedgerVerifies, format!("{error:#}"))),
@@ -126,8 +132,9 @@ impl Field {
         let effects = self.effects.to_str().context("the scratch path is text")?.to_owned();
         let mut upstream = Upstream::start(&self.upstream, &["--effects", &effects])?;
         self.home.write_config(&upstream.url())?;
-        // The first start makes the keys; the token needs them.
-        self.home.serve()?.process.stop(PATIENCE)?;
+        for home in 1..=kills.div_ceil(FRESH_ONE_IN) {
+            self.kill_a_fresh_home(home, &upstream).await.with_context(|| format!("fresh home {home}"))?;
+        }
         let token = self.home.token()?;
         for round in 1..=kills {
             self.http_round(round, &token).await.with_context(|| format!("round {round}"))?;
@@ -135,6 +142,19 @@ impl Field {
         }
         self.still_works_http(&token).await.context("after the last kill")?;
         Ok(upstream.process.kill()?)
+    }
+
+    /// A home that is made while its gateway is killed, at any moment of keys, first segment and first mission, opens the next time and verifies.
+    async fn kill_a_fresh_home(&mut self, number: u32, upstream: &Upstream) -> anyhow::Result<()> {
+        let home = self.home.beside(&format!("fresh-{number}"))?;
+        home.write_mission(&["effect"])?;
+        home.write_config(&upstream.url())?;
+        let mut process = home.spawn_serve()?;
+        self.pause(START_KILL_US_MAX).await;
+        process.kill()?;
+        let status = home.serve()?.process.stop(PATIENCE)?;
+        anyhow::ensure!(status.success(), "the gateway ended with {status}: {}", home.said());
+        home.verify().map(drop)
     }
 
     async fn http_round(&mut self, round: u32, token: &str) -> anyhow::Result<()> {

@@ -99,6 +99,7 @@ pub(super) struct Accounts {
 /// What must be true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rule {
+    StartsAgain,
     EffectHasIntent,
     IntentComesFirst,
     NothingTwice,
@@ -110,7 +111,8 @@ pub(super) enum Rule {
 }
 
 impl Rule {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
+        Self::StartsAgain,
         Self::EffectHasIntent,
         Self::IntentComesFirst,
         Self::NothingTwice,
@@ -125,6 +127,7 @@ impl Rule {
 impl std::fmt::Display for Rule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Self::StartsAgain => "a gateway that was killed starts again, answers, and leaves no process behind",
             Self::EffectHasIntent => "every effect has an intent in the ledger",
             Self::IntentComesFirst => "the intent was recorded before the effect",
             Self::NothingTwice => "nothing ran twice, and no call or record is there twice",
