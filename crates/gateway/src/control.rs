@@ -217,7 +217,8 @@ impl Gateway {
     }
 
     async fn answer_start(&self, mission_file: Option<PathBuf>, mut wanted: Wanted, who: &str) -> Answer {
-        if let Some(path) = mission_file {
+        // A mission that was accepted before and is not loaded (no gateway runs, most likely) is taken as the home keeps it.
+        if let Some(path) = mission_file.or_else(|| self.kept_mission(&wanted.mission)) {
             match self.load_mission(&path, who).await {
                 Ok((mission, _)) => wanted.mission = mission.name().to_string(),
                 Err(error) => return Answer::refused(Blame::Nobody, error),

@@ -139,6 +139,15 @@ impl Missions {
 }
 
 impl Gateway {
+    /// Where the home keeps the accepted version of the mission `name`, where it is not loaded from a file.
+    pub(crate) fn kept_mission(&self, name: &str) -> Option<PathBuf> {
+        if self.missions.policy(name).is_some() {
+            return None;
+        }
+        let accepted = self.missions.accepted.read().unwrap_or_else(PoisonError::into_inner);
+        accepted.get(name).map(|sha256| self.home.mission(sha256))
+    }
+
     /// Loads the mission file at `path` for `who`, as a new version where it differs from the one in force.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! `countersign audit`: filters over the evidence, as table, JSON or CSV.
 
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
+use std::ops::ControlFlow;
 
 use clap::Args;
 use evidence::filter::{Filter, FilterError};
@@ -42,20 +43,52 @@ impl Audit {
             self.filter.parse().map_err(|error| pointed(&self.filter, &error))?
         };
         let reader = Reader::open(home.path()).map_err(Failure::could_not)?;
-        let limit = (self.limit > 0).then_some(self.limit);
-        let mut records = reader.query(&filter, Order::NewestFirst, limit).map_err(Failure::could_not)?;
-        records.reverse();
+        let found = Found { filter, limit: (self.limit > 0).then_some(self.limit), reader };
         match Format::or_fitting(self.format) {
-            Format::Csv => csv(&records)?,
-            Format::Json => json(&records)?,
+            Format::Csv => csv(&found)?,
+            Format::Json => json(&found)?,
             Format::Table => {
+                let records = found.newest()?;
                 print(&records);
-                if limit == Some(records.len()) {
+                if found.limit == Some(records.len()) {
                     eprintln!("the newest {} records; --limit 0 shows all", records.len());
                 }
             }
         }
         Ok(Exit::Done)
+    }
+}
+
+/// What was asked for, in the order of the log.
+struct Found {
+    filter: Filter,
+    limit: Option<usize>,
+    reader: Reader,
+}
+
+impl Found {
+    /// The newest records within the limit, the oldest of them first.
+    fn newest(&self) -> Result<Vec<Record>, Failure> {
+        let records = self.reader.query(&self.filter, Order::NewestFirst, self.limit);
+        records.map(|records| records.into_iter().rev().collect()).map_err(Failure::could_not)
+    }
+
+    /// Gives each record to `each`; without a limit one at a time, so that a large ledger needs no large memory. A reader that went away (`| head`) ends it.
+    fn each(&self, mut each: impl FnMut(&Record) -> io::Result<()>) -> Result<(), Failure> {
+        let mut ended = Ok(());
+        if self.limit.is_some() {
+            ended = self.newest()?.iter().try_for_each(each);
+        } else {
+            let visited = self.reader.visit(&self.filter, Order::OldestFirst, |record| match each(&record) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    ended = Err(error);
+                    ControlFlow::Break(())
+                }
+            });
+            visited.map_err(Failure::could_not)?;
+        }
+        flushed(ended)
     }
 }
 
@@ -136,29 +169,38 @@ const fn is_invisible(letter: char) -> bool {
     matches!(letter, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
 }
 
-fn json(records: &[Record]) -> Result<(), Failure> {
-    let mut out = BufWriter::new(std::io::stdout().lock());
-    for record in records {
-        serde_json::to_writer(&mut out, record).map_err(Failure::could_not)?;
-        out.write_all(b"\n")?;
-    }
-    Ok(out.flush()?)
+fn json(found: &Found) -> Result<(), Failure> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    found.each(|record| {
+        serde_json::to_writer(&mut out, record)?;
+        out.write_all(b"\n")
+    })?;
+    flushed(out.flush())
 }
 
-fn csv(records: &[Record]) -> Result<(), Failure> {
-    let mut out = csv::Writer::from_writer(std::io::stdout().lock());
+fn csv(found: &Found) -> Result<(), Failure> {
+    let mut out = csv::Writer::from_writer(io::stdout().lock());
     let columns = COLUMNS.iter().copied().chain(["id", "call", "run"]);
     out.write_record(columns).map_err(Failure::could_not)?;
-    for record in records {
+    found.each(|record| {
         let correlation = &record.correlation;
         let ids = [
             record.id.to_string(),
             correlation.call.map(|call| call.to_string()).unwrap_or_default(),
             correlation.run.map(|run| run.to_string()).unwrap_or_default(),
         ];
-        out.write_record(row(record).into_iter().chain(ids).map(harmless)).map_err(Failure::could_not)?;
+        let written = out.write_record(row(record).into_iter().chain(ids).map(harmless));
+        written.map_err(io::Error::from)
+    })?;
+    flushed(out.flush())
+}
+
+/// A reader that went away wants no more.
+fn flushed(flushed: io::Result<()>) -> Result<(), Failure> {
+    match flushed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
     }
-    Ok(out.flush()?)
 }
 
 /// A cell that a spreadsheet would run as a formula begins with an apostrophe.

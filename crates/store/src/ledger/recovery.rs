@@ -222,16 +222,29 @@ pub(crate) fn header_fits(
 fn torn_bytes(reader: &SegmentReader, end: Cursor, what: &str) -> Result<u64, RecoverError> {
     let path = segment::path(end.segment);
     let rest = reader.rest(end.offset).map_err(|source| io_error(&path, source))?;
-    let length = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
+    let written = without_zeros_behind(&rest);
+    let length = written.len() as u64;
     if length > TORN_BYTES_MAX {
         let what = format!("{what}, and {length} bytes follow, more than one unfinished write can leave");
         return Err(damaged(end.segment, end.offset, &what));
     }
-    if let Some(at) = frame::find_frame(&rest, 0) {
+    if let Some(at) = frame::find_frame(written, 0) {
         let what = format!("{what}, and a whole group follows at byte {}", end.offset + at as u64);
         return Err(damaged(end.segment, end.offset, &what));
     }
     Ok(length)
+}
+
+/// `bytes` up to the last that is not zero. Most of a segment's end is zeros, so they are compared in pieces before single bytes are looked at.
+fn without_zeros_behind(bytes: &[u8]) -> &[u8] {
+    const PIECE: usize = 4_096;
+    let mut end = bytes.len();
+    while end >= PIECE && bytes.get(end - PIECE..end) == Some(&[0; PIECE]) {
+        end -= PIECE;
+    }
+    let rest = bytes.get(..end).unwrap_or_default();
+    let length = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    rest.get(..length).unwrap_or_default()
 }
 
 /// Keeps what an unfinished write left, and clears its place.
