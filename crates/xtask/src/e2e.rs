@@ -36,7 +36,7 @@ pub(crate) fn run(place: &mut Workplace) -> Result<Report> {
     tools::check_present()?;
     tools::node_packages(place)?;
     let python = tools::python(place)?;
-    place.must(&mut place.cargo(&["build", "--package", "countersign", "--locked"]))?;
+    place.must(&mut place.everything())?;
     let scratch = Scratch::new("e2e")?;
     let mut scenarios = Scenarios { python, scratch: scratch.path().to_owned(), place, report: Report::default() };
     scenarios.script("the parity check can fail", |scenarios| Ok(scenarios.node("selftest.mjs")))?;

@@ -94,6 +94,11 @@ impl Workplace {
         command
     }
 
+    /// Builds everything with the one selection that all tests share: another one would unify features differently and build the larger dependencies once more.
+    pub(crate) fn everything(&self) -> Command {
+        self.cargo(&["build", "--workspace", "--all-targets", "--locked"])
+    }
+
     /// The program `name` of the workspace, as `cargo build` left it.
     pub(crate) fn built(&self, name: &str) -> PathBuf {
         self.root.join("target/debug").join(name)
