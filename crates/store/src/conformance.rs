@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use evidence::filter::Filter;
 use evidence::ids::{CallId, RunId};
@@ -688,6 +689,11 @@ fn a_writer_that_dies_leaves_nobody_waiting() {
     }
     assert!(results[0].is_ok());
     assert!(matches!(results.last(), Some(Err(AppendError::Degraded { .. }))), "{results:?}");
+    // The one who waited hears of it while the writer's thread still unwinds; its health follows.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while ledger.health() == Health::Ready && Instant::now() < deadline {
+        std::thread::yield_now();
+    }
     assert!(matches!(ledger.health(), Health::Degraded { .. }));
     assert!(ledger.close_blocking().is_err());
     home.killed().open().close_blocking().unwrap();

@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn grandchildren_die_with_the_guard() {
-        let mut process = shell("cat <&0 & echo $!; wait");
+        let mut process = shell("sleep 600 & echo $!; wait");
         let lines = process.lines().unwrap();
         let grandchild = process.next_line(&lines, PATIENCE).unwrap();
         assert!(runs(&grandchild));
