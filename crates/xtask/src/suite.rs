@@ -161,11 +161,27 @@ fn plain(place: &mut Workplace, args: &[&str]) -> Result<Verdict> {
 fn cargo_test(place: &mut Workplace, args: &[&str]) -> Result<Verdict> {
     let mut command = place.cargo(args);
     let ran = place.run(&mut command)?;
+    let lines = ran.lines.clone();
     let verdict = counted(&command, ran, |lines| Count::of_cargo_test(lines.iter().map(String::as_str)));
     Ok(match verdict {
         Verdict::Held(count) if count.passed == 0 => Verdict::Broken(count, "no test ran".to_owned()),
+        Verdict::Broken(count, said) => Verdict::Broken(count, failed_tests(&lines).unwrap_or(said)),
         verdict => verdict,
     })
+}
+
+/// What the failed tests said, of all that every test binary printed: from `failures:` to the binary's closing line. `None` if none came so far.
+fn failed_tests(lines: &[String]) -> Option<String> {
+    let mut said = Vec::new();
+    let mut inside = false;
+    for line in lines {
+        inside |= line == "failures:";
+        if inside {
+            said.push(line.as_str());
+        }
+        inside &= !line.starts_with("test result: ");
+    }
+    (!said.is_empty()).then(|| said.join("\n"))
 }
 
 fn counted(command: &Command, ran: crate::process::Ran, count: fn(&[String]) -> Count) -> Verdict {
@@ -174,5 +190,20 @@ fn counted(command: &Command, ran: crate::process::Ran, count: fn(&[String]) -> 
         Verdict::Held(numbers)
     } else {
         Verdict::Broken(numbers, failure(command, &ran))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_test_is_shown_without_all_that_passed() {
+        let output = "test a ... ok\n\nfailures:\n\n---- b stdout ----\nleft: 1\n\nfailures:\n    b\n\ntest result: FAILED. 1 passed; 1 failed\n\
+                      test c ... ok\ntest result: ok. 1 passed; 0 failed";
+        let lines: Vec<String> = output.lines().map(str::to_owned).collect();
+        let said = failed_tests(&lines).unwrap();
+        assert!(said.contains("left: 1") && said.ends_with("1 failed") && !said.contains(" ... ok"));
+        assert_eq!(failed_tests(&["error: it does not compile".to_owned()]), None);
     }
 }
