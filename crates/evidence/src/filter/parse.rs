@@ -305,8 +305,10 @@ fn tools(values: Values) -> Result<Vec<Pattern>, FilterError> {
             && !text.split_once(':').is_some_and(|(_, rest)| rest.contains('/'))
         {
             let what = format!("`{}` is not a tool; tools are written like mcp:bank/send_money", shortened(text));
-            let suggestion = if text.contains('/') { format!("*:{text}") } else { format!("*/{text}") };
-            return Err(FilterError { at: *at, what, suggestion: Some(suggestion) });
+            let meant = if text.contains('/') { format!("*:{text}") } else { format!("*/{text}") };
+            // A suggestion is to be typed, and must not carry what a terminal would obey.
+            let suggestion = Some(meant).filter(|meant| !meant.contains(char::is_control));
+            return Err(FilterError { at: *at, what, suggestion });
         }
     }
     Ok(patterns(values))

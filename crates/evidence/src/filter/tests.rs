@@ -117,6 +117,7 @@ fn a_refusal_says_where_what_and_what_was_meant() {
         ("type:action", 5, "`action` is not a type", Some("action_record")),
         ("tool:send_money", 5, "`send_money` is not a tool; tools are written like", Some("*/send_money")),
         ("tool:bank/send_money", 5, "is not a tool", Some("*:bank/send_money")),
+        ("tool:\"\0/s(\"", 5, "`\\0/s(` is not a tool", None),
         ("done", 0, "`done` is not a term; a term is field:value", Some("status:done")),
         ("deny", 0, "is not a term", Some("decision:deny")),
         ("status=done", 0, "is not a term", Some("status:done")),
