@@ -19,8 +19,17 @@ const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-saniti
 const SECONDS_PER_INPUT_MAX: u32 = 10;
 const MEMORY_MIB_MAX: u32 = 2048;
 
+/// Which inputs a run tries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Luck {
+    /// Others each time.
+    Fresh,
+    /// The same in the same order, as far as the time goes: what passed once passes again.
+    Repeated,
+}
+
 /// Builds the targets and runs those named, or all, each for `time`. Returns how many ran; a target that found something is an error.
-pub(crate) fn run(place: &mut Workplace, only: &[String], time: Duration) -> Result<usize> {
+pub(crate) fn run(place: &mut Workplace, only: &[String], time: Duration, luck: Luck) -> Result<usize> {
     let path = place.root.join("fuzz/Cargo.toml");
     let manifest = read(&path)?;
     let targets: Vec<String> =
@@ -39,6 +48,11 @@ pub(crate) fn run(place: &mut Workplace, only: &[String], time: Duration) -> Res
         let mut fuzzer = Command::new(folder.join(&host).join("debug").join(target));
         fuzzer.arg(&found).arg(seeds(&place.root, &manifest, target)?);
         fuzzer.arg(format!("-max_total_time={}", time.as_secs())).arg(format!("-timeout={SECONDS_PER_INPUT_MAX}"));
+        // libFuzzer takes 0 for a seed of its own.
+        fuzzer.arg(match luck {
+            Luck::Fresh => "-seed=0",
+            Luck::Repeated => "-seed=1",
+        });
         fuzzer
             .arg(format!("-rss_limit_mb={MEMORY_MIB_MAX}"))
             .arg(format!("-artifact_prefix={}/{target}-", artifacts.display()));

@@ -104,7 +104,7 @@ fn tidy() -> Result<ExitCode> {
 fn fuzz(targets: &[String], seconds: u64) -> Result<ExitCode> {
     let mut place = Workplace::find()?;
     place.begin("fuzz", "fuzzing")?;
-    let ran = fuzz::run(&mut place, targets, Duration::from_secs(seconds));
+    let ran = fuzz::run(&mut place, targets, Duration::from_secs(seconds), fuzz::Luck::Fresh);
     place.end(if ran.is_ok() { "nothing found" } else { "FAILED" });
     println!("{} targets ran", ran?);
     Ok(ExitCode::SUCCESS)

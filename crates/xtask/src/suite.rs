@@ -147,7 +147,7 @@ fn crash(place: &mut Workplace) -> Result<Verdict> {
 }
 
 fn fuzz_briefly(place: &mut Workplace) -> Result<Verdict> {
-    let targets = fuzz::run(place, &[], FUZZ_TIME)?;
+    let targets = fuzz::run(place, &[], FUZZ_TIME, fuzz::Luck::Repeated)?;
     Ok(Verdict::Held(Count { passed: targets as u64, failed: 0 }))
 }
 
