@@ -43,6 +43,10 @@ pub(crate) fn run(place: &mut Workplace, only: &[String], time: Duration, luck: 
     place.must(&mut build)?;
     for target in &targets {
         let (found, artifacts) = (folder.join("corpus").join(target), folder.join("artifacts"));
+        // What earlier runs found would change the order of this one.
+        if matches!(luck, Luck::Repeated) && found.is_dir() {
+            std::fs::remove_dir_all(&found)?;
+        }
         std::fs::create_dir_all(&found)?;
         std::fs::create_dir_all(&artifacts)?;
         let mut fuzzer = Command::new(folder.join(&host).join("debug").join(target));
