@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use evidence::record::Status;
+use evidence::record::{Draft, Status};
 use governance::call::{Call, Effect, Input, Reply};
 use governance::classify::{Standing, classify};
 use governance::decide::PolicySnapshot;
@@ -40,7 +40,7 @@ pub(crate) async fn drive<E: Execute>(
             }
             // The answer is given; what is left to record is waited for beside it.
             Effect::Append(drafts) if reply.is_some() => {
-                tokio::spawn(gateway.ledger.append(drafts));
+                append_beside(gateway, drafts);
                 break;
             }
             Effect::Append(drafts) => {
@@ -82,7 +82,7 @@ pub(crate) async fn drive<E: Execute>(
             }
             Effect::Note(draft) => {
                 tracing::error!(call = ?draft.call, "a call met an input that its state did not expect");
-                tokio::spawn(gateway.ledger.append(vec![*draft]));
+                append_beside(gateway, vec![*draft]);
                 continue;
             }
             Effect::Reply(answer) => {
@@ -95,6 +95,16 @@ pub(crate) async fn drive<E: Execute>(
         effects.extend(more);
     }
     reply
+}
+
+/// Appends what nobody waits for. It is queued before this returns, unless the queue is full; a failure shows in the gateway's readiness and is told in the log.
+fn append_beside(gateway: &Gateway, drafts: Vec<Draft>) {
+    let recorded = gateway.ledger.append(drafts);
+    tokio::spawn(async move {
+        if let Err(error) = recorded.await {
+            tracing::error!(%error, "evidence could not be written after the answer; recovery closes the call as unknown");
+        }
+    });
 }
 
 fn unrecorded(error: &store::AppendError) -> Input {
