@@ -94,6 +94,7 @@ pub(crate) fn run(only: &[String]) -> Result<ExitCode> {
 
 fn install(place: &mut Workplace) -> Result<Verdict> {
     tools::check_present()?;
+    tools::crates(place)?;
     tools::node_packages(place)?;
     tools::python(place)?;
     tools::cargo_deny(place)?;

@@ -40,6 +40,12 @@ fn version_of(program: &str, args: &[&str], mend: &str) -> Result<String> {
     }
 }
 
+/// The sources of every crate in the lock file: those of other platforms too, which no build here fetches and the check of licences reads.
+pub(crate) fn crates(place: &mut Workplace) -> Result<()> {
+    place.must(&mut place.cargo(&["fetch", "--locked"]))?;
+    Ok(())
+}
+
 /// The real MCP clients and servers for Node.js.
 pub(crate) fn node_packages(place: &mut Workplace) -> Result<()> {
     let folder = place.root.join("tests/e2e/node");
