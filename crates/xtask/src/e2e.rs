@@ -17,6 +17,8 @@ use crate::workplace::Workplace;
 use crate::{demo, tools};
 
 const SERVERS: [&str; 3] = ["everything", "filesystem", "memory"];
+/// What agents are built with, beside the bare SDKs.
+const FRAMEWORKS: [&str; 2] = ["fastmcp", "langchain"];
 /// A server or gateway that needs longer to start on a busy machine is broken.
 pub(crate) const START_PATIENCE: Duration = Duration::from_secs(60);
 /// What is in flight when a gateway is told to stop gets this long.
@@ -35,11 +37,18 @@ pub(crate) struct Report {
 pub(crate) fn run(place: &mut Workplace) -> Result<Report> {
     tools::check_present()?;
     tools::node_packages(place)?;
-    let python = tools::python(place)?;
+    let pythons = Pythons {
+        sdk_1: tools::python(place, tools::Python::Sdk1)?,
+        sdk_2: tools::python(place, tools::Python::Sdk2)?,
+    };
     place.must(&mut place.everything())?;
     let scratch = Scratch::new("e2e")?;
-    let mut scenarios = Scenarios { python, scratch: scratch.path().to_owned(), place, report: Report::default() };
-    scenarios.script("the parity check can fail", |scenarios| Ok(scenarios.node("selftest.mjs")))?;
+    let mut scenarios = Scenarios { pythons, scratch: scratch.path().to_owned(), place, report: Report::default() };
+    scenarios.script("the parity check can fail", |scenarios| {
+        let mut script = scenarios.node("selftest.mjs");
+        script.arg("--python-1").arg(&scenarios.pythons.sdk_1).arg("--python-2").arg(&scenarios.pythons.sdk_2);
+        Ok(script)
+    })?;
     scenarios.over_stdio_on_demand()?;
     scenarios.over_stdio_beside_serve()?;
     scenarios.over_http()?;
@@ -47,9 +56,15 @@ pub(crate) fn run(place: &mut Workplace) -> Result<Report> {
     Ok(scenarios.report)
 }
 
+/// The interpreters with each major version of the Python SDK.
+struct Pythons {
+    sdk_1: PathBuf,
+    sdk_2: PathBuf,
+}
+
 struct Scenarios<'p> {
     place: &'p mut Workplace,
-    python: PathBuf,
+    pythons: Pythons,
     scratch: PathBuf,
     report: Report,
 }
@@ -106,8 +121,22 @@ impl Scenarios<'_> {
                 Ok(this.python_parity(server, &json!(["SERVER"]), &wrapped))
             })?;
         }
+        let wrapped = self.wrapped(&home, &mission, "everything");
+        self.script("everything over stdio, TypeScript client 2.x", |this| {
+            let mut script = this.node_parity("everything", &json!(["SERVER"]), &wrapped);
+            script.args(["--sdk", "2"]);
+            Ok(script)
+        })?;
+        for framework in FRAMEWORKS {
+            for server in SERVERS {
+                let wrapped = self.wrapped(&home, &mission, server);
+                self.script(&format!("{server} over stdio, {framework}"), |this| {
+                    Ok(this.framework_parity(framework, server, &json!(["SERVER"]), &wrapped))
+                })?;
+            }
+        }
         gateway.stop()?;
-        self.verified(&home, 80)
+        self.verified(&home, 250)
     }
 
     /// Both clients over Streamable HTTP, with an upstream over HTTP and others over stdio.
@@ -129,6 +158,18 @@ impl Scenarios<'_> {
         self.script("everything over Streamable HTTP, Python client", |this| {
             Ok(this.python_parity("everything", &direct, &side))
         })?;
+        let side = wrapped("everything");
+        self.script("everything over Streamable HTTP, TypeScript client 2.x", |this| {
+            let mut script = this.node_parity("everything", &direct, &side);
+            script.args(["--sdk", "2"]);
+            Ok(script)
+        })?;
+        for framework in FRAMEWORKS {
+            let side = wrapped("everything");
+            self.script(&format!("everything over Streamable HTTP, {framework}"), |this| {
+                Ok(this.framework_parity(framework, "everything", &direct, &side))
+            })?;
+        }
         for server in ["filesystem", "memory"] {
             let side = wrapped(server);
             self.script(&format!("{server} over stdio behind HTTP, TypeScript client"), |this| {
@@ -218,8 +259,18 @@ impl Scenarios<'_> {
     }
 
     fn python_parity(&self, server: &str, direct: &Value, wrapped: &Value) -> Command {
-        let mut command = Command::new(&self.python);
+        let mut command = Command::new(&self.pythons.sdk_2);
         command.arg(self.place.root.join("tests/e2e/python/parity.py")).current_dir(&self.scratch);
+        self.parity_args(&mut command, server, direct, wrapped);
+        command
+    }
+
+    fn framework_parity(&self, framework: &str, server: &str, direct: &Value, wrapped: &Value) -> Command {
+        // The adapters of LangChain are made for the SDK 1.x.
+        let python = if framework == "langchain" { &self.pythons.sdk_1 } else { &self.pythons.sdk_2 };
+        let mut command = Command::new(python);
+        command.arg(self.place.root.join("tests/e2e/python/frameworks.py")).args(["--framework", framework]);
+        command.current_dir(&self.scratch);
         self.parity_args(&mut command, server, direct, wrapped);
         command
     }

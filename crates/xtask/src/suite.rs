@@ -96,7 +96,8 @@ fn install(place: &mut Workplace) -> Result<Verdict> {
     tools::check_present()?;
     tools::crates(place)?;
     tools::node_packages(place)?;
-    tools::python(place)?;
+    tools::python(place, tools::Python::Sdk1)?;
+    tools::python(place, tools::Python::Sdk2)?;
     tools::cargo_deny(place)?;
     Ok(Verdict::Held(Count::default()))
 }

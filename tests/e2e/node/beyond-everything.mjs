@@ -91,7 +91,7 @@ async function resuming(session, step) {
     broken += 1;
     return new Response(response.body.pipeThrough(breakAfter("notifications/progress", 2)), response);
   };
-  const other = await connect(session.side, FULL, { fetch: fetchThatBreaks });
+  const other = await connect(session.side, FULL, { fetch: fetchThatBreaks, sdk: session.sdk });
   await step("a broken stream is resumed", [], async () => ({
     ...(await other.call("trigger-long-running-operation", { duration: 0.6, steps: 6 }, { reportProgress: true })),
     broken,

@@ -1,6 +1,6 @@
 // Asks the same of a server twice, once directly and once through the gateway, and requires the same bytes back.
 //
-//   node parity.mjs --server NAME --direct SIDE [--wrapped SIDE] --scratch DIR [--profile full|bare]
+//   node parity.mjs --server NAME --direct SIDE [--wrapped SIDE] --scratch DIR [--profile full|bare] [--sdk 1|2]
 //
 // A SIDE is a JSON list, the command of a stdio server ("SERVER" in it stands for the server's own command), or a JSON object
 // {"url": ..., "token": ...} for Streamable HTTP. Without --wrapped the server is compared with itself, which tests this script.
@@ -11,7 +11,7 @@ import { everything } from "./beyond-everything.mjs";
 import { memory } from "./beyond-memory.mjs";
 import { loadCases } from "./cases.mjs";
 import { RULES, settle } from "./nondeterminism.mjs";
-import { BARE, FULL, connect } from "./session.mjs";
+import { BARE, FULL, SDKS, connect } from "./session.mjs";
 import { Tap } from "./tap.mjs";
 
 // What there is to ask beyond the tools of a server.
@@ -27,11 +27,12 @@ const { values: options } = parseArgs({
     wrapped: { type: "string" },
     scratch: { type: "string" },
     profile: { type: "string", default: "full" },
+    sdk: { type: "string", default: "1" },
     verbose: { type: "boolean", default: false },
   },
 });
-if (!(options.server in BEYOND) || !options.scratch) {
-  console.error(`usage: node parity.mjs --server ${Object.keys(BEYOND).join("|")} --scratch DIR [--direct SIDE] [--wrapped SIDE] [--profile full|bare]`);
+if (!(options.server in BEYOND) || !(options.sdk in SDKS) || !options.scratch) {
+  console.error(`usage: node parity.mjs --server ${Object.keys(BEYOND).join("|")} --scratch DIR [--direct SIDE] [--wrapped SIDE] [--profile full|bare] [--sdk 1|2]`);
   process.exit(2);
 }
 
@@ -56,7 +57,7 @@ function side(text) {
 async function transcript(from, label) {
   const steps = [];
   server.prepare();
-  const session = await connect(from, options.profile === "full" ? FULL : BARE, { roots: server.roots });
+  const session = await connect(from, options.profile === "full" ? FULL : BARE, { roots: server.roots, sdk: SDKS[options.sdk] });
   const step = async (name, rules, act) => {
     const value = await act();
     steps.push({ name, rules, value });

@@ -1,15 +1,11 @@
 // One connection of the real TypeScript client, with everything that arrives written down as it came over the wire, before the client's own
 // types can drop a field.
 
-import { Client } from "@modelcontextprotocol/sdk/client/index.js";
-import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
-import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
-import {
-  CreateMessageRequestSchema,
-  ElicitRequestSchema,
-  ListRootsRequestSchema,
-  ResultSchema,
-} from "@modelcontextprotocol/sdk/types.js";
+import * as sdk1 from "./sdk-1.mjs";
+import * as sdk2 from "./sdk-2.mjs";
+
+// The client of each major version, under one form.
+export const SDKS = { 1: sdk1, 2: sdk2 };
 
 const WAIT_MS = 20_000;
 
@@ -26,19 +22,20 @@ export const FULL = {
 export const BARE = {};
 
 // `side` is { command: [...] } for stdio or { url, token } for Streamable HTTP.
-export async function connect(side, capabilities, { roots = [], fetch } = {}) {
+export async function connect(side, capabilities, { roots = [], fetch, sdk = sdk1 } = {}) {
   const wire = new Wire();
-  const client = new Client({ name: "countersign-e2e", version: "1.0.0" }, { capabilities });
-  answerServerRequests(client, capabilities, roots);
-  const transport = open(side, wire, fetch);
+  const client = new sdk.Client({ name: "countersign-e2e", version: "1.0.0" }, { capabilities });
+  answerServerRequests(sdk, client, capabilities, roots);
+  const transport = open(sdk, side, fetch);
   const deliver = interceptOnMessage(transport, (message) => wire.arrived(message));
   await client.connect(transport);
   deliver.check();
-  return new Session(client, transport, wire, side);
+  return new Session(sdk, client, transport, wire, side);
 }
 
 export class Session {
-  constructor(client, transport, wire, side) {
+  constructor(sdk, client, transport, wire, side) {
+    this.sdk = sdk;
     this.side = side;
     this.client = client;
     this.transport = transport;
@@ -57,7 +54,7 @@ export class Session {
       return send.call(this.transport, message, sendOptions);
     };
     let thrown;
-    const pending = this.client.request({ method, params }, ResultSchema, options);
+    const pending = this.client.request({ method, params }, this.sdk.anyResult, options);
     this.transport.send = send;
     try {
       await pending;
@@ -123,13 +120,13 @@ class Wire {
   }
 }
 
-function open(side, wire, fetch) {
+function open(sdk, side, fetch) {
   if (side.url) {
     const headers = side.token ? { Authorization: `Bearer ${side.token}` } : {};
-    return new StreamableHTTPClientTransport(new URL(side.url), { requestInit: { headers }, fetch });
+    return new sdk.StreamableHTTPClientTransport(new URL(side.url), { requestInit: { headers }, fetch });
   }
   const [command, ...args] = side.command;
-  return new StdioClientTransport({ command, args, stderr: side.quiet === false ? "inherit" : "ignore" });
+  return new sdk.StdioClientTransport({ command, args, stderr: side.quiet === false ? "inherit" : "ignore" });
 }
 
 // The client sets `onmessage` when it connects; a property in front of it sees each message first.
@@ -153,14 +150,14 @@ function interceptOnMessage(transport, see) {
 }
 
 // Fixed answers, so that what the server makes of them is the same on both sides.
-function answerServerRequests(client, capabilities, roots) {
-  if (capabilities.roots) client.setRequestHandler(ListRootsRequestSchema, async () => ({ roots }));
+function answerServerRequests(sdk, client, capabilities, roots) {
+  if (capabilities.roots) sdk.answers(client, "roots/list", async () => ({ roots }));
   if (capabilities.sampling) {
     const reply = (text) => ({ model: "fixed-model", role: "assistant", stopReason: "endTurn", content: { type: "text", text } });
-    client.setRequestHandler(CreateMessageRequestSchema, async (request) => reply(`You said: ${lastText(request)}`));
+    sdk.answers(client, "sampling/createMessage", async (request) => reply(`You said: ${lastText(request)}`));
   }
   if (capabilities.elicitation) {
-    client.setRequestHandler(ElicitRequestSchema, async ({ params }) => elicited(params));
+    sdk.answers(client, "elicitation/create", async ({ params }) => elicited(params));
   }
 }
 
