@@ -128,6 +128,10 @@ pub const ERROR_TEXT_CHARS_MAX: usize = 200;
 /// The wait before a broken stream is resumed, where the server does not say.
 pub const RESUME_WAIT_MS: u64 = 200;
 
+/// The wait before a client opens a broken stream again, as the first event of each stream tells it: a restart of the gateway is over by then, and a thousand
+/// clients that come back at once are a thousand GETs in a second, fewer than one session's calls.
+pub const RETRY_MS: u64 = 1_000;
+
 /// The least wait, whatever the server says: a hundred requests a second at most from one call.
 pub const RESUME_WAIT_MIN_MS: u64 = 10;
 

@@ -33,6 +33,42 @@ pub(crate) struct Report {
     pub(crate) said: String,
 }
 
+impl Report {
+    /// The ledger of a home, checked from its bytes, and what those who used it must have left in it.
+    pub(crate) fn verified(&mut self, place: &mut Workplace, home: &Path, calls_min: usize) -> Result<()> {
+        let mut verify = Command::new(place.built("countersign"));
+        verify.args(["verify", "--ledger", "--home"]).arg(home);
+        let ran = place.run(&mut verify)?;
+        self.check(place, "the ledger verifies", ran.succeeded(), &ran.lines.join("\n"));
+
+        let mut audit = Command::new(place.built("countersign"));
+        audit.args(["audit", "type:action_record", "--format", "json", "--limit", "0", "--home"]).arg(home);
+        let actions = Actions::read(&place.must(&mut audit)?.lines);
+        let said =
+            format!("{} intents, want at least {calls_min}; without outcome: {:?}", actions.intents, actions.open);
+        let complete = actions.open.is_empty() && actions.intents >= calls_min;
+        self.check(place, "every call that began has ended, in the evidence", complete, &said);
+        Ok(())
+    }
+
+    fn check(&mut self, place: &Workplace, label: &str, holds: bool, said: &str) {
+        self.take(place, label, Count { passed: u64::from(holds), failed: u64::from(!holds) }, holds, said);
+    }
+
+    /// Adds what a runner found.
+    pub(crate) fn take(&mut self, place: &Workplace, label: &str, mut count: Count, succeeded: bool, said: &str) {
+        // A runner that fails without a red check did not get so far as to report it.
+        if !succeeded && count.failed == 0 {
+            count.failed = 1;
+        }
+        place.say(&format!("{label}: {count}"));
+        self.count += count;
+        if count.failed > 0 || count.passed == 0 {
+            self.said.push_str(&format!("\n{label}:\n{said}\n"));
+        }
+    }
+}
+
 /// Runs every scenario.
 pub(crate) fn run(place: &mut Workplace) -> Result<Report> {
     tools::check_present()?;
@@ -203,25 +239,8 @@ impl Scenarios<'_> {
         Ok(())
     }
 
-    /// The ledger of a home, checked from its bytes, and what the scripts must have left in it.
     fn verified(&mut self, home: &Path, calls_min: usize) -> Result<()> {
-        let mut verify = Command::new(self.place.built("countersign"));
-        verify.args(["verify", "--ledger", "--home"]).arg(home);
-        let ran = self.place.run(&mut verify)?;
-        self.check("the ledger verifies", ran.succeeded(), &ran.lines.join("\n"));
-
-        let mut audit = Command::new(self.place.built("countersign"));
-        audit.args(["audit", "type:action_record", "--format", "json", "--limit", "0", "--home"]).arg(home);
-        let actions = Actions::read(&self.place.must(&mut audit)?.lines);
-        let said =
-            format!("{} intents, want at least {calls_min}; without outcome: {:?}", actions.intents, actions.open);
-        let complete = actions.open.is_empty() && actions.intents >= calls_min;
-        self.check("every call that began has ended, in the evidence", complete, &said);
-        Ok(())
-    }
-
-    fn check(&mut self, label: &str, holds: bool, said: &str) {
-        self.take(label, Count { passed: u64::from(holds), failed: u64::from(!holds) }, holds, said);
+        self.report.verified(self.place, home, calls_min)
     }
 
     /// One script; what it reports is added up, and it may fail without ending the others.
@@ -234,16 +253,8 @@ impl Scenarios<'_> {
         Ok(())
     }
 
-    fn take(&mut self, label: &str, mut count: Count, succeeded: bool, said: &str) {
-        // A script that fails without a red check did not get so far as to report it.
-        if !succeeded && count.failed == 0 {
-            count.failed = 1;
-        }
-        self.place.say(&format!("{label}: {count}"));
-        self.report.count += count;
-        if count.failed > 0 || count.passed == 0 {
-            self.report.said.push_str(&format!("\n{label}:\n{said}\n"));
-        }
+    fn take(&mut self, label: &str, count: Count, succeeded: bool, said: &str) {
+        self.report.take(self.place, label, count, succeeded, said);
     }
 
     fn node(&self, script: &str) -> Command {
@@ -438,7 +449,7 @@ impl Actions {
 }
 
 /// The address in the line of JSON that `serve` prints once it takes connections.
-fn listening(said: &str) -> Option<String> {
+pub(crate) fn listening(said: &str) -> Option<String> {
     said.lines().find_map(|line| Some(serde_json::from_str::<Value>(line).ok()?.get("listening")?.as_str()?.to_owned()))
 }
 

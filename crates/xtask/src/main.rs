@@ -4,6 +4,7 @@
 //! (`workplace`), how they run programs (`process`) and how they count (`count`).
 
 mod bench;
+mod conformance;
 mod count;
 mod demo;
 mod e2e;
@@ -71,6 +72,9 @@ enum Task {
         #[arg(long, default_value_t = 10_000, value_name = "N")]
         kills: u32,
     },
+    /// What the conformance runner starts as its client: the real one, with a gateway before the runner's server
+    #[command(hide = true)]
+    ConformanceClient(conformance::Governed),
 }
 
 fn main() -> ExitCode {
@@ -85,6 +89,7 @@ fn main() -> ExitCode {
         Task::Fuzz { target, seconds } => fuzz(&target, seconds),
         Task::Bench { args } => bench::bench(&args),
         Task::Soak { kills } => bench::soak(kills),
+        Task::ConformanceClient(governed) => governed.run(),
     };
     done.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");

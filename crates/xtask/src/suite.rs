@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::count::Count;
 use crate::workplace::{Workplace, failure};
-use crate::{e2e, fuzz, tidy, tools};
+use crate::{conformance, e2e, fuzz, tidy, tools};
 
 /// How often the gateway is killed under load; `cargo xtask soak` does it 10,000 times.
 const KILLS: &str = "200";
@@ -38,6 +38,7 @@ const STEPS: &[Step] = &[
     Step { name: "build", about: "programs and tests of every crate", run: build },
     Step { name: "tests", about: "unit, property and simulation tests of every crate, and the docs", run: tests },
     Step { name: "e2e", about: "real clients and servers, direct and through the gateway", run: end_to_end },
+    Step { name: "conformance", about: "the MCP conformance suite, direct and through the gateway", run: conformance },
     Step { name: "crash", about: "the gateway killed under load tells the truth", run: crash },
     Step { name: "fuzz", about: "decoders of hostile bytes, from their seeds, for seconds", run: fuzz_briefly },
 ];
@@ -96,6 +97,7 @@ fn install(place: &mut Workplace) -> Result<Verdict> {
     tools::check_present()?;
     tools::crates(place)?;
     tools::node_packages(place)?;
+    tools::conformance_runner(place)?;
     tools::python(place, tools::Python::Sdk1)?;
     tools::python(place, tools::Python::Sdk2)?;
     tools::cargo_deny(place)?;
@@ -103,7 +105,13 @@ fn install(place: &mut Workplace) -> Result<Verdict> {
 }
 
 fn fmt(place: &mut Workplace) -> Result<Verdict> {
-    plain(place, &["fmt", "--all", "--check", "--", "--color", "never"])
+    let own = plain(place, &["fmt", "--all", "--check", "--", "--color", "never"])?;
+    match own {
+        Verdict::Held(_) => {
+            plain(place, &["fmt", "--manifest-path", conformance::MANIFEST, "--check", "--", "--color", "never"])
+        }
+        broken @ Verdict::Broken(..) => Ok(broken),
+    }
 }
 
 fn house_rules(place: &mut Workplace) -> Result<Verdict> {
@@ -113,8 +121,17 @@ fn house_rules(place: &mut Workplace) -> Result<Verdict> {
 }
 
 fn deny(place: &mut Workplace) -> Result<Verdict> {
-    let mut command = Command::new(tools::cargo_deny(place)?);
+    let cargo_deny = tools::cargo_deny(place)?;
+    let mut command = Command::new(&cargo_deny);
     command.args(["--offline", "check", "bans", "licenses", "sources"]).current_dir(&place.root);
+    let ran = place.run(&mut command)?;
+    if !ran.succeeded() {
+        return Ok(counted(&command, ran, |_| Count::default()));
+    }
+    // What only tests run may be what is banned from the tree that ships, but is licensed alike and comes from nowhere else.
+    let mut command = Command::new(cargo_deny);
+    command.args(["--offline", "--manifest-path", conformance::MANIFEST, "--config", "deny.toml"]);
+    command.args(["check", "--allow", "license-not-encountered", "licenses", "sources"]).current_dir(&place.root);
     let ran = place.run(&mut command)?;
     Ok(counted(&command, ran, |_| Count::default()))
 }
@@ -134,11 +151,18 @@ fn tests(place: &mut Workplace) -> Result<Verdict> {
 }
 
 fn end_to_end(place: &mut Workplace) -> Result<Verdict> {
-    let report = e2e::run(place)?;
-    Ok(match report.said.is_empty() {
+    Ok(reported(e2e::run(place)?))
+}
+
+fn conformance(place: &mut Workplace) -> Result<Verdict> {
+    Ok(reported(conformance::run(place)?))
+}
+
+fn reported(report: e2e::Report) -> Verdict {
+    match report.said.is_empty() {
         true => Verdict::Held(report.count),
         false => Verdict::Broken(report.count, report.said),
-    })
+    }
 }
 
 fn crash(place: &mut Workplace) -> Result<Verdict> {

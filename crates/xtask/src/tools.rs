@@ -7,18 +7,20 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::conformance;
 use crate::workplace::Workplace;
 
 const NODE_MAJOR_MIN: u32 = 20;
+/// The conformance runner's own limit.
+const RUNNER_NODE_MAJOR_MIN: u32 = 22;
 const PYTHON_MINOR_MIN: u32 = 11;
 const CARGO_DENY: &str = "0.20.2";
 
 /// Checks that what cannot be installed from here is there.
 pub(crate) fn check_present() -> Result<()> {
     let node = version_of("node", &["--version"], "install Node.js 20 or newer")?;
-    let major = node.trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
     ensure!(
-        major.is_some_and(|major| major >= NODE_MAJOR_MIN),
+        node_major(&node).is_some_and(|major| major >= NODE_MAJOR_MIN),
         "node is {node}; the end-to-end tests need {NODE_MAJOR_MIN} or newer"
     );
     version_of("npm", &["--version"], "install npm, which comes with Node.js")?;
@@ -43,19 +45,59 @@ fn version_of(program: &str, args: &[&str], mend: &str) -> Result<String> {
 /// The sources of every crate in the lock file: those of other platforms too, which no build here fetches and the check of licences reads.
 pub(crate) fn crates(place: &mut Workplace) -> Result<()> {
     place.must(&mut place.cargo(&["fetch", "--locked"]))?;
+    place.must(&mut place.cargo(&["fetch", "--locked", "--manifest-path", conformance::MANIFEST]))?;
     Ok(())
 }
 
 /// The real MCP clients and servers for Node.js.
 pub(crate) fn node_packages(place: &mut Workplace) -> Result<()> {
-    let folder = place.root.join("tests/e2e/node");
-    let stamp = place.state.join("package-lock.installed");
+    npm_ci(place, "tests/e2e/node", "package-lock.installed")
+}
+
+/// What runs the MCP conformance suite: the runner, and a Node.js that is new enough for it.
+pub(crate) fn conformance_runner(place: &mut Workplace) -> Result<Runner> {
+    npm_ci(place, "conformance/node", "conformance-lock.installed")?;
+    let folder = place.root.join("conformance/node");
+    let own = version_of("node", &["--version"], "install Node.js 20 or newer")?;
+    let node = match node_major(&own) {
+        Some(RUNNER_NODE_MAJOR_MIN..) => PathBuf::from("node"),
+        _ => supplied_node(&folder)?,
+    };
+    Ok(Runner { node, folder })
+}
+
+/// The conformance runner of the protocol's own project.
+pub(crate) struct Runner {
+    /// A Node.js that can run it.
+    pub(crate) node: PathBuf,
+    /// Where it is installed.
+    pub(crate) folder: PathBuf,
+}
+
+/// The Node.js that came as a package, for machines with an older one.
+fn supplied_node(folder: &Path) -> Result<PathBuf> {
+    let machine = match std::env::consts::ARCH {
+        "x86_64" => "x64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let supplied = folder.join(format!("node_modules/node-{}-{machine}/bin/node", std::env::consts::OS));
+    ensure!(supplied.is_file(), "the conformance runner needs Node.js {RUNNER_NODE_MAJOR_MIN} or newer: install it");
+    Ok(supplied)
+}
+
+fn npm_ci(place: &mut Workplace, packages: &str, stamp: &str) -> Result<()> {
+    let (folder, stamp) = (place.root.join(packages), place.state.join(stamp));
     if folder.join("node_modules").is_dir() && same(&folder.join("package-lock.json"), &stamp)? {
         return Ok(());
     }
-    place.say("installing the Node.js packages of tests/e2e/node/package-lock.json with npm ci");
+    place.say(&format!("installing the Node.js packages of {packages}/package-lock.json with npm ci"));
     place.must(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder))?;
     keep(&folder.join("package-lock.json"), &stamp)
+}
+
+fn node_major(version: &str) -> Option<u32> {
+    version.trim_start_matches('v').split('.').next()?.parse().ok()
 }
 
 /// The Pythons that the tests use; the SDK's two major versions cannot live in one.

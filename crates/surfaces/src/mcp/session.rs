@@ -155,8 +155,9 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             Meaning::Malformed(what) => Some(author::error_reply(Some(&id), author::INVALID_PARAMS, &what, None)),
         };
         self.state().in_flight.remove(&id);
+        let address = if self.upstream.was_streamed(&id) { Address::StreamedReply(&id) } else { Address::Reply(&id) };
         if let Some(answer) = answer {
-            let _gone = self.downstream.deliver(Address::Reply(&id), answer).await;
+            let _gone = self.downstream.deliver(address, answer).await;
         }
     }
 

@@ -20,7 +20,7 @@ const LONG_FILES: &str = include_str!("long-files.txt");
 pub(super) fn names(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree.rust() {
-        for [keyword, name] in pairs(&file.tokens) {
+        for (at, [keyword, name]) in pairs(&file.tokens).enumerate() {
             if keyword.is("mod") && EMPTY_MODULES.contains(&name.text.as_str()) {
                 findings.push(Finding::at(
                     &file.path,
@@ -41,7 +41,7 @@ pub(super) fn names(tree: &Tree) -> Vec<Finding> {
                     "name it for what it is or does",
                 ));
             }
-            if keyword.is("fn") && name.text.starts_with("get_") {
+            if keyword.is("fn") && name.text.starts_with("get_") && !named_by_a_trait(&file.tokens, at) {
                 findings.push(Finding::at(
                     &file.path,
                     name.line,
@@ -52,6 +52,23 @@ pub(super) fn names(tree: &Tree) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Whether what is declared at `at` stands in `impl Trait for Type`, where the trait gives the names.
+fn named_by_a_trait(tokens: &[Token], at: usize) -> bool {
+    let mut open = 0_u32;
+    let mut before = tokens.iter().take(at).rev();
+    let entered = before.by_ref().find(|token| {
+        let enters = token.is("{") && open == 0;
+        if token.is("}") {
+            open += 1;
+        } else if token.is("{") {
+            open = open.saturating_sub(1);
+        }
+        enters
+    });
+    let head: Vec<&Token> = before.take_while(|token| !["{", "}", ";"].iter().any(|mark| token.is(mark))).collect();
+    entered.is_some() && ["impl", "for"].iter().all(|word| head.iter().any(|token| token.is(word)))
 }
 
 pub(super) fn no_allow(tree: &Tree) -> Vec<Finding> {
@@ -225,7 +242,8 @@ mod tests {
 
     #[test]
     fn empty_names_are_found() {
-        let text = "mod util; struct CallManager; struct RowData; enum Kind {} fn get_call() {} fn target_of() {} type Metadata = u8; impl Body for A { type Data = B; } // struct OtherManager";
+        let text = "mod util; struct CallManager; struct RowData; enum Kind {} fn get_call() {} fn target_of() {} type Metadata = u8; impl Body for A { type Data = B; fn a() {} fn get_b() {} } \
+                    impl A { fn get_c() { for a in b {} } } // struct OtherManager";
         check(
             names,
             &[("crates/a/src/lib.rs", text)],
@@ -234,6 +252,7 @@ mod tests {
                 "a type called `CallManager`: `Manager` says nothing",
                 "a type called `RowData`: `Data` says nothing",
                 "a function called `get_call`",
+                "a function called `get_c`",
             ],
         );
     }

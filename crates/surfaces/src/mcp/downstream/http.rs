@@ -1,7 +1,7 @@
 //! The agent's client over Streamable HTTP (MCP revision 2025-11-25, Transports): one endpoint for each server, behind run tokens.
 //!
 //! A POST works on its request in place, without a task of its own; if its client leaves, the work is handed to a task and goes on, because a call that has begun must
-//! end in its record. The answer is one message where that is the first thing to send and comes soon; else the response becomes a stream, with events that a client
+//! end in its record. The answer is one message where that is the first thing to send, comes soon and came as one; else the response is a stream, with events that a client
 //! can resume at ([`outbox`]). Start at [`McpEndpoint::serve`]; what the gateway supplies is [`Gate`].
 
 mod body;
@@ -332,7 +332,7 @@ async fn take<S: Session>(
         EnvelopeKind::Notification { .. } | EnvelopeKind::Response { .. } | EnvelopeKind::ErrorResponse { .. } => None,
     };
     if let Some(id) = &asks {
-        downstream.outbox().open(id.clone(), Form::Either).map_err(|error| Refused::not_opened(error, id))?;
+        downstream.outbox().open(id.clone(), Form::Either(prime)).map_err(|error| Refused::not_opened(error, id))?;
     }
     let agent = session.agent.clone();
     let work = async move {
@@ -341,7 +341,7 @@ async fn take<S: Session>(
         }
     };
     let mut work = Work { downstream, id: asks, rest: Some(Box::pin(work)) };
-    match work.outcome(prime, stream_after).await {
+    match work.outcome(stream_after).await {
         Outcome::Done => {}
         Outcome::Streamed(reading) => {
             // The response begins now; the work goes on beside it.
@@ -374,7 +374,7 @@ enum Outcome {
 
 impl Work {
     /// Works until the work is done or the response must be a stream.
-    async fn outcome(&mut self, prime: Prime, stream_after: Duration) -> Outcome {
+    async fn outcome(&mut self, stream_after: Duration) -> Outcome {
         let mut patience = std::pin::pin!(sleep(stream_after));
         poll_fn(|context| {
             if self.rest.as_mut().is_none_or(|rest| rest.as_mut().poll(context).is_ready()) {
@@ -388,7 +388,7 @@ impl Work {
             }
             match patience.as_mut().poll(context) {
                 Poll::Ready(()) => {
-                    outbox.stream(id, prime).map_or(Poll::Pending, |reading| Poll::Ready(Outcome::Streamed(reading)))
+                    outbox.stream(id).map_or(Poll::Pending, |reading| Poll::Ready(Outcome::Streamed(reading)))
                 }
                 Poll::Pending => Poll::Pending,
             }

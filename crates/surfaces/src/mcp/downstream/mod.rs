@@ -16,6 +16,8 @@ pub enum Address<'a> {
     Related(&'a RawId),
     /// It answers this request of the agent, and ends its stream.
     Reply(&'a RawId),
+    /// The same, where the upstream answered with a stream: a client that may be answered so is, as it would be without the gateway.
+    StreamedReply(&'a RawId),
     /// It belongs to no request.
     Unsolicited,
 }

@@ -10,6 +10,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -172,6 +173,8 @@ struct Link {
     idle: Idle,
     /// `None` once the session has ended.
     incoming: Mutex<Option<Arc<IncomingSender>>>,
+    /// Requests that were answered with a stream, until the answer is passed on.
+    streamed: Mutex<HashSet<RawId>>,
 }
 
 /// What every request carries at this point of the session.
@@ -200,6 +203,7 @@ impl HttpUpstream {
             headers: Mutex::new(Headers { is_open: false, session: None, template }),
             idle: Idle::default(),
             incoming: Mutex::new(Some(Arc::new(sender))),
+            streamed: Mutex::default(),
         };
         (Self { link: Arc::new(link), standing: Mutex::new(Standing::AwaitHandshake) }, queue)
     }
@@ -233,6 +237,11 @@ impl HttpUpstream {
             Err(error) => tracing::error!(%error, revision, "the protocol revision cannot be a header"),
         }
         *self.standing() = Standing::AwaitMessage;
+    }
+
+    /// See [`super::Upstream::was_streamed`].
+    pub(super) fn was_streamed(&self, id: &RawId) -> bool {
+        self.link.streamed.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
     }
 
     /// See [`super::Upstream::close`].
@@ -293,6 +302,7 @@ impl Link {
                     .ok_or_else(|| unreadable("its message is not the answer to the request"))
             }
             StatusCode::OK if is_media_type(headers.get(CONTENT_TYPE), &EVENT_STREAM) => {
+                self.streamed.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
                 // Boxed, as are the other rare ways: every call would carry the room for them.
                 Box::pin(self.follow(id, exchange)).await
             }

@@ -82,6 +82,14 @@ impl Upstream {
         }
     }
 
+    /// Whether the answer to the request `id` came as a stream. Asked once, when the request is done with; the id is forgotten.
+    pub fn was_streamed(&self, id: &RawId) -> bool {
+        match self {
+            Self::Http(upstream) => upstream.was_streamed(id),
+            Self::Stdio(_) => false,
+        }
+    }
+
     /// Ends the link in order: closes the child's input and waits a little before killing its process group; deletes the HTTP session.
     pub async fn close(&self) {
         match self {

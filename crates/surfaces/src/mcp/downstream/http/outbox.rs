@@ -16,6 +16,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::HttpDownstreamLimits;
+use crate::limits::RETRY_MS;
 use crate::mcp::codec::{RawId, SseEvent};
 use crate::mcp::downstream::Address;
 
@@ -77,7 +78,7 @@ pub(super) enum Form {
     /// One message only: the handshake, whose response must name the session.
     Message,
     /// One message, or a stream.
-    Either,
+    Either(Prime),
 }
 
 /// A connection that reads a stream.
@@ -208,11 +209,9 @@ impl Outbox {
     }
 
     /// Makes the response to a request a stream, if it may be one, and primes it where the client understands events without data: it can then resume at once.
-    pub(super) fn stream(&mut self, id: &RawId, prime: Prime) -> Option<Reading> {
+    pub(super) fn stream(&mut self, id: &RawId) -> Option<Reading> {
         let request = self.requests.get(id)?;
-        if request.form == Form::Message || !matches!(request.answer, Answer::Awaited) {
-            return None;
-        }
+        let (Form::Either(prime), Answer::Awaited) = (request.form, &request.answer) else { return None };
         let stream = self.next_stream;
         self.next_stream += 1;
         let reading = self.read(stream, false);
@@ -228,24 +227,14 @@ impl Outbox {
     /// Puts a message where it belongs.
     pub(super) fn offer(&mut self, address: Address<'_>, message: &Bytes) -> Offered {
         match address {
-            Address::Reply(id) => match self.requests.get_mut(id).map(|request| &mut request.answer) {
-                Some(answer @ Answer::Awaited) => {
-                    *answer = Answer::Ready(message.clone());
-                    Offered::Taken
-                }
-                Some(Answer::Streamed { stream, is_over, .. }) if !*is_over => {
-                    let stream = *stream;
-                    let offered = self.append(stream, message);
-                    if matches!(offered, Offered::Taken) {
-                        self.over(id);
-                        self.finish(stream);
-                    }
-                    offered
-                }
-                Some(_) | None => Offered::Gone,
-            },
+            Address::Reply(id) => self.reply(id, message),
+            Address::StreamedReply(id) => {
+                // Where it is none already and may be one.
+                self.stream(id);
+                self.reply(id, message)
+            }
             Address::Related(id) => match self.requests.get(id).map(|request| (&request.answer, request.form)) {
-                Some((Answer::Awaited, Form::Either)) => match self.stream(id, Prime::Nothing) {
+                Some((Answer::Awaited, Form::Either(_))) => match self.stream(id) {
                     Some(reading) => self.append(reading.stream, message),
                     None => Offered::Gone,
                 },
@@ -255,6 +244,25 @@ impl Outbox {
                 Some(_) | None => self.append(UNSOLICITED, message),
             },
             Address::Unsolicited => self.append(UNSOLICITED, message),
+        }
+    }
+
+    fn reply(&mut self, id: &RawId, message: &Bytes) -> Offered {
+        match self.requests.get_mut(id).map(|request| &mut request.answer) {
+            Some(answer @ Answer::Awaited) => {
+                *answer = Answer::Ready(message.clone());
+                Offered::Taken
+            }
+            Some(Answer::Streamed { stream, is_over, .. }) if !*is_over => {
+                let stream = *stream;
+                let offered = self.append(stream, message);
+                if matches!(offered, Offered::Taken) {
+                    self.over(id);
+                    self.finish(stream);
+                }
+                offered
+            }
+            Some(_) | None => Offered::Gone,
         }
     }
 
@@ -346,7 +354,7 @@ impl Outbox {
         }
         let number = self.next_number;
         self.next_number += 1;
-        let frame = frame(stream, number, message.clone());
+        let frame = placed(SseEvent::new(message.clone()), stream, number);
         if let Some(reader) = self.readers.get_mut(&stream) {
             reader.push(number, frame.clone());
         }
@@ -385,10 +393,12 @@ impl Outbox {
         Reading { stream, reading }
     }
 
-    /// Tells a connection where its stream stands. Takes no number of its own: it names the place after which the stream goes on.
+    /// Tells a connection where its stream stands, and how soon to come back should it break. Takes no number of its own: it names the place after which the
+    /// stream goes on.
     fn prime(&mut self, stream: u64, number: u64) {
         if let Some(reader) = self.readers.get_mut(&stream) {
-            reader.push(number, frame(stream, number, Bytes::new()));
+            let event = SseEvent::new(Bytes::new()).with_retry_ms(RETRY_MS);
+            reader.push(number, placed(event, stream, number));
         }
     }
 
@@ -464,8 +474,7 @@ impl Place {
     }
 }
 
-fn frame(stream: u64, number: u64, message: Bytes) -> Bytes {
-    let event = SseEvent::new(message);
+fn placed(event: SseEvent, stream: u64, number: u64) -> Bytes {
     match event.clone().with_id(&format!("{stream}-{number}")) {
         Ok(event) => event.encode(),
         // Digits and a dash always do.

@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use super::*;
+use crate::limits::RETRY_MS;
 use crate::mcp::codec::{Raw, SseDecoder, SseEvent};
 use crate::mcp::fixture::{self, Act, Allowing, Client, Seen, Server, chunk, end, result, stream, whole};
 use crate::mcp::upstream::Upstream;
@@ -227,7 +228,8 @@ fn event(data: &str) -> Act {
     chunk(&format!("data: {data}\n\n"))
 }
 
-/// What the upstream does unless a test says otherwise: `echo` answers, `talk` reports progress first, `hold` answers when told.
+/// What the upstream does unless a test says otherwise: `echo` answers, `stream` answers with a stream, as a ping is answered, `talk` reports progress first, `hold`
+/// answers when told.
 fn usual(seen: &Seen, go_on: &Arc<Notify>) -> Vec<Act> {
     let done = || result(seen, r#"{"content":[]}"#);
     match (seen.method(), seen.body.as_str()) {
@@ -249,6 +251,9 @@ fn usual(seen: &Seen, go_on: &Arc<Notify>) -> Vec<Act> {
                 event(&done()),
                 end(),
             ]
+        }
+        (_, body) if body.contains(r#""name":"stream""#) || body.contains(r#""method":"ping""#) => {
+            vec![stream(), event(&done()), end()]
         }
         (_, body) if body.contains(r#""name":"hold""#) => vec![Act::Await(go_on.clone()), fixture::json(&done())],
         (_, body) if body.contains(r#""id""#) && body.contains(r#""method""#) => vec![fixture::json(&done())],
@@ -287,6 +292,31 @@ async fn a_call_that_is_answered_at_once_is_one_json_message() {
     let seen = gateway.upstream.seen();
     assert!(seen.iter().all(|seen| seen.header("authorization").is_none()), "the run token stays here");
     assert!(seen.iter().any(|seen| seen.body == call(2, "echo")), "the bytes pass as they are");
+}
+
+#[tokio::test]
+async fn an_answer_that_came_as_a_stream_goes_on_as_one() {
+    let (gateway, _) = gateway(LIMITS).await;
+    let mut agent = gateway.agent().await;
+    let ping = |id| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
+    for (id, revision, request, primed) in [
+        (1, "2025-11-25", call(1, "stream"), true),
+        (2, "2025-11-25", ping(2), true),
+        (3, "2025-06-18", call(3, "stream"), false),
+    ] {
+        agent.set(REVISION, revision);
+        let response = agent.post(request).await;
+        assert!(is_media_type(response.headers().get(CONTENT_TYPE), &EVENT_STREAM));
+        let mut events = Events::of(response);
+        if primed {
+            let first = events.next().await.unwrap();
+            assert_eq!((first.id(), first.retry_ms()), (Some(&*format!("{id}-{}", id - 1)), Some(RETRY_MS)));
+            assert!(first.data().is_empty());
+        }
+        assert_eq!(events.text().await, format!("{id}-{id} {}", answer(id)));
+        assert_eq!(events.text().await, "end");
+    }
+    assert_eq!(text(agent.post(call(4, "echo")).await).await, answer(4), "each answer has the form in which it came");
 }
 
 #[tokio::test]
@@ -386,9 +416,9 @@ async fn progress_makes_the_answer_a_stream_that_ends_with_it() {
         }
         let data: Vec<_> = told.iter().map(|(_, data)| data.clone()).collect();
         let progress = progress(&id.to_string());
-        assert_eq!(data, [progress.clone(), progress, answer(id)]);
+        assert_eq!(data, [String::new(), progress.clone(), progress, answer(id)]);
         let ids: Vec<_> = told.iter().map(|(id, _)| id.as_str()).collect();
-        assert_eq!(ids, if id == 5 { ["1-1", "1-2", "1-3"] } else { ["2-4", "2-5", "2-6"] });
+        assert_eq!(ids, if id == 5 { ["1-0", "1-1", "1-2", "1-3"] } else { ["2-3", "2-4", "2-5", "2-6"] });
     }
 }
 
@@ -398,9 +428,11 @@ async fn a_slow_answer_becomes_a_stream_that_is_kept_alive() {
         HttpDownstreamLimits { stream_after: Duration::from_millis(5), keep_alive: Duration::from_millis(5), ..LIMITS };
     let (gateway, go_on) = gateway(limits).await;
     let mut agent = gateway.agent().await;
-    for (id, revision, first) in
-        [(1, Some("2025-11-25"), "id: 1-0\ndata: \n\n"), (2, None, ":\n\n"), (3, Some("2025-06-18"), ":\n\n")]
-    {
+    for (id, revision, first) in [
+        (1, Some("2025-11-25"), "id: 1-0\nretry: 1000\ndata: \n\n"),
+        (2, None, ":\n\n"),
+        (3, Some("2025-06-18"), ":\n\n"),
+    ] {
         match revision {
             Some(revision) => agent.set(REVISION, revision),
             None => drop(agent.headers.remove(REVISION)),
@@ -429,6 +461,7 @@ async fn a_broken_stream_is_resumed_and_the_call_runs_once() {
     let (gateway, go_on) = gateway(LIMITS).await;
     let mut agent = gateway.agent().await;
     let mut events = Events::of(agent.post(call(5, "talk")).await);
+    assert_eq!(events.text().await, "1-0 ");
     assert_eq!(events.text().await, format!("1-1 {}", progress("5")));
     // The connection breaks, and the call goes on.
     drop((events, agent.client));
@@ -553,6 +586,7 @@ async fn a_question_of_the_upstream_comes_along_with_the_call_and_its_answer_goe
     let mut agent = gateway.agent().await;
     let mut beside = agent.beside().await;
     let mut events = Events::of(agent.post(call(1, "ask")).await);
+    assert_eq!(events.text().await, "1-0 ");
     assert_eq!(events.text().await, format!("1-1 {question}"));
     let yes = r#"{"jsonrpc": "2.0", "id": "q", "result": {"action": "accept"}}"#;
     assert_eq!(beside.post(yes).await.status(), 202);

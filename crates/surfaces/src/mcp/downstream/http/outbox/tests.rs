@@ -30,8 +30,8 @@ async fn a_connection_that_does_not_read_is_cut_off_and_may_resume() {
     let limits = HttpDownstreamLimits { slow_reader: Duration::from_millis(5), unread_bytes_max: 100, ..LIMITS };
     let downstream = outbox(limits);
     let id = RawId::integer(1);
-    downstream.outbox().open(id.clone(), Form::Either).unwrap();
-    let reading = downstream.outbox().stream(&id, Prime::Nothing).unwrap();
+    downstream.outbox().open(id.clone(), Form::Either(Prime::Nothing)).unwrap();
+    let reading = downstream.outbox().stream(&id).unwrap();
     let large = Bytes::from("x".repeat(90));
     for _ in 0..3 {
         downstream.deliver(Address::Related(&id), large.clone()).await.unwrap();
@@ -47,8 +47,8 @@ async fn a_connection_that_does_not_read_is_cut_off_and_may_resume() {
 async fn a_sender_waits_for_a_connection_that_reads_slowly() {
     let downstream = Arc::new(outbox(HttpDownstreamLimits { unread_events_max: 2, ..LIMITS }));
     let id = RawId::integer(1);
-    downstream.outbox().open(id.clone(), Form::Either).unwrap();
-    let reading = downstream.outbox().stream(&id, Prime::Nothing).unwrap();
+    downstream.outbox().open(id.clone(), Form::Either(Prime::Nothing)).unwrap();
+    let reading = downstream.outbox().stream(&id).unwrap();
     let sender = downstream.clone();
     let sending = tokio::spawn(async move {
         for number in 1..=9 {
