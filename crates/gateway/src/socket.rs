@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use evidence::record::Authenticated;
 use surfaces::mcp::downstream::stdio::{self, StdioDownstream};
-use surfaces::mcp::era::Handshake;
 use surfaces::mcp::session::AgentSession as McpSession;
 use surfaces::mcp::upstream::Upstream;
 use surfaces::mcp::upstream::stdio::{StdioConfig, StdioUpstream};
@@ -86,13 +85,8 @@ async fn admit(gateway: Arc<Gateway>, stream: UnixStream, bridges: Arc<Bridges>)
             Ok((session, queue, run)) => {
                 bridges.0.fetch_add(1, Ordering::AcqRel);
                 if tell(&mut write, &Answer::Bridged { run: run.id }).await.is_ok() {
-                    let session = McpSession::new(
-                        session.0,
-                        session.1,
-                        Arc::new(StdioDownstream::start(write)),
-                        &Handshake,
-                        "stdio",
-                    );
+                    let session =
+                        McpSession::new(session.0, session.1, Arc::new(StdioDownstream::start(write)), "stdio");
                     let session = Arc::new(session);
                     let mut upstream = tokio::spawn(session.clone().listen(queue));
                     let ended = async {

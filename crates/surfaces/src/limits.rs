@@ -66,6 +66,9 @@ pub const IN_FLIGHT_MAX: usize = 256;
 /// Requests of an upstream to the agent's client that are unanswered at one time. A person answers one at a time. One more is answered with an error.
 pub const ASKED_MAX: usize = 16;
 
+/// Characters of a revision's name that are repeated to whoever asked for it. Real ones have ten.
+pub const REVISION_CHARS_MAX: usize = 32;
+
 /// Characters of a client's name and version that are recorded.
 pub const CLIENT_NAME_BYTES_MAX: usize = 128;
 

@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use self::intercept::{Housekeeping, Meaning};
 use super::codec::{Envelope, EnvelopeError, EnvelopeKind, Meant, RawId, author};
 use super::downstream::{Address, Downstream};
-use super::era::Era;
+use super::era::{OPENING, Revision};
 use super::upstream::{Upstream, UpstreamFault};
 use crate::govern::{Misbehaviour, Session};
 use crate::limits::{ASKED_MAX, IN_FLIGHT_MAX};
@@ -35,7 +35,6 @@ pub const FAILED: i64 = -32011;
 /// One agent's session at one upstream.
 pub struct AgentSession<S, D> {
     downstream: Arc<D>,
-    era: &'static dyn Era,
     session: Arc<S>,
     state: Mutex<State>,
     transport: &'static str,
@@ -63,7 +62,7 @@ struct InFlight {
 enum Phase {
     #[default]
     AwaitHandshake,
-    Open,
+    Open(Revision),
 }
 
 /// A request that has taken its place among those in flight; [`AgentSession::answer`] must follow.
@@ -86,14 +85,8 @@ pub enum Received {
 
 impl<S: Session, D: Downstream> AgentSession<S, D> {
     /// Starts a session that waits for the handshake.
-    pub fn new(
-        session: Arc<S>,
-        upstream: Arc<Upstream>,
-        downstream: Arc<D>,
-        era: &'static dyn Era,
-        transport: &'static str,
-    ) -> Self {
-        Self { downstream, era, session, state: Mutex::default(), transport, upstream }
+    pub fn new(session: Arc<S>, upstream: Arc<Upstream>, downstream: Arc<D>, transport: &'static str) -> Self {
+        Self { downstream, session, state: Mutex::default(), transport, upstream }
     }
 
     /// The agent's side.
@@ -140,14 +133,12 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
     pub async fn answer(&self, admitted: Box<Admitted>) {
         let Admitted { cancelled, envelope, id } = *admitted;
         let answer = match self.meaning(&envelope) {
-            _ if self.phase() == Phase::AwaitHandshake && !self.may_precede_handshake(&envelope) => {
-                Some(author::error_reply(
-                    Some(&id),
-                    author::INVALID_REQUEST,
-                    "the session is not open: send `initialize` first",
-                    None,
-                ))
-            }
+            _ if self.revision().is_none() && !may_precede_handshake(&envelope) => Some(author::error_reply(
+                Some(&id),
+                author::INVALID_REQUEST,
+                "the session is not open: send `initialize` first",
+                None,
+            )),
             Meaning::Call { tool, arguments } => self.govern_call(&id, &envelope, tool, arguments, cancelled).await,
             Meaning::Housekeeping(Housekeeping::Handshake) => Some(self.shake_hands(&id, &envelope).await),
             Meaning::Housekeeping(Housekeeping::List(list)) => self.list(&id, &envelope, list, cancelled).await,
@@ -221,7 +212,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         match envelope.method().unwrap_or_default() {
             "notifications/initialized" => {}
             "notifications/cancelled" => return self.cancelled_by_agent(envelope),
-            "notifications/progress" if self.phase() == Phase::Open => {}
+            "notifications/progress" if self.revision().is_some() => {}
             "notifications/roots/list_changed" if self.offers(governance::decide::Feature::Roots) => {}
             method => return tracing::debug!(method, "dropped a notification of the agent"),
         }
@@ -253,16 +244,16 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         }
     }
 
-    fn may_precede_handshake(&self, envelope: &Envelope) -> bool {
-        envelope.method().is_some_and(|method| method == self.era.opening() || method == "ping")
-    }
-
     fn offers(&self, feature: governance::decide::Feature) -> bool {
         self.session.policy().offers(&self.session.upstream(), feature)
     }
 
-    fn phase(&self) -> Phase {
-        self.state().phase
+    /// The revision that the handshake settled on; `None` before it has.
+    pub fn revision(&self) -> Option<Revision> {
+        match self.state().phase {
+            Phase::AwaitHandshake => None,
+            Phase::Open(revision) => Some(revision),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -274,6 +265,10 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
     fn may_ask(state: &State) -> bool {
         state.asked.len() < ASKED_MAX
     }
+}
+
+fn may_precede_handshake(envelope: &Envelope) -> bool {
+    envelope.method().is_some_and(|method| method == OPENING || method == "ping")
 }
 
 enum Exchange {

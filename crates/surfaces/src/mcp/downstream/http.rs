@@ -40,7 +40,7 @@ use crate::limits::{
     ReadLimits, SLOW_READER_MS, STREAM_AFTER_MS, UNREAD_BYTES_MAX, UNREAD_EVENTS_MAX,
 };
 use crate::mcp::codec::{Envelope, EnvelopeKind, RawId, author};
-use crate::mcp::era::{Era, Handshake};
+use crate::mcp::era::{self, OPENING, Revision};
 use crate::mcp::session::{AgentSession, Received};
 use crate::mcp::streamable::{
     BodyError, EVENT_STREAM, JSON, LAST_EVENT_ID, REVISION, SESSION_ID, is_media_type, read_body, single,
@@ -118,7 +118,6 @@ impl HttpDownstreamLimits {
 
 /// Serves MCP to agents, for every server behind the gateway.
 pub struct McpEndpoint<G: Gate> {
-    era: &'static dyn Era,
     gate: Arc<G>,
     kept_total: Arc<AtomicUsize>,
     limits: HttpDownstreamLimits,
@@ -133,7 +132,6 @@ impl<G: Gate> McpEndpoint<G> {
     pub fn new(gate: Arc<G>, config: EndpointConfig) -> Self {
         let EndpointConfig { hosts, limits, origins } = config;
         Self {
-            era: &Handshake,
             gate,
             kept_total: Arc::default(),
             limits,
@@ -167,7 +165,7 @@ impl<G: Gate> McpEndpoint<G> {
             Method::POST => self.post(server, admission, request).await,
             Method::GET => self.follow(server, admission.holder, headers),
             Method::DELETE => {
-                let session = self.session(server, admission.holder, headers)?;
+                let (session, _) = self.session(server, admission.holder, headers)?;
                 self.sessions.end(&session);
                 Ok(empty(StatusCode::NO_CONTENT))
             }
@@ -191,33 +189,32 @@ impl<G: Gate> McpEndpoint<G> {
                 "send one message as `Content-Type: application/json`".to_owned(),
             ));
         }
-        let prime = self.revision(headers)?;
         let session = match headers.contains_key(SESSION_ID) {
             true => Some(self.session(server, admission.holder, headers)?),
-            false => None,
+            false => {
+                said_revision(headers)?;
+                None
+            }
         };
         let body = timeout(self.limits.body, read_body(request.body_mut(), self.limits.request.bytes_max)).await;
         let body = body.map_err(|_elapsed| {
             Refused::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".to_owned())
         })??;
         let envelope = Envelope::parse(body, &self.limits.request).map_err(|error| {
-            if let Some(session) = &session {
+            if let Some((session, _)) = &session {
                 session.agent.malformed_by_agent(&error);
             }
             Refused::with_body(StatusCode::BAD_REQUEST, error.reply())
         })?;
         match session {
-            Some(session) => take(session, envelope, prime, self.limits.stream_after).await,
-            None if envelope.id().is_some() && envelope.method() == Some(self.era.opening()) => {
+            Some((session, revision)) => take(session, envelope, prime(revision), self.limits.stream_after).await,
+            None if envelope.id().is_some() && envelope.method() == Some(OPENING) => {
                 // Boxed: every request would carry the room for it.
                 Box::pin(self.open(server, admission, envelope)).await
             }
             None => Err(Refused::new(
                 StatusCode::BAD_REQUEST,
-                format!(
-                    "no `Mcp-Session-Id`; send `{}` first, and then the id that its response has",
-                    self.era.opening()
-                ),
+                format!("no `Mcp-Session-Id`; send `{OPENING}` first, and then the id that its response has"),
             )),
         }
     }
@@ -227,15 +224,8 @@ impl<G: Gate> McpEndpoint<G> {
         let place = self.sessions.place(admission.holder).await?;
         let id: Box<str> = hex(&self.gate.randomness()).into();
         let downstream = Arc::new(HttpDownstream::new(self.limits, self.kept_total.clone()));
-        let opening = Opening {
-            downstream,
-            envelope,
-            era: self.era,
-            id,
-            place,
-            server: server.into(),
-            sessions: self.sessions.clone(),
-        };
+        let opening =
+            Opening { downstream, envelope, id, place, server: server.into(), sessions: self.sessions.clone() };
         let (sender, opened) = oneshot::channel();
         let gate = self.gate.clone();
         tokio::spawn(async move {
@@ -261,8 +251,18 @@ impl<G: Gate> McpEndpoint<G> {
         if !accepts(headers, &EVENT_STREAM) {
             return Err(Refused::new(StatusCode::NOT_ACCEPTABLE, "accept `text/event-stream`".to_owned()));
         }
-        let prime = self.revision(headers)?;
-        let session = self.session(server, holder, headers)?;
+        if !headers.contains_key(SESSION_ID) {
+            // How a client of revision 2024-11-05 begins.
+            return Err(Refused::new(
+                StatusCode::BAD_REQUEST,
+                format!(
+                    "no `Mcp-Session-Id`; the HTTP+SSE transport of revision {} is not offered: POST `{OPENING}` to \
+                     this address (Streamable HTTP), or connect over stdio",
+                    Revision::V2024_11_05
+                ),
+            ));
+        }
+        let (session, revision) = self.session(server, holder, headers)?;
         let unknown =
             || Refused::new(StatusCode::BAD_REQUEST, "`Last-Event-ID` names no event of this session".to_owned());
         let after = match single(headers, &LAST_EVENT_ID).map_err(|_| unknown())? {
@@ -271,7 +271,7 @@ impl<G: Gate> McpEndpoint<G> {
         };
         session.touch();
         let downstream = session.agent.downstream();
-        let reading = downstream.outbox().follow(after, prime).map_err(|error| match error {
+        let reading = downstream.outbox().follow(after, prime(revision)).map_err(|error| match error {
             Unreadable::Unknown => unknown(),
             Unreadable::Dropped => Refused::new(
                 StatusCode::GONE,
@@ -281,41 +281,64 @@ impl<G: Gate> McpEndpoint<G> {
         Ok(events(downstream, reading))
     }
 
-    /// The session that a request belongs to.
+    /// The session that a request belongs to, and the revision that both speak.
     fn session(
         &self,
         server: &str,
         holder: Holder,
         headers: &HeaderMap,
-    ) -> Result<Arc<HttpSession<G::Session>>, Refused> {
+    ) -> Result<(Arc<HttpSession<G::Session>>, Revision), Refused> {
+        let said = said_revision(headers)?;
         let id = single(headers, &SESSION_ID).ok().flatten().and_then(|id| id.to_str().ok());
         let id = id.ok_or_else(|| Refused::new(StatusCode::BAD_REQUEST, "send one `Mcp-Session-Id`".to_owned()))?;
         // Whether another token has such a session is nobody's business.
-        let found = self.sessions.find(id, holder, server);
-        found.ok_or_else(|| {
+        let found = self.sessions.find(id, holder, server).and_then(|session| {
+            let revision = session.agent.revision()?;
+            Some((session, revision))
+        });
+        let (session, revision) = found.ok_or_else(|| {
             Refused::new(
                 StatusCode::NOT_FOUND,
-                format!("no such session, or it has ended; open a new one with `{}`", self.era.opening()),
+                format!("no such session, or it has ended; open a new one with `{OPENING}`"),
             )
-        })
+        })?;
+        hold_to(revision, said)?;
+        Ok((session, revision))
     }
+}
 
-    /// Checks the revision that a client says it speaks; says whether that revision knows events without data.
-    fn revision(&self, headers: &HeaderMap) -> Result<Prime, Refused> {
-        let Ok(revision) =
-            single(headers, &REVISION).map(|value| value.map(|value| value.to_str().unwrap_or_default()))
-        else {
-            return Err(Refused::new(StatusCode::BAD_REQUEST, "send one `MCP-Protocol-Version`".to_owned()));
-        };
-        match revision {
-            Some(revision) if !self.era.speaks(revision) => Err(Refused::new(
-                StatusCode::BAD_REQUEST,
-                format!("this `MCP-Protocol-Version` is not spoken here; `{}` is", self.era.preferred()),
-            )),
-            Some("2025-11-25") => Ok(Prime::Event),
-            Some(_) | None => Ok(Prime::Nothing),
-        }
+/// The revision that a request says it speaks.
+fn said_revision(headers: &HeaderMap) -> Result<Option<Revision>, Refused> {
+    let said = single(headers, &REVISION)
+        .map_err(|_| Refused::new(StatusCode::BAD_REQUEST, "send one `MCP-Protocol-Version`".to_owned()))?;
+    let Some(said) = said else { return Ok(None) };
+    match Revision::parse(said.to_str().unwrap_or_default()) {
+        Some(revision) => Ok(Some(revision)),
+        None => Err(Refused::new(
+            StatusCode::BAD_REQUEST,
+            format!("this `MCP-Protocol-Version` is not spoken here; these are: {}", era::spoken()),
+        )),
     }
+}
+
+/// Holds a request to the revision that its session settled on. One that does not say it, where it must, speaks an older one.
+fn hold_to(settled: Revision, said: Option<Revision>) -> Result<(), Refused> {
+    let refuse = |says: String| {
+        let text = format!(
+            "the session speaks revision {settled}, and this request says {says}; send `MCP-Protocol-Version: {settled}`"
+        );
+        Err(Refused::new(StatusCode::BAD_REQUEST, text))
+    };
+    match said {
+        Some(said) if said != settled => refuse(said.to_string()),
+        None if settled.needs_header() => refuse(format!("none, which stands for {}", Revision::UNSAID)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether streams of a session begin with an event that has only a number.
+const fn prime(revision: Revision) -> Prime {
+    if revision.has_priming_events() { Prime::Event } else { Prime::Nothing }
 }
 
 /// Takes a message in its session, and answers if it asks for an answer.
@@ -422,7 +445,6 @@ impl Drop for Work {
 struct Opening<S> {
     downstream: Arc<HttpDownstream>,
     envelope: Envelope,
-    era: &'static dyn Era,
     id: Box<str>,
     place: sessions::Place,
     server: Box<str>,
@@ -437,14 +459,14 @@ struct Opened<S> {
 
 impl<S: Session> Opening<S> {
     async fn run<G: Gate<Session = S>>(self, gate: &G, ticket: G::Ticket) -> Result<Opened<S>, Refused> {
-        let Self { downstream, envelope, era, id, place, server, sessions } = self;
+        let Self { downstream, envelope, id, place, server, sessions } = self;
         let Some(asks) = envelope.id().cloned() else {
             return Err(Refused::new(StatusCode::BAD_REQUEST, "the handshake is a request".to_owned()));
         };
         let Connected { incoming, session, upstream } =
             gate.connect(&server, ticket).await.map_err(|error| Refused::not_connected(&error, &asks))?;
         downstream.outbox().open(asks.clone(), Form::Message).map_err(|error| Refused::not_opened(error, &asks))?;
-        let agent = Arc::new(AgentSession::new(session, Arc::new(upstream), downstream.clone(), era, "http"));
+        let agent = Arc::new(AgentSession::new(session, Arc::new(upstream), downstream.clone(), "http"));
         let session = sessions.tend(id, server, place, agent.clone(), incoming);
         if let Received::Request(admitted) = agent.receive(envelope).await {
             agent.answer(admitted).await;

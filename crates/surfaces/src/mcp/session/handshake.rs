@@ -6,9 +6,10 @@ use governance::evidence::record::{Channel, Client, Surface};
 
 use super::{AgentSession, DENIED, FAILED, Phase, upstream_failed};
 use crate::govern::Session;
-use crate::limits::{CLIENT_NAME_BYTES_MAX, ReadLimits};
+use crate::limits::{CLIENT_NAME_BYTES_MAX, REVISION_CHARS_MAX, ReadLimits};
 use crate::mcp::codec::{Envelope, Raw, RawId, Splice, SpliceError, author};
 use crate::mcp::downstream::Downstream;
+use crate::mcp::era::{self, Revision};
 
 /// Capabilities of the agent's client that let an upstream ask it something.
 const OFFERS: [(&str, Feature); 3] =
@@ -17,7 +18,7 @@ const OFFERS: [(&str, Feature); 3] =
 impl<S: Session, D: Downstream> AgentSession<S, D> {
     /// Opens the session: forwards the handshake with fewer capabilities, records who is there, and only then answers.
     pub(super) async fn shake_hands(&self, id: &RawId, envelope: &Envelope) -> Bytes {
-        if self.phase() == Phase::Open {
+        if self.revision().is_some() {
             return author::error_reply(
                 Some(id),
                 author::INVALID_REQUEST,
@@ -33,15 +34,16 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             Err(fault) => return upstream_failed(id, &fault),
         };
         let Some(result) = response.result() else { return response.bytes().clone() };
-        let revision = result.at(&["protocolVersion"]).and_then(Raw::text).unwrap_or_default();
-        if !self.era.speaks(&revision) {
+        let named = result.at(&["protocolVersion"]).and_then(Raw::text).unwrap_or_default();
+        let Some(revision) = Revision::parse(&named) else {
+            let named: String = named.chars().take(REVISION_CHARS_MAX).collect();
             let text = format!(
-                "the upstream speaks revision `{revision}`, which this gateway does not; it speaks {}",
-                self.era.preferred()
+                "the upstream speaks revision `{named}`, which this gateway does not; it speaks {}",
+                era::spoken()
             );
             return author::error_reply(Some(id), FAILED, &text, None);
-        }
-        if let Err(refusal) = self.session.opened(self.channel(envelope, &revision)).await {
+        };
+        if let Err(refusal) = self.session.opened(self.channel(envelope, revision)).await {
             return author::error_reply(
                 Some(id),
                 DENIED,
@@ -49,8 +51,8 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
                 None,
             );
         }
-        self.upstream.opened(&revision);
-        self.state().phase = Phase::Open;
+        self.upstream.opened(revision);
+        self.state().phase = Phase::Open(revision);
         narrowed_response(&response).unwrap_or_else(|_| response.bytes().clone())
     }
 
@@ -64,9 +66,9 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
                 name != "tasks" && OFFERS.iter().all(|(offer, feature)| name != *offer || self.offers(*feature))
             })?;
         }
-        let preferred = format!("\"{}\"", self.era.preferred());
+        let preferred = format!("\"{}\"", Revision::PREFERRED);
         if let Some(version) = params.and_then(|params| params.at(&["protocolVersion"]))
-            && version.text().is_none_or(|version| !self.era.speaks(&version))
+            && version.text().and_then(|version| Revision::parse(&version)).is_none()
             && let Ok(preferred) = Raw::parse(preferred.as_bytes(), &ReadLimits::REQUEST)
         {
             splice.replace(version, preferred)?;
@@ -74,14 +76,14 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         splice.finish()
     }
 
-    fn channel(&self, envelope: &Envelope, revision: &str) -> Channel {
+    fn channel(&self, envelope: &Envelope, revision: Revision) -> Channel {
         let info = |name| {
             let text = envelope.params()?.at(&["clientInfo", name])?.text()?;
             Some(text.chars().take(CLIENT_NAME_BYTES_MAX).collect::<String>())
         };
         Channel {
             client: info("name").map(|name| Client { name, version: info("version").unwrap_or_default() }),
-            protocol: Some(revision.to_owned()),
+            protocol: Some(revision.name().to_owned()),
             surface: Surface::Mcp,
             transport: self.transport.to_owned(),
             upstream: self.session.upstream().to_string(),

@@ -15,6 +15,7 @@ use super::{AgentSession, refused};
 use crate::govern::Session;
 use crate::mcp::codec::{Envelope, Raw, RawId};
 use crate::mcp::downstream::Downstream;
+use crate::mcp::era::OPENING;
 
 /// What a request means.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             "resources/templates/list" => Meaning::Housekeeping(Housekeeping::List(List::Templates)),
             "prompts/list" => Meaning::Housekeeping(Housekeeping::List(List::Prompts)),
             "ping" | "logging/setLevel" | "resources/unsubscribe" => Meaning::Housekeeping(Housekeeping::Plain),
-            _ if method == self.era.opening() => Meaning::Housekeeping(Housekeeping::Handshake),
+            OPENING => Meaning::Housekeeping(Housekeeping::Handshake),
             _ => self.call(Endpoint::Request, method, whole_params(envelope)),
         }
     }

@@ -36,6 +36,7 @@ use crate::limits::{
     SEND_MS, SESSION_ID_BYTES_MAX, STANDING_WAIT_MS,
 };
 use crate::mcp::codec::{Envelope, EnvelopeKind, Raw, RawId};
+use crate::mcp::era::Revision;
 use crate::mcp::streamable::{
     BodyError, EVENT_STREAM, JSON, LAST_EVENT_ID, REVISION, SESSION_ID, is_media_type, read_body,
 };
@@ -225,17 +226,13 @@ impl HttpUpstream {
     }
 
     /// See [`super::Upstream::opened`].
-    pub(super) fn opened(&self, revision: &str) {
+    pub(super) fn opened(&self, revision: Revision) {
         let mut headers = self.link.headers();
         headers.is_open = true;
         if let Some(session) = headers.session.clone() {
             headers.template.insert(SESSION_ID, session);
         }
-        match HeaderValue::from_str(revision) {
-            Ok(revision) => drop(headers.template.insert(REVISION, revision)),
-            // The revision is one that the era speaks, so this is a mistake of ours; a server then assumes an older one.
-            Err(error) => tracing::error!(%error, revision, "the protocol revision cannot be a header"),
-        }
+        headers.template.insert(REVISION, HeaderValue::from_static(revision.name()));
         *self.standing() = Standing::AwaitMessage;
     }
 

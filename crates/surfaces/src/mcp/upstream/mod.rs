@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 pub use self::incoming::IncomingQueue;
 use super::codec::{Envelope, RawId};
+use super::era::Revision;
 
 /// What an upstream sends by itself: a notification or a request of its own.
 #[derive(Debug)]
@@ -75,7 +76,7 @@ impl Upstream {
 
     /// The handshake is complete with the protocol revision `revision`: transports that need it from now on (the `MCP-Protocol-Version` header, the standing GET
     /// stream) take note.
-    pub fn opened(&self, revision: &str) {
+    pub fn opened(&self, revision: Revision) {
         match self {
             Self::Http(upstream) => upstream.opened(revision),
             Self::Stdio(_) => {}

@@ -25,6 +25,12 @@ const LIMITS: HttpDownstreamLimits = HttpDownstreamLimits {
 };
 
 const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"elicitation":{}},"clientInfo":{"name":"c","version":"1"}}}"#;
+
+/// The handshake of a client that asks for another revision.
+fn initialize(revision: &str) -> String {
+    INITIALIZE.replace("2025-11-25", revision)
+}
+
 const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
 /// Lets `token-a` and `token-b` in to the server `up`.
@@ -115,14 +121,21 @@ impl Gateway {
 
     /// A client whose session is open.
     async fn agent(&self) -> Agent {
+        self.agent_of(Revision::V2025_11_25).await
+    }
+
+    /// A client whose session is open in `revision`; it sends the header only where it must.
+    async fn agent_of(&self, revision: Revision) -> Agent {
         let mut agent = self.stranger().await;
-        let response = agent.post(INITIALIZE).await;
+        let response = agent.post(initialize(revision.name())).await;
         assert_eq!(response.status(), 200);
         let id = response.headers().get(SESSION_ID).unwrap().to_str().unwrap().to_owned();
         assert!(id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
-        assert!(text(response).await.contains(r#""protocolVersion":"2025-11-25""#));
+        assert!(text(response).await.contains(&format!(r#""protocolVersion":"{revision}""#)));
         agent.set(SESSION_ID, &id);
-        agent.set(REVISION, "2025-11-25");
+        if revision.needs_header() {
+            agent.set(REVISION, revision.name());
+        }
         let response = agent.post(INITIALIZED).await;
         assert_eq!((response.status().as_u16(), text(response).await.as_str()), (202, ""));
         agent
@@ -228,6 +241,12 @@ fn event(data: &str) -> Act {
     chunk(&format!("data: {data}\n\n"))
 }
 
+/// The revision that a handshake asks for.
+fn asked_revision(seen: &Seen) -> String {
+    let raw = Raw::parse(seen.body.as_bytes(), &ReadLimits::REQUEST).unwrap();
+    raw.at(&["params", "protocolVersion"]).unwrap().text().unwrap().into_owned()
+}
+
 /// What the upstream does unless a test says otherwise: `echo` answers, `stream` answers with a stream, as a ping is answered, `talk` reports progress first, `hold`
 /// answers when told.
 fn usual(seen: &Seen, go_on: &Arc<Notify>) -> Vec<Act> {
@@ -238,7 +257,10 @@ fn usual(seen: &Seen, go_on: &Arc<Notify>) -> Vec<Act> {
         (_, body) if body.contains(r#""initialize""#) => {
             let opened = result(
                 seen,
-                r#"{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"s","version":"1"}}"#,
+                &format!(
+                    r#"{{"protocolVersion":"{}","capabilities":{{}},"serverInfo":{{"name":"s","version":"1"}}}}"#,
+                    asked_revision(seen)
+                ),
             );
             vec![whole("200 OK", "Content-Type: application/json\r\nMcp-Session-Id: up-1\r\n", &opened)]
         }
@@ -297,26 +319,25 @@ async fn a_call_that_is_answered_at_once_is_one_json_message() {
 #[tokio::test]
 async fn an_answer_that_came_as_a_stream_goes_on_as_one() {
     let (gateway, _) = gateway(LIMITS).await;
-    let mut agent = gateway.agent().await;
     let ping = |id| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
-    for (id, revision, request, primed) in [
-        (1, "2025-11-25", call(1, "stream"), true),
-        (2, "2025-11-25", ping(2), true),
-        (3, "2025-06-18", call(3, "stream"), false),
+    for (revision, request, primed) in [
+        (Revision::V2025_11_25, call(1, "stream"), true),
+        (Revision::V2025_11_25, ping(1), true),
+        (Revision::V2025_06_18, call(1, "stream"), false),
     ] {
-        agent.set(REVISION, revision);
+        let mut agent = gateway.agent_of(revision).await;
         let response = agent.post(request).await;
         assert!(is_media_type(response.headers().get(CONTENT_TYPE), &EVENT_STREAM));
         let mut events = Events::of(response);
         if primed {
             let first = events.next().await.unwrap();
-            assert_eq!((first.id(), first.retry_ms()), (Some(&*format!("{id}-{}", id - 1)), Some(RETRY_MS)));
+            assert_eq!((first.id(), first.retry_ms()), (Some("1-0"), Some(RETRY_MS)));
             assert!(first.data().is_empty());
         }
-        assert_eq!(events.text().await, format!("{id}-{id} {}", answer(id)));
+        assert_eq!(events.text().await, format!("1-1 {}", answer(1)));
         assert_eq!(events.text().await, "end");
+        assert_eq!(text(agent.post(call(4, "echo")).await).await, answer(4), "each answer has the form in which it came");
     }
-    assert_eq!(text(agent.post(call(4, "echo")).await).await, answer(4), "each answer has the form in which it came");
 }
 
 #[tokio::test]
@@ -349,15 +370,26 @@ async fn requests_that_should_not_come_in_do_not() {
         (404, "no such session", Method::DELETE, "", &[(AUTHORIZATION, "Bearer token-b")]),
         (404, "no such session", Method::POST, &ok, &[(SESSION_ID, "0")]),
         (400, "no `Mcp-Session-Id`", Method::POST, &ok, &[(SESSION_ID, "")]),
-        (400, "send one `Mcp-Session-Id`", Method::GET, "", &[(SESSION_ID, "")]),
+        (400, "HTTP+SSE transport of revision 2024-11-05 is not offered", Method::GET, "", &[(SESSION_ID, "")]),
+        (400, "send one `Mcp-Session-Id`", Method::DELETE, "", &[(SESSION_ID, "")]),
+        (
+            400,
+            "says 2025-06-18; send `MCP-Protocol-Version: 2025-11-25`",
+            Method::POST,
+            &ok,
+            &[(REVISION, "2025-06-18")],
+        ),
+        (400, "says none, which stands for 2025-03-26", Method::POST, &ok, &[(REVISION, "")]),
+        (400, "says none, which stands for 2025-03-26", Method::GET, "", &[(REVISION, "")]),
+        (400, "says none, which stands for 2025-03-26", Method::DELETE, "", &[(REVISION, "")]),
         (406, "accept both", Method::POST, &ok, &[(ACCEPT, "application/json")]),
         (406, "accept both", Method::POST, &ok, &[(ACCEPT, "")]),
         (406, "accept `text/event-stream`", Method::GET, "", &[(ACCEPT, "application/json")]),
         (200, "", Method::POST, &ok, &[(ACCEPT, "text/*;q=0.5, */*")]),
         (415, "send one message as", Method::POST, &ok, &[(CONTENT_TYPE, "text/plain")]),
         (200, "", Method::POST, &ok, &[(CONTENT_TYPE, "Application/JSON; charset=utf-8")]),
-        (400, "`2025-11-25` is", Method::POST, &ok, &[(REVISION, "2024-01-01")]),
-        (400, "`2025-11-25` is", Method::GET, "", &[(REVISION, "2024-01-01")]),
+        (400, "these are: 2024-11-05, ", Method::POST, &ok, &[(REVISION, "2024-01-01")]),
+        (400, "these are: 2024-11-05, ", Method::GET, "", &[(REVISION, "2024-01-01")]),
         (413, "larger than 4096 bytes", Method::POST, &large, &[]),
         (400, "expected a key", Method::POST, "{]", &[]),
         (400, "an array of messages", Method::POST, "[]", &[]),
@@ -387,6 +419,68 @@ async fn requests_that_should_not_come_in_do_not() {
     assert_eq!(reached, checks.iter().filter(|check| check.0 == 200).count());
     let misbehaved = gateway.session.misbehaviours.lock().unwrap().len();
     assert_eq!(misbehaved, 2, "messages that cannot be read are noted");
+}
+
+#[tokio::test]
+async fn a_session_speaks_what_the_upstream_answers_and_holds_its_requests_to_it() {
+    // What the client asks for, what is offered to the upstream, what that answers, and what the client hears.
+    let checks = [
+        ("2025-11-25", "2025-11-25", "2025-11-25", None),
+        ("2025-11-25", "2025-11-25", "2024-11-05", None),
+        ("2025-06-18", "2025-06-18", "2025-06-18", None),
+        ("2025-06-18", "2025-06-18", "2025-03-26", None),
+        ("2025-03-26", "2025-03-26", "2025-03-26", None),
+        ("2024-11-05", "2024-11-05", "2024-11-05", None),
+        ("2024-11-05", "2024-11-05", "2025-11-25", None),
+        ("1999-01-01", "2025-11-25", "2025-11-25", None),
+        ("2025-06-18", "2025-06-18", "2024-10-07", Some("revision `2024-10-07`, which this gateway does not")),
+        ("2025-06-18", "2025-06-18", "", Some("revision ``, which this gateway does not")),
+    ];
+    for (asked, offered, answered, refusal) in checks {
+        let go_on = Arc::new(Notify::new());
+        let gateway = Gateway::start(LIMITS, move |seen| {
+            let acts = usual(seen, &go_on);
+            match seen.body.contains(r#""initialize""#) {
+                true => acts.into_iter().map(|act| answering(act, offered, answered)).collect(),
+                false => acts,
+            }
+        })
+        .await;
+        let mut agent = gateway.stranger().await;
+        let response = agent.post(initialize(asked)).await;
+        let session = response.headers().get(SESSION_ID).map(|id| id.to_str().unwrap().to_owned());
+        let said = text(response).await;
+        assert_eq!(asked_revision(&gateway.upstream.seen()[0]), offered);
+        let Some(session) = session else {
+            assert!(said.contains(refusal.unwrap()), "{said}");
+            continue;
+        };
+        assert_eq!((refusal, said.contains(answered)), (None, true), "{said}");
+        agent.set(SESSION_ID, &session);
+        let settled = Revision::parse(answered).unwrap();
+        for said in Revision::ALL.map(Some).into_iter().chain([None]) {
+            match said {
+                Some(said) => agent.set(REVISION, said.name()),
+                None => drop(agent.headers.remove(REVISION)),
+            }
+            let may = said.map_or(!settled.needs_header(), |said| said == settled);
+            let status = agent.post(call(1, "echo")).await.status();
+            assert_eq!(status, if may { 200 } else { 400 }, "{settled} {said:?}");
+        }
+    }
+}
+
+/// The same act, with another revision.
+fn answering(act: Act, offered: &str, answered: &str) -> Act {
+    match act {
+        Act::Send(text) => {
+            let (head, body) = text.split_once("\r\n\r\n").unwrap();
+            let body = body.replace(offered, answered);
+            let head = head.rsplit_once(": ").unwrap().0;
+            Act::Send(format!("{head}: {}\r\n\r\n{body}", body.len()))
+        }
+        act => act,
+    }
 }
 
 #[tokio::test]
@@ -427,16 +521,12 @@ async fn a_slow_answer_becomes_a_stream_that_is_kept_alive() {
     let limits =
         HttpDownstreamLimits { stream_after: Duration::from_millis(5), keep_alive: Duration::from_millis(5), ..LIMITS };
     let (gateway, go_on) = gateway(limits).await;
-    let mut agent = gateway.agent().await;
     for (id, revision, first) in [
-        (1, Some("2025-11-25"), "id: 1-0\nretry: 1000\ndata: \n\n"),
-        (2, None, ":\n\n"),
-        (3, Some("2025-06-18"), ":\n\n"),
+        (1, Revision::V2025_11_25, "id: 1-0\nretry: 1000\ndata: \n\n"),
+        (2, Revision::V2025_03_26, ":\n\n"),
+        (3, Revision::V2025_06_18, ":\n\n"),
     ] {
-        match revision {
-            Some(revision) => agent.set(REVISION, revision),
-            None => drop(agent.headers.remove(REVISION)),
-        }
+        let mut agent = gateway.agent_of(revision).await;
         let response = agent.post(call(id, "hold")).await;
         assert!(is_media_type(response.headers().get(CONTENT_TYPE), &EVENT_STREAM));
         let mut body = response.into_body();

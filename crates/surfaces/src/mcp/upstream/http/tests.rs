@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use http::HeaderName;
 
 use super::*;
+use crate::mcp::era::Revision;
 use crate::mcp::fixture::{Act, Seen, Server, chunk, end, json, result, stream, whole};
 use crate::mcp::upstream::Upstream;
 
@@ -71,7 +72,7 @@ async fn messages_go_as_they_are_with_the_headers_of_their_time() {
     .await;
     let (upstream, mut queue) = connect(&server);
     request(&upstream, 1).await.unwrap();
-    upstream.opened("2025-11-25");
+    upstream.opened(Revision::V2025_11_25);
     upstream.send(Bytes::from_static(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#)).await.unwrap();
     until_seen(&server, "GET", 1).await;
     request(&upstream, 2).await.unwrap();
@@ -389,7 +390,7 @@ async fn an_ended_session_stays_ended() {
     .await;
     let (upstream, mut queue) = connect(&server);
     request(&upstream, 1).await.unwrap();
-    upstream.opened("2025-11-25");
+    upstream.opened(Revision::V2025_11_25);
     let fault = request(&upstream, 2).await.unwrap_err();
     assert!(matches!(&fault, UpstreamFault::NotSent(why) if why.contains("ended the session")), "{fault:?}");
     assert!(queue.recv().await.is_none());
@@ -413,7 +414,7 @@ async fn the_standing_stream_goes_on_where_it_broke() {
     })
     .await;
     let (upstream, mut queue) = connect(&server);
-    upstream.opened("2025-11-25");
+    upstream.opened(Revision::V2025_11_25);
     assert_eq!(server.count("GET"), 0, "not before the client has said that it is ready");
     upstream.send(Bytes::from_static(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#)).await.unwrap();
     for _ in 0..2 {
