@@ -9,7 +9,7 @@ use evidence::record::{Draft, Status};
 use governance::call::{Call, Effect, Input, Reply};
 use governance::classify::{Standing, classify};
 use governance::decide::PolicySnapshot;
-use governance::execute::Outcome;
+use governance::execute::{Execution, Outcome};
 use governance::intercept::Intercepted;
 use governance::reason::Reason;
 use surfaces::govern::Execute;
@@ -65,7 +65,11 @@ pub(crate) async fn drive<E: Execute>(
                     Ok(()) = &mut *cancelled, if may_cancel => None,
                 };
                 match ended {
-                    Some(Ok(outcome)) => Input::Ended(Box::new(outcome)),
+                    Some(Ok(Execution::Ended(outcome))) => Input::Ended(Box::new(outcome)),
+                    Some(Ok(Execution::Task(created))) => {
+                        may_cancel = false;
+                        Input::TaskCreated(created)
+                    }
                     Some(Err(_elapsed)) => {
                         execute.cancel().await;
                         Input::Ended(Box::new(Outcome::without_answer(Status::Unknown, Reason::Timeout)))
@@ -76,6 +80,7 @@ pub(crate) async fn drive<E: Execute>(
                     }
                 }
             }
+            Effect::Follow(answer) => Input::Ended(Box::new(execute.follow(answer).await)),
             Effect::CancelUpstream => {
                 execute.cancel().await;
                 continue;

@@ -16,7 +16,7 @@ use evidence::time::Timestamp;
 
 use crate::classify::Classified;
 use crate::decide::{PolicySnapshot, decide};
-use crate::execute::{Outcome, Release, release};
+use crate::execute::{Created, Outcome, Release, release};
 use crate::intercept::Intercepted;
 use crate::reason::Reason;
 use crate::record;
@@ -31,6 +31,8 @@ pub enum Input {
     Classified(Box<Classified>, Arc<PolicySnapshot>),
     /// The execution ended.
     Ended(Box<Outcome>),
+    /// The execution became a task at the upstream, which goes on.
+    TaskCreated(Created),
     /// What was appended last is durable; one receipt for each draft, in order.
     Recorded(Vec<Receipt>),
     /// What was appended last could not be made durable.
@@ -48,6 +50,8 @@ pub enum Effect {
     Classify(Intercepted),
     /// Execute once, then give [`Input::Ended`].
     Execute(Warrant),
+    /// Answer the agent that a task goes on, wait for the task's end, then give [`Input::Ended`]. What is replied then is for whoever asks for the task's result.
+    Follow(Reply),
     /// Record this beside the path; nobody waits for it.
     Note(Box<Draft>),
     /// Answer the agent.
@@ -96,6 +100,10 @@ enum State {
     AwaitOutcome {
         call: Box<Decided>,
     },
+    /// The agent knows of the task, and the upstream works on it.
+    AwaitTaskEnd {
+        call: Box<Decided>,
+    },
     AwaitOutcomeReceipt {
         reply: Option<Reply>,
     },
@@ -109,6 +117,7 @@ impl State {
             Self::AwaitDenialReceipt { .. } => "AwaitDenialReceipt",
             Self::AwaitIntentReceipt { .. } => "AwaitIntentReceipt",
             Self::AwaitOutcome { .. } => "AwaitOutcome",
+            Self::AwaitTaskEnd { .. } => "AwaitTaskEnd",
             Self::AwaitOutcomeReceipt { .. } => "AwaitOutcomeReceipt",
             Self::Closed => "Closed",
         }
@@ -122,6 +131,7 @@ impl Input {
             Self::Classified(..) => "Classified",
             Self::Ended(_) => "Ended",
             Self::Recorded(_) => "Recorded",
+            Self::TaskCreated(_) => "TaskCreated",
             Self::Unrecorded => "Unrecorded",
         }
     }
@@ -179,6 +189,10 @@ impl Call {
             // CRASH: the intent is durable and the upstream may have acted. Recovery closes this call as unknown and opens an exception.
             (State::AwaitOutcome { call }, Input::Ended(outcome)) => ended(&call, *outcome, at),
             (State::AwaitOutcome { call }, Input::Cancelled) => taken_back(&call, at),
+            (State::AwaitOutcome { call }, Input::TaskCreated(created)) => task_created(call, created),
+
+            // CRASH: the intent is durable, the agent has the task, and nobody here will see its end. Recovery closes this call as unknown and opens an exception.
+            (State::AwaitTaskEnd { call }, Input::Ended(outcome)) => ended(&call, *outcome, at),
 
             // CRASH: the outcome is not durable and the agent has no answer; recovery closes the call as unknown.
             (State::AwaitOutcomeReceipt { reply }, Input::Recorded(_)) => {
@@ -234,7 +248,7 @@ fn intended(call: Box<Decided>, cancelled: bool, receipts: &[Receipt], at: Times
 
 /// The execution ended: decide on release, write the outcome, then answer.
 fn ended(call: &Decided, mut outcome: Outcome, at: Timestamp) -> (State, Vec<Effect>) {
-    let reply = match (outcome.payload.take(), release(&outcome)) {
+    let reply = match (outcome.payload.take(), release(outcome.result.as_ref())) {
         (Some(_), Release::Withhold(reason)) => {
             outcome.reason = Some(reason);
             Reply::Failed(refusal(reason, outcome.status), outcome.status)
@@ -246,6 +260,15 @@ fn ended(call: &Decided, mut outcome: Outcome, at: Timestamp) -> (State, Vec<Eff
         }
     };
     close(call, &outcome, Some(reply), at)
+}
+
+/// The upstream made a task of the call: the call stays open until the task ends, and only the news of it is answered.
+fn task_created(call: Box<Decided>, created: Created) -> (State, Vec<Effect>) {
+    let reply = match release(Some(&created.result)) {
+        Release::Pass => Reply::Passed(created.payload),
+        Release::Withhold(reason) => Reply::Failed(refusal(reason, Status::Unknown), Status::Unknown),
+    };
+    (State::AwaitTaskEnd { call }, vec![Effect::Follow(reply)])
 }
 
 /// The client took the call back while the upstream had it: the effect may have happened.

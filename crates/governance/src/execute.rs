@@ -7,6 +7,24 @@ use evidence::record::Status;
 use crate::limits::RESULT_BYTES_MAX;
 use crate::reason::Reason;
 
+/// How an execution went on, as the surface saw it.
+#[derive(Clone, Debug)]
+pub enum Execution {
+    /// It ended.
+    Ended(Outcome),
+    /// The upstream made a task of it, which goes on.
+    Task(Created),
+}
+
+/// An upstream's answer that it has made a task of a call, whose outcome is still to come.
+#[derive(Clone, Debug)]
+pub struct Created {
+    /// The exact bytes to hand to the agent.
+    pub payload: Bytes,
+    /// The exact bytes of the result inside the payload.
+    pub result: Bytes,
+}
+
 /// How an execution ended, as the surface saw it.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -45,10 +63,10 @@ pub enum Release {
     Withhold(Reason),
 }
 
-/// Decides whether `outcome` may go on to the agent.
+/// Decides whether `result` may go on to the agent.
 #[must_use]
-pub fn release(outcome: &Outcome) -> Release {
-    match &outcome.result {
+pub fn release(result: Option<&Bytes>) -> Release {
+    match result {
         Some(result) if result.len() > RESULT_BYTES_MAX => Release::Withhold(Reason::ResultTooLarge),
         _ => Release::Pass,
     }

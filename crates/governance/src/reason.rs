@@ -64,6 +64,10 @@ reasons! {
     RunEnded = "run_ended",
     /// A person revoked the run.
     RunRevoked = "run_revoked",
+    /// The task was cancelled at the upstream.
+    TaskCancelled = "task_cancelled",
+    /// No call of this session became a task with this id.
+    TaskNotAllowed = "task_not_allowed",
     /// The upstream did not answer in time.
     Timeout = "timeout",
     /// The mission does not allow this tool.

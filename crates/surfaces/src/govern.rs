@@ -6,15 +6,21 @@ use std::sync::Arc;
 use governance::call::{Refusal, Reply, Warrant};
 use governance::decide::PolicySnapshot;
 use governance::evidence::ids::CallId;
-use governance::evidence::record::{Channel, Context};
-use governance::execute::Outcome;
+use governance::evidence::record::{Channel, Context, Status};
+use governance::execute::{Execution, Outcome};
 use governance::intercept::Intercepted;
+use governance::reason::Reason;
 use tokio::sync::oneshot;
 
 /// Executes one call at its upstream.
 pub trait Execute: Send + 'static {
-    /// Sends the call once and waits for its outcome. Total: whatever fails becomes an outcome.
-    fn execute(&mut self, warrant: Warrant) -> impl Future<Output = Outcome> + Send;
+    /// Sends the call once and waits for its outcome, or for the news that the upstream made a task of it. Total: whatever fails becomes an outcome.
+    fn execute(&mut self, warrant: Warrant) -> impl Future<Output = Execution> + Send;
+
+    /// Answers the agent that a task goes on, and waits for the task's end, at most until the session ends. Called once, and only after [`Self::execute`] gave a task.
+    fn follow(&mut self, _reply: Reply) -> impl Future<Output = Outcome> + Send {
+        std::future::ready(Outcome::without_answer(Status::Unknown, Reason::EvaluationFailed))
+    }
 
     /// Tells the upstream that the call was taken back. The future of [`Self::execute`] is gone by then.
     fn cancel(&mut self) -> impl Future<Output = ()> + Send;

@@ -28,6 +28,23 @@ pub const RPC_ID_BYTES_MAX: usize = 512;
 /// Longest JSON-RPC method name, decoded. The longest in the protocol is below 50. Refused beyond.
 pub const RPC_METHOD_BYTES_MAX: usize = 256;
 
+/// Calls of one session that have become tasks, or may yet, and have not ended. Each waits with a few hundred bytes. One more is refused before it is sent.
+pub const TASKS_OPEN_MAX: usize = 64;
+
+/// Tasks of one session that may be asked about, those included whose calls have ended; then the oldest of these is forgotten, and questions about it are denied.
+pub const TASKS_KEPT_MAX: usize = 4 * TASKS_OPEN_MAX;
+
+/// Longest id of a task; UUIDs have 36, and some servers put a signed token there. A call that became a task with a longer one ends as unknown.
+pub const TASK_ID_BYTES_MAX: usize = 512;
+
+/// Messages of one batch (revision 2025-03-26). Clients that batch send a handful; a batch takes at most a quarter of [`IN_FLIGHT_MAX`] places at once. A longer one
+/// is refused as a whole.
+pub const BATCH_ELEMENTS_MAX: usize = 64;
+
+/// Answers to one batch that are kept until the last of it is there. Once they are more, they are told as an array of their own: what one answer may be is the
+/// most that waits beside the next one.
+pub const BATCH_ANSWERS_BYTES_MAX: usize = RESPONSE_BODY_BYTES_MAX;
+
 /// Longest id of a server-sent event that is kept: it comes back as the `Last-Event-ID` header, and header fields of
 /// 4 KiB are the least that every HTTP server takes. A longer id is ignored: the event counts, resuming at it does not.
 pub const SSE_ID_BYTES_MAX: usize = 4 << 10;

@@ -128,6 +128,8 @@ impl Scenarios<'_> {
             script.args(["--wrapped", &wrapped.to_string(), "--scratch"]).arg(this.parts("everything"));
             Ok(script)
         })?;
+        let wrapped = self.wrapped(&home, &mission, "everything");
+        self.script("older revisions over stdio", |this| Ok(this.revisions(&json!(["SERVER"]), &wrapped)))?;
         self.script("bridges at once share one run", |this| {
             let bridges: Vec<Value> = SERVERS
                 .iter()
@@ -206,6 +208,8 @@ impl Scenarios<'_> {
                 Ok(this.framework_parity(framework, "everything", &direct, &side))
             })?;
         }
+        let side = wrapped("everything");
+        self.script("older revisions over Streamable HTTP", |this| Ok(this.revisions(&direct, &side)))?;
         for server in ["filesystem", "memory"] {
             let side = wrapped(server);
             self.script(&format!("{server} over stdio behind HTTP, TypeScript client"), |this| {
@@ -266,6 +270,13 @@ impl Scenarios<'_> {
     fn node_parity(&self, server: &str, direct: &Value, wrapped: &Value) -> Command {
         let mut command = self.node("parity.mjs");
         self.parity_args(&mut command, server, direct, wrapped);
+        command
+    }
+
+    fn revisions(&self, direct: &Value, wrapped: &Value) -> Command {
+        let mut command = self.node("revisions.mjs");
+        command.args(["--direct", &direct.to_string(), "--wrapped", &wrapped.to_string(), "--scratch"]);
+        command.arg(self.parts("everything"));
         command
     }
 

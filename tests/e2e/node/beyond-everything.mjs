@@ -1,6 +1,6 @@
 // What to ask of server-everything beyond its tools: every resource, prompt and kind of message that it has.
 
-import { FULL, connect } from "./session.mjs";
+import { FULL, SDKS, connect } from "./session.mjs";
 
 const DOCUMENT = "demo://resource/static/document/features.md";
 const DYNAMIC = "demo://resource/dynamic";
@@ -11,6 +11,7 @@ export async function everything(session, step) {
   await prompting(session, step);
   await notifications(session, step);
   await cancelling(session, step);
+  if (session.sdk === SDKS[1]) await tasking(session, step);
   if (session.side.url) await resuming(session, step);
   await step("tools/call echo, 32 at once", [], () =>
     Promise.all(Array.from({ length: 32 }, (_, n) => session.call("echo", { message: `message ${n}` }).then(({ answer }) => answer))),
@@ -79,6 +80,33 @@ async function cancelling(session, step) {
       .then(({ answer, unanswered }) => ({ answer, gaveUp: unanswered })),
   );
   await step("ping after the cancellation", [], () => session.request("ping", {}));
+}
+
+// Calls as tasks, which only the SDK 1.x has in this form. Asking for a result waits until it is there.
+async function tasking(session, step) {
+  const rules = ["task", "taskTimes", "taskStage"];
+  const begin = async (topic, more) => {
+    const params = { name: "simulate-research-query", arguments: { topic, ...more }, task: { ttl: 60_000 } };
+    const begun = await step(`tools/call as a task: ${topic}`, rules, () => session.request("tools/call", params));
+    return begun.answer?.result?.task?.taskId;
+  };
+  const about = (method, taskId) => () => session.request(method, { taskId });
+
+  const ledgers = await begin("ledgers", {});
+  await step("tasks/get", rules, about("tasks/get", ledgers));
+  await step("tasks/list", rules, () => session.request("tasks/list", {}));
+  // This one asks the person in mid-task; the question comes with the request for the result.
+  const python = await begin("python", { ambiguous: true });
+  const cancelled = await begin("nothing in particular", {});
+  await step("tasks/cancel", rules, about("tasks/cancel", cancelled));
+  await step("tasks/cancel once more", rules, about("tasks/cancel", cancelled));
+  await step("tasks/result", rules, about("tasks/result", ledgers));
+  await step("tasks/result with a question", rules, about("tasks/result", python));
+  await step("tasks/get of what is done", rules, about("tasks/get", ledgers));
+  await step("tasks/result once more", rules, about("tasks/result", ledgers));
+  await step("tools/call as a task of a tool that is none", rules, () =>
+    session.request("tools/call", { name: "echo", arguments: { message: "hi" }, task: {} }),
+  );
 }
 
 // The stream of a running call breaks after its second progress message; the client comes back with Last-Event-ID after a second and misses

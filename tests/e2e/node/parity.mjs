@@ -74,7 +74,7 @@ async function transcript(from, label) {
 
 async function everyStep(session, step) {
   const has = session.client.getServerCapabilities();
-  await step("initialize", ["tasks"], () => ({
+  await step("initialize", [], () => ({
     info: session.client.getServerVersion(),
     capabilities: has,
     instructions: session.client.getInstructions(),

@@ -143,7 +143,7 @@ async def transcript(framework, side, cases):
             steps.append((name, rules, await told(doing)))
             return steps[-1][2]
 
-        await step("how the client and the server agreed", ["tasks"], user.agreed())
+        await step("how the client and the server agreed", [], user.agreed())
         tools = [tool["name"] for tool in await step("the tools", [], user.tools())]
         for case in (case for case in cases.told["calls"] if case["tool"] in tools):
             label = json.dumps(case["args"], ensure_ascii=False)[:60]

@@ -114,7 +114,7 @@ async def transcript(side, cases, mode):
 
 async def every_step(session, cases, step):
     client = session.client
-    await step("how the client and the server agreed", ["tasks"], agreement(client))
+    await step("how the client and the server agreed", [], agreement(client))
     listed = await step("tools/list", [], session.answer(client.list_tools()))
     names = [tool["name"] for tool in listed["result"]["tools"]]
     if client.server_capabilities.resources:

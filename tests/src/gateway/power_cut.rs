@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use evidence::ids::CallId;
 use evidence::record::{ActionEvent, Body, Status};
 use governance::call::Warrant;
-use governance::execute::Outcome;
+use governance::execute::{Execution, Outcome};
 use store::embedded::index::IndexPlace;
 use store::{Integration, Ledger, Options, Reader};
 use surfaces::govern::Execute;
@@ -25,7 +25,7 @@ pub(super) struct Witness {
 }
 
 impl Execute for Witness {
-    async fn execute(&mut self, warrant: Warrant) -> Outcome {
+    async fn execute(&mut self, warrant: Warrant) -> Execution {
         let cut = self.disk.after_power_cut(|| Keep::No);
         let intended = closed_as(&cut, warrant.call()).is_some();
         {
@@ -36,13 +36,13 @@ impl Execute for Witness {
         // Other calls run meanwhile.
         tokio::task::yield_now().await;
         let result = bytes::Bytes::from_static(b"{}");
-        Outcome {
+        Execution::Ended(Outcome {
             external_reference: None,
             payload: Some(result.clone()),
             reason: None,
             result: Some(result),
             status: Status::Done,
-        }
+        })
     }
 
     async fn cancel(&mut self) {}

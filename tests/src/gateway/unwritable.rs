@@ -10,7 +10,7 @@ use gateway::runs::{Wanted, Which};
 use gateway::session::AgentSession;
 use gateway::{Gateway, Readiness};
 use governance::call::{Reply, Warrant};
-use governance::execute::Outcome;
+use governance::execute::{Execution, Outcome};
 use governance::intercept::Intercepted;
 use governance::reason::Reason;
 use store::embedded::index::IndexPlace;
@@ -35,16 +35,16 @@ effect = {}
 struct Counting(Arc<AtomicUsize>);
 
 impl Execute for Counting {
-    async fn execute(&mut self, _warrant: Warrant) -> Outcome {
+    async fn execute(&mut self, _warrant: Warrant) -> Execution {
         self.0.fetch_add(1, Ordering::SeqCst);
         let result = bytes::Bytes::from_static(b"{}");
-        Outcome {
+        Execution::Ended(Outcome {
             external_reference: None,
             payload: Some(result.clone()),
             reason: None,
             result: Some(result),
             status: Status::Done,
-        }
+        })
     }
 
     async fn cancel(&mut self) {}

@@ -86,6 +86,8 @@ fn names(effects: &[Effect]) -> Vec<String> {
         Effect::CancelUpstream => "cancel upstream".to_owned(),
         Effect::Classify(_) => "classify".to_owned(),
         Effect::Execute(_) => "execute".to_owned(),
+        Effect::Follow(Reply::Passed(_)) => "follow".to_owned(),
+        Effect::Follow(reply) => format!("follow {reply:?}"),
         Effect::Note(_) => "note".to_owned(),
         Effect::Reply(Reply::Denied(refusal)) => format!("denied {}", refusal.reason),
         Effect::Reply(Reply::Failed(refusal, status)) => format!("failed {} {status}", refusal.reason),
@@ -227,6 +229,44 @@ fn a_lost_answer_is_unknown_and_opens_an_exception() {
     );
 }
 
+fn task_created(result_bytes: usize) -> Input {
+    let result = Bytes::from(vec![b' '; result_bytes]);
+    Input::TaskCreated(Created { payload: result.clone(), result })
+}
+
+#[test]
+fn a_call_that_became_a_task_stays_open_until_the_task_ends() {
+    check(
+        Endpoint::Tool,
+        "read",
+        Standing::Good,
+        vec![
+            (None, &["append allow+intent"]),
+            (Some(receipts(2)), &["execute"]),
+            (Some(task_created(2)), &["follow"]),
+            (Some(Input::Cancelled), &[]),
+            (Some(task_created(2)), &["note"]),
+            (Some(done()), &["append done"]),
+            (Some(receipts(1)), &["passed"]),
+        ],
+    );
+    check(
+        Endpoint::Tool,
+        "read",
+        Standing::Good,
+        vec![
+            (None, &["append allow+intent"]),
+            (Some(receipts(2)), &["execute"]),
+            (Some(task_created(2)), &["follow"]),
+            (
+                Some(Input::Ended(Box::new(Outcome::without_answer(Status::Unknown, Reason::ConnectionLost)))),
+                &["append unknown+unknown_outcome"],
+            ),
+            (Some(receipts(2)), &["failed connection_lost unknown"]),
+        ],
+    );
+}
+
 #[test]
 fn a_receipt_for_less_than_was_appended_mints_no_warrant() {
     check(
@@ -256,7 +296,7 @@ fn an_input_that_nobody_expected_changes_nothing_and_is_recorded() {
 }
 
 fn an_input() -> impl Strategy<Value = u8> {
-    0_u8..7
+    0_u8..8
 }
 
 proptest! {
@@ -265,7 +305,7 @@ proptest! {
     fn any_order_of_inputs_executes_at_most_once_and_only_after_the_intent(inputs in prop::collection::vec(an_input(), 0..12)) {
         let call = intercepted(Endpoint::Tool, "read");
         let (mut state, _) = Call::begin(call.clone());
-        let (mut intended, mut received, mut executed, mut replies) = (false, false, 0, 0);
+        let (mut intended, mut received, mut executed, mut followed, mut replies) = (false, false, 0, 0, 0);
         for input in inputs {
             let was_closed = state.is_closed();
             let input = match input {
@@ -275,6 +315,7 @@ proptest! {
                 3 => Input::Unrecorded,
                 4 => Input::Cancelled,
                 5 => done(),
+                6 => task_created(2),
                 _ => Input::Ended(Box::new(Outcome::without_answer(Status::Unknown, Reason::Timeout))),
             };
             received |= intended && matches!(&input, Input::Recorded(receipts) if receipts.len() == 2);
@@ -286,6 +327,7 @@ proptest! {
                         prop_assert!(intended && received);
                         executed += 1;
                     }
+                    Effect::Follow(_) => followed += 1,
                     Effect::Reply(_) => replies += 1,
                     Effect::CancelUpstream | Effect::Classify(_) | Effect::Note(_) => {}
                 }
@@ -293,6 +335,6 @@ proptest! {
             prop_assert!(!was_closed || effects.iter().all(|effect| matches!(effect, Effect::Note(_))));
             state = next;
         }
-        prop_assert!(executed <= 1 && replies <= 1);
+        prop_assert!(executed <= 1 && replies <= 1 && followed <= executed);
     }
 }

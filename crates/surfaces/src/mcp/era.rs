@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use super::codec::batch::Arrays;
+
 /// A revision that the gateway follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Revision {
@@ -57,12 +59,27 @@ impl Revision {
         }
     }
 
+    /// What becomes of an array of messages.
+    #[must_use]
+    pub const fn arrays(self) -> Arrays {
+        if self.has_batches() { Arrays::Taken } else { Arrays::Refused }
+    }
+
     /// Whether every request over HTTP after the handshake must name the revision.
     #[must_use]
     pub const fn needs_header(self) -> bool {
         match self {
             Self::V2024_11_05 | Self::V2025_03_26 => false,
             Self::V2025_06_18 | Self::V2025_11_25 => true,
+        }
+    }
+
+    /// Whether a call may become a task.
+    #[must_use]
+    pub const fn has_tasks(self) -> bool {
+        match self {
+            Self::V2024_11_05 | Self::V2025_03_26 | Self::V2025_06_18 => false,
+            Self::V2025_11_25 => true,
         }
     }
 

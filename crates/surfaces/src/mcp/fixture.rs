@@ -12,6 +12,7 @@ use governance::decide::{PolicySnapshot, compile};
 use governance::evidence::ids::{CallId, RecordId};
 use governance::evidence::record::{Channel, Context, Receipt};
 use governance::evidence::time::Timestamp;
+use governance::execute::{Execution, Outcome};
 use governance::intercept::Intercepted;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -243,6 +244,12 @@ impl Allowing {
         let policy = Arc::new(compile(Arc::new(mission)).unwrap());
         Arc::new(Self { misbehaviours: Mutex::default(), outcomes: Mutex::default(), policy })
     }
+
+    fn ended(&self, outcome: Outcome) -> Input {
+        let reference = outcome.external_reference.as_ref().map(|task| format!(" {task}")).unwrap_or_default();
+        self.outcomes.lock().unwrap().push(format!("{:?} {:?}{reference}", outcome.status, outcome.reason));
+        Input::Ended(Box::new(outcome))
+    }
 }
 
 impl Session for Allowing {
@@ -282,12 +289,13 @@ impl Session for Allowing {
                 }
                 Effect::Execute(warrant) => tokio::select! {
                     biased;
-                    outcome = execute.execute(warrant) => {
-                        self.outcomes.lock().unwrap().push(format!("{:?} {:?}", outcome.status, outcome.reason));
-                        Input::Ended(Box::new(outcome))
-                    }
+                    execution = execute.execute(warrant) => match execution {
+                        Execution::Ended(outcome) => self.ended(outcome),
+                        Execution::Task(created) => Input::TaskCreated(created),
+                    },
                     Ok(()) = &mut *cancelled => Input::Cancelled,
                 },
+                Effect::Follow(answer) => self.ended(execute.follow(answer).await),
                 Effect::Note(_) => continue,
                 Effect::Reply(answer) => {
                     reply = Some(answer);

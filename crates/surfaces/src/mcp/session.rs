@@ -4,10 +4,12 @@
 //! Original bytes are forwarded; only the handshake's capabilities and filtered lists are changed. Knows no transport: messages go out through
 //! [`Downstream`] and [`Upstream`]. Start at [`AgentSession::receive`].
 
+mod batch;
 mod execute;
 mod handshake;
 mod intercept;
 mod lists;
+mod tasks;
 mod upward;
 
 use std::collections::HashMap;
@@ -19,7 +21,9 @@ use governance::evidence::record::Status;
 use serde_json::json;
 use tokio::sync::oneshot;
 
+pub use self::batch::{AdmittedBatch, carrier};
 use self::intercept::{Housekeeping, Meaning};
+use self::tasks::Tasks;
 use super::codec::{Envelope, EnvelopeError, EnvelopeKind, Meant, RawId, author};
 use super::downstream::{Address, Downstream};
 use super::era::{OPENING, Revision};
@@ -37,6 +41,7 @@ pub struct AgentSession<S, D> {
     downstream: Arc<D>,
     session: Arc<S>,
     state: Mutex<State>,
+    tasks: Arc<Tasks>,
     transport: &'static str,
     upstream: Arc<Upstream>,
 }
@@ -55,6 +60,8 @@ struct State {
 struct InFlight {
     /// Fires when the client takes it back.
     cancel: Option<oneshot::Sender<()>>,
+    /// The request under whose id the batch that it came in is answered.
+    carrier: Option<RawId>,
     progress_token: Option<RawId>,
 }
 
@@ -86,7 +93,7 @@ pub enum Received {
 impl<S: Session, D: Downstream> AgentSession<S, D> {
     /// Starts a session that waits for the handshake.
     pub fn new(session: Arc<S>, upstream: Arc<Upstream>, downstream: Arc<D>, transport: &'static str) -> Self {
-        Self { downstream, session, state: Mutex::default(), transport, upstream }
+        Self { downstream, session, state: Mutex::default(), tasks: Arc::default(), transport, upstream }
     }
 
     /// The agent's side.
@@ -109,7 +116,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         match envelope.kind() {
             EnvelopeKind::Request { id, .. } => {
                 let id = id.clone();
-                match self.admit(id.clone(), envelope) {
+                match self.admit(id.clone(), envelope, None) {
                     Ok(admitted) => Received::Request(Box::new(admitted)),
                     Err(refusal) => {
                         // Not `Reply`: an answer under an id that is in flight would end the wrong stream.
@@ -131,7 +138,17 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
 
     /// Works on a request of the agent until it is answered.
     pub async fn answer(&self, admitted: Box<Admitted>) {
-        let Admitted { cancelled, envelope, id } = *admitted;
+        let id = admitted.id.clone();
+        let answer = self.work(*admitted).await;
+        let address = if self.upstream.was_streamed(&id) { Address::StreamedReply(&id) } else { Address::Reply(&id) };
+        if let Some(answer) = answer {
+            let _gone = self.downstream.deliver(address, answer).await;
+        }
+    }
+
+    /// Works on a request until there is an answer; `None` when the client took it back.
+    async fn work(&self, admitted: Admitted) -> Option<Bytes> {
+        let Admitted { cancelled, envelope, id } = admitted;
         let answer = match self.meaning(&envelope) {
             _ if self.revision().is_none() && !may_precede_handshake(&envelope) => Some(author::error_reply(
                 Some(&id),
@@ -139,17 +156,20 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
                 "the session is not open: send `initialize` first",
                 None,
             )),
-            Meaning::Call { tool, arguments } => self.govern_call(&id, &envelope, tool, arguments, cancelled).await,
+            Meaning::Call(call) => self.govern_call(&id, &envelope, call, cancelled).await,
+            // Boxed, as are other rare ways: every request would carry the room for them.
+            Meaning::TaskCall(call) => Box::pin(self.govern_task(&id, &envelope, call, cancelled)).await,
             Meaning::Housekeeping(Housekeeping::Handshake) => Some(self.shake_hands(&id, &envelope).await),
             Meaning::Housekeeping(Housekeeping::List(list)) => self.list(&id, &envelope, list, cancelled).await,
             Meaning::Housekeeping(Housekeeping::Plain) => self.forward(&id, envelope.bytes().clone(), cancelled).await,
+            Meaning::Housekeeping(Housekeeping::TaskResult(task)) => {
+                Box::pin(self.task_result(&id, &envelope, &task, cancelled)).await
+            }
+            Meaning::Housekeeping(Housekeeping::TaskStatus) => self.task_status(&id, &envelope, cancelled).await,
             Meaning::Malformed(what) => Some(author::error_reply(Some(&id), author::INVALID_PARAMS, &what, None)),
         };
         self.state().in_flight.remove(&id);
-        let address = if self.upstream.was_streamed(&id) { Address::StreamedReply(&id) } else { Address::Reply(&id) };
-        if let Some(answer) = answer {
-            let _gone = self.downstream.deliver(address, answer).await;
-        }
+        answer
     }
 
     /// Records a message of the agent that cannot be read; an answer to one of the upstream's questions fails the question.
@@ -164,7 +184,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
     }
 
     /// Gives a request its place among those in flight.
-    fn admit(&self, id: RawId, envelope: Envelope) -> Result<Admitted, Bytes> {
+    fn admit(&self, id: RawId, envelope: Envelope, carrier: Option<RawId>) -> Result<Admitted, Bytes> {
         let mut state = self.state();
         if state.in_flight.len() >= IN_FLIGHT_MAX {
             let text = format!(
@@ -179,7 +199,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let (cancel, cancelled) = oneshot::channel();
         let progress_token =
             envelope.params().and_then(|params| params.at(&["_meta", "progressToken"])).and_then(RawId::read);
-        state.in_flight.insert(id.clone(), InFlight { cancel: Some(cancel), progress_token });
+        state.in_flight.insert(id.clone(), InFlight { cancel: Some(cancel), carrier, progress_token });
         Ok(Admitted { cancelled, envelope, id })
     }
 
@@ -242,6 +262,12 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
                 who: Arc::from("agent"),
             }),
         }
+    }
+
+    /// The request under whose id the client hears of what belongs to the request `id`: its own, or that of its batch.
+    fn heard_under(&self, id: RawId) -> RawId {
+        let carrier = self.state().in_flight.get(&id).and_then(|flight| flight.carrier.clone());
+        carrier.unwrap_or(id)
     }
 
     fn offers(&self, feature: governance::decide::Feature) -> bool {

@@ -71,6 +71,19 @@ pub(super) fn failed() -> Finding {
 /// No permit of the mission names what is asked for.
 pub(super) fn not_allowed(tool: &Tool) -> Finding {
     let name = brief(&tool.name);
+    if tool.endpoint == Endpoint::Request && matches!(&*tool.name, "tasks/cancel" | "tasks/get" | "tasks/result") {
+        return Finding {
+            reason: Reason::TaskNotAllowed,
+            rule: None,
+            said_to_agent:
+                "no call of this session became a task with this id; use the id that its call was answered with"
+                    .to_owned(),
+            sentence: format!(
+                "`{name}` of `{}` is about a task that no call of this session became",
+                brief(&tool.upstream)
+            ),
+        };
+    }
     let (reason, what) = match tool.endpoint {
         Endpoint::Prompt => (Reason::PromptNotAllowed, "prompt"),
         Endpoint::Request => (Reason::RequestNotAllowed, "request"),

@@ -1,7 +1,7 @@
 //! One JSON-RPC 2.0 message, read once and strictly, with its original bytes.
 //!
 //! The envelope knows the rules of JSON-RPC 2.0 as MCP narrows them (revision 2025-11-25, Base Protocol, Messages): an
-//! id is a string or an integer, `params` and `result` are objects, there are no batches. It knows no method. Members
+//! id is a string or an integer, `params` and `result` are objects. Arrays of messages are for [`super::batch`]. It knows no method. Members
 //! that it does not know stay in the bytes that are forwarded.
 
 use std::borrow::Cow;
@@ -15,7 +15,7 @@ use thiserror::Error;
 use super::author;
 use super::raw::{Raw, Shape};
 use super::strict::{StrictError, StrictFault, StrictReader, skip_space};
-use crate::limits::{RPC_ID_BYTES_MAX, RPC_METHOD_BYTES_MAX, ReadLimits};
+use crate::limits::{BATCH_ELEMENTS_MAX, RPC_ID_BYTES_MAX, RPC_METHOD_BYTES_MAX, ReadLimits};
 
 /// One message: what it is, and the bytes that it came in.
 #[derive(Debug, Clone)]
@@ -427,9 +427,17 @@ pub enum EnvelopeFault {
     /// Not JSON, or JSON that two readers could understand differently.
     #[error(transparent)]
     Unreadable(StrictError),
-    /// A batch; only revision 2025-03-26 has them.
-    #[error("an array of messages; send each message by itself, batches ended with revision 2025-06-18")]
+    /// A batch where there may be none.
+    #[error(
+        "an array of messages; send each message by itself: only a session of revision 2025-03-26 has batches, and `initialize` is never part of one"
+    )]
     Batch,
+    /// A batch without messages.
+    #[error("the array is empty; send at least one message")]
+    EmptyBatch,
+    /// A batch with too many messages.
+    #[error("an array of more than {BATCH_ELEMENTS_MAX} messages; send fewer at once")]
+    LongBatch,
     /// A string, number, boolean or null.
     #[error("the message is not an object; send a JSON-RPC 2.0 message")]
     NotAnObject,

@@ -3,11 +3,12 @@
 //! The rule of this module is that **what we decide about is what we forward**. A message is read once, strictly, and
 //! refused where two readers could understand it differently ([`strict`]); what passes keeps its original bytes
 //! ([`Envelope`]), is looked into without copying ([`Raw`]), and where it must change, changes only there
-//! ([`Splice`]). [`LineDecoder`] and [`SseDecoder`] are the framings, [`author`] writes the messages that are our own.
+//! ([`Splice`]). [`LineDecoder`] and [`SseDecoder`] are the framings, [`batch`] takes arrays apart, [`author`] writes the messages that are our own.
 //!
 //! Nothing here opens a socket, waits, or knows what a mission is. Every function is total over hostile bytes.
 
 pub mod author;
+pub mod batch;
 mod envelope;
 mod lines;
 mod raw;

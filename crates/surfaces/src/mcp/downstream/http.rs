@@ -39,9 +39,10 @@ use crate::limits::{
     IN_FLIGHT_MAX, KEEP_ALIVE_MS, REPLAY_BYTES_MAX, REPLAY_EVENTS_MAX, REPLAY_TOTAL_BYTES_MAX, REQUEST_BODY_MS,
     ReadLimits, SLOW_READER_MS, STREAM_AFTER_MS, UNREAD_BYTES_MAX, UNREAD_EVENTS_MAX,
 };
-use crate::mcp::codec::{Envelope, EnvelopeKind, RawId, author};
+use crate::mcp::codec::strict::StrictReader;
+use crate::mcp::codec::{Envelope, EnvelopeError, EnvelopeKind, RawId, author, batch};
 use crate::mcp::era::{self, OPENING, Revision};
-use crate::mcp::session::{AgentSession, Received};
+use crate::mcp::session::{AgentSession, Received, carrier};
 use crate::mcp::streamable::{
     BodyError, EVENT_STREAM, JSON, LAST_EVENT_ID, REVISION, SESSION_ID, is_media_type, read_body, single,
 };
@@ -127,6 +128,9 @@ pub struct McpEndpoint<G: Gate> {
 
 type Served = Result<Response<McpBody>, Refused>;
 
+/// The session of a request, and the revision that both speak.
+type Found<S> = (Arc<HttpSession<S>>, Revision);
+
 impl<G: Gate> McpEndpoint<G> {
     /// An endpoint without sessions.
     pub fn new(gate: Arc<G>, config: EndpointConfig) -> Self {
@@ -200,12 +204,20 @@ impl<G: Gate> McpEndpoint<G> {
         let body = body.map_err(|_elapsed| {
             Refused::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".to_owned())
         })??;
-        let envelope = Envelope::parse(body, &self.limits.request).map_err(|error| {
+        let unread = |error: EnvelopeError| {
             if let Some((session, _)) = &session {
                 session.agent.malformed_by_agent(&error);
             }
             Refused::with_body(StatusCode::BAD_REQUEST, error.reply())
-        })?;
+        };
+        if let Some((session, revision)) = &session
+            && revision.has_batches()
+            && batch::is_batch(&body)
+        {
+            let elements = batch::split(&body, &mut StrictReader::new(self.limits.request)).map_err(unread)?;
+            return Box::pin(take_batch(session, elements, prime(*revision), self.limits.stream_after)).await;
+        }
+        let envelope = Envelope::parse(body, &self.limits.request).map_err(unread)?;
         match session {
             Some((session, revision)) => take(session, envelope, prime(revision), self.limits.stream_after).await,
             None if envelope.id().is_some() && envelope.method() == Some(OPENING) => {
@@ -282,12 +294,7 @@ impl<G: Gate> McpEndpoint<G> {
     }
 
     /// The session that a request belongs to, and the revision that both speak.
-    fn session(
-        &self,
-        server: &str,
-        holder: Holder,
-        headers: &HeaderMap,
-    ) -> Result<(Arc<HttpSession<G::Session>>, Revision), Refused> {
+    fn session(&self, server: &str, holder: Holder, headers: &HeaderMap) -> Result<Found<G::Session>, Refused> {
         let said = said_revision(headers)?;
         let id = single(headers, &SESSION_ID).ok().flatten().and_then(|id| id.to_str().ok());
         let id = id.ok_or_else(|| Refused::new(StatusCode::BAD_REQUEST, "send one `Mcp-Session-Id`".to_owned()))?;
@@ -363,7 +370,39 @@ async fn take<S: Session>(
             agent.answer(admitted).await;
         }
     };
-    let mut work = Work { downstream, id: asks, rest: Some(Box::pin(work)) };
+    finish(Work { downstream, id: asks, rest: Some(Box::pin(work)) }, stream_after).await
+}
+
+/// Takes a batch in its session. It is answered as one request, under the id of its first.
+async fn take_batch<S: Session>(
+    session: &HttpSession<S>,
+    elements: Vec<Result<Envelope, EnvelopeError>>,
+    prime: Prime,
+    stream_after: Duration,
+) -> Served {
+    session.touch();
+    let (agent, downstream) = (session.agent.clone(), session.agent.downstream().clone());
+    let Some(id) = carrier(&elements).cloned() else {
+        let (sender, refusals) = oneshot::channel();
+        let work = async move {
+            let _left = sender.send(agent.receive_batch(elements).await.refusals());
+        };
+        let taken = finish(Work { downstream, id: None, rest: Some(Box::pin(work)) }, stream_after).await;
+        return match refusals.await.ok().flatten() {
+            Some(refusals) => Err(Refused::with_body(StatusCode::BAD_REQUEST, refusals)),
+            None => taken,
+        };
+    };
+    downstream.outbox().open(id.clone(), Form::Either(prime)).map_err(|error| Refused::not_opened(error, &id))?;
+    let work = async move {
+        let taken = agent.receive_batch(elements).await;
+        agent.answer_batch(taken).await;
+    };
+    finish(Work { downstream, id: Some(id), rest: Some(Box::pin(work)) }, stream_after).await
+}
+
+/// Works until there is a response.
+async fn finish(mut work: Work, stream_after: Duration) -> Served {
     match work.outcome(stream_after).await {
         Outcome::Done => {}
         Outcome::Streamed(reading) => {

@@ -12,7 +12,8 @@ use super::{Address, Downstream, Gone};
 use crate::govern::Session;
 use crate::limits::{DRAIN_MS, OUTGOING_MAX, READ_CHUNK_BYTES, ReadLimits};
 use crate::mcp::codec::strict::StrictReader;
-use crate::mcp::codec::{Envelope, LineDecoder, author, encode_line};
+use crate::mcp::codec::{Envelope, EnvelopeError, LineDecoder, author, batch, encode_line};
+use crate::mcp::era::Revision;
 use crate::mcp::session::{AgentSession, Received};
 
 /// Writes messages for the agent as lines.
@@ -45,6 +46,23 @@ async fn write(mut stream: impl AsyncWrite + Unpin, mut to_write: mpsc::Receiver
     let _gone = stream.shutdown().await;
 }
 
+/// Takes a line: a message, or in revision 2025-03-26 an array of them.
+async fn take<S: Session>(
+    session: &Arc<AgentSession<S, StdioDownstream>>,
+    line: Bytes,
+    reader: &mut StrictReader,
+    answers: &mut JoinSet<()>,
+) -> Result<(), EnvelopeError> {
+    if batch::is_batch(&line) && session.revision().is_some_and(Revision::has_batches) {
+        let taken = session.receive_batch(batch::split(&line, reader)?).await;
+        answers.spawn(session.clone().answer_batch(taken));
+    } else if let Received::Request(admitted) = session.receive(Envelope::read(line, reader)?).await {
+        let session = session.clone();
+        answers.spawn(async move { session.answer(admitted).await });
+    }
+    Ok(())
+}
+
 /// Serves the agent on `stream` until it closes it or `stop` resolves; then finishes or records what is in flight and ends the upstream.
 pub async fn serve<S: Session>(
     session: Arc<AgentSession<S, StdioDownstream>>,
@@ -68,14 +86,8 @@ pub async fn serve<S: Session>(
         chunk.clear();
         while let Some(line) = lines.next_line() {
             let refusal = match line {
-                Ok(line) => match Envelope::read(line, &mut reader) {
-                    Ok(envelope) => {
-                        if let Received::Request(admitted) = session.receive(envelope).await {
-                            let session = session.clone();
-                            answers.spawn(async move { session.answer(admitted).await });
-                        }
-                        continue;
-                    }
+                Ok(line) => match take(&session, line, &mut reader, &mut answers).await {
+                    Ok(()) => continue,
                     Err(error) => {
                         session.malformed_by_agent(&error);
                         error.reply()
@@ -95,4 +107,5 @@ pub async fn serve<S: Session>(
     if drained.is_err() {
         while answers.join_next().await.is_some() {}
     }
+    session.end().await;
 }

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use governance::call::Warrant;
+use governance::call::{Reply, Warrant};
 use governance::evidence::ids::CallId;
 use governance::evidence::record::Status;
-use governance::execute::Outcome;
+use governance::execute::{Created, Execution, Outcome};
 use governance::reason::Reason;
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use super::State;
+use super::tasks::Becoming;
 use crate::govern::Execute;
 use crate::mcp::codec::{Envelope, Raw, RawId, author};
 use crate::mcp::downstream::{Address, Downstream};
@@ -23,21 +24,43 @@ pub(super) struct CallUpstream {
     call: CallId,
     id: RawId,
     message: Bytes,
+    /// Set where the upstream may make a task of it. Boxed: nearly no call has it.
+    task: Option<Box<Becoming>>,
     upstream: Arc<Upstream>,
 }
 
 impl CallUpstream {
     pub(super) const fn new(upstream: Arc<Upstream>, id: RawId, message: Bytes, call: CallId) -> Self {
-        Self { call, id, message, upstream }
+        Self { call, id, message, task: None, upstream }
+    }
+
+    /// The same call, which may become a task.
+    pub(super) fn becoming(self, task: Becoming) -> Self {
+        Self { task: Some(Box::new(task)), ..self }
     }
 }
 
 impl Execute for CallUpstream {
-    async fn execute(&mut self, warrant: Warrant) -> Outcome {
+    async fn execute(&mut self, warrant: Warrant) -> Execution {
         if warrant.call() != self.call {
-            return Outcome::without_answer(Status::NotExecuted, Reason::EvaluationFailed);
+            return Execution::Ended(Outcome::without_answer(Status::NotExecuted, Reason::EvaluationFailed));
         }
-        outcome(self.upstream.request(&self.id, std::mem::take(&mut self.message)).await)
+        let answer = self.upstream.request(&self.id, std::mem::take(&mut self.message)).await;
+        match (&mut self.task, &answer) {
+            (Some(task), Ok(envelope)) => match created(envelope) {
+                Some((id, created)) if task.note(&id) => Execution::Task(created),
+                Some(_) => Execution::Ended(Outcome::without_answer(Status::Unknown, Reason::Malformed)),
+                None => Execution::Ended(outcome(answer)),
+            },
+            (Some(_) | None, _) => Execution::Ended(outcome(answer)),
+        }
+    }
+
+    async fn follow(&mut self, reply: Reply) -> Outcome {
+        match &mut self.task {
+            Some(task) => task.follow(reply).await,
+            None => Outcome::without_answer(Status::Unknown, Reason::EvaluationFailed),
+        }
     }
 
     async fn cancel(&mut self) {
@@ -76,22 +99,23 @@ impl<D> AskAgent<D> {
 }
 
 impl<D: Downstream> Execute for AskAgent<D> {
-    async fn execute(&mut self, warrant: Warrant) -> Outcome {
+    async fn execute(&mut self, warrant: Warrant) -> Execution {
         let (Some(answer), true) = (self.answer.take(), self.call == Some(warrant.call())) else {
-            return Outcome::without_answer(Status::NotExecuted, Reason::EvaluationFailed);
+            return Execution::Ended(Outcome::without_answer(Status::NotExecuted, Reason::EvaluationFailed));
         };
         let address = self.related.as_ref().map_or(Address::Unsolicited, Address::Related);
         if self.downstream.deliver(address, std::mem::take(&mut self.message)).await.is_err() {
-            return Outcome::without_answer(Status::NotExecuted, Reason::ConnectionLost);
+            return Execution::Ended(Outcome::without_answer(Status::NotExecuted, Reason::ConnectionLost));
         }
-        outcome(answer.await.map_err(|_| UpstreamFault::Lost("the agent's client is gone".to_owned())))
+        let gone = |_| UpstreamFault::Lost("the agent's client is gone".to_owned());
+        Execution::Ended(outcome(answer.await.map_err(gone)))
     }
 
     async fn cancel(&mut self) {}
 }
 
 /// Reads an answer, or its absence, as an outcome. A result that says `isError` is a tool's own error; an error response is the protocol's.
-fn outcome(answer: Result<Envelope, UpstreamFault>) -> Outcome {
+pub(super) fn outcome(answer: Result<Envelope, UpstreamFault>) -> Outcome {
     let envelope = match answer {
         Ok(envelope) => envelope,
         Err(fault) => {
@@ -113,6 +137,13 @@ fn outcome(answer: Result<Envelope, UpstreamFault>) -> Outcome {
     };
     let result = part.map(|part| envelope.share(part));
     Outcome { external_reference: None, payload: Some(envelope.bytes().clone()), reason, result, status }
+}
+
+/// Reads an answer that says that the upstream made a task of the call (CreateTaskResult).
+fn created(answer: &Envelope) -> Option<(String, Created)> {
+    let result = answer.result()?;
+    let id = result.at(&["task", "taskId"])?.text()?.into_owned();
+    Some((id, Created { payload: answer.bytes().clone(), result: answer.share(result) }))
 }
 
 /// The notification that takes a request back.

@@ -53,7 +53,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         }
         self.upstream.opened(revision);
         self.state().phase = Phase::Open(revision);
-        narrowed_response(&response).unwrap_or_else(|_| response.bytes().clone())
+        response.bytes().clone()
     }
 
     /// The request without the capabilities that the mission does not name, and with a revision that we can follow.
@@ -62,7 +62,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let params = envelope.params();
         if let Some(capabilities) = params.and_then(|params| params.at(&["capabilities"])).and_then(Raw::object) {
             splice.retain_members(capabilities, |name, _| {
-                // Tasks are not governed; a client that offers none is asked for none.
+                // A request of the upstream is put to the client and answered while it waits; a client that offers no tasks is asked for none.
                 name != "tasks" && OFFERS.iter().all(|(offer, feature)| name != *offer || self.offers(*feature))
             })?;
         }
@@ -89,14 +89,4 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             upstream: self.session.upstream().to_string(),
         }
     }
-}
-
-/// The upstream's answer without what is not governed here.
-fn narrowed_response(response: &Envelope) -> Result<Bytes, SpliceError> {
-    let mut splice = Splice::new(response.bytes());
-    if let Some(capabilities) = response.result().and_then(|result| result.at(&["capabilities"])).and_then(Raw::object)
-    {
-        splice.retain_members(capabilities, |name, _| name != "tasks")?;
-    }
-    splice.finish()
 }

@@ -15,29 +15,38 @@ use super::{AgentSession, refused};
 use crate::govern::Session;
 use crate::mcp::codec::{Envelope, Raw, RawId};
 use crate::mcp::downstream::Downstream;
-use crate::mcp::era::OPENING;
+use crate::mcp::era::{OPENING, Revision};
 
 /// What a request means.
 #[derive(Debug)]
 pub(super) enum Meaning {
     /// A call, to be governed.
-    Call {
-        /// The exact bytes that its digest covers.
-        arguments: Bytes,
-        tool: Tool,
-    },
+    Call(Call),
+    /// A call that the upstream may make a task of, to be governed.
+    TaskCall(Call),
     /// A request that the protocol itself needs.
     Housekeeping(Housekeeping),
     /// Its parameters do not have the method's form; the text says what is wrong.
     Malformed(String),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
+pub(super) struct Call {
+    /// The exact bytes that its digest covers.
+    pub(super) arguments: Bytes,
+    pub(super) tool: Tool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Housekeeping {
     Handshake,
     List(List),
     /// Passes as it is.
     Plain,
+    /// Asks for the result of this task, which belongs to the session.
+    TaskResult(String),
+    /// Asks about a task of the session, or takes it back.
+    TaskStatus,
 }
 
 impl<S: Session, D: Downstream> AgentSession<S, D> {
@@ -49,6 +58,8 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             "resources/read" | "resources/subscribe" => self.resource_call(envelope, method),
             "prompts/get" => self.prompt_call(envelope),
             "completion/complete" => self.completion(envelope),
+            "tasks/cancel" | "tasks/get" | "tasks/result" => self.about_task(envelope, method),
+            "tasks/list" => Meaning::Housekeeping(Housekeeping::List(List::Tasks)),
             "tools/list" => Meaning::Housekeeping(Housekeeping::List(List::Tools)),
             "resources/list" => Meaning::Housekeeping(Housekeeping::List(List::Resources)),
             "resources/templates/list" => Meaning::Housekeeping(Housekeeping::List(List::Templates)),
@@ -61,17 +72,30 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
 
     fn tool_call(&self, envelope: &Envelope) -> Meaning {
         let Some(name) = text_param(envelope, "name") else { return missing("tools/call", "name") };
-        if param(envelope, "task").is_some() {
-            return Meaning::Malformed(
-                "`task`: calls as tasks are not offered here; send the call without it".to_owned(),
-            );
+        let arguments = match param(envelope, "arguments") {
+            None => Bytes::new(),
+            Some(arguments) if arguments.object().is_some() => envelope.share(arguments),
+            Some(_) => return Meaning::Malformed("`arguments` must be an object".to_owned()),
+        };
+        let call = Call { arguments, tool: self.tool(Endpoint::Tool, &name) };
+        match param(envelope, "task") {
+            None => Meaning::Call(call),
+            Some(task) if task.object().is_none() => Meaning::Malformed("`task` must be an object".to_owned()),
+            Some(_) if self.revision().is_some_and(Revision::has_tasks) => Meaning::TaskCall(call),
+            Some(_) => Meaning::Malformed(format!(
+                "`task`: only a session of revision {} has tasks; send the call without it",
+                Revision::V2025_11_25
+            )),
         }
-        match param(envelope, "arguments") {
-            None => self.call(Endpoint::Tool, &name, Bytes::new()),
-            Some(arguments) if arguments.object().is_some() => {
-                self.call(Endpoint::Tool, &name, envelope.share(arguments))
-            }
-            Some(_) => Meaning::Malformed("`arguments` must be an object".to_owned()),
+    }
+
+    /// A request about one task: housekeeping for a task that a call of this session became, and else a call that is denied.
+    fn about_task(&self, envelope: &Envelope, method: &str) -> Meaning {
+        let Some(id) = text_param(envelope, "taskId") else { return missing(method, "taskId") };
+        match method {
+            _ if !self.tasks.knows(&id) => self.call(Endpoint::Request, method, whole_params(envelope)),
+            "tasks/result" => Meaning::Housekeeping(Housekeeping::TaskResult(id)),
+            _ => Meaning::Housekeeping(Housekeeping::TaskStatus),
         }
     }
 
@@ -107,7 +131,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
     }
 
     fn call(&self, endpoint: Endpoint, name: &str, arguments: Bytes) -> Meaning {
-        Meaning::Call { arguments, tool: self.tool(endpoint, name) }
+        Meaning::Call(Call { arguments, tool: self.tool(endpoint, name) })
     }
 
     pub(super) fn tool(&self, endpoint: Endpoint, name: &str) -> Tool {
@@ -119,8 +143,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         &self,
         id: &RawId,
         envelope: &Envelope,
-        tool: Tool,
-        arguments: Bytes,
+        Call { arguments, tool }: Call,
         mut cancelled: oneshot::Receiver<()>,
     ) -> Option<Bytes> {
         let is_tool = tool.endpoint == Endpoint::Tool;
@@ -169,7 +192,7 @@ fn missing(method: &str, name: &str) -> Meaning {
 }
 
 /// The trace id of the W3C trace context in `_meta` (SEP-414).
-fn trace(envelope: &Envelope) -> Option<Arc<str>> {
+pub(super) fn trace(envelope: &Envelope) -> Option<Arc<str>> {
     let parent = envelope.params()?.at(&["_meta", "traceparent"])?.text()?;
     let id = parent.split('-').nth(1)?;
     (id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))).then(|| Arc::from(id))

@@ -14,6 +14,7 @@ use crate::mcp::downstream::Downstream;
 pub(super) enum List {
     Prompts,
     Resources,
+    Tasks,
     Templates,
     Tools,
 }
@@ -24,6 +25,7 @@ impl List {
         match self {
             Self::Prompts => ("prompts", "name"),
             Self::Resources => ("resources", "uri"),
+            Self::Tasks => ("tasks", "taskId"),
             Self::Templates => ("resourceTemplates", "uriTemplate"),
             Self::Tools => ("tools", "name"),
         }
@@ -52,6 +54,9 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let Some(items) = result.at(&[items]).and_then(Raw::array) else {
             return author::error_reply(Some(id), FAILED, &format!("the upstream's list has no `{items}`"), None);
         };
+        if list == List::Tasks {
+            items.elements().for_each(|task| self.tasks.note(task));
+        }
         let mut splice = Splice::new(response.bytes());
         let thinned = splice.retain_elements(items, |item| {
             item.at(&[name]).and_then(Raw::text).is_some_and(|name| self.shows(list, &name))
@@ -67,6 +72,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         match list {
             List::Prompts => policy.shows(&self.tool(Endpoint::Prompt, name)),
             List::Resources => policy.shows(&self.tool(Endpoint::Resource, name)),
+            List::Tasks => self.tasks.knows(name),
             List::Templates => policy.shows_template(&self.session.upstream(), name),
             List::Tools => policy.shows(&self.tool(Endpoint::Tool, name)),
         }

@@ -45,6 +45,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             let _fault = self.upstream.send(author::empty_reply(&id)).await;
             return;
         }
+        let related = related.map(|id| self.heard_under(id));
         let ask = {
             let mut state = self.state();
             if state.asked.contains_key(&id) || !Self::may_ask(&state) {
@@ -82,6 +83,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let related = match envelope.method().unwrap_or_default() {
             "notifications/progress" => match self.in_progress(&envelope) {
                 Some(id) => Some(id),
+                None if self.is_task_progress(&envelope) => None,
                 None => return self.upstream_misbehaved("reported progress on a request that is not in flight"),
             },
             "notifications/message"
@@ -90,9 +92,11 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             | "notifications/tools/list_changed" => related,
             "notifications/resources/updated" if self.watches(&envelope) => related,
             "notifications/cancelled" if self.takes_back_a_question(&envelope) => related,
+            "notifications/tasks/status" if self.is_about_own_task(&envelope) => related,
             "notifications/elicitation/complete" if self.offers(Feature::Elicitation) => related,
             method => return tracing::debug!(method, "dropped a notification of the upstream"),
         };
+        let related = related.map(|id| self.heard_under(id));
         let address = related.as_ref().map_or(Address::Unsolicited, Address::Related);
         let _gone = self.downstream.deliver(address, envelope.bytes().clone()).await;
     }
@@ -105,6 +109,21 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         state.in_flight.iter().find(|(_, flight)| is_its(flight)).map(|(id, _)| id.clone())
     }
 
+    /// Whether this is progress of a call that became a task, which goes on reporting under the call's token.
+    fn is_task_progress(&self, envelope: &Envelope) -> bool {
+        let token = param(envelope, "progressToken").and_then(RawId::read);
+        token.is_some_and(|token| self.tasks.is_in_progress(&token))
+    }
+
+    /// Whether this is about a task that a call of this session became; takes note of what it says.
+    fn is_about_own_task(&self, envelope: &Envelope) -> bool {
+        let is_own = text_param(envelope, "taskId").is_some_and(|id| self.tasks.knows(&id));
+        if let (true, Some(params)) = (is_own, envelope.params()) {
+            self.tasks.note(params);
+        }
+        is_own
+    }
+
     /// Whether this is about a resource that the agent watches and may see.
     fn watches(&self, envelope: &Envelope) -> bool {
         text_param(envelope, "uri").is_some_and(|uri| self.session.policy().shows(&self.tool(Endpoint::Resource, &uri)))
@@ -115,7 +134,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         param(envelope, "requestId").and_then(RawId::read).is_some_and(|id| self.state().asked.contains_key(&id))
     }
 
-    fn upstream_misbehaved(&self, what: &str) {
+    pub(super) fn upstream_misbehaved(&self, what: &str) {
         self.session.misbehaved(Misbehaviour { what: what.to_owned(), who: self.session.upstream() });
     }
 }

@@ -35,6 +35,8 @@ use crate::limits::{
     CONNECT_MS, ERROR_BODY_BYTES_MAX, ERROR_TEXT_CHARS_MAX, GOODBYE_MS, INCOMING_MAX, RESUME_WAIT_MS, ReadLimits,
     SEND_MS, SESSION_ID_BYTES_MAX, STANDING_WAIT_MS,
 };
+use crate::mcp::codec::batch::{Arrays, Messages, is_batch};
+use crate::mcp::codec::strict::StrictReader;
 use crate::mcp::codec::{Envelope, EnvelopeKind, Raw, RawId};
 use crate::mcp::era::Revision;
 use crate::mcp::streamable::{
@@ -180,7 +182,8 @@ struct Link {
 
 /// What every request carries at this point of the session.
 struct Headers {
-    is_open: bool,
+    /// Once the session is open.
+    revision: Option<Revision>,
     session: Option<HeaderValue>,
     template: HeaderMap,
 }
@@ -201,7 +204,7 @@ impl HttpUpstream {
             closed: Notify::new(),
             config,
             ended: AtomicBool::new(false),
-            headers: Mutex::new(Headers { is_open: false, session: None, template }),
+            headers: Mutex::new(Headers { revision: None, session: None, template }),
             idle: Idle::default(),
             incoming: Mutex::new(Some(Arc::new(sender))),
             streamed: Mutex::default(),
@@ -228,7 +231,7 @@ impl HttpUpstream {
     /// See [`super::Upstream::opened`].
     pub(super) fn opened(&self, revision: Revision) {
         let mut headers = self.link.headers();
-        headers.is_open = true;
+        headers.revision = Some(revision);
         if let Some(session) = headers.session.clone() {
             headers.template.insert(SESSION_ID, session);
         }
@@ -293,7 +296,12 @@ impl Link {
         let headers = exchange.response.headers();
         match exchange.response.status() {
             StatusCode::OK if is_media_type(headers.get(CONTENT_TYPE), &JSON) => {
-                let envelope = self.message(exchange).await?;
+                let body = self.body(exchange).await?;
+                if self.arrays() == Arrays::Taken && is_batch(&body) {
+                    return Box::pin(self.among(id, body)).await;
+                }
+                let envelope = Envelope::parse(body, &self.config.limits.response)
+                    .map_err(|error| unreadable(&error.to_string()))?;
                 answers(&envelope, id)
                     .then_some(envelope)
                     .ok_or_else(|| unreadable("its message is not the answer to the request"))
@@ -365,7 +373,7 @@ impl Link {
     fn note_session(&self, response: &Response<IncomingBody>) -> Result<(), UpstreamFault> {
         let Some(id) = response.headers().get(SESSION_ID) else { return Ok(()) };
         let mut headers = self.headers();
-        if headers.is_open || !response.status().is_success() {
+        if headers.revision.is_some() || !response.status().is_success() {
             return Ok(());
         }
         if !(1..=SESSION_ID_BYTES_MAX).contains(&id.len()) || !id.as_bytes().iter().all(u8::is_ascii_graphic) {
@@ -377,8 +385,8 @@ impl Link {
         Ok(())
     }
 
-    /// Reads an answer that is one message.
-    async fn message(&self, mut exchange: Exchange) -> Result<Envelope, UpstreamFault> {
+    /// Reads an answer that is not a stream.
+    async fn body(&self, mut exchange: Exchange) -> Result<Bytes, UpstreamFault> {
         let body = exchange.response.body_mut();
         let limits = &self.config.limits.response;
         let bytes =
@@ -387,7 +395,41 @@ impl Link {
                 error @ BodyError::TooLarge { .. } => unreadable(&error.to_string()),
             })?;
         self.idle.keep(exchange.connection, exchange.response.into_body());
-        Envelope::parse(bytes, limits).map_err(|error| unreadable(&error.to_string()))
+        Ok(bytes)
+    }
+
+    /// Finds the answer to `id` in an array of messages, and hands on the others.
+    async fn among(&self, id: &RawId, array: Bytes) -> Result<Envelope, UpstreamFault> {
+        let mut answer = None;
+        let mut has_handed_on = false;
+        for message in self.messages(array) {
+            match message {
+                Ok(envelope) if answer.is_none() && answers(&envelope, id) => answer = Some(envelope),
+                Ok(envelope) => has_handed_on |= self.hand_on(Incoming { envelope, related: Some(id.clone()) }).await,
+                Err(error) => return Err(unreadable(&error.to_string())),
+            }
+        }
+        let answer = answer.ok_or_else(|| unreadable("none of its messages is the answer to the request"))?;
+        if has_handed_on {
+            self.settled().await;
+        }
+        Ok(answer)
+    }
+
+    /// The messages in what the server sent.
+    fn messages(&self, bytes: Bytes) -> Messages {
+        Messages::read(bytes, &mut StrictReader::new(self.config.limits.response), self.arrays())
+    }
+
+    fn arrays(&self) -> Arrays {
+        self.headers().revision.map_or(Arrays::Refused, Revision::arrays)
+    }
+
+    /// Waits until what was handed on has been dealt with: what came before an answer is told before it.
+    async fn settled(&self) {
+        if let Some(incoming) = self.incoming() {
+            incoming.settled().await;
+        }
     }
 
     /// Reads an answer that is not a success. An error that answers the request is an answer all the same.

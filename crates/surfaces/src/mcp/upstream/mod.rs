@@ -79,7 +79,7 @@ impl Upstream {
     pub fn opened(&self, revision: Revision) {
         match self {
             Self::Http(upstream) => upstream.opened(revision),
-            Self::Stdio(_) => {}
+            Self::Stdio(upstream) => upstream.opened(revision),
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -15,14 +15,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
 
-use super::incoming::{IncomingQueue, IncomingSender, incoming};
+use super::incoming::{IncomingQueue, IncomingSender, Unheard, incoming};
 use super::{Incoming, UpstreamFault};
 use crate::limits::{
     CHILD_EXIT_MS, GIVEN_UP_MAX, INCOMING_MAX, OUTGOING_MAX, READ_CHUNK_BYTES, ReadLimits, STDERR_BYTES_MAX,
     STDERR_CHUNK_BYTES,
 };
+use crate::mcp::codec::batch::{Arrays, Messages};
 use crate::mcp::codec::strict::StrictReader;
-use crate::mcp::codec::{Envelope, EnvelopeKind, LineDecoder, Meant, RawId, encode_line};
+use crate::mcp::codec::{Envelope, EnvelopeError, EnvelopeKind, LineDecoder, Meant, RawId, encode_line};
+use crate::mcp::era::Revision;
 
 /// How to start an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +64,7 @@ pub struct StdioUpstream {
     child: tokio::sync::Mutex<Child>,
     group: Option<Pid>,
     outgoing: Mutex<Option<mpsc::Sender<Bytes>>>,
+    revision: Arc<OnceLock<Revision>>,
     waiting: Arc<Waiting>,
 }
 
@@ -147,12 +150,17 @@ impl StdioUpstream {
         let (incoming, queue) = incoming(INCOMING_MAX);
         let waiting = Arc::new(Waiting(Mutex::new(Some(Awaited::default()))));
         tokio::spawn(write(stdin, to_write));
-        tokio::spawn(read(stdout, waiting.clone(), incoming));
+        let revision = Arc::new(OnceLock::new());
+        tokio::spawn(read(stdout, revision.clone(), waiting.clone(), incoming));
         tokio::spawn(log(stderr, program()));
-        Ok((
-            Self { child: tokio::sync::Mutex::new(child), group, outgoing: Mutex::new(Some(outgoing)), waiting },
-            queue,
-        ))
+        let (child, outgoing) = (tokio::sync::Mutex::new(child), Mutex::new(Some(outgoing)));
+        Ok((Self { child, group, outgoing, revision, waiting }, queue))
+    }
+
+    /// See [`super::Upstream::opened`].
+    pub(super) fn opened(&self, revision: Revision) {
+        // A session opens once.
+        let _already = self.revision.set(revision);
     }
 
     /// See [`super::Upstream::request`].
@@ -214,52 +222,69 @@ async fn write(mut stdin: ChildStdin, mut to_write: mpsc::Receiver<Bytes>) {
     }
 }
 
-async fn read(mut stdout: ChildStdout, waiting: Arc<Waiting>, incoming: IncomingSender) {
+async fn read(
+    mut stdout: ChildStdout,
+    revision: Arc<OnceLock<Revision>>,
+    waiting: Arc<Waiting>,
+    incoming: IncomingSender,
+) {
     let mut lines = LineDecoder::new(ReadLimits::RESPONSE.bytes_max);
     let mut reader = StrictReader::new(ReadLimits::RESPONSE);
     let mut chunk = BytesMut::with_capacity(READ_CHUNK_BYTES);
-    while matches!(stdout.read_buf(&mut chunk).await, Ok(1..)) {
+    'reading: while matches!(stdout.read_buf(&mut chunk).await, Ok(1..)) {
         lines.push(&chunk);
         chunk.clear();
         while let Some(line) = lines.next_line() {
-            let read = match line {
-                Ok(line) => Envelope::read(line, &mut reader),
+            let line = match line {
+                Ok(line) => line,
                 Err(error) => {
                     tracing::warn!(%error, "dropped a line of the upstream");
                     waiting.fail_only(&error.to_string());
                     continue;
                 }
             };
-            let envelope = match read {
-                Ok(envelope) => envelope,
-                Err(error) => {
-                    tracing::warn!(%error, "dropped a line of the upstream that is not a message");
-                    if let Meant::Response(id) = &error.meant {
-                        waiting.answer(id, Err(UpstreamFault::Unreadable(error.fault.to_string())));
-                    }
-                    continue;
+            let arrays = revision.get().map_or(Arrays::Refused, |revision| revision.arrays());
+            for message in Messages::read(line, &mut reader, arrays) {
+                if take(message, &waiting, &incoming).await.is_err() {
+                    break 'reading;
                 }
-            };
-            let is_answer =
-                matches!(envelope.kind(), EnvelopeKind::Response { .. } | EnvelopeKind::ErrorResponse { id: Some(_) });
-            if is_answer {
-                // What came before an answer is told before it.
-                incoming.settled().await;
-            }
-            let left = match envelope.id().cloned() {
-                Some(id) if is_answer => waiting.answer(&id, Ok(envelope)).and_then(Result::ok),
-                _ => Some(envelope),
-            };
-            // A full queue stops reading, and so the child.
-            if let Some(envelope) = left
-                && incoming.send(Incoming { envelope, related: None }).await.is_err()
-            {
-                break;
             }
         }
     }
     // Dropping the senders tells everyone who waits that no answer will come.
     waiting.lock().take();
+}
+
+/// Hands a message to whoever waits for it. A full queue stops reading, and so the child.
+async fn take(
+    message: Result<Envelope, EnvelopeError>,
+    waiting: &Waiting,
+    incoming: &IncomingSender,
+) -> Result<(), Unheard> {
+    let envelope = match message {
+        Ok(envelope) => envelope,
+        Err(error) => {
+            tracing::warn!(%error, "dropped a line of the upstream that is not a message");
+            if let Meant::Response(id) = &error.meant {
+                waiting.answer(id, Err(UpstreamFault::Unreadable(error.fault.to_string())));
+            }
+            return Ok(());
+        }
+    };
+    let is_answer =
+        matches!(envelope.kind(), EnvelopeKind::Response { .. } | EnvelopeKind::ErrorResponse { id: Some(_) });
+    if is_answer {
+        // What came before an answer is told before it.
+        incoming.settled().await;
+    }
+    let left = match envelope.id().cloned() {
+        Some(id) if is_answer => waiting.answer(&id, Ok(envelope)).and_then(Result::ok),
+        _ => Some(envelope),
+    };
+    match left {
+        Some(envelope) => incoming.send(Incoming { envelope, related: None }).await,
+        None => Ok(()),
+    }
 }
 
 /// Keeps the child's error output from filling its pipe; the first part of it goes to the log.

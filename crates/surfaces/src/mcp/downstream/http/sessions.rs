@@ -209,6 +209,7 @@ async fn tend<S: Session>(sessions: Arc<Sessions<S>>, session: Arc<HttpSession<S
         let _in_time = timeout(drain, &mut listening).await;
     }
     let _in_time = timeout(drain, outbox.quiet()).await;
+    session.agent.end().await;
     outbox.end();
 }
 

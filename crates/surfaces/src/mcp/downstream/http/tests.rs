@@ -1,3 +1,6 @@
+mod revisions;
+mod tasks;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 
@@ -11,7 +14,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use super::*;
-use crate::limits::RETRY_MS;
 use crate::mcp::codec::{Raw, SseDecoder, SseEvent};
 use crate::mcp::fixture::{self, Act, Allowing, Client, Seen, Server, chunk, end, result, stream, whole};
 use crate::mcp::upstream::Upstream;
@@ -317,30 +319,6 @@ async fn a_call_that_is_answered_at_once_is_one_json_message() {
 }
 
 #[tokio::test]
-async fn an_answer_that_came_as_a_stream_goes_on_as_one() {
-    let (gateway, _) = gateway(LIMITS).await;
-    let ping = |id| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
-    for (revision, request, primed) in [
-        (Revision::V2025_11_25, call(1, "stream"), true),
-        (Revision::V2025_11_25, ping(1), true),
-        (Revision::V2025_06_18, call(1, "stream"), false),
-    ] {
-        let mut agent = gateway.agent_of(revision).await;
-        let response = agent.post(request).await;
-        assert!(is_media_type(response.headers().get(CONTENT_TYPE), &EVENT_STREAM));
-        let mut events = Events::of(response);
-        if primed {
-            let first = events.next().await.unwrap();
-            assert_eq!((first.id(), first.retry_ms()), (Some("1-0"), Some(RETRY_MS)));
-            assert!(first.data().is_empty());
-        }
-        assert_eq!(events.text().await, format!("1-1 {}", answer(1)));
-        assert_eq!(events.text().await, "end");
-        assert_eq!(text(agent.post(call(4, "echo")).await).await, answer(4), "each answer has the form in which it came");
-    }
-}
-
-#[tokio::test]
 async fn requests_that_should_not_come_in_do_not() {
     let (gateway, _) = gateway(LIMITS).await;
     let agent = gateway.agent().await;
@@ -422,68 +400,6 @@ async fn requests_that_should_not_come_in_do_not() {
 }
 
 #[tokio::test]
-async fn a_session_speaks_what_the_upstream_answers_and_holds_its_requests_to_it() {
-    // What the client asks for, what is offered to the upstream, what that answers, and what the client hears.
-    let checks = [
-        ("2025-11-25", "2025-11-25", "2025-11-25", None),
-        ("2025-11-25", "2025-11-25", "2024-11-05", None),
-        ("2025-06-18", "2025-06-18", "2025-06-18", None),
-        ("2025-06-18", "2025-06-18", "2025-03-26", None),
-        ("2025-03-26", "2025-03-26", "2025-03-26", None),
-        ("2024-11-05", "2024-11-05", "2024-11-05", None),
-        ("2024-11-05", "2024-11-05", "2025-11-25", None),
-        ("1999-01-01", "2025-11-25", "2025-11-25", None),
-        ("2025-06-18", "2025-06-18", "2024-10-07", Some("revision `2024-10-07`, which this gateway does not")),
-        ("2025-06-18", "2025-06-18", "", Some("revision ``, which this gateway does not")),
-    ];
-    for (asked, offered, answered, refusal) in checks {
-        let go_on = Arc::new(Notify::new());
-        let gateway = Gateway::start(LIMITS, move |seen| {
-            let acts = usual(seen, &go_on);
-            match seen.body.contains(r#""initialize""#) {
-                true => acts.into_iter().map(|act| answering(act, offered, answered)).collect(),
-                false => acts,
-            }
-        })
-        .await;
-        let mut agent = gateway.stranger().await;
-        let response = agent.post(initialize(asked)).await;
-        let session = response.headers().get(SESSION_ID).map(|id| id.to_str().unwrap().to_owned());
-        let said = text(response).await;
-        assert_eq!(asked_revision(&gateway.upstream.seen()[0]), offered);
-        let Some(session) = session else {
-            assert!(said.contains(refusal.unwrap()), "{said}");
-            continue;
-        };
-        assert_eq!((refusal, said.contains(answered)), (None, true), "{said}");
-        agent.set(SESSION_ID, &session);
-        let settled = Revision::parse(answered).unwrap();
-        for said in Revision::ALL.map(Some).into_iter().chain([None]) {
-            match said {
-                Some(said) => agent.set(REVISION, said.name()),
-                None => drop(agent.headers.remove(REVISION)),
-            }
-            let may = said.map_or(!settled.needs_header(), |said| said == settled);
-            let status = agent.post(call(1, "echo")).await.status();
-            assert_eq!(status, if may { 200 } else { 400 }, "{settled} {said:?}");
-        }
-    }
-}
-
-/// The same act, with another revision.
-fn answering(act: Act, offered: &str, answered: &str) -> Act {
-    match act {
-        Act::Send(text) => {
-            let (head, body) = text.split_once("\r\n\r\n").unwrap();
-            let body = body.replace(offered, answered);
-            let head = head.rsplit_once(": ").unwrap().0;
-            Act::Send(format!("{head}: {}\r\n\r\n{body}", body.len()))
-        }
-        act => act,
-    }
-}
-
-#[tokio::test]
 async fn repeated_headers_are_refused_where_two_readers_could_differ() {
     let (gateway, _) = gateway(LIMITS).await;
     let agent = gateway.agent().await;
@@ -513,36 +429,6 @@ async fn progress_makes_the_answer_a_stream_that_ends_with_it() {
         assert_eq!(data, [String::new(), progress.clone(), progress, answer(id)]);
         let ids: Vec<_> = told.iter().map(|(id, _)| id.as_str()).collect();
         assert_eq!(ids, if id == 5 { ["1-0", "1-1", "1-2", "1-3"] } else { ["2-3", "2-4", "2-5", "2-6"] });
-    }
-}
-
-#[tokio::test]
-async fn a_slow_answer_becomes_a_stream_that_is_kept_alive() {
-    let limits =
-        HttpDownstreamLimits { stream_after: Duration::from_millis(5), keep_alive: Duration::from_millis(5), ..LIMITS };
-    let (gateway, go_on) = gateway(limits).await;
-    for (id, revision, first) in [
-        (1, Revision::V2025_11_25, "id: 1-0\nretry: 1000\ndata: \n\n"),
-        (2, Revision::V2025_03_26, ":\n\n"),
-        (3, Revision::V2025_06_18, ":\n\n"),
-    ] {
-        let mut agent = gateway.agent_of(revision).await;
-        let response = agent.post(call(id, "hold")).await;
-        assert!(is_media_type(response.headers().get(CONTENT_TYPE), &EVENT_STREAM));
-        let mut body = response.into_body();
-        let mut frame =
-            async || String::from_utf8(body.frame().await.unwrap().unwrap().into_data().unwrap().to_vec()).unwrap();
-        assert_eq!(frame().await, first, "a client is told where to resume only if it understands");
-        assert_eq!(frame().await, ":\n\n");
-        go_on.notify_one();
-        let last = loop {
-            let frame = frame().await;
-            if frame != ":\n\n" {
-                break frame;
-            }
-        };
-        assert!(last.ends_with(&format!("data: {}\n\n", answer(id))), "{last}");
-        assert!(body.frame().await.is_none());
     }
 }
 

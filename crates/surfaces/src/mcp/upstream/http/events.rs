@@ -119,22 +119,29 @@ impl Link {
                     continue;
                 }
             };
-            match Envelope::parse(message, &self.config.limits.response) {
-                Ok(answer) if answers(&answer, id) => {
-                    self.leave(events, id).await;
-                    if let (true, Some(incoming)) = (has_handed_on, self.incoming()) {
-                        // What came before the answer is told before it.
-                        incoming.settled().await;
+            let mut answer = None;
+            for message in self.messages(message) {
+                match message {
+                    Ok(envelope) if answer.is_none() && answers(&envelope, id) => answer = Some(envelope),
+                    // Answers to other requests go the same way: the session knows that nobody asked.
+                    Ok(envelope) => {
+                        has_handed_on |= self.hand_on(Incoming { envelope, related: Some(id.clone()) }).await;
                     }
-                    return Ok(answer);
+                    Err(error) if error.meant == Meant::Response(id.clone()) => {
+                        return Err(unreadable(&error.to_string()));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "dropped an event of the upstream that is not a message");
+                        unread.get_or_insert_with(|| error.to_string());
+                    }
                 }
-                // Answers to other requests go the same way: the session knows that nobody asked.
-                Ok(envelope) => has_handed_on |= self.hand_on(Incoming { envelope, related: Some(id.clone()) }).await,
-                Err(error) if error.meant == Meant::Response(id.clone()) => return Err(unreadable(&error.to_string())),
-                Err(error) => {
-                    tracing::warn!(%error, "dropped an event of the upstream that is not a message");
-                    unread.get_or_insert_with(|| error.to_string());
+            }
+            if let Some(answer) = answer {
+                self.leave(events, id).await;
+                if has_handed_on {
+                    self.settled().await;
                 }
+                return Ok(answer);
             }
         }
     }
@@ -142,9 +149,8 @@ impl Link {
     /// Ends the reading of a stream that has given its answer. Its connection is kept: the end of the stream is mostly there already.
     async fn leave(&self, mut events: Events, id: &RawId) {
         while let Some(message) = events.buffered() {
-            if let Some(envelope) =
-                message.ok().and_then(|message| Envelope::parse(message, &self.config.limits.response).ok())
-            {
+            let Ok(message) = message else { continue };
+            for envelope in self.messages(message).flatten() {
                 let _unheard = self.hand_on(Incoming { envelope, related: Some(id.clone()) }).await;
             }
         }

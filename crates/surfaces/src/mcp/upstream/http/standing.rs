@@ -7,7 +7,6 @@ use http::StatusCode;
 use super::Link;
 use super::events::{Cut, Events, Opened, Position};
 use crate::limits::STANDING_FAILURES_MAX;
-use crate::mcp::codec::Envelope;
 use crate::mcp::upstream::Incoming;
 
 /// Keeps the standing stream open until the session ends, the server has none, or it cannot be opened any more.
@@ -43,10 +42,14 @@ pub(super) async fn stand(link: Arc<Link>) {
 async fn listen(link: &Link, events: &mut Events) -> Option<Cut> {
     loop {
         match events.next().await {
-            Ok(message) => match Envelope::parse(message, &link.config.limits.response) {
-                Ok(envelope) => link.hand_on(Incoming { envelope, related: None }).await.then_some(())?,
-                Err(error) => tracing::warn!(%error, "dropped an event of the upstream that is not a message"),
-            },
+            Ok(message) => {
+                for message in link.messages(message) {
+                    match message {
+                        Ok(envelope) => link.hand_on(Incoming { envelope, related: None }).await.then_some(())?,
+                        Err(error) => tracing::warn!(%error, "dropped an event of the upstream that is not a message"),
+                    }
+                }
+            }
             Err(Cut::TooLarge(error)) => tracing::warn!(%error, "dropped an event of the upstream"),
             Err(cut @ (Cut::Broken(_) | Cut::Ended)) => return Some(cut),
         }

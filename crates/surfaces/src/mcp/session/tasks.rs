@@ -1,0 +1,337 @@
+//! Calls that became tasks at the upstream (revision 2025-11-25, Tasks).
+//!
+//! A call with `task` is governed like any other and stays open until its task ends: with the answer to `tasks/result`, with a status that says it was cancelled, or
+//! with the session. A session may ask only about tasks that its own calls became. Start at [`AgentSession::govern_task`].
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use governance::call::Reply;
+use governance::evidence::ids::CallId;
+use governance::evidence::leaf::sha256_hex;
+use governance::evidence::record::Status;
+use governance::execute::Outcome;
+use governance::intercept::Intercepted;
+use governance::reason::Reason;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::execute::{CallUpstream, outcome};
+use super::intercept::{Call, trace};
+use super::{AgentSession, Exchange, FAILED, refused, upstream_failed};
+use crate::govern::Session;
+use crate::limits::{TASK_ID_BYTES_MAX, TASKS_KEPT_MAX, TASKS_OPEN_MAX};
+use crate::mcp::codec::{Envelope, Raw, RawId, author};
+use crate::mcp::downstream::Downstream;
+
+/// The tasks that calls of one session became.
+#[derive(Debug, Default)]
+pub(super) struct Tasks(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    /// Calls that are or may become tasks; each ends in its record.
+    calls: JoinSet<()>,
+    /// Oldest first.
+    order: VecDeque<Arc<str>>,
+    tasks: HashMap<Arc<str>, Task>,
+}
+
+#[derive(Debug)]
+struct Task {
+    /// `None` once the call has ended.
+    open: Option<Open>,
+    progress_token: Option<RawId>,
+    /// The result that was released.
+    result_sha256: Option<String>,
+    seen: Seen,
+}
+
+/// The way to a call that waits for the end of its task.
+#[derive(Debug)]
+struct Open {
+    end: oneshot::Sender<Outcome>,
+    /// What the call says at its end, once the agent has been told of the task.
+    told: Option<(CallId, mpsc::Receiver<Told>)>,
+}
+
+/// What the upstream said last of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    Completed,
+    Failed,
+    /// It works, or waits for input.
+    Working,
+}
+
+/// What a call that may become a task says.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// It became this task.
+    Created(Arc<str>, Reply),
+    /// It ended; `None` where the client took it back.
+    Ended(Option<Reply>),
+}
+
+/// What a call needs to become a task.
+#[derive(Debug)]
+pub(super) struct Becoming {
+    end: Option<(Arc<str>, oneshot::Receiver<Outcome>)>,
+    progress_token: Option<RawId>,
+    tasks: Arc<Tasks>,
+    told: mpsc::Sender<Told>,
+}
+
+impl Becoming {
+    /// Takes note of the task that the upstream made of the call; false where its id cannot be one.
+    pub(super) fn note(&mut self, id: &str) -> bool {
+        self.end = self.tasks.register(id, self.progress_token.take());
+        self.end.is_some()
+    }
+
+    /// Tells the agent of the task and waits for its end.
+    pub(super) async fn follow(&mut self, reply: Reply) -> Outcome {
+        let lost = || Outcome::without_answer(Status::Unknown, Reason::ConnectionLost);
+        let Some((task, end)) = self.end.take() else { return lost() };
+        let _left = self.told.send(Told::Created(task.clone(), reply)).await;
+        let ended = end.await.unwrap_or_else(|_| lost());
+        Outcome { external_reference: Some(task.to_string()), ..ended }
+    }
+}
+
+impl Tasks {
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        // A panic while the lock was held cannot leave it half changed: what changes together is changed without calls that can panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a call that may become a task; false where too many have not ended.
+    fn start(&self, call: impl Future<Output = ()> + Send + 'static) -> bool {
+        let mut table = self.lock();
+        while table.calls.try_join_next().is_some() {}
+        let has_room = table.calls.len() < TASKS_OPEN_MAX;
+        if has_room {
+            table.calls.spawn(call);
+        }
+        has_room
+    }
+
+    /// A call became the task `id`; gives where its end will be told. `None` for an id that is empty, too long or in use.
+    fn register(&self, id: &str, progress_token: Option<RawId>) -> Option<(Arc<str>, oneshot::Receiver<Outcome>)> {
+        let mut table = self.lock();
+        if !(1..=TASK_ID_BYTES_MAX).contains(&id.len()) || table.tasks.contains_key(id) {
+            return None;
+        }
+        if table.tasks.len() >= TASKS_KEPT_MAX {
+            table.forget_one();
+        }
+        let id: Arc<str> = Arc::from(id);
+        let (end, ended) = oneshot::channel();
+        let open = Some(Open { end, told: None });
+        table.tasks.insert(id.clone(), Task { open, progress_token, result_sha256: None, seen: Seen::Working });
+        table.order.push_back(id.clone());
+        Some((id, ended))
+    }
+
+    /// The agent is about to be told of the task.
+    fn attach(&self, id: &str, call: CallId, told: mpsc::Receiver<Told>) {
+        if let Some(open) = self.lock().tasks.get_mut(id).and_then(|task| task.open.as_mut()) {
+            open.told = Some((call, told));
+        }
+    }
+
+    /// Whether a call of this session became this task.
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.lock().tasks.contains_key(id)
+    }
+
+    /// Whether this is the progress token of a task that has not ended.
+    pub(super) fn is_in_progress(&self, token: &RawId) -> bool {
+        self.lock().tasks.values().any(|task| task.open.is_some() && task.progress_token.as_ref() == Some(token))
+    }
+
+    /// Takes note of what the upstream says of a task. One that was cancelled has ended; one that is over otherwise ends with its result.
+    pub(super) fn note(&self, said: Raw<'_>) {
+        let [id, status] = said.object().map(|said| said.pick(["taskId", "status"])).unwrap_or_default();
+        let (Some(id), Some(status)) = (id.and_then(Raw::text), status.and_then(Raw::text)) else { return };
+        let mut table = self.lock();
+        let Some(task) = table.tasks.get_mut(&*id) else { return };
+        match &*status {
+            "completed" => task.seen = Seen::Completed,
+            "failed" => task.seen = Seen::Failed,
+            "cancelled" => {
+                if let Some(open) = task.open.take() {
+                    let _gone = open.end.send(Outcome::without_answer(Status::Cancelled, Reason::TaskCancelled));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends every call that is still open by what is known of its task, and waits for their records.
+    pub(super) async fn close(&self) {
+        let mut calls = {
+            let mut table = self.lock();
+            for task in table.tasks.values_mut() {
+                if let Some(open) = task.open.take() {
+                    let _gone = open.end.send(task.seen.outcome());
+                }
+            }
+            std::mem::take(&mut table.calls)
+        };
+        while calls.join_next().await.is_some() {}
+    }
+
+    /// Takes the end of an open call whose task gave `response` as its result.
+    fn take_open(&self, id: &str, response: &Envelope) -> Option<Open> {
+        let mut table = self.lock();
+        let task = table.tasks.get_mut(id)?;
+        // An error may be about the question and not about the call, as long as the task is not said to be over.
+        if task.seen == Seen::Working && response.result().is_none() {
+            return None;
+        }
+        let open = task.open.take_if(|open| open.told.is_some())?;
+        task.result_sha256 = response.result().map(|result| sha256_hex(result.bytes()));
+        Some(open)
+    }
+
+    /// Whether `response` gives another result than the one that was released.
+    fn contradicts(&self, id: &str, response: &Envelope) -> bool {
+        let table = self.lock();
+        let released = table.tasks.get(id).and_then(|task| task.result_sha256.as_ref());
+        match (released, response.result()) {
+            (Some(released), Some(result)) => *released != sha256_hex(result.bytes()),
+            (_, None) | (None, _) => false,
+        }
+    }
+}
+
+impl Table {
+    /// Makes room: the oldest task whose call has ended is forgotten. There is one, because fewer calls may be open than tasks are kept.
+    fn forget_one(&mut self) {
+        let is_over = |id: &Arc<str>| self.tasks.get(id).is_none_or(|task| task.open.is_none());
+        if let Some(id) = self.order.iter().position(is_over).and_then(|at| self.order.remove(at)) {
+            self.tasks.remove(&id);
+        }
+    }
+}
+
+impl Seen {
+    /// What became of a call whose task's result nobody asked for.
+    fn outcome(self) -> Outcome {
+        match self {
+            Self::Completed => {
+                Outcome { reason: None, ..Outcome::without_answer(Status::Done, Reason::ConnectionLost) }
+            }
+            Self::Failed => Outcome::without_answer(Status::ToolError, Reason::UpstreamError),
+            Self::Working => Outcome::without_answer(Status::Unknown, Reason::ConnectionLost),
+        }
+    }
+}
+
+impl<S: Session, D: Downstream> AgentSession<S, D> {
+    /// Takes a call with `task` through decision, evidence and execution, and gives the first answer; the call itself goes on until its task ends.
+    pub(super) async fn govern_task(
+        &self,
+        id: &RawId,
+        envelope: &Envelope,
+        call: Call,
+        mut cancelled: oneshot::Receiver<()>,
+    ) -> Option<Bytes> {
+        let Call { arguments, tool } = call;
+        let call = self.session.call_id();
+        let intercepted = Intercepted::new(call, self.session.context(), tool, arguments, trace(envelope));
+        let (told, mut answers) = mpsc::channel(2);
+        let token = envelope.params().and_then(|params| params.at(&["_meta", "progressToken"])).and_then(RawId::read);
+        let becoming = Becoming { end: None, progress_token: token, tasks: self.tasks.clone(), told: told.clone() };
+        let execute = CallUpstream::new(self.upstream.clone(), id.clone(), envelope.bytes().clone(), call);
+        let execute = execute.becoming(becoming);
+        let session = self.session.clone();
+        let has_started = self.tasks.start(async move {
+            let reply = session.govern(intercepted, execute, &mut cancelled).await;
+            let _left = told.send(Told::Ended(reply)).await;
+        });
+        if !has_started {
+            let text =
+                format!("{TASKS_OPEN_MAX} tasks of this session have not ended; ask for results before starting more");
+            return Some(author::error_reply(Some(id), author::INVALID_REQUEST, &text, None));
+        }
+        let reply = match answers.recv().await? {
+            Told::Created(task, reply) => {
+                self.tasks.attach(&task, call, answers);
+                reply
+            }
+            Told::Ended(reply) => reply?,
+        };
+        answer(id, call, reply)
+    }
+
+    /// Asks for the result of a task of this session. The first one that comes ends the task's call, whose release decides on it.
+    pub(super) async fn task_result(
+        &self,
+        id: &RawId,
+        envelope: &Envelope,
+        task: &str,
+        cancelled: oneshot::Receiver<()>,
+    ) -> Option<Bytes> {
+        let response = match self.exchange(id, envelope.bytes().clone(), cancelled).await {
+            Exchange::Answered(response) => response,
+            Exchange::Cancelled => return None,
+            Exchange::Failed(fault) => return Some(upstream_failed(id, &fault)),
+        };
+        if let Some(Open { end, told: Some((call, mut told)) }) = self.tasks.take_open(task, &response) {
+            let _gone = end.send(outcome(Ok(response)));
+            return match told.recv().await {
+                Some(Told::Ended(Some(reply))) => answer(id, call, reply),
+                Some(Told::Created(..) | Told::Ended(None)) | None => Some(author::error_reply(
+                    Some(id),
+                    FAILED,
+                    "the session ends, and the task's result cannot be recorded any more",
+                    None,
+                )),
+            };
+        }
+        if self.tasks.contradicts(task, &response) {
+            self.upstream_misbehaved("gave another result of a task than before");
+            return Some(author::error_reply(
+                Some(id),
+                FAILED,
+                "the upstream gave another result of this task before",
+                None,
+            ));
+        }
+        Some(response.bytes().clone())
+    }
+
+    /// Asks about a task of this session, or takes it back, and takes note of what the upstream says.
+    pub(super) async fn task_status(
+        &self,
+        id: &RawId,
+        envelope: &Envelope,
+        cancelled: oneshot::Receiver<()>,
+    ) -> Option<Bytes> {
+        match self.exchange(id, envelope.bytes().clone(), cancelled).await {
+            Exchange::Answered(response) => {
+                if let Some(result) = response.result() {
+                    self.tasks.note(result);
+                }
+                Some(response.bytes().clone())
+            }
+            Exchange::Cancelled => None,
+            Exchange::Failed(fault) => Some(upstream_failed(id, &fault)),
+        }
+    }
+
+    /// Ends what the session still has open once its upstream is closed, so that everything is recorded.
+    pub async fn end(&self) {
+        self.tasks.close().await;
+    }
+}
+
+fn answer(id: &RawId, call: CallId, reply: Reply) -> Option<Bytes> {
+    match reply {
+        Reply::Passed(payload) => Some(payload),
+        reply => refused(id, true, &call.to_string(), &reply),
+    }
+}
