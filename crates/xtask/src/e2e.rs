@@ -36,23 +36,14 @@ pub(crate) struct Report {
 impl Report {
     /// The ledger of a home, checked from its bytes, and what those who used it must have left in it.
     pub(crate) fn verified(&mut self, place: &mut Workplace, home: &Path, calls_min: usize) -> Result<()> {
-        let mut verify = Command::new(place.built("countersign"));
-        verify.args(["verify", "--ledger", "--home"]).arg(home);
-        let ran = place.run(&mut verify)?;
-        self.check(place, "the ledger verifies", ran.succeeded(), &ran.lines.join("\n"));
-
-        let mut audit = Command::new(place.built("countersign"));
-        audit.args(["audit", "type:action_record", "--format", "json", "--limit", "0", "--home"]).arg(home);
-        let actions = Actions::read(&place.must(&mut audit)?.lines);
-        let said =
-            format!("{} intents, want at least {calls_min}; without outcome: {:?}", actions.intents, actions.open);
-        let complete = actions.open.is_empty() && actions.intents >= calls_min;
-        self.check(place, "every call that began has ended, in the evidence", complete, &said);
+        let Evidence { sound, complete, said } = Evidence::of(place, home, calls_min)?;
+        for (label, holds) in
+            [("the ledger verifies", sound), ("every call that began has ended, in the evidence", complete)]
+        {
+            let count = Count { passed: u64::from(holds), failed: u64::from(!holds) };
+            self.take(place, label, count, holds, &said);
+        }
         Ok(())
-    }
-
-    fn check(&mut self, place: &Workplace, label: &str, holds: bool, said: &str) {
-        self.take(place, label, Count { passed: u64::from(holds), failed: u64::from(!holds) }, holds, said);
     }
 
     /// Adds what a runner found.
@@ -375,6 +366,35 @@ impl Scenarios<'_> {
 
     fn module(&self, server: &str) -> PathBuf {
         self.place.root.join("tests/e2e/node/node_modules/@modelcontextprotocol").join(server).join("dist/index.js")
+    }
+}
+
+/// What a home's ledger says of itself once nobody writes to it any more.
+pub(crate) struct Evidence {
+    /// It verifies from its bytes.
+    pub(crate) sound: bool,
+    /// Enough calls began, and each has ended.
+    pub(crate) complete: bool,
+    /// What was said about either.
+    pub(crate) said: String,
+}
+
+impl Evidence {
+    pub(crate) fn of(place: &mut Workplace, home: &Path, calls_min: usize) -> Result<Evidence> {
+        let mut verify = Command::new(place.built("countersign"));
+        verify.args(["verify", "--ledger", "--home"]).arg(home);
+        let ran = place.run(&mut verify)?;
+        let mut audit = Command::new(place.built("countersign"));
+        audit.args(["audit", "type:action_record", "--format", "json", "--limit", "0", "--home"]).arg(home);
+        let actions = Actions::read(&place.must(&mut audit)?.lines);
+        let said = format!(
+            "{}\n{} intents, want at least {calls_min}; without outcome: {:?}",
+            ran.lines.join("\n"),
+            actions.intents,
+            actions.open
+        );
+        let complete = actions.open.is_empty() && actions.intents >= calls_min;
+        Ok(Evidence { sound: ran.succeeded(), complete, said })
     }
 }
 
