@@ -68,9 +68,11 @@ pub(crate) fn run(place: &mut Workplace) -> Result<Report> {
         sdk_1: tools::python(place, tools::Python::Sdk1)?,
         sdk_2: tools::python(place, tools::Python::Sdk2)?,
     };
+    let runner = tools::conformance_runner(place)?;
     place.must(&mut place.everything())?;
     let scratch = Scratch::new("e2e")?;
-    let mut scenarios = Scenarios { pythons, scratch: scratch.path().to_owned(), place, report: Report::default() };
+    let mut scenarios =
+        Scenarios { pythons, runner, scratch: scratch.path().to_owned(), place, report: Report::default() };
     scenarios.script("the parity check can fail", |scenarios| {
         let mut script = scenarios.node("selftest.mjs");
         script.arg("--python-1").arg(&scenarios.pythons.sdk_1).arg("--python-2").arg(&scenarios.pythons.sdk_2);
@@ -92,6 +94,7 @@ struct Pythons {
 struct Scenarios<'p> {
     place: &'p mut Workplace,
     pythons: Pythons,
+    runner: tools::Runner,
     scratch: PathBuf,
     report: Report,
 }
@@ -156,6 +159,10 @@ impl Scenarios<'_> {
             script.args(["--sdk", "2"]);
             Ok(script)
         })?;
+        let wrapped = self.wrapped(&home, &mission, "everything");
+        self.script("everything over stdio, the Inspector's command line", |this| {
+            Ok(this.inspector(&json!(["SERVER"]), &wrapped))
+        })?;
         for framework in FRAMEWORKS {
             for server in SERVERS {
                 let wrapped = self.wrapped(&home, &mission, server);
@@ -192,6 +199,10 @@ impl Scenarios<'_> {
             let mut script = this.node_parity("everything", &direct, &side);
             script.args(["--sdk", "2"]);
             Ok(script)
+        })?;
+        let side = wrapped("everything");
+        self.script("everything over Streamable HTTP, the Inspector's command line", |this| {
+            Ok(this.inspector(&direct, &side))
         })?;
         for framework in FRAMEWORKS {
             let side = wrapped("everything");
@@ -285,6 +296,14 @@ impl Scenarios<'_> {
         command.arg(self.place.root.join("tests/e2e/python/frameworks.py")).args(["--framework", framework]);
         command.current_dir(&self.scratch);
         self.parity_args(&mut command, server, direct, wrapped);
+        command
+    }
+
+    fn inspector(&self, direct: &Value, wrapped: &Value) -> Command {
+        let mut command = self.node("inspector.mjs");
+        command.arg("--node").arg(&self.runner.node).arg("--inspector").arg(self.runner.inspector());
+        command.args(["--direct", &direct.to_string(), "--wrapped", &wrapped.to_string(), "--scratch"]);
+        command.arg(self.parts("everything"));
         command
     }
 

@@ -11,8 +11,8 @@ use crate::conformance;
 use crate::workplace::Workplace;
 
 const NODE_MAJOR_MIN: u32 = 20;
-/// The conformance runner's own limit.
-const RUNNER_NODE_MAJOR_MIN: u32 = 22;
+/// The Inspector asks for 22.19; the next major has it for certain.
+const RUNNER_NODE_MAJOR_MIN: u32 = 23;
 const PYTHON_MINOR_MIN: u32 = 11;
 const CARGO_DENY: &str = "0.20.2";
 
@@ -54,7 +54,7 @@ pub(crate) fn node_packages(place: &mut Workplace) -> Result<()> {
     npm_ci(place, "tests/e2e/node", "package-lock.installed")
 }
 
-/// What runs the MCP conformance suite: the runner, and a Node.js that is new enough for it.
+/// The protocol's own tools: the runner of the conformance suite, the Inspector, and a Node.js that is new enough for them.
 pub(crate) fn conformance_runner(place: &mut Workplace) -> Result<Runner> {
     npm_ci(place, "conformance/node", "conformance-lock.installed")?;
     let folder = place.root.join("conformance/node");
@@ -66,12 +66,19 @@ pub(crate) fn conformance_runner(place: &mut Workplace) -> Result<Runner> {
     Ok(Runner { node, folder })
 }
 
-/// The conformance runner of the protocol's own project.
+/// The tools of the protocol's own project.
 pub(crate) struct Runner {
-    /// A Node.js that can run it.
+    /// A Node.js that can run them.
     pub(crate) node: PathBuf,
-    /// Where it is installed.
+    /// Where they are installed.
     pub(crate) folder: PathBuf,
+}
+
+impl Runner {
+    /// The Inspector's program, for its command line.
+    pub(crate) fn inspector(&self) -> PathBuf {
+        self.folder.join("node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js")
+    }
 }
 
 /// The Node.js that came as a package, for machines with an older one.
@@ -82,7 +89,10 @@ fn supplied_node(folder: &Path) -> Result<PathBuf> {
         other => other,
     };
     let supplied = folder.join(format!("node_modules/node-{}-{machine}/bin/node", std::env::consts::OS));
-    ensure!(supplied.is_file(), "the conformance runner needs Node.js {RUNNER_NODE_MAJOR_MIN} or newer: install it");
+    ensure!(
+        supplied.is_file(),
+        "the conformance runner and the Inspector need Node.js {RUNNER_NODE_MAJOR_MIN} or newer: install it"
+    );
     Ok(supplied)
 }
 
