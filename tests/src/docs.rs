@@ -22,7 +22,7 @@ use self::console::{countersign, play};
 use self::markdown::{Fence, Page, files, pages, root};
 
 /// Keys that only a gateway's configuration has.
-const CONFIG_HEADS: [&str; 5] = ["[listen]", "[store]", "[missions]", "[upstream.", "[limits]"];
+const CONFIG_HEADS: [&str; 6] = ["[auth]", "[listen]", "[store]", "[missions]", "[upstream.", "[limits]"];
 
 /// What a fragment of a mission lacks.
 const MISSION_HEAD: &str =
@@ -423,6 +423,7 @@ fn limits() -> Vec<(&'static str, String)> {
         ("surfaces::HTTP_SESSIONS_MAX", surfaces::HTTP_SESSIONS_MAX.to_string()),
         ("surfaces::HTTP_SESSIONS_PER_TOKEN_MAX", surfaces::HTTP_SESSIONS_PER_TOKEN_MAX.to_string()),
         ("surfaces::HTTP_SESSION_IDLE_MS", seconds(surfaces::HTTP_SESSION_IDLE_MS / 1_000)),
+        ("surfaces::BEARER_BYTES_MAX", bytes(surfaces::BEARER_BYTES_MAX)),
         ("surfaces::DRAIN_MS", seconds(surfaces::DRAIN_MS / 1_000)),
         ("governance::RESULT_BYTES_MAX", bytes(governance::RESULT_BYTES_MAX)),
         ("governance::MISSION_BYTES_MAX", bytes(governance::MISSION_BYTES_MAX)),
@@ -435,6 +436,11 @@ fn limits() -> Vec<(&'static str, String)> {
         ("gateway::IDLE", seconds(gateway::IDLE.as_secs())),
         ("gateway::SHUTDOWN_WAIT", seconds(gateway::SHUTDOWN_WAIT.as_secs())),
         ("gateway::CONNECTIONS_MAX", gateway::CONNECTIONS_MAX.to_string()),
+        ("gateway::KEYS_AGAIN", seconds(gateway::KEYS_AGAIN.as_secs())),
+        ("gateway::KEYS_FRESH", seconds(gateway::KEYS_FRESH.as_secs())),
+        ("gateway::KEYS_STALE_MAX", seconds(gateway::KEYS_STALE_MAX.as_secs())),
+        ("gateway::CLOCK_SKEW_S", seconds(gateway::CLOCK_SKEW_S.into())),
+        ("gateway::CLOCK_SKEW_S_MAX", seconds(gateway::CLOCK_SKEW_S_MAX.into())),
         ("gateway::CONFIG_BYTES_MAX", bytes(usize::try_from(gateway::CONFIG_BYTES_MAX).unwrap())),
     ]
 }

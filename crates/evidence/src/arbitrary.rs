@@ -10,10 +10,10 @@ use proptest::sample::select;
 use crate::ids::{CallId, ExceptionId, RecordId, RunId};
 use crate::limits::INTEGER_MAX;
 use crate::record::{
-    ActionEvent, ActionRecord, Agent, Authenticated, Body, Channel, Client, Context, DecisionInput, DecisionPoint,
-    DecisionRecord, Draft, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind, ExceptionRecord, Facet,
-    FacetValue, Initiator, LedgerEvent, LedgerState, Link, Obligation, Policy, Purpose, RequestContext, Rule, Status,
-    Surface, Tool, VersionLog, VersionedKind, VersionedObject,
+    AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, Channel, Client, Context, DecisionInput,
+    DecisionPoint, DecisionRecord, Draft, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind,
+    ExceptionRecord, Facet, FacetValue, Initiator, LedgerEvent, LedgerState, Link, Obligation, Policy, Purpose,
+    RequestContext, Rule, Status, Surface, Tool, VersionLog, VersionedKind, VersionedObject,
 };
 use crate::time::Timestamp;
 
@@ -46,7 +46,13 @@ fn word<T: Copy + std::fmt::Debug + 'static>(all: &'static [T]) -> impl Strategy
 }
 
 fn authenticated() -> impl Strategy<Value = Authenticated> {
-    word(&[Authenticated::Asserted, Authenticated::OsUser, Authenticated::RunToken, Authenticated::System])
+    word(&[
+        Authenticated::Asserted,
+        Authenticated::Oidc,
+        Authenticated::OsUser,
+        Authenticated::RunToken,
+        Authenticated::System,
+    ])
 }
 
 pub(crate) fn record_id() -> impl Strategy<Value = RecordId> {
@@ -73,11 +79,12 @@ fn request() -> impl Strategy<Value = Body> {
             upstream,
         });
     let purpose = text().prop_map(|text| Purpose { said_by: "agent".into(), text });
-    (authenticated(), channel, vec(text(), 0..3), option::of(purpose), option::of(sha256())).prop_map(
-        |(authenticated, channel, delegation, purpose, words_sha256)| {
-            Body::Request(RequestContext { authenticated, channel, delegation, purpose, words_sha256 })
-        },
-    )
+    let token = (option::of(text()), text(), sha256(), text())
+        .prop_map(|(client, issuer, sha256, subject)| AccessToken { client, issuer, sha256, subject });
+    (authenticated(), channel, vec(text(), 0..3), option::of(purpose), option::of(token), option::of(sha256()))
+        .prop_map(|(authenticated, channel, delegation, purpose, token, words_sha256)| {
+            Body::Request(RequestContext { authenticated, channel, delegation, purpose, token, words_sha256 })
+        })
 }
 
 fn decision() -> impl Strategy<Value = Body> {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::ids::{CallId, ExceptionId, RecordId, RunId};
 use crate::record::{
-    ActionEvent, ActionRecord, Agent, Authenticated, Body, Channel, Client, Context, DecisionInput, DecisionPoint,
-    DecisionRecord, Draft, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind, ExceptionRecord, Facet,
-    FacetValue, Initiator, LedgerEvent, LedgerState, Link, Obligation, Place, Policy, Purpose, RequestContext, Rule,
-    Status, Surface, Tool, VersionLog, VersionedKind, VersionedObject, write,
+    AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, Channel, Client, Context, DecisionInput,
+    DecisionPoint, DecisionRecord, Draft, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind,
+    ExceptionRecord, Facet, FacetValue, Initiator, LedgerEvent, LedgerState, Link, Obligation, Place, Policy, Purpose,
+    RequestContext, Rule, Status, Surface, Tool, VersionLog, VersionedKind, VersionedObject, write,
 };
 use crate::time::Timestamp;
 
@@ -48,6 +48,12 @@ pub(crate) fn context() -> Arc<Context> {
         mission: Some("pay-supplier-invoices".into()),
         run: Some(run_id()),
     })
+}
+
+/// Somebody for whom the authorization server vouched.
+fn signed_in() -> Arc<Context> {
+    let initiator = Initiator { authenticated: Authenticated::Oidc, name: "ana@corp.example".into() };
+    Arc::new(Context { context: None, initiator, ..(*context()).clone() })
 }
 
 /// [`Context::system`] of the version that wrote the examples first.
@@ -142,7 +148,21 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
         },
         delegation: vec!["finance@corp.example".into()],
         purpose: Some(Purpose { said_by: "agent".into(), text: "Pay the open invoices of November.".into() }),
+        token: None,
         words_sha256: Some(sha256(0xb1)),
+    };
+    let signed = RequestContext {
+        authenticated: Authenticated::Oidc,
+        delegation: Vec::new(),
+        purpose: None,
+        token: Some(AccessToken {
+            client: Some("ap-bot".into()),
+            issuer: "https://login.corp.example".into(),
+            sha256: sha256(0xa7),
+            subject: "248289761001".into(),
+        }),
+        words_sha256: None,
+        ..request.clone()
     };
     let mut redacting = decision(Effect::Allow, send_money(), 7);
     redacting.obligations = vec![Obligation { kind: "redact".into(), target: "result:/iban".into() }];
@@ -186,6 +206,7 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
         ("action_record-unknown", draft(7, Some(8), failed.into())),
         ("exception_record", draft(8, Some(8), exception.into())),
         ("version_log", system(9, version.into())),
+        ("request_context-oidc", Draft::new(signed_in(), None, at(10), signed)),
     ];
     for (_, draft) in &mut drafts {
         if draft.call.is_some() {

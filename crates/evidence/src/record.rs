@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use body::{
-    ActionEvent, ActionRecord, Body, Channel, Client, DecisionInput, DecisionPoint, DecisionRecord, Effect,
-    EffectClass, Endpoint, ExceptionEvent, ExceptionKind, ExceptionRecord, Facet, FacetValue, LedgerEvent, LedgerState,
-    Obligation, Policy, Purpose, RecordType, RequestContext, Rule, Status, Surface, Tool, VersionLog, VersionedKind,
-    VersionedObject,
+    AccessToken, ActionEvent, ActionRecord, Body, Channel, Client, DecisionInput, DecisionPoint, DecisionRecord,
+    Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind, ExceptionRecord, Facet, FacetValue, LedgerEvent,
+    LedgerState, Obligation, Policy, Purpose, RecordType, RequestContext, Rule, Status, Surface, Tool, VersionLog,
+    VersionedKind, VersionedObject,
 };
 
 use crate::ids::{CallId, RecordId, RunId};
@@ -33,6 +33,8 @@ pub const SCHEMA: u32 = 1;
 pub enum Authenticated {
     /// The peer said so and nothing checked it.
     Asserted,
+    /// The configured authorization server vouched for it in a signed access token.
+    Oidc,
     /// The operating system vouched for the peer's user id.
     OsUser,
     /// A run token was presented.

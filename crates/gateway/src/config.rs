@@ -9,12 +9,17 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use surfaces::mcp::upstream::stdio::StdioConfig;
+use surfaces::mcp::web::WebUrl;
 
+use crate::auth;
+use crate::auth::config::AuthConfig;
 use crate::limits::{CALL_TIMEOUT, CONFIG_BYTES_MAX};
 
 /// A configuration whose parts fit together.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The authorization server whose tokens are taken, if any.
+    pub auth: Option<AuthConfig>,
     /// How long an upstream may take to answer a call.
     pub call_timeout: Duration,
     /// Hosts that requests may name beside loopback.
@@ -25,6 +30,8 @@ pub struct Config {
     pub missions: PathBuf,
     /// Origins of web pages that may connect.
     pub origins: Vec<String>,
+    /// The address under which agents reach the gateway, where it is not the one that they call: scheme and host.
+    pub public: Option<String>,
     /// The MCP upstreams by name.
     pub upstreams: BTreeMap<String, UpstreamConfig>,
 }
@@ -67,6 +74,7 @@ pub enum ConfigError {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
+    auth: Option<auth::config::Written>,
     #[serde(default)]
     listen: Listen,
     #[serde(default)]
@@ -85,11 +93,12 @@ struct Listen {
     gateway: SocketAddr,
     hosts: Vec<String>,
     origins: Vec<String>,
+    public: Option<String>,
 }
 
 impl Default for Listen {
     fn default() -> Self {
-        Self { gateway: SocketAddr::from(([127, 0, 0, 1], 7070)), hosts: Vec::new(), origins: Vec::new() }
+        Self { gateway: SocketAddr::from(([127, 0, 0, 1], 7070)), hosts: Vec::new(), origins: Vec::new(), public: None }
     }
 }
 
@@ -166,12 +175,18 @@ impl Config {
             let fitted = upstream.fit(&base).map_err(|text| form(format!("[upstream.mcp.{name}] {text}")))?;
             upstreams.insert(name, fitted);
         }
+        let auth = file.auth.map(|auth| auth.fit(&base).map_err(|text| form(format!("[auth] {text}")))).transpose()?;
+        let public = file.listen.public.as_deref().map(public_base).transpose().map_err(form)?;
+        let mut hosts = file.listen.hosts;
+        hosts.extend(public.iter().filter_map(|base| Some(base.split_once("://")?.1.to_owned())));
         Ok(Self {
+            auth,
             call_timeout: file.limits.call_timeout_s.map_or(CALL_TIMEOUT, Duration::from_secs),
-            hosts: file.listen.hosts,
+            hosts,
             listen: file.listen.gateway,
             missions: base.join(file.missions.dir),
             origins: file.listen.origins,
+            public,
             upstreams,
         })
     }
@@ -233,7 +248,16 @@ impl Credential {
     }
 }
 
-fn bounded(path: &Path) -> std::io::Result<String> {
+/// An address without path, as it is the beginning of every endpoint's.
+fn public_base(written: &str) -> Result<String, String> {
+    let url = WebUrl::parse(written).map_err(|error| format!("[listen] public: {error}"))?;
+    if url.path() != "/" || written.contains('?') {
+        return Err(format!("[listen] public = \"{written}\": leave out the path; endpoints are at /mcp/SERVER"));
+    }
+    Ok(url.origin().to_ascii_lowercase())
+}
+
+pub(crate) fn bounded(path: &Path) -> std::io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(CONFIG_BYTES_MAX + 1).read_to_string(&mut text)?;
     if text.len() as u64 > CONFIG_BYTES_MAX {

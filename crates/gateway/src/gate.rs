@@ -1,25 +1,35 @@
-//! Who may come in over the network: agents with the token of an open run, to the upstreams that their mission names.
+//! Who may come in over the network: agents with the token of an open run, or with one that the configured authorization server signed, to the upstreams that their
+//! mission names.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use evidence::record::Authenticated;
+use evidence::ids::ExceptionId;
+use evidence::record::{AccessToken, Authenticated, Context, ExceptionEvent, ExceptionKind, ExceptionRecord};
+use evidence::time::Timestamp;
+use governance::limits::EXCEPTION_DUE_US;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
-use surfaces::mcp::downstream::http::{Admission, AdmitError, ConnectError, Connected, Gate, Holder};
+use surfaces::mcp::downstream::http::{
+    Admission, AdmitError, Caller, ConnectError, Connected, Gate, Holder, Protection,
+};
 use surfaces::mcp::upstream::Upstream;
 use surfaces::mcp::upstream::http::{HttpUpstream, HttpUpstreamConfig, HttpUpstreamLimits};
 use surfaces::mcp::upstream::stdio::{StdioConfig, StdioUpstream};
 
+use crate::auth::grant::Granted;
+use crate::auth::keys::KeyError;
+use crate::auth::{Accepted, Auth, ExamineError, METADATA_PATH};
 use crate::config::{Config, UpstreamConfig};
 use crate::missions::Policy;
-use crate::runs::{Run, Standing};
-use crate::session::AgentSession;
+use crate::runs::{Run, RunError, Standing, Wanted, Which};
+use crate::session::{AgentSession, Proof};
 use crate::{Gateway, Readiness, clock};
 
 /// The gate of one listener.
 #[derive(Debug)]
 pub struct RunGate {
+    auth: Option<Arc<Auth>>,
     gateway: Arc<Gateway>,
     upstreams: BTreeMap<String, Link>,
 }
@@ -36,7 +46,12 @@ enum Link {
 pub struct Ticket {
     policy: Policy,
     run: Arc<Run>,
+    /// The access token, where it was not a run token.
+    token: Option<AccessToken>,
 }
+
+/// What run tokens begin with; no signed token does.
+const RUN_TOKEN: &str = "cst_";
 
 impl RunGate {
     /// The gate to the upstreams of `config`.
@@ -45,8 +60,151 @@ impl RunGate {
     /// A text that says which upstream cannot be reached as configured.
     pub fn new(gateway: Arc<Gateway>, config: &Config) -> Result<Self, String> {
         let upstreams = config.upstreams.iter().map(|(name, upstream)| Ok((name.clone(), link(name, upstream)?)));
-        Ok(Self { gateway, upstreams: upstreams.collect::<Result<_, String>>()? })
+        let auth = config.auth.clone().map(|auth| Arc::new(Auth::new(auth, config.public.clone())));
+        Ok(Self { auth, gateway, upstreams: upstreams.collect::<Result<_, String>>()? })
     }
+
+    /// The metadata of the protected resource at `path`, for an agent that called the gateway `host` (RFC 9728).
+    ///
+    /// # Errors
+    /// A sentence that says why there is none.
+    pub fn metadata(&self, host: &str, path: &str) -> Result<String, String> {
+        let auth = self.auth.as_ref().ok_or(
+            "no authorization server is configured here; agents come in with a run token, which `countersign run start` gives",
+        )?;
+        let server = match path.strip_prefix(METADATA_PATH).unwrap_or_default() {
+            "" | "/" => None,
+            rest => Some(rest.strip_prefix("/mcp/").filter(|name| self.upstreams.contains_key(*name)).ok_or(
+                "there is no such endpoint; the metadata of one is at /.well-known/oauth-protected-resource/mcp/SERVER",
+            )?),
+        };
+        Ok(auth.metadata(host, server))
+    }
+
+    fn is_open(&self) -> Result<(), AdmitError> {
+        if self.gateway.readiness() == Readiness::Stopping {
+            return Err(AdmitError::Unavailable("the gateway is shutting down".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Lets the token of a run in.
+    fn admit_run(&self, server: &str, token: &str) -> Result<Admission<Ticket>, AdmitError> {
+        let unauthorized = |text: &str| AdmitError::Unauthorized(text.to_owned());
+        let run = self.gateway.runs.bearing(token).ok_or_else(|| unauthorized("the run token is not known here"))?;
+        // An ended run's sessions stay readable to nobody: what it may still be told is in the evidence.
+        match run.standing(clock::now()) {
+            Standing::Open => {}
+            standing => return Err(unauthorized(&format!("the run is {}; start another", standing.as_str()))),
+        }
+        let ticket = self.ticket(server, run, None)?;
+        Ok(Admission { holder: Holder(Sha256::digest(token.as_bytes()).into()), ticket })
+    }
+
+    /// Lets a signed token in that is known to be good and whose run is open.
+    fn admit_seen(&self, auth: &Auth, caller: Caller<'_>, token: &str) -> Result<Admission<Ticket>, AdmitError> {
+        let accepted = auth.seen(token).ok_or(AdmitError::Unexamined)?;
+        let at = clock::now();
+        let granted = auth.authorize(&accepted, caller.host, caller.server, seconds(at))?;
+        let run = accepted.run(granted.grant).filter(|run| run.standing(at) == Standing::Open);
+        self.admission(caller.server, &accepted, run.ok_or(AdmitError::Unexamined)?)
+    }
+
+    fn admission(&self, server: &str, accepted: &Accepted, run: Arc<Run>) -> Result<Admission<Ticket>, AdmitError> {
+        let holder = accepted.holder(&run);
+        Ok(Admission { holder, ticket: self.ticket(server, run, Some(accepted.facts()))? })
+    }
+
+    /// Examines a signed token, and lets it join its run.
+    async fn examine_signed(
+        &self,
+        auth: &Auth,
+        caller: Caller<'_>,
+        token: &str,
+    ) -> Result<Admission<Ticket>, AdmitError> {
+        let accepted = match auth.examine(token).await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                if let ExamineError::Key(KeyError::Unavailable { begins: true, why }) = &error {
+                    self.note_outage(auth, why).await;
+                }
+                return Err(error.into());
+            }
+        };
+        let granted = auth.authorize(&accepted, caller.host, caller.server, seconds(clock::now()))?;
+        if !self.upstreams.contains_key(caller.server) {
+            return Err(unknown(caller.server));
+        }
+        let run = self.join(auth, &accepted, granted).await?;
+        accepted.joined(granted.grant, run.clone());
+        self.admission(caller.server, &accepted, run)
+    }
+
+    /// The open run of a grant's mission and agent for this initiator, or a new one.
+    async fn join(&self, auth: &Auth, accepted: &Accepted, granted: Granted<'_>) -> Result<Arc<Run>, AdmitError> {
+        let grant = auth.grant(granted.grant).ok_or(AdmitError::Unexamined)?;
+        let wanted = Wanted {
+            agent: grant.agent.clone(),
+            initiator: granted.initiator.to_owned(),
+            lasts_us: grant.lasts_us,
+            mission: grant.mission.clone(),
+            words: None,
+        };
+        let who = format!("{} at {}", accepted.claims.subject, accepted.claims.issuer);
+        let joined = self.gateway.join_run(&wanted, Authenticated::Oidc, Which::Joined, &who).await;
+        joined.map_err(|error| match error {
+            RunError::Full | RunError::Unrecorded(_) => AdmitError::Unavailable(error.to_string()),
+            RunError::Agent { .. }
+            | RunError::Closed { .. }
+            | RunError::Mission(_)
+            | RunError::Other(_)
+            | RunError::Unfit(_)
+            | RunError::Unknown(_) => AdmitError::Forbidden(error.to_string()),
+        })
+    }
+
+    /// What a run may do at a server.
+    fn ticket(&self, server: &str, run: Arc<Run>, token: Option<AccessToken>) -> Result<Ticket, AdmitError> {
+        if !self.upstreams.contains_key(server) {
+            return Err(unknown(server));
+        }
+        let policy = self
+            .gateway
+            .missions
+            .policy(&run.terms.mission)
+            .ok_or_else(|| AdmitError::Unauthorized("the run's mission is not loaded".to_owned()))?;
+        if !policy.load().upstreams().any(|name| **name == *server) {
+            return Err(AdmitError::Forbidden(format!("the run's mission does not name `{server}`")));
+        }
+        Ok(Ticket { policy, run, token })
+    }
+
+    /// Records that the authorization server's keys cannot be had, once for each outage.
+    async fn note_outage(&self, auth: &Auth, why: &str) {
+        let at = clock::now();
+        let body = ExceptionRecord {
+            due: Some(at.plus_micros(EXCEPTION_DUE_US)),
+            event: ExceptionEvent::Opened,
+            exception: ExceptionId::at(at, self.gateway.entropy.bits()),
+            kind: ExceptionKind::Issuer,
+            mitigation: Some("nobody is let in with a token of this issuer".to_owned()),
+            owner: "operator".to_owned(),
+            reason: why.to_owned(),
+            scope: format!("issuer:{}", auth.issuer()),
+        };
+        if let Err(error) = self.gateway.note(Context::system().into(), body).await {
+            tracing::error!(%error, "an outage of the authorization server could not be recorded");
+        }
+    }
+}
+
+fn unknown(server: &str) -> AdmitError {
+    AdmitError::UnknownServer(format!("no upstream `{server}` is configured"))
+}
+
+/// Seconds since 1970.
+fn seconds(at: Timestamp) -> i64 {
+    at.micros().div_euclid(1_000_000)
 }
 
 fn link(name: &str, config: &UpstreamConfig) -> Result<Link, String> {
@@ -70,32 +228,37 @@ impl Gate for RunGate {
     type Session = AgentSession;
     type Ticket = Ticket;
 
-    fn admit(&self, server: &str, bearer: Option<&str>) -> Result<Admission<Ticket>, AdmitError> {
-        if self.gateway.readiness() == Readiness::Stopping {
-            return Err(AdmitError::Unavailable("the gateway is shutting down".to_owned()));
+    fn admit(&self, caller: Caller<'_>) -> Result<Admission<Ticket>, AdmitError> {
+        self.is_open()?;
+        match (&self.auth, caller.bearer) {
+            (Some(auth), Some(token)) if !token.starts_with(RUN_TOKEN) => self.admit_seen(auth, caller, token),
+            (_, Some(token)) => self.admit_run(caller.server, token),
+            (Some(auth), None) => Err(AdmitError::Unauthorized(format!(
+                "send an access token of `{}` for this endpoint: `Authorization: Bearer TOKEN`",
+                auth.issuer()
+            ))),
+            (None, None) => Err(AdmitError::Unauthorized(
+                "send the run's token: `Authorization: Bearer TOKEN`; `countersign run start` gives one".to_owned(),
+            )),
         }
-        let unauthorized = |text: &str| AdmitError::Unauthorized(text.to_owned());
-        let token = bearer.ok_or_else(|| {
-            unauthorized("send the run's token: `Authorization: Bearer TOKEN`; `countersign run start` gives one")
-        })?;
-        let run = self.gateway.runs.bearing(token).ok_or_else(|| unauthorized("the run token is not known here"))?;
-        // An ended run's sessions stay readable to nobody: what it may still be told is in the evidence.
-        match run.standing(clock::now()) {
-            Standing::Open => {}
-            standing => return Err(unauthorized(&format!("the run is {}; start another", standing.as_str()))),
+    }
+
+    async fn examine(&self, caller: Caller<'_>) -> Result<Admission<Ticket>, AdmitError> {
+        match (&self.auth, caller.bearer) {
+            (Some(auth), Some(token)) => self.examine_signed(auth, caller, token).await,
+            _ => self.admit(caller),
         }
-        if !self.upstreams.contains_key(server) {
-            return Err(AdmitError::UnknownServer(format!("no upstream `{server}` is configured")));
-        }
-        let policy = self
-            .gateway
-            .missions
-            .policy(&run.terms.mission)
-            .ok_or_else(|| unauthorized("the run's mission is not loaded"))?;
-        if !policy.load().upstreams().any(|name| **name == *server) {
-            return Err(AdmitError::Forbidden(format!("the run's mission does not name `{server}`")));
-        }
-        Ok(Admission { holder: Holder(Sha256::digest(token.as_bytes()).into()), ticket: Ticket { policy, run } })
+    }
+
+    fn protection(&self, caller: Caller<'_>) -> Option<Protection> {
+        let auth = self.auth.as_ref()?;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        let is_known = self.upstreams.contains_key(caller.server) && caller.server.bytes().all(is_plain);
+        let endpoint = if is_known { format!("/mcp/{}", caller.server) } else { String::new() };
+        Some(Protection {
+            metadata: format!("{}{METADATA_PATH}{endpoint}", auth.base(caller.host)),
+            scope: auth.scope(),
+        })
     }
 
     async fn connect(&self, server: &str, ticket: Ticket) -> Result<Connected<AgentSession>, ConnectError> {
@@ -114,8 +277,13 @@ impl Gate for RunGate {
                 (Upstream::Stdio(upstream), incoming)
             }
         };
-        let session =
-            AgentSession::new(self.gateway.clone(), ticket.run, ticket.policy, server.into(), Authenticated::RunToken);
+        let session = AgentSession::new(
+            self.gateway.clone(),
+            ticket.run,
+            ticket.policy,
+            server.into(),
+            ticket.token.map_or(Proof::RunToken, Proof::AccessToken),
+        );
         Ok(Connected { incoming, session: Arc::new(session), upstream })
     }
 

@@ -3,10 +3,12 @@
 //! It decides nothing: decisions are made in `governance`, durability in `store`, protocols in `surfaces`. Start at [`Gateway::open`]; [`driver`] is the loop that
 //! takes one call through its states; [`socket`] and [`listener`] are the two doors; [`bridge`] is the other side of the first.
 
+pub mod auth;
 pub mod bridge;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod discovery;
 pub mod driver;
 pub mod gate;
 pub mod halts;

@@ -62,3 +62,36 @@ pub const TRIES_MAX: u32 = 3;
 
 /// How long to wait before a gateway that starts or ends is looked for again.
 pub const TRY_AGAIN: Duration = Duration::from_millis(20);
+
+/// Audiences of one access token: a token for more services than this is for anybody.
+pub const AUDIENCES_MAX: usize = 32;
+
+/// Scopes of one access token.
+pub const SCOPES_MAX: usize = 256;
+
+/// Bytes of a claim that names somebody: subject, client, issuer.
+pub const CLAIM_NAME_BYTES_MAX: usize = 512;
+
+/// Keys of an authorization server. Common ones have 2 to 6, those of many tenants about 50; verification tries one at most.
+pub const KEYS_MAX: usize = 100;
+
+/// How long a key set is good without asking for it again: a key that the authorization server withdraws is out after this time.
+pub const KEYS_FRESH: Duration = Duration::from_secs(10 * 60);
+
+/// How long a key set is used while the authorization server cannot be asked: its restart is bridged, its loss is not. Then no signed token is let in.
+pub const KEYS_STALE_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// The least time between two requests for keys, whatever agents send: two a minute at most from invented key ids.
+pub const KEYS_AGAIN: Duration = Duration::from_secs(30);
+
+/// Access tokens that are known to be good and not verified anew. 2 KiB each: 8 MiB. Beyond it all are forgotten and verified again, some 50 microseconds each.
+pub const SEEN_TOKENS_MAX: usize = 4_096;
+
+/// How far the clocks of issuer and gateway may be apart where nothing else is configured.
+pub const CLOCK_SKEW_S: u32 = 30;
+
+/// The most that can be configured: tokens live minutes, and each is good for this much longer.
+pub const CLOCK_SKEW_S_MAX: u32 = 300;
+
+/// Grants of the configuration. Each is compared with the claims of a new token.
+pub const GRANTS_MAX: usize = 1_000;

@@ -1,4 +1,5 @@
-//! The network door: MCP over Streamable HTTP at `/mcp/{server}` for agents with a run token, and `/health` and `/ready` for whoever operates the gateway.
+//! The network door: MCP over Streamable HTTP at `/mcp/{server}` for agents with a token, where to get one at `/.well-known/oauth-protected-resource`, and `/health` and
+//! `/ready` for whoever operates the gateway.
 
 use std::convert::Infallible;
 use std::io;
@@ -6,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -15,6 +17,7 @@ use surfaces::mcp::downstream::http::{EndpointConfig, HttpDownstreamLimits, McpB
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::auth::METADATA_PATH;
 use crate::config::Config;
 use crate::gate::RunGate;
 use crate::limits::{ACCEPT_PAUSE, CONNECTIONS_MAX, HEADERS_WAIT};
@@ -29,6 +32,7 @@ pub struct Listener {
 
 /// What stands behind the listener.
 struct Door {
+    gate: Arc<RunGate>,
     gateway: Arc<Gateway>,
     mcp: McpEndpoint<RunGate>,
 }
@@ -55,14 +59,14 @@ pub enum BindError {
 /// [`BindError`] names the address or the upstream.
 pub async fn bind(gateway: Arc<Gateway>, config: &Config) -> Result<Listener, BindError> {
     let refused = |source| BindError::Address { address: config.listen, source };
-    let gate = RunGate::new(gateway.clone(), config).map_err(BindError::Upstream)?;
+    let gate = Arc::new(RunGate::new(gateway.clone(), config).map_err(BindError::Upstream)?);
     let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
     let own = ["127.0.0.1", "[::1]", "localhost"].map(|host| format!("{host}:{}", address.port()));
     let hosts = own.into_iter().chain([address.to_string()]).chain(config.hosts.clone()).collect();
     let endpoint = EndpointConfig { hosts, limits: HttpDownstreamLimits::DEFAULT, origins: config.origins.clone() };
-    let mcp = McpEndpoint::new(Arc::new(gate), endpoint);
-    Ok(Listener { address, door: Arc::new(Door { gateway, mcp }), listener })
+    let mcp = McpEndpoint::new(gate.clone(), endpoint);
+    Ok(Listener { address, door: Arc::new(Door { gate, gateway, mcp }), listener })
 }
 
 impl Listener {
@@ -129,15 +133,35 @@ impl Door {
             let server = server.to_owned();
             return self.mcp.serve(&server, request).await.map(Either::Left);
         }
+        if path == METADATA_PATH || path.strip_prefix(METADATA_PATH).is_some_and(|rest| rest.starts_with('/')) {
+            return self.metadata(&request);
+        }
         let (status, text) = match (request.method(), path) {
             (&Method::GET, "/health") => (StatusCode::OK, "alive\n".to_owned()),
             (&Method::GET, "/ready") => self.readiness(),
             (_, "/health" | "/ready") => (StatusCode::METHOD_NOT_ALLOWED, "use GET\n".to_owned()),
             _ => (StatusCode::NOT_FOUND, "nothing here; agents connect to /mcp/SERVER\n".to_owned()),
         };
-        let mut response = Response::new(Either::Right(Full::new(Bytes::from(text))));
-        *response.status_mut() = status;
-        response
+        own(status, text)
+    }
+
+    /// Where agents get tokens for an endpoint (RFC 9728, section 3). Nothing in it is secret.
+    fn metadata(&self, request: &Request<Incoming>) -> Response<Answer> {
+        let host = match self.mcp.accepted(request) {
+            Ok(host) => host,
+            Err(refused) => return refused.map(Either::Left),
+        };
+        if request.method() != Method::GET {
+            return own(StatusCode::METHOD_NOT_ALLOWED, "use GET\n".to_owned());
+        }
+        match self.gate.metadata(host, request.uri().path()) {
+            Ok(metadata) => {
+                let mut response = own(StatusCode::OK, metadata);
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                response
+            }
+            Err(why) => own(StatusCode::NOT_FOUND, format!("{why}\n")),
+        }
     }
 
     fn readiness(&self) -> (StatusCode, String) {
@@ -149,6 +173,12 @@ impl Door {
             Readiness::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned()),
         }
     }
+}
+
+fn own(status: StatusCode, text: String) -> Response<Answer> {
+    let mut response = Response::new(Either::Right(Full::new(Bytes::from(text))));
+    *response.status_mut() = status;
+    response
 }
 
 /// Bodies of MCP, and our own.

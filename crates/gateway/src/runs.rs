@@ -97,6 +97,29 @@ impl Run {
     }
 }
 
+#[cfg(test)]
+impl Run {
+    /// An open run of its own.
+    pub(crate) fn for_tests() -> Arc<Self> {
+        let at = now();
+        let terms = Terms {
+            agent: Agent { name: "agent".into(), version: None },
+            expires_at: at.plus_micros(RUN_US_MAX),
+            initiator: Initiator { authenticated: Authenticated::Oidc, name: "ana".into() },
+            joinable: true,
+            mission: "mission".into(),
+            opened_at: at,
+            token_sha256: None,
+            words_sha256: None,
+        };
+        Arc::new(Self {
+            id: RunId::at(at, crate::clock::Entropy::default().bits()),
+            terms,
+            closed: AtomicU8::new(OPEN),
+        })
+    }
+}
+
 /// What is wanted of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

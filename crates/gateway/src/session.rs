@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use evidence::ids::{CallId, ExceptionId};
 use evidence::record::{
-    Authenticated, Channel, Context, Draft, ExceptionEvent, ExceptionKind, ExceptionRecord, RequestContext,
+    AccessToken, Authenticated, Channel, Context, Draft, ExceptionEvent, ExceptionKind, ExceptionRecord, RequestContext,
 };
 use governance::call::{Refusal, Reply};
 use governance::classify::Standing;
@@ -23,16 +23,37 @@ use crate::limits::MISBEHAVIOURS_MAX;
 use crate::missions::Policy;
 use crate::runs::{self, Run};
 
+/// What proved who acts, when a session was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// A token that the configured authorization server signed.
+    AccessToken(AccessToken),
+    /// What the local socket knows of its peer.
+    Local(Authenticated),
+    /// The token of the run.
+    RunToken,
+}
+
+impl Proof {
+    const fn authenticated(&self) -> Authenticated {
+        match self {
+            Self::AccessToken(_) => Authenticated::Oidc,
+            Self::Local(authenticated) => *authenticated,
+            Self::RunToken => Authenticated::RunToken,
+        }
+    }
+}
+
 /// One agent's session at one upstream.
 #[derive(Debug)]
 pub struct AgentSession {
-    authenticated: Authenticated,
     /// The context without its `request_context` record.
     fresh: Arc<Context>,
     gateway: Arc<Gateway>,
     misbehaviours: AtomicU32,
     opened: OnceLock<Arc<Context>>,
     policy: Policy,
+    proof: Proof,
     run: Arc<Run>,
     upstream: Arc<str>,
 }
@@ -40,13 +61,7 @@ pub struct AgentSession {
 impl AgentSession {
     /// A session of `run` at `upstream`, before its handshake.
     #[must_use]
-    pub fn new(
-        gateway: Arc<Gateway>,
-        run: Arc<Run>,
-        policy: Policy,
-        upstream: Arc<str>,
-        authenticated: Authenticated,
-    ) -> Self {
+    pub fn new(gateway: Arc<Gateway>, run: Arc<Run>, policy: Policy, upstream: Arc<str>, proof: Proof) -> Self {
         let fresh = Arc::new(Context {
             agent: run.terms.agent.clone(),
             context: None,
@@ -54,16 +69,7 @@ impl AgentSession {
             mission: Some(run.terms.mission.clone()),
             run: Some(run.id),
         });
-        Self {
-            authenticated,
-            fresh,
-            gateway,
-            misbehaviours: AtomicU32::new(0),
-            opened: OnceLock::new(),
-            policy,
-            run,
-            upstream,
-        }
+        Self { fresh, gateway, misbehaviours: AtomicU32::new(0), opened: OnceLock::new(), policy, proof, run, upstream }
     }
 
     fn standing(&self) -> Standing {
@@ -126,10 +132,14 @@ impl Session for AgentSession {
 
     async fn opened(&self, channel: Channel) -> Result<(), Refusal> {
         let body = RequestContext {
-            authenticated: self.authenticated,
+            authenticated: self.proof.authenticated(),
             channel,
             delegation: Vec::new(),
             purpose: None,
+            token: match &self.proof {
+                Proof::AccessToken(token) => Some(token.clone()),
+                Proof::Local(_) | Proof::RunToken => None,
+            },
             words_sha256: self.run.terms.words_sha256.clone(),
         };
         let receipt = self.gateway.note(self.fresh.clone(), body).await.map_err(|error| {

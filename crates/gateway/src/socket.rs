@@ -19,7 +19,7 @@ use crate::control::{Answer, Ask, Blame, Bridge};
 use crate::limits::{ACCEPT_PAUSE, HELLO_BYTES_MAX, HELLO_WAIT, RUN_US};
 use crate::people::user_name;
 use crate::runs::{Run, Wanted};
-use crate::session::AgentSession;
+use crate::session::{AgentSession, Proof};
 
 /// How many bridges stand; tells an on-demand gateway when nobody needs it.
 #[derive(Debug, Default)]
@@ -167,6 +167,6 @@ async fn build(gateway: &Arc<Gateway>, bridge: Bridge, who: &str) -> Result<Buil
         env: bridge.env.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
     };
     let (upstream, queue) = StdioUpstream::start(&config).map_err(|error| Answer::refused(Blame::Operator, error))?;
-    let session = AgentSession::new(gateway.clone(), run.clone(), policy, server.into(), authenticated);
+    let session = AgentSession::new(gateway.clone(), run.clone(), policy, server.into(), Proof::Local(authenticated));
     Ok(((Arc::new(session), Arc::new(Upstream::Stdio(upstream))), queue, run))
 }

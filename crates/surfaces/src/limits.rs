@@ -214,3 +214,15 @@ pub const REPLAY_TOTAL_BYTES_MAX: usize = 256 << 20;
 /// Requests of one session whose late answers are still recognised, so that a slow upstream is not blamed for answering what was taken back. Older ones are
 /// forgotten, and their answers count as answers that nobody asked for.
 pub const GIVEN_UP_MAX: usize = 256;
+
+/// Largest document or token answer of an authorization server: metadata is about 4 KiB, a key set of 50 RSA keys with certificates about 150 KiB. Refused beyond.
+pub const WEB_ANSWER_BYTES_MAX: usize = 256 << 10;
+
+/// How long such an answer may take, the connection included. Agents wait for it at most once for a new token.
+pub const WEB_ANSWER_MS: u64 = 10_000;
+
+/// Longest address that the gateway asks: what common servers take.
+pub const WEB_URL_BYTES_MAX: usize = 2 << 10;
+
+/// Longest bearer token of an agent. Access tokens with 200 group names have about 10 KiB; proxies stop at 16 to 32. Refused with 401 beyond.
+pub const BEARER_BYTES_MAX: usize = 16 << 10;

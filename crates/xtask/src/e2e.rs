@@ -2,6 +2,8 @@
 //!
 //! Every home is a fresh folder, and every ledger is verified by the program that wrote it when its scenarios have ended. Start at [`run`].
 
+mod oauth;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -81,6 +83,7 @@ pub(crate) fn run(place: &mut Workplace) -> Result<Report> {
     scenarios.over_stdio_on_demand()?;
     scenarios.over_stdio_beside_serve()?;
     scenarios.over_http()?;
+    oauth::run(&mut scenarios)?;
     scenarios.the_demo()?;
     Ok(scenarios.report)
 }

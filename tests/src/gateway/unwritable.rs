@@ -7,7 +7,7 @@ use std::time::Duration;
 use evidence::record::{Authenticated, Endpoint, Status, Surface, Tool};
 use gateway::home::Home;
 use gateway::runs::{Wanted, Which};
-use gateway::session::AgentSession;
+use gateway::session::{AgentSession, Proof};
 use gateway::{Gateway, Readiness};
 use governance::call::{Reply, Warrant};
 use governance::execute::{Execution, Outcome};
@@ -78,7 +78,7 @@ impl World {
             words: None,
         };
         let run = gateway.join_run(&wanted, Authenticated::OsUser, Which::New, "ana").await.unwrap();
-        let session = AgentSession::new(gateway.clone(), run, policy, "up".into(), Authenticated::OsUser);
+        let session = AgentSession::new(gateway.clone(), run, policy, "up".into(), Proof::Local(Authenticated::OsUser));
         Self { disk, executed: Arc::default(), gateway, session, _scratch: scratch }
     }
 

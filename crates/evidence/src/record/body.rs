@@ -179,6 +179,8 @@ words! {
         BadMission = "bad_mission",
         /// The clock jumped.
         Clock = "clock",
+        /// The authorization server could not be asked for its keys.
+        Issuer = "issuer",
         /// The ledger was damaged, full or could not be written.
         Ledger = "ledger",
         /// A peer broke the protocol.
@@ -254,6 +256,21 @@ pub struct Purpose {
     pub text: String,
 }
 
+/// What is kept of an access token: never the token itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccessToken {
+    /// The client that it was issued to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// The authorization server that signed it.
+    pub issuer: String,
+    /// SHA-256 of the token.
+    pub sha256: String,
+    /// Whom it is about, as the authorization server names them.
+    pub subject: String,
+}
+
 /// Who initiated, how that was established, and through what: one for each agent session.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -267,6 +284,9 @@ pub struct RequestContext {
     /// What the agent says it acts for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purpose: Option<Purpose>,
+    /// The access token that opened the session, where an authorization server vouched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<AccessToken>,
     /// SHA-256 of what the initiator asked for in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words_sha256: Option<String>,

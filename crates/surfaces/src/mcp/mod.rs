@@ -11,3 +11,4 @@ mod fixture;
 pub mod session;
 mod streamable;
 pub mod upstream;
+pub mod web;

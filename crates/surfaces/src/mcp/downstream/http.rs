@@ -5,6 +5,7 @@
 //! can resume at ([`outbox`]). Start at [`McpEndpoint::serve`]; what the gateway supplies is [`Gate`].
 
 mod body;
+mod challenge;
 mod gate;
 mod outbox;
 mod peer;
@@ -20,7 +21,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
@@ -28,9 +29,10 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 pub use self::body::McpBody;
-pub use self::gate::{Admission, AdmitError, ConnectError, Connected, Gate, Holder};
+use self::challenge::bearer;
+pub use self::gate::{Admission, AdmitError, Caller, ConnectError, Connected, Gate, Holder, Protection};
 use self::outbox::{Closed, Form, Offered, Outbox, Place, Prime, Reading, Unopened, Unreadable};
-use self::peer::{Peers, bearer};
+use self::peer::Peers;
 use self::sessions::{HttpSession, Sessions};
 use super::{Address, Downstream, Gone};
 use crate::govern::Session;
@@ -149,6 +151,14 @@ impl<G: Gate> McpEndpoint<G> {
         self.respond(server, request).await.unwrap_or_else(Refused::into_response)
     }
 
+    /// Refuses requests that do not come by a name that is let in, or come from a foreign page, as [`Self::serve`] does; gives the name.
+    ///
+    /// # Errors
+    /// The response that says so.
+    pub fn accepted<'a, B>(&self, request: &'a Request<B>) -> Result<&'a str, Box<Response<McpBody>>> {
+        self.peers.check(request.uri(), request.headers()).map_err(|refused| Box::new(refused.into_response()))
+    }
+
     /// Ends all sessions: requests in flight finish or are recorded, upstreams are closed, new sessions are refused.
     pub async fn close(&self) {
         self.sessions.close().await;
@@ -161,10 +171,14 @@ impl<G: Gate> McpEndpoint<G> {
 
     async fn respond(&self, server: &str, request: Request<Incoming>) -> Served {
         let headers = request.headers();
-        self.peers.check(request.uri(), headers)?;
-        let token = bearer(headers);
-        let admission =
-            self.gate.admit(server, token).map_err(|error| Refused::not_admitted(error, token.is_some()))?;
+        let host = self.peers.check(request.uri(), headers)?;
+        let caller = Caller { bearer: bearer(request.uri(), headers)?, host, server };
+        let admission = match self.gate.admit(caller) {
+            // Boxed: every request would carry the room for it.
+            Err(AdmitError::Unexamined) => Box::pin(self.gate.examine(caller)).await,
+            admitted => admitted,
+        };
+        let admission = admission.map_err(|error| Refused::not_admitted(error, &*self.gate, caller))?;
         match *request.method() {
             Method::POST => self.post(server, admission, request).await,
             Method::GET => self.follow(server, admission.holder, headers),
@@ -602,23 +616,6 @@ impl Refused {
 
     fn with(self, name: http::HeaderName, value: HeaderValue) -> Self {
         Self { header: Some((name, value)), ..self }
-    }
-
-    fn not_admitted(error: AdmitError, has_token: bool) -> Self {
-        let text = error.to_string();
-        match error {
-            AdmitError::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, text),
-            AdmitError::Unauthorized(_) => {
-                let challenge = if has_token {
-                    r#"Bearer realm="countersign", error="invalid_token""#
-                } else {
-                    r#"Bearer realm="countersign""#
-                };
-                Self::new(StatusCode::UNAUTHORIZED, text).with(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
-            }
-            AdmitError::Unavailable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, text),
-            AdmitError::UnknownServer(_) => Self::new(StatusCode::NOT_FOUND, text),
-        }
     }
 
     fn not_connected(error: &ConnectError, id: &RawId) -> Self {

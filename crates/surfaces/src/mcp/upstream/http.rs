@@ -4,7 +4,7 @@
 //! is resumed, which asks for the rest of an answer and never sends a call twice. What the server sends outside of answers comes over a standing GET
 //! ([`standing`]). Redirects are not followed, and nothing that an agent sent becomes a header.
 
-mod connection;
+pub(in crate::mcp) mod connection;
 mod events;
 mod standing;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! A browser on the same machine is made to call the gateway by pages of other sites, and by names that resolve to this machine (DNS rebinding). Both show in
 //! headers that scripts cannot set.
 
-use http::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
+use http::header::{HOST, HeaderMap, ORIGIN};
 use http::{StatusCode, Uri};
 
 use super::Refused;
@@ -25,12 +25,13 @@ impl Peers {
         Self { hosts, origins }
     }
 
-    /// Refuses what does not come by a known name, or comes from a foreign page.
-    pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+    /// Refuses what does not come by a known name, or comes from a foreign page; gives the name that it came by.
+    pub(super) fn check<'a>(&self, uri: &'a Uri, headers: &'a HeaderMap) -> Result<&'a str, Refused> {
         let forbidden = |text: String| Refused::new(StatusCode::FORBIDDEN, text);
         let host = single(headers, &HOST).ok().flatten().and_then(|host| host.to_str().ok()).unwrap_or_default();
         // A request target with a host of its own outranks the header.
-        for host in [host].into_iter().chain(uri.authority().map(http::uri::Authority::as_str)) {
+        let outranking = uri.authority().map(http::uri::Authority::as_str);
+        for host in [host].into_iter().chain(outranking) {
             if !self.hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
                 return Err(forbidden(format!(
                     "the gateway is not called `{}`; use one of: {}",
@@ -40,15 +41,11 @@ impl Peers {
             }
         }
         match single(headers, &ORIGIN).map(|origin| origin.map(|origin| origin.to_str().unwrap_or_default())) {
-            Ok(None) => Ok(()),
-            Ok(Some(origin)) if self.origins.iter().any(|known| known.eq_ignore_ascii_case(origin)) => Ok(()),
+            Ok(None) => Ok(outranking.unwrap_or(host)),
+            Ok(Some(origin)) if self.origins.iter().any(|known| known.eq_ignore_ascii_case(origin)) => {
+                Ok(outranking.unwrap_or(host))
+            }
             Ok(Some(_)) | Err(_) => Err(forbidden("pages of this origin may not call the gateway".to_owned())),
         }
     }
-}
-
-/// The bearer token of a request (RFC 6750, section 2.1).
-pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = single(headers, &AUTHORIZATION).ok()??.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' ')).filter(|token| !token.is_empty())
 }

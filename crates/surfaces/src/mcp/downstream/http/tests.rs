@@ -1,10 +1,11 @@
+mod challenge;
 mod revisions;
 mod tasks;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 
-use http::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
+use http::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN, WWW_AUTHENTICATE};
 use http_body_util::{BodyExt as _, Full};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -46,19 +47,34 @@ impl Gate for TestGate {
     type Session = Allowing;
     type Ticket = ();
 
-    fn admit(&self, server: &str, bearer: Option<&str>) -> Result<Admission<()>, AdmitError> {
-        let holder = match bearer {
+    fn admit(&self, caller: Caller<'_>) -> Result<Admission<()>, AdmitError> {
+        let holder = match caller.bearer {
             None => return Err(AdmitError::Unauthorized("send a run token".to_owned())),
             Some("token-a") => Holder([1; 32]),
             Some("token-b") => Holder([2; 32]),
             Some("token-c") => return Err(AdmitError::Forbidden("not this server".to_owned())),
             Some("token-d") => return Err(AdmitError::Unavailable("stopping".to_owned())),
+            Some("token-s") => {
+                let (scope, text) = ("pay read".to_owned(), "it lacks `pay`".to_owned());
+                return Err(AdmitError::InsufficientScope { scope, text });
+            }
+            Some("token-w") => return Err(AdmitError::Unexamined),
             Some(_) => return Err(AdmitError::Unauthorized("no such run".to_owned())),
         };
-        if server != "up" {
+        if caller.server != "up" {
             return Err(AdmitError::UnknownServer("no such server".to_owned()));
         }
         Ok(Admission { holder, ticket: () })
+    }
+
+    /// `token-w` is as good as `token-a`, but that takes a look.
+    async fn examine(&self, caller: Caller<'_>) -> Result<Admission<()>, AdmitError> {
+        self.admit(Caller { bearer: Some("token-a"), ..caller })
+    }
+
+    fn protection(&self, caller: Caller<'_>) -> Option<Protection> {
+        let metadata = format!("http://{}/.well-known/oauth-protected-resource/mcp/{}", caller.host, caller.server);
+        Some(Protection { metadata, scope: "read".to_owned() })
     }
 
     async fn connect(&self, _: &str, (): ()) -> Result<Connected<Allowing>, ConnectError> {
@@ -343,6 +359,8 @@ async fn requests_that_should_not_come_in_do_not() {
         (200, "", Method::POST, &ok, &[(AUTHORIZATION, "bearer  token-a")]),
         (403, "not this server", Method::POST, &ok, &[(AUTHORIZATION, "Bearer token-c")]),
         (503, "stopping", Method::POST, &ok, &[(AUTHORIZATION, "Bearer token-d")]),
+        (403, "it lacks `pay`", Method::POST, &ok, &[(AUTHORIZATION, "Bearer token-s")]),
+        (200, "", Method::POST, &ok, &[(AUTHORIZATION, "Bearer token-w")]),
         (404, "no such session", Method::POST, &ok, &[(AUTHORIZATION, "Bearer token-b")]),
         (404, "no such session", Method::GET, "", &[(AUTHORIZATION, "Bearer token-b")]),
         (404, "no such session", Method::DELETE, "", &[(AUTHORIZATION, "Bearer token-b")]),
@@ -387,13 +405,17 @@ async fn requests_that_should_not_come_in_do_not() {
         let response = agent.client.send(agent.request(method.clone(), (*body).to_owned())).await;
         let shown = format!("{method} {headers:?}");
         assert_eq!(response.status().as_u16(), *status, "{shown}");
-        assert_eq!(response.headers().contains_key(WWW_AUTHENTICATE), *status == 401, "{shown}");
+        let is_challenged = *status == 401 || said.contains("it lacks");
+        assert_eq!(response.headers().contains_key(WWW_AUTHENTICATE), is_challenged, "{shown}");
         let answer = text(response).await;
         assert!(answer.contains(said), "{shown}: {answer}");
         let raw = Raw::parse(answer.as_bytes(), &ReadLimits::REQUEST).unwrap();
         assert_eq!(raw.at(&["error", "message"]).is_some(), *status != 200, "{shown}: {answer}");
     }
-    let reached = gateway.upstream.seen().len() - before;
+    let seen = gateway.upstream.seen();
+    let is_silent = |seen: &Seen| !seen.headers.values().chain([&seen.body]).any(|text| text.contains("token-"));
+    assert!(seen.iter().all(|seen| !seen.headers.contains_key("authorization") && is_silent(seen)));
+    let reached = seen.len() - before;
     assert_eq!(reached, checks.iter().filter(|check| check.0 == 200).count());
     let misbehaved = gateway.session.misbehaviours.lock().unwrap().len();
     assert_eq!(misbehaved, 2, "messages that cannot be read are noted");
@@ -403,7 +425,7 @@ async fn requests_that_should_not_come_in_do_not() {
 async fn repeated_headers_are_refused_where_two_readers_could_differ() {
     let (gateway, _) = gateway(LIMITS).await;
     let agent = gateway.agent().await;
-    let checks = [(HOST, 403), (AUTHORIZATION, 401), (ORIGIN, 403), (SESSION_ID, 400), (REVISION, 400)];
+    let checks = [(HOST, 403), (AUTHORIZATION, 400), (ORIGIN, 403), (SESSION_ID, 400), (REVISION, 400)];
     for (name, status) in checks {
         let mut agent = agent.beside().await;
         agent.headers.entry(&name).or_insert(format!("http://{}", gateway.addr).parse().unwrap());

@@ -34,26 +34,26 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// Opens connections.
 #[derive(Clone, Debug)]
-pub(super) enum Dial {
+pub(in crate::mcp) enum Dial {
     Plain(HttpConnector),
     Tls(HttpsConnector<HttpConnector>),
 }
 
 impl Dial {
     /// For `http` addresses.
-    pub(super) fn plain() -> Self {
+    pub(in crate::mcp) fn plain() -> Self {
         Self::Plain(connector())
     }
 
     /// For `https` addresses, trusting what this machine trusts.
-    pub(super) fn tls() -> std::io::Result<Self> {
+    pub(in crate::mcp) fn tls() -> std::io::Result<Self> {
         let tls = HttpsConnectorBuilder::new().with_provider_and_native_roots(aws_lc_rs::default_provider())?;
         let tls = tls.https_only().enable_http1();
         Ok(Self::Tls(tls.wrap_connector(connector())))
     }
 
     /// Opens a connection. Nothing of a request has been sent when this fails.
-    pub(super) async fn connect(&self, to: Uri, within: Duration) -> Result<Box<Connection>, UpstreamFault> {
+    pub(in crate::mcp) async fn connect(&self, to: Uri, within: Duration) -> Result<Box<Connection>, UpstreamFault> {
         let fault = |why: String| UpstreamFault::NotSent(format!("connect: {why}"));
         let io = match tokio::time::timeout(within, self.open(to)).await {
             Ok(io) => io.map_err(|error| fault(with_causes(&*error)))?,
@@ -89,7 +89,7 @@ fn connector() -> HttpConnector {
 }
 
 /// An error and what caused it, in one line: connectors hide the interesting part in the causes.
-pub(super) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+pub(in crate::mcp) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -104,7 +104,7 @@ pub(super) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
 
 /// One HTTP/1.1 connection.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(in crate::mcp) struct Connection {
     /// Moves the bytes; `None` once the connection has ended.
     driver: Option<http1::Connection<Io, Outgoing>>,
     /// How long the server keeps it open unused.
@@ -117,7 +117,7 @@ pub(super) struct Connection {
 
 /// Why a request got no answer.
 #[derive(Debug)]
-pub(super) enum SendFault {
+pub(in crate::mcp) enum SendFault {
     /// Not a byte of the request was written; here it is again.
     Unsent(Box<Request<Outgoing>>, hyper::Error),
     /// It was sent, or may have been.
@@ -126,7 +126,7 @@ pub(super) enum SendFault {
 
 impl Connection {
     /// Sends a request and waits for the head of the answer.
-    pub(super) async fn send(&mut self, request: Request<Outgoing>) -> Result<Response<Incoming>, SendFault> {
+    pub(in crate::mcp) async fn send(&mut self, request: Request<Outgoing>) -> Result<Response<Incoming>, SendFault> {
         let sent = pin!(self.sender.try_send_request(request));
         let response = self.drive(sent).await.map_err(|mut error| match error.take_message() {
             Some(request) => SendFault::Unsent(Box::new(request), error.into_error()),
@@ -140,7 +140,7 @@ impl Connection {
 
     /// Waits for `work`, which reads from this connection, and moves its bytes meanwhile.
     // Pinned by the caller: passed by value it would be held twice by every call.
-    pub(super) async fn drive<T>(&mut self, mut work: Pin<&mut impl Future<Output = T>>) -> T {
+    pub(in crate::mcp) async fn drive<T>(&mut self, mut work: Pin<&mut impl Future<Output = T>>) -> T {
         poll_fn(|context| {
             self.poll_driver(context);
             work.as_mut().poll(context)
@@ -194,11 +194,11 @@ fn keep_alive(value: &[u8]) -> Option<Duration> {
 /// Connections that wait for their next request, the last used first.
 #[derive(Debug, Default)]
 #[expect(clippy::vec_box, reason = "a connection is half a kilobyte, and moves in and out for every call")]
-pub(super) struct Idle(Mutex<Vec<Box<Connection>>>);
+pub(in crate::mcp) struct Idle(Mutex<Vec<Box<Connection>>>);
 
 impl Idle {
     /// A connection that can take a request now.
-    pub(super) async fn take(&self) -> Option<Box<Connection>> {
+    pub(in crate::mcp) async fn take(&self) -> Option<Box<Connection>> {
         loop {
             let mut connection = self.lock().pop()?;
             if connection.idle_until.is_some_and(|until| Instant::now() < until) && connection.is_free().await {
@@ -208,7 +208,7 @@ impl Idle {
     }
 
     /// Keeps a connection for another request. `rest` is the answer, where its end has not been read.
-    pub(super) fn keep(&self, mut connection: Box<Connection>, rest: Incoming) {
+    pub(in crate::mcp) fn keep(&self, mut connection: Box<Connection>, rest: Incoming) {
         if connection.driver.is_none() {
             return;
         }
@@ -221,7 +221,7 @@ impl Idle {
     }
 
     /// Closes all of them.
-    pub(super) fn clear(&self) {
+    pub(in crate::mcp) fn clear(&self) {
         let connections = std::mem::take(&mut *self.lock());
         drop(connections);
     }
