@@ -64,7 +64,21 @@ macro_rules! id {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+                struct Text;
+
+                impl de::Visitor<'_> for Text {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("an identifier")
+                    }
+
+                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$name, E> {
+                        text.parse().map_err(E::custom)
+                    }
+                }
+
+                deserializer.deserialize_str(Text)
             }
         }
 
@@ -74,7 +88,9 @@ macro_rules! id {
             fn from_str(text: &str) -> Result<Self, IdError> {
                 // Only the one spelling that we write, so that equal identifiers are equal texts.
                 match Uuid::try_parse(text) {
-                    Ok(uuid) if uuid.as_hyphenated().to_string() == text => Ok(Self(uuid)),
+                    Ok(uuid) if *uuid.as_hyphenated().encode_lower(&mut Uuid::encode_buffer()) == *text => {
+                        Ok(Self(uuid))
+                    }
                     _ => Err(IdError { text: text.chars().take(64).collect() }),
                 }
             }

@@ -129,12 +129,25 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     /// Accepts only the spelling that is written, so that reading and writing again gives the same bytes.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        let parsed: Self = text.parse().map_err(de::Error::custom)?;
-        if parsed.text() != text.as_bytes() {
-            return Err(de::Error::custom(TimestampError { text: text.chars().take(64).collect() }));
+        struct Text;
+
+        impl de::Visitor<'_> for Text {
+            type Value = Timestamp;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a time")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
+                let parsed: Timestamp = text.parse().map_err(E::custom)?;
+                if parsed.text() != text.as_bytes() {
+                    return Err(E::custom(TimestampError { text: text.chars().take(64).collect() }));
+                }
+                Ok(parsed)
+            }
         }
-        Ok(parsed)
+
+        deserializer.deserialize_str(Text)
     }
 }
 

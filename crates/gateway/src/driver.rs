@@ -38,7 +38,7 @@ pub(crate) async fn drive<E: Execute>(
                 let classified = classify(intercepted, plan, standing());
                 Input::Classified(Box::new(classified), policy.clone())
             }
-            // The answer is given; what is left to record is waited for beside it.
+            // CRASH: the answer may be out before the outcome is durable; recovery closes the call as unknown. Only what reads answers so.
             Effect::Append(drafts) if reply.is_some() => {
                 append_beside(gateway, drafts);
                 break;
@@ -102,12 +102,14 @@ pub(crate) async fn drive<E: Execute>(
     reply
 }
 
-/// Appends what nobody waits for. It is queued before this returns, unless the queue is full; a failure shows in the gateway's readiness and is told in the log.
-fn append_beside(gateway: &Gateway, drafts: Vec<Draft>) {
+/// Appends what nobody waits for: it is written with the next call's records, or soon without them. That it failed shows in the gateway's readiness and in the
+/// log.
+pub(crate) fn append_beside(gateway: &Gateway, drafts: Vec<Draft>) {
+    let Err(drafts) = gateway.ledger.append_unwaited(drafts) else { return };
     let recorded = gateway.ledger.append(drafts);
     tokio::spawn(async move {
         if let Err(error) = recorded.await {
-            tracing::error!(%error, "evidence could not be written after the answer; recovery closes the call as unknown");
+            tracing::error!(%error, "evidence that nobody waited for could not be written");
         }
     });
 }

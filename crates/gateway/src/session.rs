@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::Gateway;
 use crate::clock::now;
-use crate::driver::drive;
+use crate::driver::{append_beside, drive};
 use crate::limits::MISBEHAVIOURS_MAX;
 use crate::missions::Policy;
 use crate::runs::{self, Run};
@@ -122,12 +122,7 @@ impl Session for AgentSession {
             reason: format!("`{who}` {what}"),
             scope: format!("upstream:{}", self.upstream),
         };
-        let recorded = self.gateway.ledger.append(vec![Draft::new(self.context(), None, at, body)]);
-        tokio::spawn(async move {
-            if let Err(error) = recorded.await {
-                tracing::error!(%error, "a protocol fault could not be recorded");
-            }
-        });
+        append_beside(&self.gateway, vec![Draft::new(self.context(), None, at, body)]);
     }
 
     async fn opened(&self, channel: Channel) -> Result<(), Refusal> {

@@ -19,6 +19,7 @@ mod uri;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use evidence::record::EffectClass;
 use evidence::time::Timestamp;
 
 pub use difference::difference;
@@ -142,6 +143,13 @@ impl Mission {
     #[must_use]
     pub const fn why(&self) -> &Arc<str> {
         &self.why
+    }
+
+    /// What the owner says that the tool `name` of `upstream` does.
+    #[must_use]
+    pub fn effect_class(&self, upstream: &str, name: &str) -> EffectClass {
+        let declared = self.upstreams.get(upstream).and_then(|upstream| upstream.effects.get(name));
+        declared.map_or(EffectClass::Unconfirmed, |(class, _)| *class)
     }
 
     pub(crate) const fn agents_line(&self) -> u32 {

@@ -283,6 +283,81 @@ fn a_full_queue_makes_callers_wait_and_drops_nothing() {
     ledger.close_blocking().unwrap();
 }
 
+/// Longer than any test: what lingers so long is written for another reason.
+const FOREVER: Duration = Duration::from_secs(86_400);
+
+#[test]
+fn records_nobody_waits_for_are_written_with_the_next_group() {
+    for home in homes() {
+        let ledger = home.open_with(Options { linger: FOREVER, ..options() });
+        ledger.append_blocking(begun(1)).unwrap();
+        ledger.append_unwaited(ended(1, Status::Done)).unwrap();
+        assert_eq!(ledger.lag().durable, 3);
+        assert_eq!(ledger.append_blocking(begun(2)).unwrap()[0].seq, 5);
+        ledger.append_unwaited(ended(2, Status::Done)).unwrap();
+        ledger.close_blocking().unwrap();
+        let records = all(&home.reader());
+        assert_eq!(records.iter().map(|record| record.seq).collect::<Vec<_>>(), (1..=8).collect::<Vec<_>>());
+        assert_eq!(records.last().and_then(ledger_event), Some(LedgerEvent::Stopped));
+    }
+}
+
+#[test]
+fn records_nobody_waits_for_are_written_soon_where_no_other_comes() {
+    for home in homes() {
+        let ledger = home.open();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for n in 1..=3 {
+            ledger.append_blocking(begun(n)).unwrap();
+            ledger.append_unwaited(ended(n, Status::Done)).unwrap();
+            // Would wait for ever if it took another append to write them.
+            runtime.block_on(ledger.indexed(1 + n * 3));
+        }
+        ledger.close_blocking().unwrap();
+    }
+}
+
+#[test]
+fn an_outcome_that_a_kill_caught_lingering_is_unknown() {
+    for home in homes() {
+        let ledger = home.open_with(Options { linger: FOREVER, ..options() });
+        ledger.append_blocking(begun(1)).unwrap();
+        ledger.append_unwaited(ended(1, Status::Done)).unwrap();
+        let after = home.killed();
+        let again = after.open();
+        let told: Vec<String> = all(&again.reader().unwrap())
+            .iter()
+            .filter_map(|record| match &record.body {
+                Body::Action(action) => Some(action.status.map_or("intent".to_owned(), |status| status.to_string())),
+                Body::Exception(exception) => Some(exception.kind.to_string()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(told, ["intent", "unknown", "unknown_outcome"]);
+        again.close_blocking().unwrap();
+        ledger.close_blocking().unwrap();
+    }
+}
+
+#[test]
+fn what_lingers_makes_room_for_what_is_waited_for() {
+    let home = Home::memory();
+    let ledger = home.open_with(Options { linger: FOREVER, queue_appends: 1, ..options() });
+    ledger.append_unwaited(begun(1)).unwrap();
+    assert_eq!(ledger.append_blocking(begun(2)).unwrap()[0].seq, 4);
+    ledger.close_blocking().unwrap();
+}
+
+#[test]
+fn a_closed_ledger_takes_nothing_that_nobody_waits_for() {
+    let home = Home::memory();
+    let ledger = home.open();
+    let other = ledger.clone();
+    ledger.close_blocking().unwrap();
+    assert_eq!(other.append_unwaited(begun(1)), Ok(()), "told in the log");
+    assert_eq!(all(&home.reader()).len(), 2);
+}
+
 #[test]
 fn an_orderly_stop_is_recorded_and_continues_without_a_gap() {
     for home in homes() {

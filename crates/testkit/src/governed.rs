@@ -82,7 +82,11 @@ impl Home {
     /// The mission file that [`Home::write_mission`] writes.
     #[must_use]
     pub fn mission(&self) -> PathBuf {
-        self.dir.join("missions").join(format!("{MISSION}.toml"))
+        self.mission_named(MISSION)
+    }
+
+    fn mission_named(&self, name: &str) -> PathBuf {
+        self.dir.join("missions").join(format!("{name}.toml"))
     }
 
     /// What the gateway said on standard error.
@@ -96,13 +100,23 @@ impl Home {
     /// # Errors
     /// When the file cannot be written.
     pub fn write_mission(&self, tools: &[&str]) -> anyhow::Result<()> {
-        let tools: Vec<String> = tools.iter().map(|tool| format!("{tool} = {{}}\n")).collect();
-        let mission = format!(
-            "mission = \"{MISSION}\"\ngoal = \"Load the gateway.\"\nowner = \"owner@corp.example\"\nagents = [\"{AGENT}\"]\n\
-             until = 2099-12-31\nwhy = \"First version.\"\n\n[allow.mcp.{SERVER}]\n{}",
-            tools.concat()
-        );
-        Ok(std::fs::write(self.mission(), mission)?)
+        self.write_mission_with_reads(tools, &[])
+    }
+
+    /// A mission that allows `tools` with any arguments, and says that `reads` among them only read.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_mission_with_reads(&self, tools: &[&str], reads: &[&str]) -> anyhow::Result<()> {
+        self.write_mission_named(MISSION, tools, reads)
+    }
+
+    /// As [`Home::write_mission_with_reads`], under another name.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_mission_named(&self, name: &str, tools: &[&str], reads: &[&str]) -> anyhow::Result<()> {
+        Ok(std::fs::write(self.mission_named(name), mission(name, tools, reads))?)
     }
 
     /// A configuration that puts the gateway on a free port, in front of `upstream`.
@@ -172,9 +186,17 @@ impl Home {
     /// # Errors
     /// When the program refuses.
     pub fn token(&self) -> anyhow::Result<String> {
+        self.token_for(MISSION)
+    }
+
+    /// A run token for the mission `name`.
+    ///
+    /// # Errors
+    /// When the program refuses.
+    pub fn token_for(&self, name: &str) -> anyhow::Result<String> {
         let mut command =
             self.command(&["run", "start", "--agent", AGENT, "--initiator", INITIATOR, "--format", "token"])?;
-        let out = command.arg("--mission").arg(self.mission()).output()?;
+        let out = command.arg("--mission").arg(self.mission_named(name)).output()?;
         anyhow::ensure!(out.status.success(), "`run start` gave {}: {}", out.status, self.said());
         Ok(String::from_utf8(out.stdout)?.trim().to_owned())
     }
@@ -270,6 +292,17 @@ impl Served {
     pub fn target(&self, token: &str) -> Target {
         Target { addr: self.addr, path: format!("/mcp/{SERVER}"), token: Some(token.to_owned()) }
     }
+}
+
+/// The text of a mission that allows `tools` of the upstream with any arguments, and says that `reads` among them only read.
+#[must_use]
+pub fn mission(name: &str, tools: &[&str], reads: &[&str]) -> String {
+    let tools: String = tools.iter().map(|tool| format!("{tool} = {{}}\n")).collect();
+    let reads: String = reads.iter().map(|tool| format!("{tool} = \"read\"\n")).collect();
+    format!(
+        "mission = \"{name}\"\ngoal = \"Load the gateway.\"\nowner = \"owner@corp.example\"\nagents = [\"{AGENT}\"]\n\
+         until = 2099-12-31\nwhy = \"First version.\"\n\n[allow.mcp.{SERVER}]\n{tools}\n[effect.mcp.{SERVER}]\n{reads}"
+    )
 }
 
 fn processes(wanted: impl Fn(u32) -> bool) -> Vec<u32> {

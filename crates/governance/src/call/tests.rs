@@ -24,7 +24,10 @@ until = 2099-01-01
 why = "First version."
 [allow.mcp.files]
 read = {}
+peek = {}
 resources = ["file:///srv/*"]
+[effect.mcp.files]
+peek = "read"
 "#;
 
 const AT: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
@@ -127,17 +130,19 @@ fn an_allowed_call_runs_after_its_intent_and_answers_after_its_outcome() {
 
 #[test]
 fn a_read_answers_before_its_outcome_is_durable() {
-    check(
-        Endpoint::Resource,
-        "file:///srv/a",
-        Standing::Good,
-        vec![
-            (None, &["append allow+intent"]),
-            (Some(receipts(2)), &["execute"]),
-            (Some(done()), &["passed", "append done"]),
-            (Some(receipts(1)), &[]),
-        ],
-    );
+    for (endpoint, name) in [(Endpoint::Resource, "file:///srv/a"), (Endpoint::Tool, "peek")] {
+        check(
+            endpoint,
+            name,
+            Standing::Good,
+            vec![
+                (None, &["append allow+intent"]),
+                (Some(receipts(2)), &["execute"]),
+                (Some(done()), &["passed", "append done"]),
+                (Some(receipts(1)), &[]),
+            ],
+        );
+    }
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub fn decide(classified: &Classified, policy: &PolicySnapshot, at: Timestamp) -
     let tool = classified.intercepted.tool();
     let mut decision = Decision {
         effect: Effect::Deny,
-        effect_class: effect_class(tool),
+        effect_class: effect_class(policy, tool),
         policy: Policy { mission_sha256: policy.mission().sha256().clone(), slice_sha256: slice.sha256().cloned() },
         reasons: Vec::new(),
         rules: Vec::new(),
@@ -195,10 +195,11 @@ fn text(value: &FacetValue, kind: TextKind) -> Option<RestrictedExpression> {
     Some(RestrictedExpression::new_string(text))
 }
 
-/// Resources and prompts only read. What a tool or a request does, no person has confirmed yet.
-const fn effect_class(tool: &Tool) -> EffectClass {
+/// Resources and prompts only read. Tools do what the mission's owner says; what a request does, nobody has said.
+fn effect_class(policy: &PolicySnapshot, tool: &Tool) -> EffectClass {
     match tool.endpoint {
         Endpoint::Prompt | Endpoint::Resource => EffectClass::Read,
-        Endpoint::Request | Endpoint::Tool => EffectClass::Unconfirmed,
+        Endpoint::Request => EffectClass::Unconfirmed,
+        Endpoint::Tool => policy.mission().effect_class(&tool.upstream, &tool.name),
     }
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::sync::Arc;
 
+use evidence::record::EffectClass;
+
 use super::rule::{ArgumentRule, Constraint, Danger, ToolRules, Upstream};
 use super::{Feature, Mission};
 
@@ -97,6 +99,23 @@ fn upstream(sentences: &mut Vec<String>, server: &str, old: &Upstream, new: &Ups
             }
             (Some(_), None) => sentences.push(format!("{tool} may no longer be called")),
             (None, None) => {}
+        }
+    }
+    effects(sentences, server, old, new);
+}
+
+/// What tools are said to do. To call one a `read` is to widen: its answers then do not wait for their record.
+fn effects(sentences: &mut Vec<String>, server: &str, old: &Upstream, new: &Upstream) {
+    for name in old.effects.keys().chain(new.effects.keys()).collect::<BTreeSet<_>>() {
+        let class =
+            |upstream: &Upstream| upstream.effects.get(name).map_or(EffectClass::Unconfirmed, |(class, _)| *class);
+        let (before, after) = (class(old), class(new));
+        if before != after {
+            let wider = match after {
+                EffectClass::Read => ", which is wider: it is answered before its outcome is on disk",
+                _ => "",
+            };
+            sentences.push(format!("tool `mcp:{server}/{name}` is now said to be `{after}` (was `{before}`){wider}"));
         }
     }
 }

@@ -29,9 +29,6 @@ pub(crate) fn normal_path(text: &str) -> Result<String, &'static str> {
     if encodes_structure(text) {
         return Err("percent-encoded path punctuation");
     }
-    if text.ends_with(|last: char| last.is_whitespace() || matches!(last, '"' | '\'' | '`')) {
-        return Err("a space or quote at the end");
-    }
     let mut normal = String::with_capacity(text.len());
     for segment in text.split('/').filter(|segment| !segment.is_empty() && *segment != ".") {
         // With links, `a/..` need not be the folder that holds `a`.
@@ -40,6 +37,10 @@ pub(crate) fn normal_path(text: &str) -> Result<String, &'static str> {
         }
         normal.push('/');
         normal.push_str(segment);
+    }
+    // Of what is compared, not of what was sent: a slash after the quote is taken away.
+    if normal.ends_with(|last: char| last.is_whitespace() || matches!(last, '"' | '\'' | '`')) {
+        return Err("a space or quote at the end");
     }
     if normal.is_empty() {
         normal.push('/');

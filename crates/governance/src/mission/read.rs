@@ -5,6 +5,7 @@
 mod allow;
 mod argument;
 mod danger;
+mod effect;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ type Later = [(&'static str, &'static str)];
 /// Microseconds of one day.
 const DAY_US: i64 = 86_400_000_000;
 
-const KEYS: [&str; 8] = ["agents", "allow", "danger", "goal", "mission", "owner", "until", "why"];
+const KEYS: [&str; 9] = ["agents", "allow", "danger", "effect", "goal", "mission", "owner", "until", "why"];
 
 const KEYS_LATER: &Later = &[
     ("ask", "write the calls that need approval as `[danger.NAME]`"),
@@ -102,7 +103,7 @@ impl<'s> Reader<'s> {
         let until =
             self.required(table, "until", "until = 2026-12-31").and_then(|value| Some((self.until(value)?, value)));
         let before = self.problems.len();
-        let upstreams = match table.get("allow") {
+        let mut upstreams = match table.get("allow") {
             Some(value) => self.allow(value),
             None => {
                 self.problem(0..0, "the mission allows nothing", "add `[allow.mcp.SERVER]` with the tools it needs");
@@ -111,8 +112,10 @@ impl<'s> Reader<'s> {
         };
         let allow_is_sound = self.problems.len() == before;
         let dangers = table.get("danger").map(|value| self.dangers(value)).unwrap_or_default();
+        let effects = table.get("effect").map(|value| self.effects(value)).unwrap_or_default();
         if allow_is_sound {
             self.check_dangers(&dangers, &upstreams);
+            self.take_effects(effects, &mut upstreams);
         }
         if self.rules > MISSION_RULES_MAX {
             self.problem(

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write as _};
 use std::sync::Arc;
 
+use evidence::record::EffectClass;
+
 use super::number::Number;
 use super::spelling::brief;
 
 /// What is allowed of one upstream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Upstream {
+    /// What the owner says that tools do, each with its line.
+    pub(crate) effects: BTreeMap<Arc<str>, (EffectClass, u32)>,
     /// Requests that it may send to the client, with the line that turns each on.
     pub(crate) features: BTreeMap<super::Feature, u32>,
     /// The line of `"*"`, which allows every tool that has no rules of its own.

@@ -161,6 +161,10 @@ fn differences_are_sentences() {
         '*' = {{}}
         [allow.mcp.star.named]
         a = {{ in = ['x'] }}
+        [effect.mcp.bank]
+        closed = 'read'
+        gone = 'destroy'
+        opened = 'write'
         [danger.large]
         when = 'mcp:bank/send_money'
         over = {{ amount = 500 }}
@@ -188,6 +192,10 @@ fn differences_are_sentences() {
         '*' = {{}}
         [allow.mcp.other]
         '*' = {{}}
+        [effect.mcp.bank]
+        new = 'send'
+        opened = 'read'
+        send_money = 'pay'
         [danger.large]
         when = 'mcp:bank/send_money'
         over = {{ amount = 900 }}

@@ -105,6 +105,16 @@ impl SqliteIndex {
         Ok(Self { connection, emitter: emitter.to_owned() })
     }
 
+    /// The log that the index in this file was made of, as it says itself.
+    ///
+    /// # Errors
+    /// There is no such file, or it is no index.
+    pub fn emitter_of(path: &Path) -> Result<String, IndexError> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.busy_timeout(BUSY)?;
+        Ok(connection.query_row("SELECT emitter FROM progress", [], |row| row.get(0))?)
+    }
+
     /// Opens an index for reading only; `None` if there is none of this version for the log `emitter`.
     ///
     /// # Errors

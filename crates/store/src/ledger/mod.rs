@@ -9,6 +9,7 @@ mod fsck;
 pub(crate) mod identity;
 mod integrator;
 pub(crate) mod log;
+mod queue;
 mod recovery;
 pub(crate) mod rows;
 pub(crate) mod segment;
@@ -21,18 +22,19 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use evidence::checkpoint::KeyName;
 use evidence::ids::ExceptionId;
 use evidence::record::{Context, Draft, LedgerEvent, LedgerState, Receipt, Record, VersionedKind};
 use evidence::time::Timestamp;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::embedded::disk::HomeDisk;
 use crate::embedded::index::{IndexPlace, SqliteIndex};
 use crate::embedded::reader::{ReadError, Reader};
 use crate::limits::{
-    QUEUE_APPENDS_DEFAULT, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, TREE_NOTE_RECORDS,
+    LINGER_MS, QUEUE_APPENDS_DEFAULT, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, TREE_NOTE_RECORDS,
 };
 use crate::memory::MemoryDisk;
 use crate::ports::{Clock, Disk, Entropy, Index, IndexError};
@@ -51,6 +53,7 @@ pub use tree::TreeError;
 
 use identity::Identity;
 use integrator::Integrator;
+use queue::{Refused, Sender};
 use recovery::{Recovered, Witness};
 use sequencer::{Append, Message, NextSegment, Sequencer};
 use shared::Shared;
@@ -70,6 +73,8 @@ pub struct Options {
     pub entropy: Box<dyn Entropy>,
     /// Length of new segments; held to the limits.
     pub segment_bytes: u64,
+    /// How long records that nobody waits for may stay unwritten.
+    pub linger: Duration,
     /// Appends that may wait; beyond it callers wait.
     pub queue_appends: usize,
     /// After so many records the tiles are made durable.
@@ -95,6 +100,7 @@ impl Options {
             clock,
             entropy,
             segment_bytes: SEGMENT_BYTES_DEFAULT,
+            linger: Duration::from_millis(LINGER_MS),
             queue_appends: QUEUE_APPENDS_DEFAULT,
             note_records: TREE_NOTE_RECORDS,
             integration: Integration::Background,
@@ -155,7 +161,7 @@ impl From<IndexError> for OpenError {
 /// A handle on the one ledger of a home. Clones are handles on the same ledger.
 #[derive(Clone)]
 pub struct Ledger {
-    queue: mpsc::Sender<Message>,
+    queue: Sender,
     shared: Arc<Shared>,
     identity: Arc<Identity>,
     disk: Arc<dyn Disk>,
@@ -235,7 +241,12 @@ impl Ledger {
         opened.write_first_records(&mut sequencer, &mut integrator)?;
         shared.note_progress(&integrator, None);
 
-        let (queue, taken) = mpsc::channel(options.queue_appends.max(1));
+        let linger = match options.integration {
+            Integration::Background => options.linger,
+            // A wait on the clock would put records into one group or two as it pleases.
+            Integration::AfterEachGroup => Duration::ZERO,
+        };
+        let (queue, taken) = queue::queue(options.queue_appends, linger);
         match options.integration {
             Integration::AfterEachGroup => sequencer.integrate_with(integrator),
             Integration::Background => {
@@ -268,10 +279,10 @@ impl Ledger {
         drafts: Vec<Draft>,
     ) -> impl Future<Output = Result<Vec<Receipt>, AppendError>> + Send + 'static + use<> {
         let (done, receipts) = oneshot::channel();
-        let queued = match self.queue.try_send(Message::Append(Append { drafts, done })) {
+        let queued = match self.queue.try_send(Message::Append(Append { drafts, done: Some(done) })) {
             Ok(()) => Ok(None),
-            Err(mpsc::error::TrySendError::Full(message)) => Ok(Some((self.queue.clone(), message))),
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(()),
+            Err(Refused::Full(message)) => Ok(Some((self.queue.clone(), message))),
+            Err(Refused::Closed) => Err(()),
         };
         let shared = Arc::clone(&self.shared);
         async move {
@@ -287,13 +298,30 @@ impl Ledger {
         }
     }
 
+    /// Appends records that nobody waits for, as one group member: they are written with the next group, or by themselves after [`Options::linger`]. That they
+    /// could not be written is told in the log.
+    ///
+    /// # Errors
+    /// There is no room in the queue: the drafts come back, for [`Self::append`] to wait with.
+    pub fn append_unwaited(&self, drafts: Vec<Draft>) -> Result<(), Vec<Draft>> {
+        // CRASH: until they are written the records are in memory alone. Recovery closes a call whose outcome is lost so as `unknown`, and opens an exception.
+        match self.queue.try_send(Message::Append(Append { drafts, done: None })) {
+            Ok(()) => Ok(()),
+            Err(Refused::Full(Message::Append(append))) => Err(append.drafts),
+            Err(Refused::Full(Message::Close(_)) | Refused::Closed) => {
+                sequencer::refuse(None, self.shared.gone());
+                Ok(())
+            }
+        }
+    }
+
     /// As [`Self::append`], for threads outside a runtime. Panics inside one.
     ///
     /// # Errors
     /// As [`Self::append`].
     pub fn append_blocking(&self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, AppendError> {
         let (done, receipts) = oneshot::channel();
-        match self.queue.blocking_send(Message::Append(Append { drafts, done })) {
+        match self.queue.blocking_send(Message::Append(Append { drafts, done: Some(done) })) {
             Ok(()) => receipts.blocking_recv().unwrap_or_else(|_| Err(self.shared.gone())),
             Err(_) => Err(self.shared.gone()),
         }

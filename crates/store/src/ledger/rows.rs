@@ -4,13 +4,13 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::str::FromStr;
 
 use evidence::ids::{CallId, RecordId, RunId};
 use evidence::leaf::{self, Leaf, Salt};
 use evidence::record::{ActionEvent, DecisionPoint, Effect, Endpoint, RecordType, Status, Surface, VersionedKind};
 use evidence::time::Timestamp;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::log::Spot;
 
@@ -98,7 +98,7 @@ struct Wire<'a> {
     #[serde(borrow)]
     agent: Named<'a>,
     #[serde(borrow)]
-    body: &'a RawValue,
+    body: WireBody<'a>,
     #[serde(borrow)]
     correlation: Correlation<'a>,
     id: RecordId,
@@ -146,37 +146,34 @@ impl WireTool<'_> {
     }
 }
 
+/// The fields of all bodies that rows are made of. One reading for all types, because the type comes after the body, and reading a body twice is most of the work.
 #[derive(Debug, Deserialize)]
-struct WireDecision<'a> {
-    effect: Effect,
+struct WireBody<'a> {
+    attempt: Option<u32>,
     #[serde(borrow)]
-    input: WireInput<'a>,
-    point: DecisionPoint,
+    effect: Option<Cow<'a, str>>,
     #[serde(borrow)]
-    reasons: Vec<Cow<'a, str>>,
+    event: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    input: Option<WireInput<'a>>,
+    #[serde(borrow)]
+    object: Option<WireObject<'a>>,
+    #[serde(borrow)]
+    point: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    reason: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    reasons: Option<Vec<Cow<'a, str>>>,
+    #[serde(borrow)]
+    status: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    tool: Option<WireTool<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
 struct WireInput<'a> {
     #[serde(borrow)]
     tool: WireTool<'a>,
-}
-
-#[derive(Debug, Deserialize)]
-struct WireAction<'a> {
-    attempt: u32,
-    event: ActionEvent,
-    #[serde(borrow)]
-    reason: Option<Cow<'a, str>>,
-    status: Option<Status>,
-    #[serde(borrow)]
-    tool: WireTool<'a>,
-}
-
-#[derive(Debug, Deserialize)]
-struct WireVersion<'a> {
-    #[serde(borrow)]
-    object: WireObject<'a>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -206,6 +203,7 @@ impl<'a> Glance<'a> {
 impl Batch {
     /// Adds one record.
     pub(crate) fn add(&mut self, spot: Spot, Glance(wire): Glance<'_>) -> Result<(), serde_json::Error> {
+        let body = wire.body;
         let mut row = RecordRow {
             spot,
             record_type: wire.record_type,
@@ -227,25 +225,25 @@ impl Batch {
         let mut part = None;
         match wire.record_type {
             RecordType::DecisionRecord => {
-                let body: WireDecision<'_> = serde_json::from_str(wire.body.get())?;
-                row.about.tool = Some(body.input.tool.text());
-                row.effect = Some(body.effect);
-                row.reasons = body.reasons.into_iter().map(Cow::into_owned).collect();
-                part = (body.point == DecisionPoint::Call).then_some(Part::Decision);
+                row.about.tool = Some(needed(body.input, "input")?.tool.text());
+                row.effect = Some(word(body.effect, "effect")?);
+                row.reasons = needed(body.reasons, "reasons")?.into_iter().map(Cow::into_owned).collect();
+                let point: DecisionPoint = word(body.point, "point")?;
+                part = (point == DecisionPoint::Call).then_some(Part::Decision);
             }
             RecordType::ActionRecord => {
-                let body: WireAction<'_> = serde_json::from_str(wire.body.get())?;
-                row.about.tool = Some(body.tool.text());
-                row.status = body.status;
+                row.about.tool = Some(needed(body.tool, "tool")?.text());
+                row.status = body.status.map(|status| word(Some(status), "status")).transpose()?;
                 row.reasons = body.reason.into_iter().map(Cow::into_owned).collect();
-                part = (body.attempt == 1).then_some(match body.event {
+                let event: ActionEvent = word(body.event, "event")?;
+                part = (needed(body.attempt, "attempt")? == 1).then_some(match event {
                     ActionEvent::Intent => Part::Intent,
                     ActionEvent::Outcome => Part::Outcome,
                 });
             }
             RecordType::VersionLog => {
-                let body: WireVersion<'_> = serde_json::from_str(wire.body.get())?;
-                row.version = Some((body.object.kind, body.object.name.into_owned()));
+                let object = needed(body.object, "object")?;
+                row.version = Some((object.kind, object.name.into_owned()));
             }
             RecordType::ExceptionRecord | RecordType::LedgerState | RecordType::RequestContext => {}
         }
@@ -268,6 +266,16 @@ impl Batch {
         self.last.insert(call, self.calls.len());
         self.calls.push(CallRow::of(call, part, row));
     }
+}
+
+/// A field that this type of record has.
+fn needed<T>(field: Option<T>, name: &'static str) -> Result<T, serde_json::Error> {
+    field.ok_or_else(|| serde::de::Error::missing_field(name))
+}
+
+/// A field that holds one of a few words.
+fn word<T: FromStr<Err = String>>(field: Option<Cow<'_, str>>, name: &'static str) -> Result<T, serde_json::Error> {
+    needed(field, name)?.parse().map_err(serde::de::Error::custom)
 }
 
 /// The parts of a call that its row holds.

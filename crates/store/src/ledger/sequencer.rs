@@ -11,12 +11,13 @@ use evidence::ids::RecordId;
 use evidence::leaf::Salt;
 use evidence::record::{Context, Draft, LedgerEvent, LedgerState, Place, Receipt};
 use evidence::time::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::frame::Group;
 use super::identity::Identity;
 use super::integrator::Integrator;
 use super::log::Cursor;
+use super::queue::Receiver;
 use super::segment::{self, SegmentHeader};
 use super::shared::{Closed, Health, Shared};
 use crate::limits::{
@@ -61,9 +62,31 @@ pub(crate) enum Message {
     Close(Closed),
 }
 
+impl Message {
+    /// Whether somebody waits until it is done.
+    pub(crate) const fn is_waited_for(&self) -> bool {
+        match self {
+            Self::Append(append) => append.done.is_some(),
+            Self::Close(_) => true,
+        }
+    }
+}
+
 pub(crate) struct Append {
     pub(crate) drafts: Vec<Draft>,
-    pub(crate) done: Done,
+    /// Where the receipts go; `None` where nobody waits for them.
+    pub(crate) done: Option<Done>,
+}
+
+/// Tells whoever waits for an append that it failed; where nobody does, the log.
+pub(super) fn refuse(done: Option<Done>, error: AppendError) {
+    match done {
+        // A caller that went away does not change what happened.
+        Some(done) => drop(done.send(Err(error))),
+        None => {
+            tracing::error!(%error, "records that nobody waits for could not be written; a call that lacks its outcome is closed as unknown when the ledger is opened again")
+        }
+    }
 }
 
 /// Where the writer goes on.
@@ -91,7 +114,7 @@ pub(crate) struct Sequencer {
     group: Group,
     /// The group before, whose digest the next segment's header holds.
     last: LastGroup,
-    waiting: Vec<(Done, Vec<Receipt>)>,
+    waiting: Vec<(Option<Done>, Vec<Receipt>)>,
     /// Present when everything is to happen on this one thread, in one order.
     inline: Option<Integrator>,
 }
@@ -184,12 +207,12 @@ impl Sequencer {
     }
 
     /// The thread: until the ledger is closed, degraded and then closed, or left by all handles.
-    pub(crate) fn run(mut self, mut queue: mpsc::Receiver<Message>) {
+    pub(crate) fn run(mut self, mut queue: Receiver) {
         let mut carried = None;
         loop {
             let message = match carried.take() {
                 Some(append) => Message::Append(append),
-                None => match queue.blocking_recv() {
+                None => match queue.recv() {
                     Some(message) => message,
                     None => break self.leave(),
                 },
@@ -209,7 +232,7 @@ impl Sequencer {
     }
 
     /// Fills the group with what waits, up to what one write should hold.
-    fn gather(&mut self, first: Message, queue: &mut mpsc::Receiver<Message>) -> (Option<Append>, Option<Closed>) {
+    fn gather(&mut self, first: Message, queue: &mut Receiver) -> (Option<Append>, Option<Closed>) {
         self.group.start(self.end.next_seq);
         self.recorded_at = self.recorded_at.max(self.clock.now());
         let mut next = Some(first);
@@ -222,14 +245,14 @@ impl Sequencer {
                     }
                 }
             }
-            next = if self.group.bytes_len() < GROUP_BYTES_FULL { queue.try_recv().ok() } else { None };
+            next = if self.group.bytes_len() < GROUP_BYTES_FULL { queue.try_recv() } else { None };
         }
         (None, None)
     }
 
     fn take(&mut self, append: Append) -> Taken {
-        let refuse = |done: Done, error| {
-            let _ = done.send(Err(error));
+        let refuse = |done, error| {
+            refuse(done, error);
             Taken::Refused
         };
         if append.drafts.is_empty() || append.drafts.len() > APPEND_DRAFTS_MAX {
@@ -324,7 +347,7 @@ impl Sequencer {
         // INVARIANT (receipt after sync): the only place where a receipt leaves the writer.
         for (done, receipts) in self.waiting.drain(..) {
             // A caller that went away does not change what happened.
-            let _ = done.send(Ok(receipts));
+            done.map(|done| done.send(Ok(receipts)));
         }
         Ok(())
     }
@@ -378,27 +401,27 @@ impl Sequencer {
     }
 
     /// After a failure: nothing that waits or comes later is acknowledged.
-    fn refuse_all(mut self, why: &Arc<str>, mut closing: Option<Closed>, mut queue: mpsc::Receiver<Message>) {
+    fn refuse_all(mut self, why: &Arc<str>, mut closing: Option<Closed>, mut queue: Receiver) {
         let since = self.recorded_at;
         let error = AppendError::Degraded { since, why: Arc::clone(why) };
         tracing::error!(%why, "the ledger cannot be written; nothing is acknowledged until it is opened again");
         self.shared.health().send_replace(Health::Degraded { since, why: Arc::clone(why) });
         for (done, _) in self.waiting.drain(..) {
-            let _ = done.send(Err(error.clone()));
+            refuse(done, error.clone());
         }
         while closing.is_none() {
-            match queue.blocking_recv() {
+            match queue.recv() {
                 Some(Message::Append(append)) => {
-                    let _ = append.done.send(Err(error.clone()));
+                    refuse(append.done, error.clone());
                 }
                 Some(Message::Close(done)) => closing = Some(done),
                 None => return self.leave(),
             }
         }
         queue.close();
-        while let Some(message) = queue.blocking_recv() {
+        while let Some(message) = queue.recv() {
             if let Message::Append(append) = message {
-                let _ = append.done.send(Err(error.clone()));
+                refuse(append.done, error.clone());
             }
         }
         if let Some(done) = closing {
@@ -406,12 +429,12 @@ impl Sequencer {
         }
     }
 
-    fn end_in_order(self, done: Closed, mut queue: mpsc::Receiver<Message>) {
+    fn end_in_order(self, done: Closed, mut queue: Receiver) {
         self.shared.health().send_replace(Health::Closed);
         queue.close();
-        while let Some(message) = queue.blocking_recv() {
+        while let Some(message) = queue.recv() {
             if let Message::Append(append) = message {
-                let _ = append.done.send(Err(AppendError::Closed));
+                refuse(append.done, AppendError::Closed);
             }
         }
         self.hand_over(done, None);

@@ -18,6 +18,8 @@ pub(super) struct Workload {
     pub(super) name: &'static str,
     pub(super) tool: &'static str,
     pub(super) arguments: &'static str,
+    /// The mission whose runs call it.
+    pub(super) mission: &'static str,
 }
 
 /// How long a window lasts.
@@ -138,16 +140,28 @@ pub(super) async fn open(
     span: Span,
     used: impl Fn() -> Used,
 ) -> anyhow::Result<Window> {
+    open_watched(targets, workload, sessions, rate, span, used, &Rc::default()).await
+}
+
+/// As [`open`]; `window` grows as calls are answered.
+pub(super) async fn open_watched(
+    targets: &[Target],
+    workload: Workload,
+    sessions: usize,
+    rate: u32,
+    span: Span,
+    used: impl Fn() -> Used,
+    window: &Rc<RefCell<Window>>,
+) -> anyhow::Result<Window> {
     let opened = open_all(targets, workload, sessions).await?;
     let want: Rc<str> = opened.want.into();
     let bounds = Bounds::starting_now(span);
-    let window = Rc::new(RefCell::new(Window::default()));
     let due = Rc::new(Due::default());
     let tasks: Vec<_> = opened
         .sessions
         .into_iter()
         .map(|session| {
-            let (want, window, due) = (Rc::clone(&want), Rc::clone(&window), Rc::clone(&due));
+            let (want, window, due) = (Rc::clone(&want), Rc::clone(window), Rc::clone(&due));
             tokio::task::spawn_local(async move { serve_due(session, workload, &want, bounds, &window, &due).await })
         })
         .collect();
@@ -157,7 +171,7 @@ pub(super) async fn open(
     for task in tasks {
         task.await??;
     }
-    finish(window, span, used, opened.answered)
+    finish(Rc::clone(window), span, used, opened.answered)
 }
 
 /// Calls that are due and not yet sent.

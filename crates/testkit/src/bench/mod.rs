@@ -1,11 +1,12 @@
 //! Load figures: the path of a governed call beside the direct one, in one run, windows interleaved, so that both see the same machine.
 //!
-//! [`path`] is the whole way through the gateway's process, [`ledger`] the log alone; [`load`] makes the load; [`usage`] reads what it cost. No figure is
+//! [`path`] is the whole way through the gateway's process, [`sustained`] the same for minutes, [`ledger`] the log alone; [`load`] makes the load; [`usage`] reads what it cost. No figure is
 //! asserted here.
 
 mod ledger;
 mod load;
 mod path;
+mod sustained;
 mod usage;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use anyhow::Context as _;
 
 pub use ledger::{Options as LedgerOptions, run as ledger};
 pub use path::{Options as PathOptions, run as path};
+pub use sustained::{Options as SustainedOptions, run as sustained};
 
 /// Where homes live while they are measured: beside the build's output, on whatever disk that is.
 fn default_root() -> anyhow::Result<PathBuf> {

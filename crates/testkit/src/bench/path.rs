@@ -1,5 +1,6 @@
 //! `countersign-bench path`: direct and through the gateway, in alternating windows, with the evidence counted afterwards.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,12 +12,20 @@ use super::default_root;
 use super::load::{self, Span, Window, Workload};
 use super::usage::{self, Used};
 use crate::client::Target;
-use crate::governed::{Home, Served, Upstream, sibling};
+use crate::governed::{Home, MISSION, Served, Upstream, sibling};
 use crate::limits::PATIENCE;
 use crate::scratch::Scratch;
 
-const ECHO: Workload = Workload { name: "echo", tool: "echo", arguments: r#"{"text":"the quick brown fox"}"# };
-const RECORD: Workload = Workload { name: "record_4k", tool: "record_4k", arguments: r#"{"customer":"C-20417"}"# };
+/// The tool of both, which each of two missions takes for something else.
+const ECHO_ARGUMENTS: &str = r#"{"text":"the quick brown fox"}"#;
+
+/// Answered before its outcome is on disk.
+pub(super) const READ: Workload =
+    Workload { name: "echo, a read", tool: "echo", arguments: ECHO_ARGUMENTS, mission: "load-reads" };
+/// Answered after its outcome is on disk.
+pub(super) const ECHO: Workload = Workload { name: "echo", tool: "echo", arguments: ECHO_ARGUMENTS, mission: MISSION };
+const RECORD: Workload =
+    Workload { name: "record_4k", tool: "record_4k", arguments: r#"{"customer":"C-20417"}"#, mission: MISSION };
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -54,10 +63,10 @@ pub struct Options {
 }
 
 /// Sessions of the open loop: as many as the widest closed one of the goal.
-const OPEN_SESSIONS: usize = 64;
+pub(super) const OPEN_SESSIONS: usize = 64;
 
 /// Sessions that share a run token: the gateway bounds how many one token may open.
-const SESSIONS_A_RUN: usize = 16;
+pub(super) const SESSIONS_A_RUN: usize = 16;
 
 /// Measures, prints a table and checks that every governed call left its evidence.
 ///
@@ -99,18 +108,16 @@ async fn governed(options: &Options, upstream: &Upstream, scratch: &Path, report
         None => sibling("countersign")?,
     };
     let home = Home::new(&binary, scratch)?;
-    home.write_mission(&[ECHO.tool, RECORD.tool])?;
+    write_missions(&home)?;
     home.write_config(&upstream.url())?;
     let mut served = home.serve()?;
     report.ready_ms = Some(served.ready_in.as_secs_f64() * 1_000.0);
     let widest = options.sessions.iter().copied().max().unwrap_or_default().max(OPEN_SESSIONS);
     let runs = widest.div_ceil(SESSIONS_A_RUN);
-    let targets: anyhow::Result<Vec<Target>> = (0..runs).map(|_| Ok(served.target(&home.token()?))).collect();
-
     let sides = Sides {
         direct: vec![upstream.target()],
         disk: scratch.to_owned(),
-        governed: Some((targets?, served.process.pid())),
+        governed: Some((targets(&home, &served, runs)?, served.process.pid())),
     };
     measure(options, &sides, report).await?;
     report.rss_peak_mib = Some(usage::rss_peak_bytes(served.process.pid())? as f64 / f64::from(1 << 20));
@@ -123,7 +130,23 @@ async fn governed(options: &Options, upstream: &Upstream, scratch: &Path, report
     Ok(())
 }
 
-fn stop(served: &mut Served) -> anyhow::Result<()> {
+/// One mission that takes the tools for what nobody knows, and one that takes `echo` for a read.
+pub(super) fn write_missions(home: &Home) -> anyhow::Result<()> {
+    home.write_mission(&[ECHO.tool, RECORD.tool])?;
+    home.write_mission_named(READ.mission, &[READ.tool], &[READ.tool])
+}
+
+/// Endpoints by mission, one for each of `runs` runs.
+pub(super) type Targets = BTreeMap<&'static str, Vec<Target>>;
+
+pub(super) fn targets(home: &Home, served: &Served, runs: usize) -> anyhow::Result<Targets> {
+    let of = |mission| -> anyhow::Result<Vec<Target>> {
+        (0..runs).map(|_| Ok(served.target(&home.token_for(mission)?))).collect()
+    };
+    [ECHO.mission, READ.mission].into_iter().map(|mission| Ok((mission, of(mission)?))).collect()
+}
+
+pub(super) fn stop(served: &mut Served) -> anyhow::Result<()> {
     let status = served.process.stop(PATIENCE)?;
     anyhow::ensure!(status.success(), "the gateway ended with {status}");
     Ok(())
@@ -135,28 +158,30 @@ struct Sides {
     /// A folder on the disk that the gateway writes to.
     disk: PathBuf,
     /// An endpoint for each run, and the gateway's process.
-    governed: Option<(Vec<Target>, u32)>,
+    governed: Option<(Targets, u32)>,
 }
 
 async fn measure(options: &Options, sides: &Sides, report: &mut Report) -> anyhow::Result<()> {
     let span =
         Span { warm_up: Duration::from_millis(options.warm_up_ms), counted: Duration::from_millis(options.window_ms) };
     for round in 0..options.rounds {
-        for workload in [ECHO, RECORD] {
+        for workload in [READ, ECHO, RECORD] {
             for &sessions in &options.sessions {
                 let shape = Shape { workload: workload.name, sessions, rate: None };
-                both(sides, round, shape, report, async |targets, used| {
+                both(sides, round, workload, shape, report, async |targets, used| {
                     load::closed(targets, workload, sessions, span, used).await
                 })
                 .await?;
             }
         }
         if options.open_rate > 0 {
-            let shape = Shape { workload: ECHO.name, sessions: OPEN_SESSIONS, rate: Some(options.open_rate) };
-            both(sides, round, shape, report, async |targets, used| {
-                load::open(targets, ECHO, OPEN_SESSIONS, options.open_rate, span, used).await
-            })
-            .await?;
+            for workload in [READ, ECHO] {
+                let shape = Shape { workload: workload.name, sessions: OPEN_SESSIONS, rate: Some(options.open_rate) };
+                both(sides, round, workload, shape, report, async |targets, used| {
+                    load::open(targets, workload, OPEN_SESSIONS, options.open_rate, span, used).await
+                })
+                .await?;
+            }
         }
     }
     Ok(())
@@ -166,6 +191,7 @@ async fn measure(options: &Options, sides: &Sides, report: &mut Report) -> anyho
 async fn both(
     sides: &Sides,
     round: usize,
+    workload: Workload,
     shape: Shape,
     report: &mut Report,
     window: impl AsyncFn(&[Target], &dyn Fn() -> Used) -> anyhow::Result<Window>,
@@ -174,7 +200,10 @@ async fn both(
     for side in order {
         let result = match (side, &sides.governed) {
             (Side::Direct, _) => window(&sides.direct, &Used::default).await,
-            (Side::Governed, Some((targets, pid))) => window(targets, &|| Used::by(*pid, &sides.disk)).await,
+            (Side::Governed, Some((targets, pid))) => {
+                let targets = targets.get(workload.mission).context("every mission has its runs")?;
+                window(targets, &|| Used::by(*pid, &sides.disk)).await
+            }
             (Side::Governed, None) => continue,
         };
         let mut result = result.with_context(|| format!("{shape} {side:?}"))?;
@@ -367,14 +396,14 @@ impl Report {
 
 /// The action records of a ledger, counted.
 #[derive(Debug, Default, Serialize)]
-struct Evidence {
+pub(super) struct Evidence {
     done: u64,
     intents: u64,
     outcomes: u64,
 }
 
 /// Counts the evidence and holds it against the calls that were answered.
-fn count_evidence(home: &Home, calls: u64) -> anyhow::Result<Evidence> {
+pub(super) fn count_evidence(home: &Home, calls: u64) -> anyhow::Result<Evidence> {
     let mut evidence = Evidence::default();
     home.audit("type:action_record", |line| {
         // Searched, not parsed: these are millions of records, and their spelling is canonical.

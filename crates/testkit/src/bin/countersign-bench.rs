@@ -16,6 +16,8 @@ struct Arguments {
 enum What {
     /// One call's way: direct and through the gateway, windows in turn.
     Path(bench::PathOptions),
+    /// A fixed rate for minutes, with how far the index is behind.
+    Sustained(bench::SustainedOptions),
     /// The log alone, with the records of governed calls.
     Ledger(bench::LedgerOptions),
 }
@@ -35,6 +37,7 @@ fn measure(what: What) -> anyhow::Result<()> {
     let tasks = tokio::task::LocalSet::new();
     match what {
         What::Path(options) => tasks.block_on(&runtime, bench::path(&options)),
+        What::Sustained(options) => tasks.block_on(&runtime, bench::sustained(&options)),
         What::Ledger(options) => tasks.block_on(&runtime, bench::ledger(&options)),
     }
 }

@@ -257,7 +257,8 @@ fn find_in_events(body: &[u8], id: u64, message: &mut Vec<u8>) -> Result<bool, C
     message.clear();
     for line in body.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)) {
         if let Some(data) = line.strip_prefix(b"data:") {
-            message.extend_from_slice(data);
+            // The event that opens a stream has an id and no message.
+            message.extend_from_slice(data.trim_ascii_start());
         } else if line.is_empty() && !message.is_empty() {
             if let Some((answered, _)) = read_answer(message)?
                 && answered == id
@@ -276,11 +277,11 @@ mod tests {
 
     #[test]
     fn the_answer_is_found_among_events() {
-        let body = b"id: 1-0\ndata:\n\nid: 1-1\ndata: {\"method\":\"notifications/progress\"}\n\n: ping\n\n\
+        let body = b"id: 1-0\ndata: \n\nid: 1-1\ndata: {\"method\":\"notifications/progress\"}\n\n: ping\n\n\
                      data: {\"id\":7,\"result\":{\"a\":1}}\n\nretry: 10\n\n";
         let mut message = Vec::new();
         assert!(find_in_events(body, 7, &mut message).unwrap());
-        assert_eq!(message, br#" {"id":7,"result":{"a":1}}"#);
+        assert_eq!(message, br#"{"id":7,"result":{"a":1}}"#);
         assert!(!find_in_events(body, 8, &mut message).unwrap());
     }
 }

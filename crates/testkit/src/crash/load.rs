@@ -8,11 +8,15 @@ use std::time::{Duration, Instant};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 
-use super::truth::{Heard, Sent};
+use super::truth::{Heard, Kept, Sent};
 use crate::client::{Answer, ClientError, HttpSession, StdioSession, Target};
 use crate::limits::PATIENCE;
 use crate::random::Random;
 
+/// The tools that are called.
+pub(super) const TOOLS: [&str; 2] = [READ, "slow_effect"];
+/// The one that the mission calls a read, although its effect can be counted: so that what a kill may cost a read is seen, and that it costs nothing else.
+pub(super) const READ: &str = "effect";
 /// Calls that one stdio session has in flight.
 const IN_FLIGHT: usize = 3;
 /// The longest that a slow effect waits before it answers.
@@ -67,7 +71,8 @@ impl Book {
     fn note(&self, call: &Planned) -> usize {
         let digest = hex::encode(Sha256::digest(call.arguments.as_bytes()));
         let mut sent = self.sent.borrow_mut();
-        sent.push(Sent { args_sha256: digest, heard: Heard::Nothing, key: call.key.clone() });
+        let kept = if call.tool == READ { Kept::Soon } else { Kept::BeforeAnswer };
+        sent.push(Sent { args_sha256: digest, heard: Heard::Nothing, key: call.key.clone(), kept });
         sent.len() - 1
     }
 
@@ -120,7 +125,8 @@ impl Client {
             2 => format!(r#"{{"wait_ms":{},"key":"{key}"}}"#, self.random.below(WAIT_MS)),
             _ => format!(r#"{{"key":"{key}", "wait_ms":{}}}"#, self.random.below(WAIT_MS)),
         };
-        let tool = if arguments.contains("wait_ms") { "slow_effect" } else { "effect" };
+        let [read, slow] = TOOLS;
+        let tool = if arguments.contains("wait_ms") { slow } else { read };
         Planned { arguments, key, tool }
     }
 

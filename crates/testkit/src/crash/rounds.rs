@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::load::{Book, Client};
+use super::load::{Book, Client, READ, TOOLS};
 use super::truth::{Accounts, Action, Effect, Findings, Heard, Rule, Wrong, check};
 use super::{Options, Transport, Verdict};
 use crate::client::{HttpSession, StdioSession};
@@ -77,7 +77,7 @@ async fn kill_and_check(
         None => sibling("countersign")?,
     };
     let home = Home::new(&binary, scratch)?;
-    home.write_mission(&["effect", "slow_effect"])?;
+    home.write_mission_with_reads(&TOOLS, &[READ])?;
     let mut field = Field {
         book: Rc::new(Book::default()),
         effects: scratch.join("effects"),
@@ -352,6 +352,10 @@ fn summarise(kills: u32, accounts: &Accounts, findings: &Findings, killed: Durat
         killed.as_secs_f64()
     );
     println!("the ledger says: {}", listed(findings.closed.iter().map(|(status, calls)| (&**status, *calls))));
+    println!(
+        "{} reads were answered and lost their outcome to a kill: each is closed as unknown",
+        findings.lost_after_answer
+    );
     println!("clients heard: {}", listed(heard.into_iter()));
     if let Some(sample) = accounts.sent.iter().find_map(|sent| match &sent.heard {
         Heard::ToolError(text) | Heard::Refused(text) => Some(text),

@@ -12,6 +12,16 @@ pub(super) struct Sent {
     pub(super) args_sha256: String,
     pub(super) heard: Heard,
     pub(super) key: String,
+    pub(super) kept: Kept,
+}
+
+/// When the outcome of a call must be durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// Before the answer.
+    BeforeAnswer,
+    /// Soon after it: the mission calls the tool a read. A kill in between leaves the call `unknown`.
+    Soon,
 }
 
 /// What a client heard of its call.
@@ -158,6 +168,8 @@ impl Wrong {
 pub(super) struct Findings {
     /// Calls in the ledger by the status that they were closed with.
     pub(super) closed: BTreeMap<String, usize>,
+    /// Reads whose answer was heard and whose outcome was lost.
+    pub(super) lost_after_answer: usize,
     pub(super) wrong: Vec<Wrong>,
 }
 
@@ -202,6 +214,9 @@ pub(super) fn check(accounts: &Accounts) -> Findings {
         let told = told(sent);
         wrong.extend(effect_had_an_intent(sent, effects.get(&*sent.key).copied(), told));
         wrong.extend(reply_is_in_the_ledger(sent, told));
+        if sent.heard == Heard::Done && told.and_then(Told::status) == Some("unknown") {
+            findings.lost_after_answer += 1;
+        }
     }
     findings
 }
@@ -296,7 +311,11 @@ fn effect_had_an_intent(sent: &Sent, effect: Option<&Effect>, told: Option<&Told
 
 fn reply_is_in_the_ledger(sent: &Sent, told: Option<&Told<'_>>) -> Option<Wrong> {
     let status = told.and_then(Told::status);
-    (sent.heard == Heard::Done && status != Some("done")).then(|| {
+    let is_kept = match sent.kept {
+        Kept::BeforeAnswer => status == Some("done"),
+        Kept::Soon => matches!(status, Some("done" | "unknown")),
+    };
+    (sent.heard == Heard::Done && !is_kept).then(|| {
         let case = format!("a client heard that `{}` was done, and the ledger says {status:?}", sent.key);
         Wrong::new(Rule::RepliesAreKept, case)
     })
@@ -327,7 +346,12 @@ mod tests {
                 action(CALL, "aa", "outcome", 2, 3_000, Some("done")),
             ],
             effects: vec![Effect { key: "a".to_owned(), micros: 2_000 }],
-            sent: vec![Sent { args_sha256: "aa".to_owned(), heard: Heard::Done, key: "a".to_owned() }],
+            sent: vec![Sent {
+                args_sha256: "aa".to_owned(),
+                heard: Heard::Done,
+                key: "a".to_owned(),
+                kept: Kept::BeforeAnswer,
+            }],
         }
     }
 
@@ -338,7 +362,12 @@ mod tests {
         for (key, digest, status) in
             [("b", "bb", None), ("c", "cc", Some("not_executed")), ("d", "dd", Some("unknown"))]
         {
-            accounts.sent.push(Sent { args_sha256: digest.to_owned(), heard: Heard::Nothing, key: key.to_owned() });
+            accounts.sent.push(Sent {
+                args_sha256: digest.to_owned(),
+                heard: Heard::Nothing,
+                key: key.to_owned(),
+                kept: Kept::BeforeAnswer,
+            });
             if let Some(status) = status {
                 let seq = accounts.actions.len() as u64 + 1;
                 accounts.actions.push(action(key, digest, "intent", seq, 5_000, None));
@@ -349,6 +378,18 @@ mod tests {
         assert_eq!(findings.wrong, []);
         let closed: Vec<_> = findings.closed.iter().map(|(status, calls)| (&**status, *calls)).collect();
         assert_eq!(closed, [("done", 1), ("not_executed", 1), ("unknown", 1)]);
+    }
+
+    #[test]
+    fn a_read_may_lose_its_outcome_and_nothing_else() {
+        for (status, found) in [(Some("done"), 0), (Some("unknown"), 0), (Some("not_executed"), 2), (None, 2)] {
+            let mut accounts = one_done();
+            accounts.sent[0].kept = Kept::Soon;
+            accounts.actions[1].status = status.map(str::to_owned);
+            let findings = check(&accounts);
+            assert_eq!(findings.wrong.len(), found, "{status:?}: {:#?}", findings.wrong);
+            assert_eq!(findings.lost_after_answer, usize::from(status == Some("unknown")));
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use cedar_policy::{
     EntityId, EntityTypeName, EntityUid, ParseErrors, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
 };
 use evidence::leaf::sha256_hex;
-use evidence::record::{Endpoint, Rule};
+use evidence::record::{EffectClass, Endpoint, Rule};
 
 use super::CompileError;
 use super::text::{any_of, literal, pattern, set, starts_with, within};
@@ -157,6 +157,7 @@ impl<'m> Compiler<'m> {
         for (danger, zone) in self.mission.dangers().iter().filter(|(_, zone)| zone.when.iter().any(covers)) {
             slice.danger(danger, zone, None);
         }
+        slice.effect(&format!("mcp:{upstream}/{name}"), self.mission.effect_class(upstream, name));
         self.build(slice, &id, plan)
     }
 
@@ -173,6 +174,11 @@ impl<'m> Compiler<'m> {
             let names: Vec<String> = zone.when.iter().filter(|pattern| covers(pattern)).map(name_matches).collect();
             if !names.is_empty() {
                 slice.danger(danger, zone, Some(&any_of(&names)));
+            }
+        }
+        if let Some(rules) = self.mission.rules().get(upstream) {
+            for (name, (class, _)) in rules.effects.iter().filter(|(name, _)| !rules.tools.contains_key(*name)) {
+                slice.effect(&format!("mcp:{upstream}/{name}"), *class);
             }
         }
         self.build(slice, &id, plan)
@@ -243,7 +249,7 @@ impl<'m> Compiler<'m> {
         let mut rules = Vec::new();
         let mut rules_by_id = HashMap::new();
         let mut sentences = BTreeMap::new();
-        let mut text = String::new();
+        let mut text = draft.effects;
         for (rule, policy) in draft.policies {
             let id = PolicyId::new(&*rule.rule.id);
             let parsed = Policy::parse(Some(id.clone()), &policy)
@@ -342,13 +348,15 @@ fn name_matches(pattern: &ToolPattern) -> String {
 /// A slice while its policies are written.
 struct Draft {
     context: ContextShape,
+    /// What tools are said to do, as comments: no policy looks at it, and it is part of what was agreed.
+    effects: String,
     policies: Vec<(SliceRule, String)>,
     resources: &'static str,
 }
 
 impl Draft {
     fn new(resources: &'static str) -> Self {
-        Self { context: ContextShape::default(), policies: Vec::new(), resources }
+        Self { context: ContextShape::default(), effects: String::new(), policies: Vec::new(), resources }
     }
 
     fn who_and_when(&mut self, mission: &Mission) {
@@ -368,6 +376,12 @@ impl Draft {
             Part::Agents,
             &format!("unless {{ principal in [{agents}] }}"),
         );
+    }
+
+    fn effect(&mut self, tool: &str, class: EffectClass) {
+        if class != EffectClass::Unconfirmed {
+            let _ = writeln!(self.effects, "// effect of {}: {class}\n", literal(tool));
+        }
     }
 
     fn arguments(&mut self, tool_id: &str, rules: &ToolRules) {

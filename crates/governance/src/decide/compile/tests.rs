@@ -47,6 +47,7 @@ fn a_slice_changes_only_with_what_it_decides() {
     assert_eq!(digest(MISSION, "tool"), digest(&format!("{MISSION}other = {{}}\n"), "tool"));
     assert_ne!(digest(MISSION, "tool"), digest(&MISSION.replace("2026", "2027"), "tool"));
     assert_ne!(digest(MISSION, "tool"), digest(&format!("{MISSION}[danger.d]\nwhen = 'mcp:s/tool'\n"), "tool"));
+    assert_ne!(digest(MISSION, "tool"), digest(&format!("{MISSION}[effect.mcp.s]\ntool = 'read'\n"), "tool"));
     assert_eq!(digest(MISSION, "other"), None);
 }
 

@@ -172,3 +172,27 @@ pub(in crate::decide) fn classified(
     let intercepted = Intercepted::new(CallId::from_bytes([7; 16]), Arc::new(actor), tool.clone(), bytes, None);
     classify(intercepted, policy.plan(&tool), standing)
 }
+
+#[test]
+fn a_tool_does_what_the_owner_says_and_else_nobody_knows() {
+    let policy = snapshot(
+        "mission = 'm'\ngoal = 'g'\nowner = 'o'\nagents = ['bot']\nuntil = 2026-12-31\nwhy = 'w'\n\
+         [allow.mcp.s]\nlook = {}\npay = {}\nother = {}\nresources = ['memo:*']\nprompts = ['p']\nsampling = true\n[allow.mcp.open]\n'*' = {}\n\
+         [effect.mcp.s]\nlook = 'read'\npay = 'pay'\n[effect.mcp.open]\nlook = 'read'\n",
+    );
+    for (tool, class) in [
+        ("mcp:s/look", EffectClass::Read),
+        ("mcp:s/pay", EffectClass::Pay),
+        ("mcp:s/other", EffectClass::Unconfirmed),
+        ("mcp:s/denied", EffectClass::Unconfirmed),
+        ("mcp:s/request:sampling/createMessage", EffectClass::Unconfirmed),
+        ("mcp:s/resource:memo:a", EffectClass::Read),
+        ("mcp:s/prompt:p", EffectClass::Read),
+        ("mcp:open/look", EffectClass::Read),
+        ("mcp:open/pay", EffectClass::Unconfirmed),
+        ("mcp:elsewhere/look", EffectClass::Unconfirmed),
+    ] {
+        let call = classified(&policy, "bot", parse_tool(tool), "{}", Standing::Good);
+        assert_eq!(decide(&call, &policy, noon().parse().unwrap()).effect_class, class, "{tool}");
+    }
+}

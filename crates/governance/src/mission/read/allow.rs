@@ -20,29 +20,16 @@ const SURFACES_LATER: &Later = &[
 ];
 
 /// Keys of a server that are not tools. A tool of such a name is written with the prefix `tool:`.
-const RESERVED: [&str; 5] = ["elicitation", "prompts", "resources", "roots", "sampling"];
+pub(super) const RESERVED: [&str; 5] = ["elicitation", "prompts", "resources", "roots", "sampling"];
 
 /// Says that what follows is a tool, whatever its name.
-const TOOL_PREFIX: &str = "tool:";
+pub(super) const TOOL_PREFIX: &str = "tool:";
 
 impl<'s> Reader<'s> {
     pub(super) fn allow(&mut self, value: &Value<'s>) -> BTreeMap<Arc<str>, Upstream> {
         let mut upstreams = BTreeMap::new();
         let Some(surfaces) = self.table(value, "write `[allow.mcp.SERVER]`") else { return upstreams };
-        for key in surfaces.keys().filter(|key| key.get_ref() != "mcp") {
-            let name = key.get_ref();
-            if SURFACES_LATER.iter().any(|(word, _)| word == name) || nearest(name, ["mcp"]).is_some() {
-                self.unknown_key(key, &["mcp"], SURFACES_LATER);
-            } else {
-                let reason = format!("unknown surface `{}`", brief(name));
-                self.problem(
-                    key.span(),
-                    reason,
-                    format!("rules for an MCP server stand under `[allow.mcp.{}]`", brief(name)),
-                );
-            }
-        }
-        let servers = surfaces.get("mcp").and_then(|value| self.table(value, "write `[allow.mcp.SERVER]`"));
+        let servers = self.servers(surfaces, "allow");
         for (key, value) in servers.into_iter().flatten() {
             let name = key.get_ref().as_ref();
             if !is_server_name(name) {
@@ -65,6 +52,21 @@ impl<'s> Reader<'s> {
             );
         }
         upstreams
+    }
+
+    /// The servers of a section's surfaces, `mcp` being the one that there is.
+    pub(super) fn servers<'v>(&mut self, surfaces: &'v DeTable<'s>, section: &str) -> Option<&'v DeTable<'s>> {
+        for key in surfaces.keys().filter(|key| key.get_ref() != "mcp") {
+            let name = key.get_ref();
+            if SURFACES_LATER.iter().any(|(word, _)| word == name) || nearest(name, ["mcp"]).is_some() {
+                self.unknown_key(key, &["mcp"], SURFACES_LATER);
+            } else {
+                let reason = format!("unknown surface `{}`", brief(name));
+                let mend = format!("rules for an MCP server stand under `[{section}.mcp.{}]`", brief(name));
+                self.problem(key.span(), reason, mend);
+            }
+        }
+        surfaces.get("mcp").and_then(|value| self.table(value, &format!("write `[{section}.mcp.SERVER]`")))
     }
 
     fn server(&mut self, table: &DeTable<'s>) -> Upstream {
