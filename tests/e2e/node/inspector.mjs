@@ -6,6 +6,8 @@
 // The Inspector needs a newer Node.js than the other scripts: --node is one, --inspector its program. A SIDE is what it is in parity.mjs.
 
 import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { isDeepStrictEqual, parseArgs } from "node:util";
 
 import { loadCases } from "./cases.mjs";
@@ -55,9 +57,13 @@ function ask(side, question) {
   return { exit: run.status, output: readable(run.stdout), error: run.status === 0 ? undefined : lastLine(run.stderr) };
 }
 
+// A command goes into a configuration file, as people write it: the Inspector would take a command's options for its own.
 function target(side) {
   if (!Array.isArray(side)) return [side.url, "--transport", "http", ...(side.token ? ["--header", `Authorization: Bearer ${side.token}`] : [])];
-  return side.flatMap((part) => (part === "SERVER" ? cases.command : [part]));
+  const [command, ...args] = side.flatMap((part) => (part === "SERVER" ? cases.command : [part]));
+  const config = join(options.scratch, "inspector.json");
+  writeFileSync(config, JSON.stringify({ mcpServers: { everything: { command, args } } }));
+  return ["--config", config, "--server", "everything"];
 }
 
 function readable(text) {
