@@ -54,15 +54,16 @@ fn every_mission_and_configuration_on_a_page_is_one() {
             let wrong = if fence.info.last().is_some_and(|word| word == "wrong") {
                 missions += 1;
                 mission_fault(&fence.text).is_none().then(|| "this mission is said to be wrong and is not".to_owned())
+            } else if CONFIG_HEADS.iter().any(|head| starts(head)) {
+                // Before missions: a grant of the configuration has keys of the same names.
+                configs += 1;
+                config_fault(&fence.text)
             } else if starts("mission ") {
                 missions += 1;
                 mission_fault(&fence.text)
             } else if starts("[allow.") || starts("[danger.") {
                 missions += 1;
                 fragment_fault(&page, &fence)
-            } else if CONFIG_HEADS.iter().any(|head| starts(head)) {
-                configs += 1;
-                config_fault(&fence.text)
             } else {
                 fence.text.parse::<toml::Table>().err().map(|error| error.to_string())
             };
