@@ -46,7 +46,16 @@ pub fn commitment(salt: &Salt, record: &[u8]) -> Hash {
 /// SHA-256 of `bytes`, in lower-case hexadecimal.
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
+    hex_text(&Sha256::digest(bytes).into())
+}
+
+/// A digest in lower-case hexadecimal. Each call needs some ten of these; `hex::encode` builds them character by character.
+#[must_use]
+pub fn hex_text(hash: &Hash) -> String {
+    let mut digits = [0; 64];
+    // Digits fit, and are ASCII.
+    let _always_fits = hex::encode_to_slice(hash, &mut digits);
+    std::str::from_utf8(&digits).map(str::to_owned).unwrap_or_default()
 }
 
 impl Leaf {

@@ -14,7 +14,7 @@ use std::fmt;
 
 use crate::checkpoint::{Checkpoint, CheckpointError, VerifierKey};
 use crate::ids::{CallId, RecordId};
-use crate::leaf::{Hash, Leaf, Salt, commitment};
+use crate::leaf::{Hash, Leaf, Salt, commitment, hex_text};
 use crate::limits::{FINDINGS_MAX, OPEN_CALLS_MAX, TILE_WIDTH};
 use crate::merkle::Frontier;
 use crate::record::{self, Body, ReadRecordError, Record, RecordType};
@@ -395,7 +395,7 @@ impl<'a> LedgerCheck<'a> {
     fn grow(&mut self, start: u64, salt: &Salt, bytes: &[u8], record: &Record) {
         let Tree::Known { builder, starts } = &mut self.tree else { return };
         let leaf = Leaf {
-            commitment: hex::encode(commitment(salt, bytes)),
+            commitment: hex_text(&commitment(salt, bytes)),
             emitter: record.emitter.clone(),
             id: record.id,
             schema: record.schema,

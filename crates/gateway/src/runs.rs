@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use evidence::ids::RunId;
+use evidence::leaf::sha256_hex;
 use evidence::record::{Agent, Authenticated, Context, Initiator, VersionLog, VersionedKind, VersionedObject};
 use evidence::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use store::Reader;
 
 use crate::clock::{now, random};
@@ -212,7 +212,7 @@ impl Runs {
     /// The run that `token` belongs to. The hash of the token is the key, so the time that this takes says nothing about tokens.
     #[must_use]
     pub fn bearing(&self, token: &str) -> Option<Arc<Run>> {
-        let digest = hex::encode(Sha256::digest(token.as_bytes()));
+        let digest = sha256_hex(token.as_bytes());
         self.by_token.read().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned()
     }
 
@@ -281,7 +281,7 @@ impl Gateway {
         let token = format!("cst_{}", hex::encode(secret));
         let initiator = Initiator { authenticated: Authenticated::Asserted, name: wanted.initiator.as_str().into() };
         let mut terms = self.terms(wanted, initiator)?;
-        terms.token_sha256 = Some(hex::encode(Sha256::digest(token.as_bytes())));
+        terms.token_sha256 = Some(sha256_hex(token.as_bytes()));
         let _one_at_a_time = self.runs.joining.lock().await;
         Ok((self.begin(terms, who).await?, token))
     }
@@ -377,7 +377,7 @@ impl Gateway {
             mission: wanted.mission.as_str().into(),
             opened_at,
             token_sha256: None,
-            words_sha256: wanted.words.as_ref().map(|words| hex::encode(Sha256::digest(words.as_bytes()))),
+            words_sha256: wanted.words.as_ref().map(|words| sha256_hex(words.as_bytes())),
         })
     }
 

@@ -37,6 +37,13 @@ pub const GROUP_BYTES_FULL: usize = 256 * 1024;
 /// takes on a disk that is not idle, so a crash leaves hardly more calls open than without it.
 pub const LINGER_MS: u64 = 2;
 
+/// When the last group answered at least so many appends, the writer lets more of them come before it writes the next one: at 64 calls at once a group has some 8,
+/// at 8 calls at once 2 or 3, which must not wait.
+pub const GATHER_APPENDS_MIN: usize = 6;
+
+/// How long it lets them come: about the time of one sync, so that a call waits for two syncs at most as it does without, and half as many syncs are made.
+pub const GATHER_US: u64 = 150;
+
 /// Appends that may wait for the writer; as many again may be in its hands. At 128 concurrent calls in each of 16 sessions with one append in flight each it is not reached; beyond it callers wait.
 pub const QUEUE_APPENDS_DEFAULT: usize = 2_048;
 

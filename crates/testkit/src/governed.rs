@@ -150,7 +150,22 @@ impl Home {
     /// # Errors
     /// When it cannot be started.
     pub fn spawn_serve(&self) -> anyhow::Result<Process> {
-        Ok(Process::spawn(self.command(&["serve"])?.arg("--config").arg(self.config()))?)
+        self.spawn_serve_under(&[])
+    }
+
+    /// Starts `serve` as what `observer`, a program with its arguments, is to run.
+    fn spawn_serve_under(&self, observer: &[&str]) -> anyhow::Result<Process> {
+        let serve = self.command(&["serve"])?;
+        let mut command = match observer {
+            [] => serve,
+            [program, rest @ ..] => {
+                let mut command = Command::new(program);
+                command.args(rest).arg(serve.get_program()).args(serve.get_args()).current_dir(&self.dir);
+                command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr_to(&self.log())?);
+                command
+            }
+        };
+        Ok(Process::spawn(command.arg("--config").arg(self.config()))?)
     }
 
     /// Starts `serve` and waits for the address that it prints, not for readiness.
@@ -158,8 +173,16 @@ impl Home {
     /// # Errors
     /// When it does not start or prints no address.
     pub fn start(&self) -> anyhow::Result<Served> {
+        self.start_under(&[])
+    }
+
+    /// As [`Home::start`], with `serve` run by `observer`, a program with its arguments.
+    ///
+    /// # Errors
+    /// When it does not start or prints no address.
+    pub fn start_under(&self, observer: &[&str]) -> anyhow::Result<Served> {
         let started = Instant::now();
-        let mut process = self.spawn_serve()?;
+        let mut process = self.spawn_serve_under(observer)?;
         let lines = process.lines().context("standard output is piped")?;
         loop {
             let line = process.next_line(&lines, PATIENCE).with_context(|| self.said())?;

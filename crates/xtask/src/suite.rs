@@ -40,6 +40,7 @@ const STEPS: &[Step] = &[
     Step { name: "e2e", about: "real clients and servers, direct and through the gateway", run: end_to_end },
     Step { name: "conformance", about: "the MCP conformance suite, direct and through the gateway", run: conformance },
     Step { name: "crash", about: "the gateway killed under load tells the truth", run: crash },
+    Step { name: "counts", about: "a call allocates and asks of the system no more than it did", run: counts },
     Step { name: "fuzz", about: "decoders of hostile bytes, from their seeds, for seconds", run: fuzz_briefly },
 ];
 
@@ -170,6 +171,18 @@ fn crash(place: &mut Workplace) -> Result<Verdict> {
     command.args(["--kills", KILLS]).current_dir(&place.root);
     let ran = place.run(&mut command)?;
     Ok(counted(&command, ran, |lines| Count::of_own(lines.iter().map(String::as_str))))
+}
+
+/// Counted, not timed: the same on a slow machine.
+fn counts(place: &mut Workplace) -> Result<Verdict> {
+    let mut command = Command::new(place.built("countersign-bench"));
+    command.args(["counts", "--hold"]).current_dir(&place.root);
+    let ran = place.run(&mut command)?;
+    // One workload, one line.
+    Ok(counted(&command, ran, |lines| {
+        let workloads = lines.iter().filter(|line| line.contains(" allocations, ")).count();
+        Count { passed: workloads as u64, failed: 0 }
+    }))
 }
 
 fn fuzz_briefly(place: &mut Workplace) -> Result<Verdict> {

@@ -31,6 +31,8 @@ pub(crate) fn check_present() -> Result<()> {
         "python3 is {python}; the end-to-end tests need 3.{PYTHON_MINOR_MIN} or newer"
     );
     version_of("git", &["--version"], "install git")?;
+    version_of("strace", &["--version"], "install strace: system calls are counted with it")?;
+    version_of("valgrind", &["--version"], "install valgrind: allocations are counted with it")?;
     Ok(())
 }
 

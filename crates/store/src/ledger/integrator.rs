@@ -136,6 +136,8 @@ impl Integrator {
                 Wake::Closed { end, done } => {
                     let finished = self.finish(end);
                     shared.note_progress(&self, finished.as_ref().err());
+                    // Closes the index, which takes files away: nothing may touch the home once the lock is given back.
+                    drop(self);
                     shared.finish(done, finished);
                     return;
                 }

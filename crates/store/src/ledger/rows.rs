@@ -117,11 +117,16 @@ struct Named<'a> {
     name: Cow<'a, str>,
 }
 
+/// A text that is borrowed where it can be; inside of an `Option` or `Vec` a bare `Cow` never is.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
 #[derive(Debug, Deserialize)]
 struct Correlation<'a> {
     call: Option<CallId>,
     #[serde(borrow)]
-    mission: Option<Cow<'a, str>>,
+    mission: Option<Text<'a>>,
     run: Option<RunId>,
 }
 
@@ -151,21 +156,21 @@ impl WireTool<'_> {
 struct WireBody<'a> {
     attempt: Option<u32>,
     #[serde(borrow)]
-    effect: Option<Cow<'a, str>>,
+    effect: Option<Text<'a>>,
     #[serde(borrow)]
-    event: Option<Cow<'a, str>>,
+    event: Option<Text<'a>>,
     #[serde(borrow)]
     input: Option<WireInput<'a>>,
     #[serde(borrow)]
     object: Option<WireObject<'a>>,
     #[serde(borrow)]
-    point: Option<Cow<'a, str>>,
+    point: Option<Text<'a>>,
     #[serde(borrow)]
-    reason: Option<Cow<'a, str>>,
+    reason: Option<Text<'a>>,
     #[serde(borrow)]
-    reasons: Option<Vec<Cow<'a, str>>>,
+    reasons: Option<Vec<Text<'a>>>,
     #[serde(borrow)]
-    status: Option<Cow<'a, str>>,
+    status: Option<Text<'a>>,
     #[serde(borrow)]
     tool: Option<WireTool<'a>>,
 }
@@ -183,19 +188,27 @@ struct WireObject<'a> {
     name: Cow<'a, str>,
 }
 
+impl Text<'_> {
+    fn into_owned(self) -> String {
+        self.0.into_owned()
+    }
+}
+
 /// A record as far as index and tree need it, borrowed from its bytes.
 #[derive(Debug)]
 pub(crate) struct Glance<'a>(Wire<'a>);
 
 impl<'a> Glance<'a> {
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(bytes).map(Self)
+        // Checked for UTF-8 once as a whole, and not again for each of its strings.
+        let text = std::str::from_utf8(bytes).map_err(serde::de::Error::custom)?;
+        serde_json::from_str(text).map(Self)
     }
 
     /// The leaf entry of the record, whose bytes these are.
     pub(crate) fn leaf_entry(&self, bytes: &[u8], salt: &Salt, emitter: &str) -> Result<Vec<u8>, serde_json::Error> {
         let Wire { id, schema, seq, record_type, .. } = self.0;
-        let commitment = hex::encode(leaf::commitment(salt, bytes));
+        let commitment = leaf::hex_text(&leaf::commitment(salt, bytes));
         Leaf { commitment, emitter: emitter.to_owned(), id, schema, seq, record_type }.entry()
     }
 }
@@ -210,7 +223,7 @@ impl Batch {
             call: wire.correlation.call,
             about: About {
                 run: wire.correlation.run,
-                mission: wire.correlation.mission.map(Cow::into_owned),
+                mission: wire.correlation.mission.map(Text::into_owned),
                 agent: wire.agent.name.into_owned(),
                 initiator: wire.initiator.name.into_owned(),
                 tool: None,
@@ -227,14 +240,14 @@ impl Batch {
             RecordType::DecisionRecord => {
                 row.about.tool = Some(needed(body.input, "input")?.tool.text());
                 row.effect = Some(word(body.effect, "effect")?);
-                row.reasons = needed(body.reasons, "reasons")?.into_iter().map(Cow::into_owned).collect();
+                row.reasons = needed(body.reasons, "reasons")?.into_iter().map(Text::into_owned).collect();
                 let point: DecisionPoint = word(body.point, "point")?;
                 part = (point == DecisionPoint::Call).then_some(Part::Decision);
             }
             RecordType::ActionRecord => {
                 row.about.tool = Some(needed(body.tool, "tool")?.text());
                 row.status = body.status.map(|status| word(Some(status), "status")).transpose()?;
-                row.reasons = body.reason.into_iter().map(Cow::into_owned).collect();
+                row.reasons = body.reason.into_iter().map(Text::into_owned).collect();
                 let event: ActionEvent = word(body.event, "event")?;
                 part = (needed(body.attempt, "attempt")? == 1).then_some(match event {
                     ActionEvent::Intent => Part::Intent,
@@ -274,8 +287,8 @@ fn needed<T>(field: Option<T>, name: &'static str) -> Result<T, serde_json::Erro
 }
 
 /// A field that holds one of a few words.
-fn word<T: FromStr<Err = String>>(field: Option<Cow<'_, str>>, name: &'static str) -> Result<T, serde_json::Error> {
-    needed(field, name)?.parse().map_err(serde::de::Error::custom)
+fn word<T: FromStr<Err = String>>(field: Option<Text<'_>>, name: &'static str) -> Result<T, serde_json::Error> {
+    needed(field, name)?.0.parse().map_err(serde::de::Error::custom)
 }
 
 /// The parts of a call that its row holds.

@@ -6,6 +6,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc as threads;
+use std::time::Duration;
 
 use evidence::ids::RecordId;
 use evidence::leaf::Salt;
@@ -21,8 +22,8 @@ use super::queue::Receiver;
 use super::segment::{self, SegmentHeader};
 use super::shared::{Closed, Health, Shared};
 use crate::limits::{
-    APPEND_DRAFTS_MAX, ENTROPY_BLOCK_BYTES, GROUP_BYTES_FULL, GROUP_BYTES_MAX, RECORD_BYTES_MAX, RECORD_BYTES_SPARE,
-    SEGMENT_HEADER_BYTES, SEGMENT_PREPARE_PART,
+    APPEND_DRAFTS_MAX, ENTROPY_BLOCK_BYTES, GATHER_APPENDS_MIN, GATHER_US, GROUP_BYTES_FULL, GROUP_BYTES_MAX,
+    RECORD_BYTES_MAX, RECORD_BYTES_SPARE, SEGMENT_HEADER_BYTES, SEGMENT_PREPARE_PART,
 };
 use crate::ports::{Clock, Disk, Entropy, File};
 
@@ -115,6 +116,8 @@ pub(crate) struct Sequencer {
     /// The group before, whose digest the next segment's header holds.
     last: LastGroup,
     waiting: Vec<(Option<Done>, Vec<Receipt>)>,
+    /// How many of the last group were waited for.
+    answered: usize,
     /// Present when everything is to happen on this one thread, in one order.
     inline: Option<Integrator>,
 }
@@ -174,6 +177,7 @@ impl Sequencer {
             group: Group::default(),
             last: LastGroup::Link(start.link),
             waiting: Vec::new(),
+            answered: 0,
             inline: None,
         }
     }
@@ -210,6 +214,7 @@ impl Sequencer {
     pub(crate) fn run(mut self, mut queue: Receiver) {
         let mut carried = None;
         loop {
+            self.let_gather();
             let message = match carried.take() {
                 Some(append) => Message::Append(append),
                 None => match queue.recv() {
@@ -228,6 +233,13 @@ impl Sequencer {
             if let Some(done) = closing {
                 return self.end_in_order(done, queue);
             }
+        }
+    }
+
+    /// Lets appends come where many come anyway: fewer and larger groups then, each with its one sync.
+    fn let_gather(&self) {
+        if self.answered >= GATHER_APPENDS_MIN && self.inline.is_none() {
+            std::thread::sleep(Duration::from_micros(GATHER_US));
         }
     }
 
@@ -345,9 +357,12 @@ impl Sequencer {
         self.prepare_next();
         self.integrate_inline();
         // INVARIANT (receipt after sync): the only place where a receipt leaves the writer.
+        self.answered = 0;
         for (done, receipts) in self.waiting.drain(..) {
+            let Some(done) = done else { continue };
+            self.answered += 1;
             // A caller that went away does not change what happened.
-            done.map(|done| done.send(Ok(receipts)));
+            let _ = done.send(Ok(receipts));
         }
         Ok(())
     }
@@ -448,6 +463,7 @@ impl Sequencer {
             Some(mut integrator) => {
                 let finished = integrator.finish(self.end);
                 self.shared.note_progress(&integrator, finished.as_ref().err());
+                drop(integrator);
                 self.shared.finish((done, degraded), finished);
             }
         }

@@ -2,6 +2,7 @@
 //! rides along.
 
 use std::cell::RefCell;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -107,21 +108,61 @@ async fn append_for(ledger: &Ledger, home: &Path, appenders: usize, length: Dura
 }
 
 async fn append_until(ledger: &Ledger, mut calls: Calls, end: Instant, window: &RefCell<Window>) -> anyhow::Result<()> {
-    let mut outcome = None;
     loop {
         let begun = Instant::now();
         if begun >= end {
-            break;
+            return Ok(());
         }
         let call = calls.next()?;
         ledger.append(vec![call.decision, call.intent]).await.context("append decision and intent")?;
         let nanos = u32::try_from(begun.elapsed().as_nanos()).unwrap_or(u32::MAX);
         window.borrow_mut().latencies.push(nanos);
-        // Nobody waits for the outcome before the next call; the last one is waited for below.
-        outcome = Some(ledger.append(vec![call.outcome]));
+        // Nobody waits for the outcome, unless the queue is full.
+        if let Err(drafts) = ledger.append_unwaited(vec![call.outcome]) {
+            ledger.append(drafts).await.context("append the outcome")?;
+        }
     }
-    if let Some(outcome) = outcome {
-        outcome.await.context("append the outcome")?;
+}
+
+/// Fills the ledger of `home` with the records of whole calls, as they are written by real ones: through the store, synced, indexed, signed and closed in order.
+///
+/// # Errors
+/// When the ledger does not open or stops.
+pub(super) async fn fill(home: &Path, records: u64) -> anyhow::Result<()> {
+    std::fs::DirBuilder::new().mode(0o700).create(home).with_context(|| format!("make `{}`", home.display()))?;
+    let ledger = Ledger::open(home, LedgerOptions::default())?;
+    let tasks: Vec<_> = (0..FILLERS)
+        .map(|filler| {
+            let (ledger, calls) = (ledger.clone(), Calls::new(filler));
+            tokio::task::spawn_local(async move { fill_with(&ledger, calls, records / RECORDS_A_CALL / FILLERS).await })
+        })
+        .collect();
+    for task in tasks {
+        task.await??;
+    }
+    Ok(ledger.close().await?)
+}
+
+/// Decision, intent, outcome.
+pub(super) const RECORDS_A_CALL: u64 = 3;
+
+/// Appends in flight while a ledger is filled: enough that one gathers while another is synced.
+const FILLERS: u64 = 4;
+
+/// Calls in one append: 80 of 2.7 kB are 216 kB, a group of the size at which gathering stops.
+const CALLS_AN_APPEND: u64 = 80;
+
+async fn fill_with(ledger: &Ledger, mut calls: Calls, count: u64) -> anyhow::Result<()> {
+    let mut left = count;
+    while left > 0 {
+        let now = left.min(CALLS_AN_APPEND);
+        left -= now;
+        let mut drafts = Vec::new();
+        for _ in 0..now {
+            let Call { decision, intent, outcome } = calls.next()?;
+            drafts.extend([decision, intent, outcome]);
+        }
+        ledger.append(drafts).await.context("fill the ledger")?;
     }
     Ok(())
 }

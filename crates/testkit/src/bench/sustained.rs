@@ -15,6 +15,7 @@ use store::embedded::index::SqliteIndex;
 use store::ports::Index as _;
 
 use super::default_root;
+use super::ledger::RECORDS_A_CALL;
 use super::load::{self, Span, Window};
 use super::path::{self, ECHO, OPEN_SESSIONS, SESSIONS_A_RUN};
 use super::usage::{self, Used};
@@ -39,9 +40,6 @@ pub struct Options {
     #[arg(long, value_name = "DIR")]
     pub scratch: Option<PathBuf>,
 }
-
-/// Records of one answered call: decision, intent, outcome.
-const RECORDS_A_CALL: u64 = 3;
 
 /// Between two looks at the index.
 const SAMPLE_EVERY: Duration = Duration::from_millis(100);

@@ -14,13 +14,22 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum What {
+    /// All of the others as they are by default, one after the other: about a quarter of an hour.
+    All,
     /// One call's way: direct and through the gateway, windows in turn.
     Path(bench::PathOptions),
     /// A fixed rate for minutes, with how far the index is behind.
     Sustained(bench::SustainedOptions),
+    /// With more missions, more open runs, and a larger ledger.
+    Growth(bench::GrowthOptions),
+    /// Allocations, instructions and system calls of one governed call; no clock.
+    Counts(bench::CountsOptions),
     /// The log alone, with the records of governed calls.
     Ledger(bench::LedgerOptions),
 }
+
+/// The names of all measurements, the shorter ones first.
+const ALL: [&str; 5] = ["counts", "path", "ledger", "growth", "sustained"];
 
 fn main() -> ExitCode {
     match measure(Arguments::parse().what) {
@@ -36,8 +45,14 @@ fn measure(what: What) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tasks = tokio::task::LocalSet::new();
     match what {
+        What::All => ALL.into_iter().try_for_each(|name| {
+            println!("\n# {name}");
+            measure(Arguments::parse_from(["countersign-bench", name]).what)
+        }),
         What::Path(options) => tasks.block_on(&runtime, bench::path(&options)),
         What::Sustained(options) => tasks.block_on(&runtime, bench::sustained(&options)),
+        What::Growth(options) => tasks.block_on(&runtime, bench::growth(&options)),
+        What::Counts(options) => tasks.block_on(&runtime, bench::counts(&options)),
         What::Ledger(options) => tasks.block_on(&runtime, bench::ledger(&options)),
     }
 }
