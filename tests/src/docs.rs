@@ -437,6 +437,7 @@ fn limits() -> Vec<(&'static str, String)> {
         ("gateway::IDLE", seconds(gateway::IDLE.as_secs())),
         ("gateway::SHUTDOWN_WAIT", seconds(gateway::SHUTDOWN_WAIT.as_secs())),
         ("gateway::CONNECTIONS_MAX", gateway::CONNECTIONS_MAX.to_string()),
+        ("gateway::LOGIN_WAIT", seconds(gateway::LOGIN_WAIT.as_secs())),
         ("gateway::KEYS_AGAIN", seconds(gateway::KEYS_AGAIN.as_secs())),
         ("gateway::KEYS_FRESH", seconds(gateway::KEYS_FRESH.as_secs())),
         ("gateway::KEYS_STALE_MAX", seconds(gateway::KEYS_STALE_MAX.as_secs())),

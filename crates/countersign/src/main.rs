@@ -44,6 +44,9 @@ enum Command {
     /// Start, list, show, end and revoke runs
     #[command(subcommand)]
     Run(commands::run::Run),
+    /// Log in at upstreams that want OAuth, and out again
+    #[command(subcommand)]
+    Upstream(commands::upstream::Upstream),
     /// Check and explain mission files
     #[command(subcommand)]
     Mission(commands::mission::Mission),
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::Mcp(command) => home().and_then(|home| command.run(home)),
         Command::Serve(command) => home().and_then(|home| command.run(home)),
         Command::Run(command) => home().and_then(|home| command.run(&home)),
+        Command::Upstream(command) => home().and_then(|home| command.run(&home)),
         Command::Mission(command) => command.run(),
         Command::Audit(command) => home().and_then(|home| command.run(&home)),
         Command::Verify(command) => home().and_then(|home| command.run(&home)),

@@ -1,6 +1,6 @@
 //! `countersign.toml`: where the gateway listens, where missions are, and which upstreams there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
@@ -14,6 +14,8 @@ use surfaces::mcp::web::WebUrl;
 use crate::auth;
 use crate::auth::config::AuthConfig;
 use crate::limits::{CALL_TIMEOUT, CONFIG_BYTES_MAX};
+use crate::oauth;
+use crate::oauth::config::OauthConfig;
 
 /// A configuration whose parts fit together.
 #[derive(Clone, Debug)]
@@ -43,6 +45,8 @@ pub enum UpstreamConfig {
     Http {
         /// The header that proves us to it, if any.
         credential: Option<(String, String)>,
+        /// How tokens for it are got, if it wants them.
+        oauth: Option<OauthConfig>,
         /// Its URL.
         url: String,
     },
@@ -135,12 +139,21 @@ struct Upstream {
     env: Vec<String>,
     url: Option<String>,
     credential: Option<Credential>,
+    oauth: Option<oauth::config::Written>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Credential {
     header: Option<String>,
+    env: Option<String>,
+    file: Option<PathBuf>,
+}
+
+/// Something that is not written into the configuration itself.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Secret {
     env: Option<String>,
     file: Option<PathBuf>,
 }
@@ -196,8 +209,9 @@ impl Upstream {
     fn fit(self, base: &Path) -> Result<UpstreamConfig, String> {
         match (self.command, self.url) {
             (Some(command), None) => {
-                if self.credential.is_some() {
-                    return Err("a command takes no `credential`; name environment variables in `env`".to_owned());
+                if self.credential.is_some() || self.oauth.is_some() {
+                    return Err("a command takes no `credential` and no `oauth`; name environment variables in `env`"
+                        .to_owned());
                 }
                 let mut command = command.into_iter();
                 let program = command.next().ok_or("`command` is empty; write the program and its arguments")?;
@@ -216,7 +230,15 @@ impl Upstream {
                     return Err("a url takes no `cwd` and no `env`".to_owned());
                 }
                 let credential = self.credential.map(|credential| credential.read(base)).transpose()?;
-                Ok(UpstreamConfig::Http { credential, url })
+                let oauth =
+                    self.oauth.map(|oauth| oauth.fit(base).map_err(|text| format!("oauth: {text}"))).transpose()?;
+                if oauth.is_some() {
+                    if credential.as_ref().is_some_and(|(header, _)| header == "authorization") {
+                        return Err("has both `oauth` and a `credential` for Authorization; keep one".to_owned());
+                    }
+                    WebUrl::parse(&url).map_err(|error| format!("url: {error}"))?;
+                }
+                Ok(UpstreamConfig::Http { credential, oauth, url })
             }
             (None, None) => Err("needs `command = [..]` or `url = \"..\"`".to_owned()),
             (Some(_), Some(_)) => Err("has both `command` and `url`; keep one".to_owned()),
@@ -227,24 +249,38 @@ impl Upstream {
 impl Credential {
     /// The header and its value, from the environment or a file.
     fn read(self, base: &Path) -> Result<(String, String), String> {
+        let secret =
+            Secret { env: self.env, file: self.file }.read(base).map_err(|text| format!("credential: {text}"))?;
+        let header = self.header.unwrap_or_else(|| "authorization".to_owned()).to_ascii_lowercase();
+        let value =
+            if header == "authorization" && !secret.contains(' ') { format!("Bearer {secret}") } else { secret };
+        Ok((header, value))
+    }
+}
+
+impl Secret {
+    /// The secret, from the environment or a file, without white space around it.
+    pub(crate) fn read(self, base: &Path) -> Result<String, String> {
         let secret = match (self.env, self.file) {
-            (Some(name), None) => {
-                std::env::var(&name).map_err(|_| format!("credential: the environment has no `{name}`"))?
-            }
+            (Some(name), None) => std::env::var(&name).map_err(|_| format!("the environment has no `{name}`"))?,
             (None, Some(file)) => {
                 let file = base.join(file);
-                bounded(&file).map_err(|error| format!("credential: read `{}`: {error}", file.display()))?
+                bounded(&file).map_err(|error| format!("read `{}`: {error}", file.display()))?
             }
-            _ => return Err("credential needs one of `env` and `file`".to_owned()),
+            _ => return Err("needs one of `env` and `file`".to_owned()),
         };
-        let secret = secret.trim();
-        let header = self.header.unwrap_or_else(|| "authorization".to_owned()).to_ascii_lowercase();
-        let value = if header == "authorization" && !secret.contains(' ') {
-            format!("Bearer {secret}")
-        } else {
-            secret.to_owned()
-        };
-        Ok((header, value))
+        Ok(secret.trim().to_owned())
+    }
+}
+
+/// Scopes go into headers, and a blank separates them (RFC 6749, section 3.3).
+pub(crate) fn scopes_fit(scopes: &BTreeSet<String>) -> Result<(), String> {
+    let is_scope = |scope: &String| {
+        !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
+    };
+    match scopes.iter().find(|scope| !is_scope(scope)) {
+        Some(scope) => Err(format!("scopes: `{scope}` is not one scope")),
+        None => Ok(()),
     }
 }
 

@@ -14,6 +14,20 @@ pub struct ServerMetadata {
     pub issuer: String,
     /// Where its keys are.
     pub jwks_uri: Option<String>,
+    /// Where people consent.
+    pub authorization_endpoint: Option<String>,
+    /// Whether its responses say whose they are (RFC 9207).
+    pub authorization_response_iss_parameter_supported: Option<bool>,
+    /// How codes are bound to who asked for them (RFC 7636).
+    pub code_challenge_methods_supported: Option<Vec<String>>,
+    /// Where clients make themselves known (RFC 7591).
+    pub registration_endpoint: Option<String>,
+    /// What may be asked for.
+    pub scopes_supported: Option<Vec<String>>,
+    /// Where tokens are got.
+    pub token_endpoint: Option<String>,
+    /// How clients prove themselves there.
+    pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
 }
 
 /// Why there is no document.

@@ -16,12 +16,15 @@ use surfaces::mcp::downstream::http::{
 use surfaces::mcp::upstream::Upstream;
 use surfaces::mcp::upstream::http::{HttpUpstream, HttpUpstreamConfig, HttpUpstreamLimits};
 use surfaces::mcp::upstream::stdio::{StdioConfig, StdioUpstream};
+use surfaces::mcp::web::WebUrl;
 
 use crate::auth::grant::Granted;
 use crate::auth::keys::KeyError;
 use crate::auth::{Accepted, Auth, ExamineError, METADATA_PATH};
 use crate::config::{Config, UpstreamConfig};
 use crate::missions::Policy;
+use crate::oauth::UpstreamTokens;
+use crate::oauth::vault::Vault;
 use crate::runs::{Run, RunError, Standing, Wanted, Which};
 use crate::session::{AgentSession, Proof};
 use crate::{Gateway, Readiness, clock};
@@ -59,7 +62,9 @@ impl RunGate {
     /// # Errors
     /// A text that says which upstream cannot be reached as configured.
     pub fn new(gateway: Arc<Gateway>, config: &Config) -> Result<Self, String> {
-        let upstreams = config.upstreams.iter().map(|(name, upstream)| Ok((name.clone(), link(name, upstream)?)));
+        let vault = Vault::of(&gateway.home);
+        let upstreams =
+            config.upstreams.iter().map(|(name, upstream)| Ok((name.clone(), link(name, upstream, &vault)?)));
         let auth = config.auth.clone().map(|auth| Arc::new(Auth::new(auth, config.public.clone())));
         Ok(Self { auth, gateway, upstreams: upstreams.collect::<Result<_, String>>()? })
     }
@@ -207,10 +212,10 @@ fn seconds(at: Timestamp) -> i64 {
     at.micros().div_euclid(1_000_000)
 }
 
-fn link(name: &str, config: &UpstreamConfig) -> Result<Link, String> {
-    let (credential, url) = match config {
+fn link(name: &str, config: &UpstreamConfig, vault: &Vault) -> Result<Link, String> {
+    let (credential, oauth, url) = match config {
         UpstreamConfig::Stdio(config) => return Ok(Link::Stdio(config.clone())),
-        UpstreamConfig::Http { credential, url } => (credential, url),
+        UpstreamConfig::Http { credential, oauth, url } => (credential, oauth, url),
     };
     let mut headers = HeaderMap::new();
     if let Some((header, secret)) = credential {
@@ -220,8 +225,13 @@ fn link(name: &str, config: &UpstreamConfig) -> Result<Link, String> {
             .map_err(|_| format!("[upstream.mcp.{name}] credential: the secret cannot be a header's value"))?;
         headers.insert(header, secret);
     }
-    let parsed = HttpUpstreamConfig::parse(url, headers, HttpUpstreamLimits::DEFAULT);
-    parsed.map(Link::Http).map_err(|error| format!("[upstream.mcp.{name}] url: {error}"))
+    let refused = |error: &dyn std::fmt::Display| format!("[upstream.mcp.{name}] url: {error}");
+    let parsed =
+        HttpUpstreamConfig::parse(url, headers, HttpUpstreamLimits::DEFAULT).map_err(|error| refused(&error))?;
+    let Some(oauth) = oauth else { return Ok(Link::Http(parsed)) };
+    let address = WebUrl::parse(url).map_err(|error| refused(&error))?;
+    let tokens = UpstreamTokens::new(name, address, oauth.clone(), vault.clone());
+    Ok(Link::Http(parsed.authorized(Arc::new(tokens))))
 }
 
 impl Gate for RunGate {

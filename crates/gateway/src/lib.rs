@@ -16,6 +16,7 @@ pub mod home;
 pub mod limits;
 pub mod listener;
 pub mod missions;
+pub mod oauth;
 pub mod people;
 pub mod runs;
 pub mod session;

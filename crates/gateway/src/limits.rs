@@ -95,3 +95,21 @@ pub const CLOCK_SKEW_S_MAX: u32 = 300;
 
 /// Grants of the configuration. Each is compared with the claims of a new token.
 pub const GRANTS_MAX: usize = 1_000;
+
+/// How long before its end a token of an upstream is replaced: a call that waits for its turn takes seconds.
+pub const TOKEN_EARLY_US: i64 = 30 * 1_000_000;
+
+/// How long after a failure no other token is asked for, whatever agents send.
+pub const TOKEN_AGAIN_US: i64 = 5 * 1_000_000;
+
+/// What is kept of a login: two tokens of 16 KiB at most, a client and addresses.
+pub const SEALED_BYTES_MAX: u64 = 64 << 10;
+
+/// How long `countersign upstream login` waits for a person.
+pub const LOGIN_WAIT: Duration = Duration::from_secs(10 * 60);
+
+/// How long one request of the browser that comes back may take.
+pub const CALLBACK_WAIT: Duration = Duration::from_secs(10);
+
+/// The head of such a request: a code of 2 KiB, cookies of other programs on this machine.
+pub const CALLBACK_BYTES_MAX: usize = 64 << 10;

@@ -1,6 +1,6 @@
 // A real authorization server (oidc-provider) for the tests, and a recorder in front of an upstream that says which headers reached it.
 //
-//   node authority.mjs [--upstream http://127.0.0.1:3001/mcp]
+//   node authority.mjs [--upstream http://127.0.0.1:3001/mcp] [--ttl SECONDS]
 //
 // Prints one line of JSON: { issuer, recorder }. `GET /seen` at the recorder gives the headers of every request so far. Whoever comes to the server's
 // sign-in page is signed in as the account that `login_hint` names, and consents to everything: the tests are about what happens after that.
@@ -12,7 +12,7 @@ import Provider from "oidc-provider";
 
 import { withServer } from "./loopback.mjs";
 
-const { values: options } = parseArgs({ options: { upstream: { type: "string" } } });
+const { values: options } = parseArgs({ options: { upstream: { type: "string" }, ttl: { type: "string", default: "300" } } });
 
 const ACCOUNTS = {
   ana: { email: "ana@corp.example", email_verified: true, groups: ["finance", "bots"] },
@@ -33,7 +33,6 @@ const provider = new Provider(issuer, {
       grant_types: ["client_credentials"],
       redirect_uris: [],
       response_types: [],
-      scope: SCOPES,
     },
   ],
   clientDefaults: { id_token_signed_response_alg: "ES256" },
@@ -47,7 +46,7 @@ const provider = new Provider(issuer, {
       enabled: true,
       getResourceServerInfo: (_context, resource) => ({
         accessTokenFormat: "jwt",
-        accessTokenTTL: 300,
+        accessTokenTTL: Number(options.ttl),
         audience: resource,
         jwt: { sign: { alg: "ES256" } },
         scope: SCOPES,

@@ -8,6 +8,7 @@ use surfaces::mcp::web::WebUrl;
 
 use super::keys::{self, KeySource};
 use super::token::Algorithm;
+use crate::config::scopes_fit;
 use crate::limits::{CLOCK_SKEW_S, CLOCK_SKEW_S_MAX, GRANTS_MAX, RUN_US, RUN_US_MAX};
 
 /// Who vouches for agents, and what for.
@@ -174,16 +175,5 @@ impl WrittenGrant {
             scopes: self.scopes,
             servers: self.servers,
         })
-    }
-}
-
-/// Scopes go into headers, and a blank separates them (RFC 6749, section 3.3).
-fn scopes_fit(scopes: &BTreeSet<String>) -> Result<(), String> {
-    let is_scope = |scope: &String| {
-        !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
-    };
-    match scopes.iter().find(|scope| !is_scope(scope)) {
-        Some(scope) => Err(format!("scopes: `{scope}` is not one scope")),
-        None => Ok(()),
     }
 }

@@ -13,21 +13,24 @@ use crate::process::Service;
 struct Authority {
     issuer: String,
     recorder: String,
+    secret: String,
     _service: Service,
 }
 
 impl Authority {
-    fn start(scenarios: &Scenarios<'_>, upstream: &str) -> Result<Self> {
+    fn start(scenarios: &Scenarios<'_>, upstream: &str, ttl_s: &str) -> Result<Self> {
         let mut server = scenarios.node("authority.mjs");
-        server.args(["--upstream", upstream]);
-        let mut service = Service::start(&mut server, &scenarios.scratch.join("authority.log"))?;
+        server.args(["--upstream", upstream, "--ttl", ttl_s]);
+        let mut service = Service::start(&mut server, &scenarios.scratch.join(format!("authority-{ttl_s}.log")))?;
         let told = service.wait_for("the authorization server", START_PATIENCE, |said| {
             said.lines().find_map(|line| serde_json::from_str::<Value>(line).ok())
         })?;
         let at = |name: &str| told.get(name).and_then(Value::as_str).map(str::to_owned);
-        let told = (at("issuer"), at("recorder"));
-        let (Some(issuer), Some(recorder)) = told else { anyhow::bail!("the authorization server told {told:?}") };
-        Ok(Self { issuer, recorder, _service: service })
+        let told = (at("issuer"), at("recorder"), at("secret"));
+        let (Some(issuer), Some(recorder), Some(secret)) = told else {
+            anyhow::bail!("the authorization server told {told:?}")
+        };
+        Ok(Self { issuer, recorder, secret, _service: service })
     }
 }
 
@@ -36,7 +39,7 @@ pub(super) fn run(scenarios: &mut Scenarios<'_>) -> Result<()> {
     scenarios.allow_everything()?;
     let home = scenarios.scratch.join("home-oauth");
     let (upstream, direct) = scenarios.everything_over_http()?;
-    let authority = Authority::start(scenarios, &direct)?;
+    let authority = Authority::start(scenarios, &direct, "300")?;
     let config = scenarios.scratch.join("oauth.toml");
     let http = scenarios.http_config(&format!("{}/mcp", authority.recorder))?;
     std::fs::write(&config, format!("{http}\n{}", section(&authority.issuer))).context("write a configuration")?;
@@ -51,7 +54,64 @@ pub(super) fn run(scenarios: &mut Scenarios<'_>) -> Result<()> {
     gateway.stop()?;
     drop(upstream);
     recorded(scenarios, &home)?;
-    scenarios.verified(&home, 3)
+    scenarios.verified(&home, 3)?;
+    upstreams_that_want_tokens(scenarios)
+}
+
+/// A gateway whose upstreams want tokens: they are another gateway, which takes signed ones only.
+fn upstreams_that_want_tokens(scenarios: &mut Scenarios<'_>) -> Result<()> {
+    let home = |name: &str| scenarios.scratch.join(format!("home-oauth-{name}"));
+    let (inner_home, outer_home) = (home("inner"), home("outer"));
+    let (upstream, direct) = scenarios.everything_over_http()?;
+    let authority = Authority::start(scenarios, &direct, "4")?;
+    let config = scenarios.scratch.join("inner.toml");
+    let grants = "[auth]\nscopes = [\"mcp:use\"]\nclock_skew_s = 0\n".to_owned()
+        + &format!("issuer = \"{}\"\n\n", authority.issuer)
+        + "[[auth.grant]]\nclaims = { email = \"ana@corp.example\" }\nmission = \"allow-everything\"\nagent = \"e2e\"\n\n"
+        + "[[auth.grant]]\nclient = \"service\"\nmission = \"allow-everything\"\nagent = \"e2e\"\n";
+    std::fs::write(&config, format!("{}\n{grants}", scenarios.http_config(&direct)?))?;
+    let inner = Gateway::start(scenarios.place, &inner_home, &config, &scenarios.scratch.join("inner.log"))?;
+
+    let secret = scenarios.scratch.join("client-secret");
+    std::fs::write(&secret, &authority.secret)?;
+    let config = scenarios.scratch.join("outer.toml");
+    let service = format!(
+        "{{ grant = \"client_credentials\", client_id = \"service\", client_secret = {{ file = {secret:?} }}, issuer = \"{}\" }}",
+        authority.issuer
+    );
+    let address = &inner.address;
+    std::fs::write(
+        &config,
+        format!(
+            "[listen]\ngateway = \"127.0.0.1:0\"\n\n[missions]\ndir = \"missions\"\n\n\
+             [upstream.mcp.everything]\nurl = \"http://{address}/mcp/everything\"\noauth = {{}}\n\n\
+             [upstream.mcp.memory]\nurl = \"http://{address}/mcp/memory\"\noauth = {service}\n"
+        ),
+    )?;
+    let outer = Gateway::start(scenarios.place, &outer_home, &config, &scenarios.scratch.join("outer.log"))?;
+    let token = outer.token(scenarios.place, "allow-everything", "e2e")?;
+    scenarios.script("upstreams that want tokens", |scenarios| {
+        let mut script = scenarios.node("outbound.mjs");
+        let login = serde_json::json!([
+            scenarios.place.built("countersign"),
+            "upstream",
+            "login",
+            "everything",
+            "--config",
+            config,
+            "--home",
+            outer_home
+        ]);
+        let endpoint = |name: &str| format!("http://{}/mcp/{name}", outer.address);
+        script.args(["--login", &login.to_string(), "--token", &token]);
+        script.args(["--person", &endpoint("everything"), "--service", &endpoint("memory")]);
+        Ok(script)
+    })?;
+    outer.stop()?;
+    inner.stop()?;
+    drop(upstream);
+    scenarios.verified(&outer_home, 3)?;
+    scenarios.verified(&inner_home, 3)
 }
 
 fn section(issuer: &str) -> String {

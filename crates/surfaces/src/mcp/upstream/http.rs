@@ -4,6 +4,7 @@
 //! is resumed, which asks for the rest of an answer and never sends a call twice. What the server sends outside of answers comes over a standing GET
 //! ([`standing`]). Redirects are not followed, and nothing that an agent sent becomes a header.
 
+mod authorization;
 pub(in crate::mcp) mod connection;
 mod events;
 mod standing;
@@ -28,6 +29,7 @@ use hyper::body::Incoming as IncomingBody;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+pub use self::authorization::{Authorization, Kept, Refusal};
 use self::connection::{Connection, Dial, Idle, SendFault, with_causes};
 use super::incoming::{IncomingQueue, IncomingSender, incoming};
 use super::{Incoming, UpstreamFault};
@@ -49,6 +51,7 @@ const EITHER: HeaderValue = HeaderValue::from_static("application/json, text/eve
 /// Which server, and what every request to it carries. Cheap to clone; made once for each configured server.
 #[derive(Clone, Debug)]
 pub struct HttpUpstreamConfig {
+    authorization: Option<Arc<dyn Authorization>>,
     limits: HttpUpstreamLimits,
     target: Arc<Target>,
 }
@@ -147,7 +150,15 @@ impl HttpUpstreamConfig {
         headers.insert(HOST, authority.as_str().parse().map_err(|_| fault("the host cannot be a header"))?);
         let path = url.path_and_query().map_or_else(|| Ok(Uri::from_static("/")), |path| path.as_str().parse());
         let path = path.map_err(|_| fault("the path cannot be requested"))?;
-        Ok(Self { limits, target: Arc::new(Target { dial, headers, path, url }) })
+        Ok(Self { authorization: None, limits, target: Arc::new(Target { dial, headers, path, url }) })
+    }
+}
+
+impl HttpUpstreamConfig {
+    /// The same server, with the tokens that `authorization` keeps.
+    #[must_use]
+    pub fn authorized(self, authorization: Arc<dyn Authorization>) -> Self {
+        Self { authorization: Some(authorization), ..self }
     }
 }
 
@@ -348,7 +359,7 @@ impl Link {
     }
 
     /// Sends a request once. Another connection is tried only where not a byte of it was written.
-    async fn exchange(&self, mut request: Request<Full<Bytes>>) -> Result<Exchange, UpstreamFault> {
+    async fn exchange_as_it_is(&self, mut request: Request<Full<Bytes>>) -> Result<Exchange, UpstreamFault> {
         // Ends: each turn uses up a connection that was idle, or is the last.
         loop {
             let idle = self.idle.take().await;
