@@ -17,6 +17,7 @@ const { values: options } = parseArgs({
 const url = new URL(options.url);
 const tap = new Tap();
 const CALL = JSON.stringify({ jsonrpc: "2.0", id: 900, method: "tools/call", params: { name: "echo", arguments: { message: "hi" } } });
+const REVISION = { "mcp-protocol-version": "2025-11-25" };
 const CALLBACK = "http://127.0.0.1/callback";
 const METADATA = new URL(`/.well-known/oauth-protected-resource${url.pathname}`, url);
 
@@ -88,9 +89,9 @@ tap.check("a refreshed token keeps the session", ana.held.access_token !== befor
 
 const bob = new Person("bob", "ap-bot");
 const session = await signIn(bob);
-const stolen = await post({ authorization: `Bearer ${bob.held.access_token}`, "mcp-session-id": transport.sessionId }, CALL);
+const stolen = await post({ authorization: `Bearer ${bob.held.access_token}`, "mcp-session-id": transport.sessionId, ...REVISION }, CALL);
 tap.check("another person's token does not reach the session", stolen.status === 404, JSON.stringify(stolen));
-const own = await post({ authorization: `Bearer ${bob.held.access_token}`, "mcp-session-id": session.transport.sessionId }, CALL);
+const own = await post({ authorization: `Bearer ${bob.held.access_token}`, "mcp-session-id": session.transport.sessionId, ...REVISION }, CALL);
 tap.check("and reaches its own", own.status === 200, JSON.stringify(own));
 
 const stranger = new Person("ana", "nobody");
