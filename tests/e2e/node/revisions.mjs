@@ -21,18 +21,6 @@ const tap = new Tap();
 const server = loadCases("everything", options.scratch);
 const [direct, wrapped] = [JSON.parse(options.direct), JSON.parse(options.wrapped)];
 
-for (const revision of Array.isArray(wrapped) ? STDIO : HTTP) {
-  const [a, b] = [await told(direct, revision), await told(wrapped, revision)];
-  tap.check(`${revision}: the same as direct`, a[0]?.protocolVersion === revision && isDeepStrictEqual(a, b), `direct:  ${JSON.stringify(a)}\nwrapped: ${JSON.stringify(b)}`);
-  const client = await open(wrapped, revision);
-  const answers = await client.ask([ECHO("a", "one"), { jsonrpc: "2.0", method: "notifications/roots/list_changed" }, ECHO("b", "two")], ["a", "b", null]);
-  const said = answers.map(({ id, result, error }) => `${id} ${error?.message ?? result.content[0].text}`).sort().join("; ");
-  const expected = revision === "2025-03-26" ? /^a Echo: one; b Echo: two$/ : /^null an array of messages; .*2025-03-26/;
-  tap.check(`${revision}: a batch is ${revision === "2025-03-26" ? "two calls" : "refused"}`, expected.test(said), said);
-  await client.close();
-}
-process.exit(tap.finish());
-
 // What a session of `revision` hears.
 async function told(side, revision) {
   const client = await open(side, revision);
@@ -134,3 +122,15 @@ class OverHttp {
     return fetch(this.#url, { method: "DELETE", headers: this.#headers });
   }
 }
+
+for (const revision of Array.isArray(wrapped) ? STDIO : HTTP) {
+  const [a, b] = [await told(direct, revision), await told(wrapped, revision)];
+  tap.check(`${revision}: the same as direct`, a[0]?.protocolVersion === revision && isDeepStrictEqual(a, b), `direct:  ${JSON.stringify(a)}\nwrapped: ${JSON.stringify(b)}`);
+  const client = await open(wrapped, revision);
+  const answers = await client.ask([ECHO("a", "one"), { jsonrpc: "2.0", method: "notifications/roots/list_changed" }, ECHO("b", "two")], ["a", "b", null]);
+  const said = answers.map(({ id, result, error }) => `${id} ${error?.message ?? result.content[0].text}`).sort().join("; ");
+  const expected = revision === "2025-03-26" ? /^a Echo: one; b Echo: two$/ : /^null an array of messages; .*2025-03-26/;
+  tap.check(`${revision}: a batch is ${revision === "2025-03-26" ? "two calls" : "refused"}`, expected.test(said), said);
+  await client.close();
+}
+process.exit(tap.finish());
