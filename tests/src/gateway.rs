@@ -1,5 +1,6 @@
 //! The gateway as its users meet it: bridges that share a run, stops that bite, ends in order and out of order, and a ledger that cannot be written.
 
 mod bridges;
+mod hostile;
 mod power_cut;
 mod unwritable;

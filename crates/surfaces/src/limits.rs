@@ -117,6 +117,13 @@ pub const CONNECT_MS: u64 = 10_000;
 /// How long an upstream may take to accept a notification or response, which it only has to note.
 pub const SEND_MS: u64 = 30_000;
 
+/// How long an upstream may take to answer `initialize`: a package that its command installs first is there by then.
+pub const HANDSHAKE_MS: u64 = 300_000;
+
+/// How long an upstream may take to answer the protocol's own requests: lists, `ping`, `logging/setLevel`, questions about tasks. Clients give up after 60 s; what nobody
+/// answers must not keep its place among those in flight.
+pub const HOUSEKEEPING_MS: u64 = 60_000;
+
 /// How long ending the session at the server may take; it is a courtesy.
 pub const GOODBYE_MS: u64 = 2_000;
 

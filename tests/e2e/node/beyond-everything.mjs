@@ -85,16 +85,22 @@ async function cancelling(session, step) {
 // Calls as tasks, which only the SDK 1.x has in this form. Asking for a result waits until it is there.
 async function tasking(session, step) {
   const rules = ["task", "taskTimes", "taskStage"];
+  // Over HTTP this server repeats what it asked before when a client reconnects; that belongs to no task.
+  const belongs = ({ params }) => params?._meta?.["io.modelcontextprotocol/related-task"] !== undefined;
+  const ask = async (method, params) => {
+    const said = await session.request(method, params);
+    return { ...said, asked: said.asked?.filter(belongs) };
+  };
   const begin = async (topic, more) => {
     const params = { name: "simulate-research-query", arguments: { topic, ...more }, task: { ttl: 60_000 } };
-    const begun = await step(`tools/call as a task: ${topic}`, rules, () => session.request("tools/call", params));
+    const begun = await step(`tools/call as a task: ${topic}`, rules, () => ask("tools/call", params));
     return begun.answer?.result?.task?.taskId;
   };
-  const about = (method, taskId) => () => session.request(method, { taskId });
+  const about = (method, taskId) => () => ask(method, { taskId });
 
   const ledgers = await begin("ledgers", {});
   await step("tasks/get", rules, about("tasks/get", ledgers));
-  await step("tasks/list", rules, () => session.request("tasks/list", {}));
+  await step("tasks/list", rules, () => ask("tasks/list", {}));
   // This one asks the person in mid-task; the question comes with the request for the result.
   const python = await begin("python", { ambiguous: true });
   const cancelled = await begin("nothing in particular", {});
@@ -105,7 +111,7 @@ async function tasking(session, step) {
   await step("tasks/get of what is done", rules, about("tasks/get", ledgers));
   await step("tasks/result once more", rules, about("tasks/result", ledgers));
   await step("tools/call as a task of a tool that is none", rules, () =>
-    session.request("tools/call", { name: "echo", arguments: { message: "hi" }, task: {} }),
+    ask("tools/call", { name: "echo", arguments: { message: "hi" }, task: {} }),
   );
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use testkit::process::{Lines, Process};
 use testkit::scratch::Scratch;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 const MISSION: &str = r#"
 mission = "effects"
@@ -29,18 +29,18 @@ progress = {}
 "#;
 
 /// A home with a mission beside it, and an upstream that writes down its effects.
-struct World {
-    scratch: Scratch,
+pub(super) struct World {
+    pub(super) scratch: Scratch,
 }
 
 /// One client on one bridge.
-struct Client {
+pub(super) struct Client {
     lines: Lines,
-    process: Process,
+    pub(super) process: Process,
     stdin: ChildStdin,
 }
 
-fn binary(name: &str) -> PathBuf {
+pub(super) fn binary(name: &str) -> PathBuf {
     // Test executables are in `deps`, programs one folder up.
     let here = std::env::current_exe().unwrap();
     let path = here.parent().and_then(|deps| deps.parent()).unwrap().join(name);
@@ -49,7 +49,7 @@ fn binary(name: &str) -> PathBuf {
 }
 
 impl World {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let scratch = Scratch::new(name).unwrap();
         std::fs::write(scratch.join("mission.toml"), MISSION).unwrap();
         Self { scratch }
@@ -62,30 +62,36 @@ impl World {
     }
 
     /// Runs a command to its end; gives its exit code and output.
-    fn run(&self, args: &[&str]) -> (Option<i32>, String) {
+    pub(super) fn run(&self, args: &[&str]) -> (Option<i32>, String) {
         let output = self.command(args).output().unwrap();
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     }
 
     /// Starts a bridge without waiting for anything.
-    fn bridge(&self, flags: &[&str]) -> Client {
+    pub(super) fn bridge(&self, flags: &[&str]) -> Client {
+        self.bridge_to(flags, &[])
+    }
+
+    /// The same, to an upstream with `behaviour`.
+    pub(super) fn bridge_to(&self, flags: &[&str], behaviour: &[&str]) -> Client {
         let mut command = self.command(&["mcp"]);
         command.args(flags).arg("--mission").arg(self.scratch.join("mission.toml")).arg("--");
         command.arg(binary("countersign-upstream")).arg("--stdio").arg("--effects").arg(self.scratch.join("effects"));
+        command.args(behaviour);
         let mut process = Process::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap();
         let lines = process.lines().unwrap();
         let stdin = process.take_stdin().unwrap();
         Client { lines, process, stdin }
     }
 
-    fn records(&self, filter: &str) -> Vec<Record> {
+    pub(super) fn records(&self, filter: &str) -> Vec<Record> {
         let (code, out) = self.run(&["audit", filter, "--format", "json", "--limit", "0"]);
         assert_eq!(code, Some(0));
         out.lines().map(|line| evidence::record::read(line.as_bytes()).unwrap()).collect()
     }
 
     /// The statuses of all outcomes, in order.
-    fn statuses(&self) -> Vec<Status> {
+    pub(super) fn statuses(&self) -> Vec<Status> {
         let status = |record: Record| if let Body::Action(action) = record.body { action.status } else { None };
         self.records("type:action_record").into_iter().filter_map(status).collect()
     }
@@ -94,30 +100,30 @@ impl World {
         std::fs::read_to_string(self.scratch.join("effects")).unwrap_or_default().lines().count()
     }
 
-    fn gateway_pid(&self) -> Pid {
+    pub(super) fn gateway_pid(&self) -> Pid {
         let (code, out) = self.run(&["doctor"]);
         assert_eq!(code, Some(0), "{out}");
         let pid = out.split("process ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
         Pid::from_raw(pid.parse().unwrap()).unwrap()
     }
 
-    fn assert_verified(&self) {
+    pub(super) fn assert_verified(&self) {
         let (code, out) = self.run(&["verify", "--ledger", "--rebuild"]);
         assert_eq!(code, Some(0), "{out}");
     }
 }
 
 impl Client {
-    fn send(&mut self, message: &Value) {
+    pub(super) fn send(&mut self, message: &Value) {
         writeln!(self.stdin, "{message}").unwrap();
     }
 
     /// The next message from the gateway.
-    fn message(&mut self) -> Value {
+    pub(super) fn message(&mut self) -> Value {
         serde_json::from_str(&self.process.next_line(&self.lines, PATIENCE).unwrap()).unwrap()
     }
 
-    fn ask(&mut self, id: u64, method: &str, params: Value) -> Value {
+    pub(super) fn ask(&mut self, id: u64, method: &str, params: Value) -> Value {
         self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));
         loop {
             let message = self.message();
@@ -127,18 +133,18 @@ impl Client {
         }
     }
 
-    fn call(&mut self, id: u64, tool: &str, arguments: Value) -> Value {
+    pub(super) fn call(&mut self, id: u64, tool: &str, arguments: Value) -> Value {
         self.ask(id, "tools/call", json!({ "name": tool, "arguments": arguments }))
     }
 
-    fn open(&mut self) {
+    pub(super) fn open(&mut self) {
         let client = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "test", "version": "1" } });
         let answer = self.ask(0, "initialize", client);
         assert!(answer["result"]["serverInfo"].is_object(), "{answer}");
         self.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
     }
 
-    fn close(self) -> ExitStatus {
+    pub(super) fn close(self) -> ExitStatus {
         let Self { mut process, stdin, .. } = self;
         drop(stdin);
         process.wait(PATIENCE).unwrap()

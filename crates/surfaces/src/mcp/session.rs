@@ -14,12 +14,14 @@ mod upward;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use governance::call::Reply;
 use governance::evidence::record::Status;
 use serde_json::json;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 pub use self::batch::{AdmittedBatch, carrier};
 use self::intercept::{Housekeeping, Meaning};
@@ -29,7 +31,7 @@ use super::downstream::{Address, Downstream};
 use super::era::{OPENING, Revision};
 use super::upstream::{Upstream, UpstreamFault};
 use crate::govern::{Misbehaviour, Session};
-use crate::limits::{ASKED_MAX, IN_FLIGHT_MAX};
+use crate::limits::{ASKED_MAX, HANDSHAKE_MS, HOUSEKEEPING_MS, IN_FLIGHT_MAX};
 
 /// Our code for a denied request; the protocol leaves -32000 to -32099 to implementations.
 pub const DENIED: i64 = -32010;
@@ -42,8 +44,24 @@ pub struct AgentSession<S, D> {
     session: Arc<S>,
     state: Mutex<State>,
     tasks: Arc<Tasks>,
+    patience: Patience,
     transport: &'static str,
     upstream: Arc<Upstream>,
+}
+
+/// How long a session waits for an upstream's answers to the protocol's own requests. Calls are timed by whoever governs them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// To `initialize`.
+    pub handshake: Duration,
+    /// To lists, `ping` and the like.
+    pub housekeeping: Duration,
+}
+
+impl Patience {
+    /// What is in force where nothing else is configured.
+    pub const DEFAULT: Self =
+        Self { handshake: Duration::from_millis(HANDSHAKE_MS), housekeeping: Duration::from_millis(HOUSEKEEPING_MS) };
 }
 
 /// What a session remembers between messages.
@@ -93,7 +111,21 @@ pub enum Received {
 impl<S: Session, D: Downstream> AgentSession<S, D> {
     /// Starts a session that waits for the handshake.
     pub fn new(session: Arc<S>, upstream: Arc<Upstream>, downstream: Arc<D>, transport: &'static str) -> Self {
-        Self { downstream, session, state: Mutex::default(), tasks: Arc::default(), transport, upstream }
+        Self {
+            downstream,
+            session,
+            state: Mutex::default(),
+            tasks: Arc::default(),
+            patience: Patience::DEFAULT,
+            transport,
+            upstream,
+        }
+    }
+
+    /// The same session with another patience.
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
     }
 
     /// The agent's side.
@@ -212,8 +244,21 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         }
     }
 
-    /// Sends a request of housekeeping and waits for its answer or its cancellation.
-    async fn exchange(&self, id: &RawId, message: Bytes, mut cancelled: oneshot::Receiver<()>) -> Exchange {
+    /// Sends a request of housekeeping and waits for its answer or its cancellation, but not for ever.
+    async fn exchange(&self, id: &RawId, message: Bytes, cancelled: oneshot::Receiver<()>) -> Exchange {
+        let exchange = Box::pin(self.exchange_at_leisure(id, message, cancelled));
+        match timeout(self.patience.housekeeping, exchange).await {
+            Ok(exchange) => exchange,
+            Err(_elapsed) => {
+                let _fault = self.upstream.send(execute::cancellation(id)).await;
+                self.upstream_misbehaved("did not answer a request of the protocol in time");
+                Exchange::Failed(UpstreamFault::TimedOut)
+            }
+        }
+    }
+
+    /// Sends a request whose answer may take as long as the session, and waits for it or its cancellation.
+    async fn exchange_at_leisure(&self, id: &RawId, message: Bytes, mut cancelled: oneshot::Receiver<()>) -> Exchange {
         tokio::select! {
             biased;
             response = self.upstream.request(id, message) => match response {

@@ -44,7 +44,7 @@ use crate::limits::{
 use crate::mcp::codec::strict::StrictReader;
 use crate::mcp::codec::{Envelope, EnvelopeError, EnvelopeKind, RawId, author, batch};
 use crate::mcp::era::{self, OPENING, Revision};
-use crate::mcp::session::{AgentSession, Received, carrier};
+use crate::mcp::session::{AgentSession, Patience, Received, carrier};
 use crate::mcp::streamable::{
     BodyError, EVENT_STREAM, JSON, LAST_EVENT_ID, REVISION, SESSION_ID, is_media_type, read_body, single,
 };
@@ -71,6 +71,8 @@ pub struct HttpDownstreamLimits {
     pub in_flight_max: usize,
     /// How often a silent stream gets a comment.
     pub keep_alive: Duration,
+    /// How long a session waits for its upstream's answers to the protocol's own requests.
+    pub patience: Patience,
     /// Bytes that one session keeps for clients that resume.
     pub replay_bytes_max: usize,
     /// Events that one session keeps for clients that resume.
@@ -104,6 +106,7 @@ impl HttpDownstreamLimits {
         drain: Duration::from_millis(DRAIN_MS),
         in_flight_max: IN_FLIGHT_MAX,
         keep_alive: Duration::from_millis(KEEP_ALIVE_MS),
+        patience: Patience::DEFAULT,
         replay_bytes_max: REPLAY_BYTES_MAX,
         replay_events_max: REPLAY_EVENTS_MAX,
         replay_total_bytes_max: REPLAY_TOTAL_BYTES_MAX,
@@ -519,7 +522,10 @@ impl<S: Session> Opening<S> {
         let Connected { incoming, session, upstream } =
             gate.connect(&server, ticket).await.map_err(|error| Refused::not_connected(&error, &asks))?;
         downstream.outbox().open(asks.clone(), Form::Message).map_err(|error| Refused::not_opened(error, &asks))?;
-        let agent = Arc::new(AgentSession::new(session, Arc::new(upstream), downstream.clone(), "http"));
+        let agent = Arc::new(
+            AgentSession::new(session, Arc::new(upstream), downstream.clone(), "http")
+                .with_patience(downstream.limits().patience),
+        );
         let session = sessions.tend(id, server, place, agent.clone(), incoming);
         if let Received::Request(admitted) = agent.receive(envelope).await {
             agent.answer(admitted).await;

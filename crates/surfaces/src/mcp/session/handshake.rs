@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use governance::decide::Feature;
 use governance::evidence::record::{Channel, Client, Surface};
+use tokio::time::timeout;
 
 use super::{AgentSession, DENIED, FAILED, Phase, upstream_failed};
 use crate::govern::Session;
@@ -10,6 +11,7 @@ use crate::limits::{CLIENT_NAME_BYTES_MAX, REVISION_CHARS_MAX, ReadLimits};
 use crate::mcp::codec::{Envelope, Raw, RawId, Splice, SpliceError, author};
 use crate::mcp::downstream::Downstream;
 use crate::mcp::era::{self, Revision};
+use crate::mcp::upstream::UpstreamFault;
 
 /// Capabilities of the agent's client that let an upstream ask it something.
 const OFFERS: [(&str, Feature); 3] =
@@ -29,7 +31,8 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let Ok(request) = self.narrowed_request(envelope) else {
             return author::error_reply(Some(id), author::INTERNAL_ERROR, "the handshake could not be rewritten", None);
         };
-        let response = match self.upstream.request(id, request).await {
+        let asked = timeout(self.patience.handshake, self.upstream.request(id, request)).await;
+        let response = match asked.unwrap_or(Err(UpstreamFault::TimedOut)) {
             Ok(response) => response,
             Err(fault) => return upstream_failed(id, &fault),
         };

@@ -275,7 +275,8 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         task: &str,
         cancelled: oneshot::Receiver<()>,
     ) -> Option<Bytes> {
-        let response = match self.exchange(id, envelope.bytes().clone(), cancelled).await {
+        // The answer comes when the task ends.
+        let response = match self.exchange_at_leisure(id, envelope.bytes().clone(), cancelled).await {
             Exchange::Answered(response) => response,
             Exchange::Cancelled => return None,
             Exchange::Failed(fault) => return Some(upstream_failed(id, &fault)),

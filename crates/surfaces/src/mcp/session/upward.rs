@@ -13,14 +13,21 @@ use super::{AgentSession, InFlight};
 use crate::govern::{Misbehaviour, Session};
 use crate::mcp::codec::{Envelope, EnvelopeKind, RawId, author};
 use crate::mcp::downstream::{Address, Downstream};
-use crate::mcp::upstream::{Incoming, IncomingQueue};
+use crate::mcp::upstream::{Arrived, Incoming, IncomingQueue};
 
 impl<S: Session, D: Downstream> AgentSession<S, D> {
     /// Takes what the upstream sends by itself until the upstream ends. Questions wait for their answers beside the queue, so that notifications go on.
     pub async fn listen(self: Arc<Self>, mut queue: IncomingQueue) {
         let mut questions = JoinSet::new();
-        while let Some(incoming) = queue.recv().await {
+        while let Some(arrived) = queue.recv().await {
             while questions.try_join_next().is_some() {}
+            let incoming = match arrived {
+                Arrived::Message(incoming) => incoming,
+                Arrived::Unreadable(why) => {
+                    self.upstream_misbehaved(&format!("sent what is no message: {why}"));
+                    continue;
+                }
+            };
             match incoming.envelope.kind() {
                 EnvelopeKind::Request { .. } => {
                     let session = self.clone();

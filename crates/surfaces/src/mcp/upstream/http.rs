@@ -495,6 +495,16 @@ impl Link {
         }
     }
 
+    /// Tells of an event that is no message; false when nobody listens any more.
+    async fn unreadable(&self, why: String) -> bool {
+        tracing::warn!(why, "dropped an event of the upstream that is not a message");
+        let Some(sender) = self.incoming() else { return false };
+        tokio::select! {
+            told = sender.unreadable(why) => told.is_ok(),
+            () = self.closed() => false,
+        }
+    }
+
     /// Waits for `work`, but not beyond the end of the session.
     // Pinned by the caller: passed by value it would be held twice by every call.
     async fn until_closed<T>(

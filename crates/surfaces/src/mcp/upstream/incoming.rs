@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::{mpsc, watch};
 
-use super::Incoming;
+use super::{Arrived, Incoming};
 
 /// Makes a queue that holds at most `messages_max`.
 pub(crate) fn incoming(messages_max: usize) -> (IncomingSender, IncomingQueue) {
@@ -19,7 +19,7 @@ pub(crate) fn incoming(messages_max: usize) -> (IncomingSender, IncomingQueue) {
 /// What an upstream sends by itself, in order. Bounded: a full queue slows the upstream down. Ends when the upstream is gone.
 #[derive(Debug)]
 pub struct IncomingQueue {
-    receiver: mpsc::Receiver<Incoming>,
+    receiver: mpsc::Receiver<Arrived>,
     /// How many messages have been dealt with.
     settled: watch::Sender<u64>,
     taken: u64,
@@ -27,13 +27,13 @@ pub struct IncomingQueue {
 
 impl IncomingQueue {
     /// The next message. Asking for it says that the one before has been dealt with.
-    pub async fn recv(&mut self) -> Option<Incoming> {
+    pub async fn recv(&mut self) -> Option<Arrived> {
         if *self.settled.borrow() != self.taken {
             self.settled.send_replace(self.taken);
         }
-        let incoming = self.receiver.recv().await?;
+        let arrived = self.receiver.recv().await?;
         self.taken += 1;
-        Some(incoming)
+        Some(arrived)
     }
 }
 
@@ -42,7 +42,7 @@ impl IncomingQueue {
 pub(crate) struct IncomingSender {
     /// How many messages were sent. The lock keeps the count and the queue in step.
     queued: Mutex<u64>,
-    sender: mpsc::Sender<Incoming>,
+    sender: mpsc::Sender<Arrived>,
     settled: watch::Receiver<u64>,
 }
 
@@ -53,10 +53,19 @@ pub(crate) struct Unheard;
 impl IncomingSender {
     /// Puts a message into the queue, when there is room.
     pub(crate) async fn send(&self, incoming: Incoming) -> Result<(), Unheard> {
+        self.put(Arrived::Message(incoming)).await
+    }
+
+    /// Tells that something came which is no message.
+    pub(crate) async fn unreadable(&self, why: String) -> Result<(), Unheard> {
+        self.put(Arrived::Unreadable(why)).await
+    }
+
+    async fn put(&self, arrived: Arrived) -> Result<(), Unheard> {
         let permit = self.sender.reserve().await.map_err(|_| Unheard)?;
         let mut queued = self.queued.lock().unwrap_or_else(PoisonError::into_inner);
         *queued += 1;
-        permit.send(incoming);
+        permit.send(arrived);
         Ok(())
     }
 

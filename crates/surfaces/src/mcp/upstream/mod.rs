@@ -21,6 +21,15 @@ pub struct Incoming {
     pub related: Option<RawId>,
 }
 
+/// What arrives from an upstream by itself.
+#[derive(Debug)]
+pub enum Arrived {
+    /// A message.
+    Message(Incoming),
+    /// Something that is no message, and why it is none.
+    Unreadable(String),
+}
+
 /// Why a message could not be delivered or answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UpstreamFault {

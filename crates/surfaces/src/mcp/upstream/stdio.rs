@@ -104,13 +104,14 @@ impl Waiting {
     }
 
     /// Something came that cannot be told apart. Where one request waits, it was most likely its answer, and waiting on would only take longer to say so; where
-    /// several wait, nobody can say whose it was.
-    fn fail_only(&self, why: &str) {
+    /// several wait, nobody can say whose it was, and this says false.
+    fn fail_only(&self, why: &str) -> bool {
         let mut awaited = self.lock();
-        let Some(awaited) = awaited.as_mut().filter(|awaited| awaited.answers.len() == 1) else { return };
+        let Some(awaited) = awaited.as_mut().filter(|awaited| awaited.answers.len() == 1) else { return false };
         for (_, waiting) in awaited.answers.drain() {
             let _gave_up = waiting.send(Err(UpstreamFault::Unreadable(why.to_owned())));
         }
+        true
     }
 
     /// Nobody waits for this answer any more.
@@ -239,7 +240,11 @@ async fn read(
                 Ok(line) => line,
                 Err(error) => {
                     tracing::warn!(%error, "dropped a line of the upstream");
-                    waiting.fail_only(&error.to_string());
+                    // Whoever waited records what became of the call.
+                    let is_told = waiting.fail_only(&error.to_string());
+                    if !is_told && incoming.unreadable(error.to_string()).await.is_err() {
+                        break 'reading;
+                    }
                     continue;
                 }
             };
@@ -265,10 +270,16 @@ async fn take(
         Ok(envelope) => envelope,
         Err(error) => {
             tracing::warn!(%error, "dropped a line of the upstream that is not a message");
-            if let Meant::Response(id) = &error.meant {
-                waiting.answer(id, Err(UpstreamFault::Unreadable(error.fault.to_string())));
-            }
-            return Ok(());
+            let fault = Err(UpstreamFault::Unreadable(error.fault.to_string()));
+            let left = match &error.meant {
+                // Whoever waits for it records what became of the call.
+                Meant::Response(id) => waiting.answer(id, fault),
+                Meant::Request(_) | Meant::Unclear => Some(fault),
+            };
+            return match left {
+                Some(_) => incoming.unreadable(error.to_string()).await,
+                None => Ok(()),
+            };
         }
     };
     let is_answer =

@@ -1,4 +1,5 @@
 mod challenge;
+mod hostile;
 mod revisions;
 mod tasks;
 

@@ -131,7 +131,7 @@ impl Link {
                         return Err(unreadable(&error.to_string()));
                     }
                     Err(error) => {
-                        tracing::warn!(%error, "dropped an event of the upstream that is not a message");
+                        has_handed_on |= self.unreadable(error.to_string()).await;
                         unread.get_or_insert_with(|| error.to_string());
                     }
                 }

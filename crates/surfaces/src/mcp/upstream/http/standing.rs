@@ -46,11 +46,11 @@ async fn listen(link: &Link, events: &mut Events) -> Option<Cut> {
                 for message in link.messages(message) {
                     match message {
                         Ok(envelope) => link.hand_on(Incoming { envelope, related: None }).await.then_some(())?,
-                        Err(error) => tracing::warn!(%error, "dropped an event of the upstream that is not a message"),
+                        Err(error) => link.unreadable(error.to_string()).await.then_some(())?,
                     }
                 }
             }
-            Err(Cut::TooLarge(error)) => tracing::warn!(%error, "dropped an event of the upstream"),
+            Err(Cut::TooLarge(error)) => link.unreadable(error.to_string()).await.then_some(())?,
             Err(cut @ (Cut::Broken(_) | Cut::Ended)) => return Some(cut),
         }
     }

@@ -5,7 +5,7 @@ use http::HeaderName;
 use super::*;
 use crate::mcp::era::Revision;
 use crate::mcp::fixture::{Act, Seen, Server, chunk, end, json, result, stream, whole};
-use crate::mcp::upstream::Upstream;
+use crate::mcp::upstream::{Arrived, Upstream};
 
 const LIMITS: HttpUpstreamLimits = HttpUpstreamLimits {
     connect: Duration::from_secs(5),
@@ -34,7 +34,9 @@ async fn request(upstream: &Upstream, id: i64) -> Result<String, UpstreamFault> 
 /// What one request comes to at a server that answers every request with `acts`.
 async fn outcome(acts: impl Fn(&Seen) -> Vec<Act> + Send + Sync + 'static) -> String {
     let server = Server::start(acts).await;
-    let (upstream, _queue) = connect(&server);
+    let (upstream, mut queue) = connect(&server);
+    // An answer waits until what came before it has been dealt with.
+    tokio::spawn(async move { while queue.recv().await.is_some() {} });
     match request(&upstream, 1).await {
         Ok(answer) => answer,
         Err(fault) => format!("{fault:?}"),
@@ -279,7 +281,7 @@ async fn what_comes_before_an_answer_is_dealt_with_before_it() {
     let order = Arc::new(Mutex::new(Vec::new()));
     let dealt = order.clone();
     let listener = tokio::spawn(async move {
-        while let Some(incoming) = queue.recv().await {
+        while let Some(Arrived::Message(incoming)) = queue.recv().await {
             // Dealing with a message takes time.
             for _ in 0..100 {
                 tokio::task::yield_now().await;
@@ -296,6 +298,53 @@ async fn what_comes_before_an_answer_is_dealt_with_before_it() {
 }
 
 #[tokio::test]
+async fn arrays_of_messages_are_taken_apart_in_the_one_revision_that_has_them() {
+    let array = |seen: &Seen| format!("[{},{},7]", progress(1), result(seen, "{}"));
+    let none = format!("[{}]", progress(1));
+    for (revision, form, expected) in [
+        (Revision::V2025_03_26, "stream", r#"{"jsonrpc":"2.0","id":1,"result":{}}"#),
+        (Revision::V2025_03_26, "json", r#"Unreadable("the message is not an object"#),
+        (Revision::V2025_03_26, "none", r#"Unreadable("none of its messages is the answer to the request")"#),
+        (Revision::V2025_06_18, "stream", r#"Unreadable("an array of messages"#),
+        (Revision::V2025_06_18, "json", r#"Unreadable("an array of messages"#),
+    ] {
+        let none = none.clone();
+        let server = Server::start(move |seen| match form {
+            "stream" => vec![stream(), chunk(&event(&array(seen))), end()],
+            "json" => vec![json(&array(seen))],
+            _ => vec![json(&none)],
+        })
+        .await;
+        let (upstream, mut queue) = connect(&server);
+        upstream.opened(revision);
+        let told = tokio::spawn(async move {
+            let mut told = Vec::new();
+            while let Some(arrived) = queue.recv().await {
+                told.push(match arrived {
+                    Arrived::Message(incoming) => incoming.envelope.method().unwrap().to_owned(),
+                    Arrived::Unreadable(why) => why,
+                });
+            }
+            told
+        });
+        let came_to = match request(&upstream, 1).await {
+            Ok(answer) => answer,
+            Err(fault) => format!("{fault:?}"),
+        };
+        assert!(came_to.starts_with(expected), "{revision} {form}: {came_to}");
+        drop(upstream);
+        let told = told.await.unwrap();
+        match (form, revision.has_batches()) {
+            ("stream", true) => {
+                assert!(told[0] == "notifications/progress" && told[1].starts_with("the message is not"), "{told:?}");
+            }
+            (_, true) => assert_eq!(told, ["notifications/progress"]),
+            (_, false) => assert!(told.iter().all(|why| why.starts_with("an array of messages")), "{told:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn answers_that_nobody_asked_for_are_handed_on_as_such() {
     let server = Server::start(move |seen| {
         let answer = result(seen, "{}");
@@ -306,7 +355,7 @@ async fn answers_that_nobody_asked_for_are_handed_on_as_such() {
     let (upstream, mut queue) = connect(&server);
     let listener = tokio::spawn(async move {
         let mut ids = Vec::new();
-        while let Some(incoming) = queue.recv().await {
+        while let Some(Arrived::Message(incoming)) = queue.recv().await {
             assert!(matches!(incoming.envelope.kind(), EnvelopeKind::Response { .. }));
             ids.push(incoming.envelope.id().unwrap().to_string());
         }
@@ -418,7 +467,7 @@ async fn the_standing_stream_goes_on_where_it_broke() {
     assert_eq!(server.count("GET"), 0, "not before the client has said that it is ready");
     upstream.send(Bytes::from_static(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#)).await.unwrap();
     for _ in 0..2 {
-        let incoming = queue.recv().await.unwrap();
+        let Some(Arrived::Message(incoming)) = queue.recv().await else { panic!("no message") };
         assert_eq!((incoming.envelope.method(), incoming.related), (Some("notifications/tools/list_changed"), None));
     }
     let asked: Vec<_> =
