@@ -96,6 +96,7 @@ pub(crate) fn run(only: &[String]) -> Result<ExitCode> {
 
 fn install(place: &mut Workplace) -> Result<Verdict> {
     tools::check_present()?;
+    tools::counters(place)?;
     tools::crates(place)?;
     tools::node_packages(place)?;
     tools::conformance_runner(place)?;
@@ -175,6 +176,7 @@ fn crash(place: &mut Workplace) -> Result<Verdict> {
 
 /// Counted, not timed: the same on a slow machine.
 fn counts(place: &mut Workplace) -> Result<Verdict> {
+    tools::counters(place)?;
     let mut command = Command::new(place.built("countersign-bench"));
     command.args(["counts", "--hold"]).current_dir(&place.root);
     let ran = place.run(&mut command)?;
