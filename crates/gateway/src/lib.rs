@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use evidence::record::{Body, Context, Draft, VersionLog, VersionedKind};
 use store::{Ledger, Reader};
+use surfaces::mcp::rounds::Rounds;
 use tokio::sync::watch;
 
 use crate::clock::{Entropy, now};
@@ -44,6 +45,7 @@ pub struct Gateway {
     pub(crate) home: Home,
     pub(crate) ledger: Ledger,
     pub(crate) missions: Missions,
+    pub(crate) rounds: Rounds,
     pub(crate) runs: Runs,
     pub(crate) stopping: watch::Sender<bool>,
 }
@@ -99,7 +101,19 @@ impl Gateway {
         let runs = Runs::restore(&reader)?;
         let halts = Halts::restore(&reader)?;
         let (stopping, _) = watch::channel(false);
-        Ok(Arc::new(Self { call_timeout, entropy: Entropy::default(), halts, home, ledger, missions, runs, stopping }))
+        let mut key = [0; 32];
+        clock::random(&mut key);
+        Ok(Arc::new(Self {
+            call_timeout,
+            entropy: Entropy::default(),
+            halts,
+            home,
+            ledger,
+            missions,
+            rounds: Rounds::new(key),
+            runs,
+            stopping,
+        }))
     }
 
     /// Whether evidence can be written and calls are taken.

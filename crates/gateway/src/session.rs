@@ -14,6 +14,7 @@ use governance::intercept::Intercepted;
 use governance::limits::EXCEPTION_DUE_US;
 use governance::reason::Reason;
 use surfaces::govern::{Execute, Misbehaviour, Session};
+use surfaces::mcp::rounds::Rounds;
 use tokio::sync::oneshot;
 
 use crate::Gateway;
@@ -125,7 +126,7 @@ impl Session for AgentSession {
         append_beside(&self.gateway, vec![Draft::new(self.context(), None, at, body)]);
     }
 
-    async fn opened(&self, channel: Channel) -> Result<(), Refusal> {
+    async fn opened(&self, channel: Channel) -> Result<Arc<Context>, Refusal> {
         let body = RequestContext {
             authenticated: self.proof.authenticated(),
             channel,
@@ -144,14 +145,18 @@ impl Session for AgentSession {
                 sentence: "evidence cannot be written; nothing is executed".into(),
             }
         })?;
-        let context = Context { context: Some(receipt.id), ..(*self.fresh).clone() };
-        // The surface opens a session once; a second time would keep the first context.
-        let _already = self.opened.set(Arc::new(context));
-        Ok(())
+        let context = Arc::new(Context { context: Some(receipt.id), ..(*self.fresh).clone() });
+        // What belongs to no client in particular belongs to the first.
+        let _already = self.opened.set(context.clone());
+        Ok(context)
     }
 
     fn policy(&self) -> Arc<PolicySnapshot> {
         self.policy.load_full()
+    }
+
+    fn rounds(&self) -> &Rounds {
+        &self.gateway.rounds
     }
 
     fn upstream(&self) -> Arc<str> {

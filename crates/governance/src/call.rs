@@ -302,17 +302,21 @@ fn refusal(reason: Reason, status: Status) -> Refusal {
     let happened = match status {
         Status::NotExecuted => "nothing was executed; the call may be tried again later",
         Status::Done => "the call was executed; do not repeat it",
+        Status::Pending => "the upstream has begun and waits; the call did not come to its end",
         Status::ToolError => "the tool answered with an error",
         Status::Cancelled => "the call was cancelled after it had been sent",
         Status::Unknown => "it is not known whether the call took effect; do not repeat it before a person has looked",
     };
     let why = match reason {
         Reason::LedgerUnavailable => "evidence cannot be written",
+        Reason::RoundsFull => "too many calls wait for input",
         Reason::ResultTooLarge => "the result is larger than the gateway passes on",
         Reason::Timeout => "the upstream did not answer in time",
         Reason::UpstreamUnavailable => "the upstream cannot be reached",
         Reason::GatewayStopping => "the gateway is shutting down",
         Reason::CancelledByClient => "the client took the call back",
+        Reason::InputNotAllowed => "the upstream asks for input that this mission does not let it ask for",
+        Reason::Malformed => "the upstream's answer breaks the protocol",
         _ => "the connection to the upstream ended",
     };
     Refusal { reason, sentence: Arc::from(format!("{why}: {happened}")) }

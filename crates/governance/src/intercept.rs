@@ -9,14 +9,18 @@ use evidence::ids::CallId;
 use evidence::leaf::sha256_hex;
 use evidence::record::{Context, Tool};
 
+use crate::reason::Reason;
+
 /// One call as it arrived.
 #[derive(Clone, Debug)]
 pub struct Intercepted {
     /// The exact bytes of the arguments: a JSON object, or empty where none were sent.
     arguments: Bytes,
     args_sha256: String,
+    attempt: u32,
     call: CallId,
     context: Arc<Context>,
+    objection: Option<Reason>,
     tool: Tool,
     trace: Option<Arc<str>>,
 }
@@ -26,7 +30,19 @@ impl Intercepted {
     #[must_use]
     pub fn new(call: CallId, context: Arc<Context>, tool: Tool, arguments: Bytes, trace: Option<Arc<str>>) -> Self {
         let args_sha256 = sha256_hex(&arguments);
-        Self { arguments, args_sha256, call, context, tool, trace }
+        Self { arguments, args_sha256, attempt: 1, call, context, objection: None, tool, trace }
+    }
+
+    /// The same, as a further attempt at `call`, which the upstream did not bring to its end: `attempt` counts from 1.
+    #[must_use]
+    pub fn again(self, call: CallId, attempt: u32) -> Self {
+        Self { attempt, call, ..self }
+    }
+
+    /// The same, with what its protocol objects to: it will be denied for this reason, whatever the mission says.
+    #[must_use]
+    pub fn objected(self, objection: Reason) -> Self {
+        Self { objection: Some(objection), ..self }
     }
 
     /// The exact bytes of the arguments; empty where none were sent.
@@ -39,6 +55,18 @@ impl Intercepted {
     #[must_use]
     pub fn args_sha256(&self) -> &str {
         &self.args_sha256
+    }
+
+    /// Which attempt at the call this is, from 1.
+    #[must_use]
+    pub const fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// What the protocol objects to.
+    #[must_use]
+    pub const fn objection(&self) -> Option<Reason> {
+        self.objection
     }
 
     /// The call's identity.

@@ -46,6 +46,10 @@ reasons! {
     GatewayStopping = "gateway_stopping",
     /// A person stopped this mission, this agent or everything.
     Halted = "halted",
+    /// The upstream asked for input that the mission does not let it ask for.
+    InputNotAllowed = "input_not_allowed",
+    /// The upstream needs input before it goes on; the call's next attempt brings it.
+    InputRequired = "input_required",
     /// Evidence cannot be written.
     LedgerUnavailable = "ledger_unavailable",
     /// The message breaks the protocol.
@@ -60,10 +64,14 @@ reasons! {
     ResourceNotAllowed = "resource_not_allowed",
     /// The result is larger than the gateway passes on.
     ResultTooLarge = "result_too_large",
+    /// Too many calls wait for input.
+    RoundsFull = "rounds_full",
     /// The run has ended or passed its time.
     RunEnded = "run_ended",
     /// A person revoked the run.
     RunRevoked = "run_revoked",
+    /// The state that came with the call is not one that this call was given, was used already, or is too old.
+    StateRefused = "state_refused",
     /// The task was cancelled at the upstream.
     TaskCancelled = "task_cancelled",
     /// No call of this session became a task with this id.

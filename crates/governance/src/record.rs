@@ -154,7 +154,7 @@ pub fn opens_exception(outcome: &Outcome) -> Option<Reason> {
 fn action(classified: &Classified, effect_class: EffectClass, event: ActionEvent) -> ActionRecord {
     ActionRecord {
         args_sha256: classified.intercepted.args_sha256().to_owned(),
-        attempt: 1,
+        attempt: classified.intercepted.attempt(),
         duration_us: None,
         effect_class,
         event,

@@ -12,6 +12,8 @@ use governance::intercept::Intercepted;
 use governance::reason::Reason;
 use tokio::sync::oneshot;
 
+use crate::mcp::rounds::Rounds;
+
 /// Executes one call at its upstream.
 pub trait Execute: Send + 'static {
     /// Sends the call once and waits for its outcome, or for the news that the upstream made a task of it. Total: whatever fails becomes an outcome.
@@ -40,7 +42,7 @@ pub trait Session: Send + Sync + 'static {
     /// A fresh identity for a call.
     fn call_id(&self) -> CallId;
 
-    /// Who acts for whom; complete once [`Self::opened`] has returned.
+    /// Who acts for whom: of the first client that [`Self::opened`] recorded, once it has returned.
     fn context(&self) -> Arc<Context>;
 
     /// Decides and records a call, executes it at most once, and says what to answer; `None` when the client took the call back, which `cancelled` tells. A
@@ -55,14 +57,18 @@ pub trait Session: Send + Sync + 'static {
     /// Records, within bounds, that a peer broke the protocol.
     fn misbehaved(&self, misbehaviour: Misbehaviour);
 
-    /// Records who initiated and through what (`request_context`), durable before it returns. Called once, before any call.
+    /// Records who initiated and through what (`request_context`), durable before it returns, and gives the context for the calls of that client. Called once for
+    /// each client, before its first call.
     ///
     /// # Errors
     /// A refusal when the session may not go on: evidence cannot be written, or the run is closed.
-    fn opened(&self, channel: Channel) -> impl Future<Output = Result<(), Refusal>> + Send;
+    fn opened(&self, channel: Channel) -> impl Future<Output = Result<Arc<Context>, Refusal>> + Send;
 
     /// The mission's policy as it is now.
     fn policy(&self) -> Arc<PolicySnapshot>;
+
+    /// The calls that wait for their next round, of all sessions.
+    fn rounds(&self) -> &Rounds;
 
     /// The upstream's name, as the mission has it.
     fn upstream(&self) -> Arc<str>;

@@ -233,3 +233,21 @@ pub const WEB_URL_BYTES_MAX: usize = 2 << 10;
 
 /// Longest bearer token of an agent. Access tokens with 200 group names have about 10 KiB; proxies stop at 16 to 32. Refused with 401 beyond.
 pub const BEARER_BYTES_MAX: usize = 16 << 10;
+/// How long the next round of a call may take: a person fills in what the upstream asked for, after lunch. A later one is refused.
+pub const ROUND_MS: u64 = 60 * 60 * 1_000;
+
+/// Calls of one run that wait for their next round at one time. One more, and the oldest of the run can no longer go on.
+pub const ROUNDS_OF_RUN_MAX: usize = 256;
+
+/// Calls that wait for their next round at one time. Each is kept as 24 bytes: 2 MiB with what holds them. One more is refused, unless its run gives up an older one.
+pub const ROUNDS_OPEN_MAX: usize = 65_536;
+
+/// An upstream's own state between two rounds, as written. The agent sends it back in ours, by a third longer, and arguments must still have room in a request of
+/// 4 MiB. A call with a larger one fails.
+pub const ROUND_STATE_BYTES_MAX: usize = 1 << 20;
+
+/// Characters of a client's name and version as JSON that tell one client of the stateless era from another.
+pub const CLIENT_INFO_BYTES_MAX: usize = 4 << 10;
+
+/// Clients of the stateless era that are remembered for one run and upstream, so that each is recorded once. A client beyond it is recorded again when it comes back.
+pub const CLIENTS_MAX: usize = 64;

@@ -151,6 +151,8 @@ words! {
         Done = "done",
         /// It was never sent.
         NotExecuted = "not_executed",
+        /// The upstream has begun and is not at the end: it asked for input, or made a task of it.
+        Pending = "pending",
         /// The tool answered with an error.
         ToolError = "tool_error",
         /// It was sent and no answer is known.

@@ -24,13 +24,14 @@ use explain::Finding;
 
 /// Decides `classified` by `policy` at the time `at`.
 ///
-/// What stands behind the call comes first, then the slice of its tool. Any error of the policy engine denies: Cedar alone would skip a `forbid` that fails.
+/// What stands behind the call comes first, then what its protocol objects to, then the slice of its tool. Any error of the policy engine denies: Cedar alone would skip a `forbid` that fails.
 #[must_use]
 pub fn decide(classified: &Classified, policy: &PolicySnapshot, at: Timestamp) -> Decision {
     let slice = policy.slice(classified.intercepted.tool());
-    let verdict = match classified.standing {
-        Standing::Good => judge(classified, policy, slice, at),
-        stopped => Verdict::Denied(vec![explain::standing(stopped)]),
+    let verdict = match (classified.standing, classified.intercepted.objection()) {
+        (Standing::Good, None) => judge(classified, policy, slice, at),
+        (Standing::Good, Some(reason)) => Verdict::Denied(vec![explain::objection(reason)]),
+        (stopped, _) => Verdict::Denied(vec![explain::standing(stopped)]),
     };
     let tool = classified.intercepted.tool();
     let mut decision = Decision {

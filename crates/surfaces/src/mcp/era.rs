@@ -18,6 +18,17 @@ pub enum Revision {
     V2025_06_18,
     /// Tasks, and streams that can be resumed before their first message.
     V2025_11_25,
+    /// No handshake and no sessions: every request says what its client is and speaks.
+    V2026_07_28,
+}
+
+/// How both sides know what the other speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Era {
+    /// A handshake opens a session, and settles it.
+    Handshake,
+    /// Every request says it, and stands alone.
+    Stateless,
 }
 
 /// The request that opens a session.
@@ -25,7 +36,8 @@ pub const OPENING: &str = "initialize";
 
 impl Revision {
     /// All of them, oldest first.
-    pub const ALL: [Self; 4] = [Self::V2024_11_05, Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25];
+    pub const ALL: [Self; 5] =
+        [Self::V2024_11_05, Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25, Self::V2026_07_28];
 
     /// What is offered to an upstream when the client asks for a revision that is not followed here.
     pub const PREFERRED: Self = Self::V2025_11_25;
@@ -39,6 +51,21 @@ impl Revision {
         Self::ALL.into_iter().find(|revision| revision.name() == name)
     }
 
+    /// Reads the name of a revision with this era's way of agreeing.
+    #[must_use]
+    pub fn parse_of(era: Era, name: &str) -> Option<Self> {
+        Self::parse(name).filter(|revision| revision.era() == era)
+    }
+
+    /// How it is agreed on.
+    #[must_use]
+    pub const fn era(self) -> Era {
+        match self {
+            Self::V2024_11_05 | Self::V2025_03_26 | Self::V2025_06_18 | Self::V2025_11_25 => Era::Handshake,
+            Self::V2026_07_28 => Era::Stateless,
+        }
+    }
+
     /// Its name on the wire.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -47,6 +74,7 @@ impl Revision {
             Self::V2025_03_26 => "2025-03-26",
             Self::V2025_06_18 => "2025-06-18",
             Self::V2025_11_25 => "2025-11-25",
+            Self::V2026_07_28 => "2026-07-28",
         }
     }
 
@@ -55,7 +83,7 @@ impl Revision {
     pub const fn has_batches(self) -> bool {
         match self {
             Self::V2025_03_26 => true,
-            Self::V2024_11_05 | Self::V2025_06_18 | Self::V2025_11_25 => false,
+            Self::V2024_11_05 | Self::V2025_06_18 | Self::V2025_11_25 | Self::V2026_07_28 => false,
         }
     }
 
@@ -70,7 +98,7 @@ impl Revision {
     pub const fn needs_header(self) -> bool {
         match self {
             Self::V2024_11_05 | Self::V2025_03_26 => false,
-            Self::V2025_06_18 | Self::V2025_11_25 => true,
+            Self::V2025_06_18 | Self::V2025_11_25 | Self::V2026_07_28 => true,
         }
     }
 
@@ -78,7 +106,7 @@ impl Revision {
     #[must_use]
     pub const fn has_tasks(self) -> bool {
         match self {
-            Self::V2024_11_05 | Self::V2025_03_26 | Self::V2025_06_18 => false,
+            Self::V2024_11_05 | Self::V2025_03_26 | Self::V2025_06_18 | Self::V2026_07_28 => false,
             Self::V2025_11_25 => true,
         }
     }
@@ -87,7 +115,7 @@ impl Revision {
     #[must_use]
     pub const fn has_priming_events(self) -> bool {
         match self {
-            Self::V2024_11_05 | Self::V2025_03_26 | Self::V2025_06_18 => false,
+            Self::V2024_11_05 | Self::V2025_03_26 | Self::V2025_06_18 | Self::V2026_07_28 => false,
             Self::V2025_11_25 => true,
         }
     }
@@ -99,10 +127,10 @@ impl fmt::Display for Revision {
     }
 }
 
-/// The names of all that are followed, for those who ask for another.
+/// The names of all that are agreed on in this era's way, for those who ask for another.
 #[must_use]
-pub fn spoken() -> String {
-    Revision::ALL.map(Revision::name).join(", ")
+pub fn spoken(era: Era) -> Vec<&'static str> {
+    Revision::ALL.into_iter().filter(|revision| revision.era() == era).map(Revision::name).collect()
 }
 
 #[cfg(test)]

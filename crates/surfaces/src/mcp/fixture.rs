@@ -26,6 +26,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::govern::{Execute, Misbehaviour, Session};
 use crate::limits::ReadLimits;
 use crate::mcp::codec::{Raw, RawId};
+use crate::mcp::rounds::Rounds;
 
 /// A request as it arrived at a [`Server`].
 #[derive(Clone, Debug)]
@@ -218,9 +219,13 @@ impl Client {
 
 /// A session whose mission allows everything; records are counted, not written.
 pub(super) struct Allowing {
+    /// Calls that were taken back at the upstream.
+    pub(super) cancelled: AtomicUsize,
     pub(super) misbehaviours: Mutex<Vec<String>>,
+    pub(super) opened: Mutex<Vec<String>>,
     pub(super) outcomes: Mutex<Vec<String>>,
     policy: Arc<PolicySnapshot>,
+    rounds: Rounds,
 }
 
 const MISSION: &str = r#"
@@ -242,7 +247,14 @@ impl Allowing {
     pub(super) fn new() -> Arc<Self> {
         let mission = governance::mission::parse(MISSION).unwrap_or_else(|error| panic!("{}", error.render("fixture")));
         let policy = Arc::new(compile(Arc::new(mission)).unwrap());
-        Arc::new(Self { misbehaviours: Mutex::default(), outcomes: Mutex::default(), policy })
+        Arc::new(Self {
+            cancelled: AtomicUsize::new(0),
+            misbehaviours: Mutex::default(),
+            opened: Mutex::default(),
+            outcomes: Mutex::default(),
+            policy,
+            rounds: Rounds::new([5; 32]),
+        })
     }
 
     fn ended(&self, outcome: Outcome) -> Input {
@@ -279,6 +291,7 @@ impl Session for Allowing {
                     Input::Recorded((0..).map(receipt).take(drafts.len()).collect())
                 }
                 Effect::CancelUpstream => {
+                    self.cancelled.fetch_add(1, Ordering::Relaxed);
                     execute.cancel().await;
                     continue;
                 }
@@ -313,8 +326,14 @@ impl Session for Allowing {
         self.misbehaviours.lock().unwrap().push(misbehaviour.what);
     }
 
-    async fn opened(&self, _: Channel) -> Result<(), Refusal> {
-        Ok(())
+    async fn opened(&self, channel: Channel) -> Result<Arc<Context>, Refusal> {
+        let client = channel.client.map(|client| client.name).unwrap_or_default();
+        self.opened.lock().unwrap().push(format!("{client} {}", channel.protocol.unwrap_or_default()));
+        Ok(self.context())
+    }
+
+    fn rounds(&self) -> &Rounds {
+        &self.rounds
     }
 
     fn policy(&self) -> Arc<PolicySnapshot> {

@@ -5,10 +5,13 @@
 //! [`Downstream`] and [`Upstream`]. Start at [`AgentSession::receive`].
 
 mod batch;
+mod clients;
 mod execute;
 mod handshake;
 mod intercept;
 mod lists;
+mod round;
+mod stateless;
 mod tasks;
 mod upward;
 
@@ -19,16 +22,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use governance::call::Reply;
 use governance::evidence::record::Status;
+use governance::reason::Reason;
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 pub use self::batch::{AdmittedBatch, carrier};
+pub(super) use self::clients::Clients;
 use self::intercept::{Housekeeping, Meaning};
 use self::tasks::Tasks;
+use super::claims;
 use super::codec::{Envelope, EnvelopeError, EnvelopeKind, Meant, RawId, author};
 use super::downstream::{Address, Downstream};
-use super::era::{OPENING, Revision};
+use super::era::{Era, OPENING, Revision};
 use super::upstream::{Upstream, UpstreamFault};
 use crate::govern::{Misbehaviour, Session};
 use crate::limits::{ASKED_MAX, HANDSHAKE_MS, HOUSEKEEPING_MS, IN_FLIGHT_MAX};
@@ -40,6 +46,7 @@ pub const FAILED: i64 = -32011;
 
 /// One agent's session at one upstream.
 pub struct AgentSession<S, D> {
+    clients: Arc<Clients>,
     downstream: Arc<D>,
     session: Arc<S>,
     state: Mutex<State>,
@@ -80,6 +87,8 @@ struct InFlight {
     cancel: Option<oneshot::Sender<()>>,
     /// The request under whose id the batch that it came in is answered.
     carrier: Option<RawId>,
+    /// Whether it is a stream of notifications, which its server may end.
+    is_subscription: bool,
     progress_token: Option<RawId>,
 }
 
@@ -87,6 +96,8 @@ struct InFlight {
 enum Phase {
     #[default]
     AwaitHandshake,
+    /// Requests have come that need no handshake; one may still follow.
+    Stateless,
     Open(Revision),
 }
 
@@ -111,7 +122,19 @@ pub enum Received {
 impl<S: Session, D: Downstream> AgentSession<S, D> {
     /// Starts a session that waits for the handshake.
     pub fn new(session: Arc<S>, upstream: Arc<Upstream>, downstream: Arc<D>, transport: &'static str) -> Self {
+        Self::of_clients(Arc::default(), session, upstream, downstream, transport)
+    }
+
+    /// Starts a session whose clients may be known already.
+    pub(super) fn of_clients(
+        clients: Arc<Clients>,
+        session: Arc<S>,
+        upstream: Arc<Upstream>,
+        downstream: Arc<D>,
+        transport: &'static str,
+    ) -> Self {
         Self {
+            clients,
             downstream,
             session,
             state: Mutex::default(),
@@ -181,27 +204,55 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
     /// Works on a request until there is an answer; `None` when the client took it back.
     async fn work(&self, admitted: Admitted) -> Option<Bytes> {
         let Admitted { cancelled, envelope, id } = admitted;
-        let answer = match self.meaning(&envelope) {
-            _ if self.revision().is_none() && !may_precede_handshake(&envelope) => Some(author::error_reply(
-                Some(&id),
+        let answer = match claims::read(&envelope) {
+            // What a session has settled holds for all its requests.
+            _ if self.revision().is_some() => self.answer_in_session(&id, &envelope, cancelled).await,
+            Ok(None) => self.answer_in_session(&id, &envelope, cancelled).await,
+            Ok(Some(claims)) => Box::pin(self.answer_alone(&id, &envelope, claims, cancelled)).await,
+            Err(unfit) => Some(unfit.reply(&id)),
+        };
+        self.state().in_flight.remove(&id);
+        answer
+    }
+
+    /// Works on a request that belongs to a session, and gives its answer; `None` when the client took it back.
+    async fn answer_in_session(
+        &self,
+        id: &RawId,
+        envelope: &Envelope,
+        cancelled: oneshot::Receiver<()>,
+    ) -> Option<Bytes> {
+        match self.meaning(envelope, Era::Handshake) {
+            _ if self.revision().is_none() && !may_precede_handshake(envelope) => Some(author::error_reply(
+                Some(id),
                 author::INVALID_REQUEST,
                 "the session is not open: send `initialize` first",
                 None,
             )),
-            Meaning::Call(call) => self.govern_call(&id, &envelope, call, cancelled).await,
+            Meaning::Call(call) => self.govern_call(id, envelope, call, cancelled).await,
             // Boxed, as are other rare ways: every request would carry the room for them.
-            Meaning::TaskCall(call) => Box::pin(self.govern_task(&id, &envelope, call, cancelled)).await,
-            Meaning::Housekeeping(Housekeeping::Handshake) => Some(self.shake_hands(&id, &envelope).await),
-            Meaning::Housekeeping(Housekeeping::List(list)) => self.list(&id, &envelope, list, cancelled).await,
-            Meaning::Housekeeping(Housekeeping::Plain) => self.forward(&id, envelope.bytes().clone(), cancelled).await,
+            Meaning::TaskCall(call) => Box::pin(self.govern_task(id, envelope, call, cancelled)).await,
+            Meaning::Housekeeping(Housekeeping::Handshake) => Some(self.shake_hands(id, envelope).await),
+            Meaning::Housekeeping(Housekeeping::List(list)) => self.list(id, envelope, list, cancelled).await,
+            Meaning::Housekeeping(Housekeeping::Plain) => self.forward(id, envelope.bytes().clone(), cancelled).await,
             Meaning::Housekeeping(Housekeeping::TaskResult(task)) => {
-                Box::pin(self.task_result(&id, &envelope, &task, cancelled)).await
+                Box::pin(self.task_result(id, envelope, &task, cancelled)).await
             }
-            Meaning::Housekeeping(Housekeeping::TaskStatus) => self.task_status(&id, &envelope, cancelled).await,
-            Meaning::Malformed(what) => Some(author::error_reply(Some(&id), author::INVALID_PARAMS, &what, None)),
-        };
-        self.state().in_flight.remove(&id);
-        answer
+            Meaning::Housekeeping(Housekeeping::TaskStatus) => self.task_status(id, envelope, cancelled).await,
+            Meaning::Malformed(what) => Some(author::error_reply(Some(id), author::INVALID_PARAMS, &what, None)),
+            Meaning::Removed | Meaning::Housekeeping(Housekeeping::Discovery | Housekeeping::Subscription) => {
+                Some(author::error_reply(Some(id), author::METHOD_NOT_FOUND, "method not found", None))
+            }
+        }
+    }
+
+    /// Takes a request back for a client that has left.
+    pub(super) fn take_back(&self, id: &RawId) {
+        let cancel = self.state().in_flight.get_mut(id).and_then(|flight| flight.cancel.take());
+        if let Some(cancel) = cancel {
+            // The receiver is gone only when the answer is on its way.
+            let _answered = cancel.send(());
+        }
     }
 
     /// Records a message of the agent that cannot be read; an answer to one of the upstream's questions fails the question.
@@ -231,7 +282,8 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let (cancel, cancelled) = oneshot::channel();
         let progress_token =
             envelope.params().and_then(|params| params.at(&["_meta", "progressToken"])).and_then(RawId::read);
-        state.in_flight.insert(id.clone(), InFlight { cancel: Some(cancel), carrier, progress_token });
+        let is_subscription = envelope.method() == Some(intercept::SUBSCRIBING);
+        state.in_flight.insert(id.clone(), InFlight { cancel: Some(cancel), carrier, is_subscription, progress_token });
         Ok(Admitted { cancelled, envelope, id })
     }
 
@@ -322,8 +374,20 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
     /// The revision that the handshake settled on; `None` before it has.
     pub fn revision(&self) -> Option<Revision> {
         match self.state().phase {
-            Phase::AwaitHandshake => None,
+            Phase::AwaitHandshake | Phase::Stateless => None,
             Phase::Open(revision) => Some(revision),
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        self.state().phase
+    }
+
+    /// Notes that the agent's client needs no handshake.
+    fn speaks_without_handshake(&self) {
+        let mut state = self.state();
+        if state.phase == Phase::AwaitHandshake {
+            state.phase = Phase::Stateless;
         }
     }
 
@@ -355,6 +419,11 @@ fn upstream_failed(id: &RawId, fault: &UpstreamFault) -> Bytes {
 
 /// The answer to a governed request, in the form that its method has: tools answer refusals as tool errors, which a model reads; everything else as errors.
 fn refused(id: &RawId, is_tool: bool, call: &str, reply: &Reply) -> Option<Bytes> {
+    refused_in(Era::Handshake, id, is_tool, call, reply)
+}
+
+/// The same, in the form of an era: the stateless one says of every result which kind it is.
+fn refused_in(era: Era, id: &RawId, is_tool: bool, call: &str, reply: &Reply) -> Option<Bytes> {
     let (code, verb, refusal, status) = match reply {
         Reply::Passed(_) => return None,
         Reply::Denied(refusal) => (DENIED, "denied", refusal, Status::NotExecuted),
@@ -362,9 +431,17 @@ fn refused(id: &RawId, is_tool: bool, call: &str, reply: &Reply) -> Option<Bytes
     };
     let text = format!("{verb} ({}): {}", refusal.reason, refusal.sentence);
     let data = json!({ "call": call, "outcome": verb, "reason": refusal.reason.code(), "status": status.as_str() });
-    Some(if is_tool {
-        let result = json!({ "content": [{ "type": "text", "text": text }], "isError": true, "_meta": { "countersign.dev/refusal": data } });
-        author::result_reply(id, result.as_object()?)
+    // A state that is refused breaks the protocol, which is no result of a tool.
+    let breaks = refusal.reason == Reason::StateRefused;
+    let code = if breaks { author::INVALID_PARAMS } else { code };
+    Some(if is_tool && !breaks {
+        let mut result = json!({ "content": [{ "type": "text", "text": text }], "isError": true, "_meta": { "countersign.dev/refusal": data } });
+        let result = result.as_object_mut()?;
+        match era {
+            Era::Handshake => {}
+            Era::Stateless => drop(result.insert("resultType".to_owned(), "complete".into())),
+        }
+        author::result_reply(id, result)
     } else {
         author::error_reply(Some(id), code, &text, Some(&data))
     })

@@ -174,7 +174,7 @@ pub(super) struct Findings {
 }
 
 /// The states in which a call is closed.
-const CLOSED: [&str; 5] = ["cancelled", "done", "not_executed", "tool_error", "unknown"];
+const CLOSED: [&str; 6] = ["cancelled", "done", "not_executed", "pending", "tool_error", "unknown"];
 
 /// One call as the ledger tells it.
 #[derive(Debug, Default)]

@@ -58,6 +58,18 @@ pub(super) fn standing(standing: Standing) -> Finding {
     Finding { reason, rule: None, said_to_agent: said_to_agent.to_owned(), sentence: sentence.to_owned() }
 }
 
+/// The call is not what its protocol lets it be.
+pub(super) fn objection(reason: Reason) -> Finding {
+    let (sentence, said_to_agent) = match reason {
+        Reason::StateRefused => (
+            "the state that came with the call is not one that this call was given, was used already, or is too old",
+            "this state was not given for this call, was used already, or is too old; call again from the beginning",
+        ),
+        _ => ("the call breaks the protocol", "this call breaks the protocol; do not retry it"),
+    };
+    Finding { reason, rule: None, said_to_agent: said_to_agent.to_owned(), sentence: sentence.to_owned() }
+}
+
 /// The policy engine could not decide.
 pub(super) fn failed() -> Finding {
     Finding {

@@ -10,6 +10,7 @@
 pub mod author;
 pub mod batch;
 mod envelope;
+mod header;
 mod lines;
 mod raw;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod sse;
 pub mod strict;
 
 pub use envelope::{Envelope, EnvelopeError, EnvelopeFault, EnvelopeKind, Meant, RawId};
+pub use header::{decode_header, encode_header};
 pub use lines::{LineDecoder, LineError, encode_line, single_line};
 pub use raw::{Elements, Member, Members, Raw, RawArray, RawObject, Shape};
 pub use splice::{Splice, SpliceError};

@@ -7,9 +7,11 @@
 mod body;
 mod challenge;
 mod gate;
+mod mailbox;
 mod outbox;
 mod peer;
 mod sessions;
+mod stateless;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +23,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
@@ -31,9 +33,11 @@ use tokio::time::{sleep, timeout};
 pub use self::body::McpBody;
 use self::challenge::bearer;
 pub use self::gate::{Admission, AdmitError, Caller, ConnectError, Connected, Gate, Holder, Protection};
+use self::mailbox::Mailbox;
 use self::outbox::{Closed, Form, Offered, Outbox, Place, Prime, Reading, Unopened, Unreadable};
 use self::peer::Peers;
 use self::sessions::{HttpSession, Sessions};
+use self::stateless::Posts;
 use super::{Address, Downstream, Gone};
 use crate::govern::Session;
 use crate::limits::{
@@ -43,7 +47,7 @@ use crate::limits::{
 };
 use crate::mcp::codec::strict::StrictReader;
 use crate::mcp::codec::{Envelope, EnvelopeError, EnvelopeKind, RawId, author, batch};
-use crate::mcp::era::{self, OPENING, Revision};
+use crate::mcp::era::{self, Era, OPENING, Revision};
 use crate::mcp::session::{AgentSession, Patience, Received, carrier};
 use crate::mcp::streamable::{
     BodyError, EVENT_STREAM, JSON, LAST_EVENT_ID, REVISION, SESSION_ID, is_media_type, read_body, single,
@@ -128,8 +132,12 @@ pub struct McpEndpoint<G: Gate> {
     kept_total: Arc<AtomicUsize>,
     limits: HttpDownstreamLimits,
     peers: Peers,
+    posts: Arc<Posts<G::Session>>,
     sessions: Arc<Sessions<G::Session>>,
 }
+
+/// Tells proxies not to collect a response before they pass it on.
+const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 type Served = Result<Response<McpBody>, Refused>;
 
@@ -145,6 +153,7 @@ impl<G: Gate> McpEndpoint<G> {
             kept_total: Arc::default(),
             limits,
             peers: Peers::new(hosts, origins),
+            posts: Arc::default(),
             sessions: Arc::new(Sessions::new(limits)),
         }
     }
@@ -184,6 +193,7 @@ impl<G: Gate> McpEndpoint<G> {
         let admission = admission.map_err(|error| Refused::not_admitted(error, &*self.gate, caller))?;
         match *request.method() {
             Method::POST => self.post(server, admission, request).await,
+            Method::GET | Method::DELETE if stateless::is_stateless(headers) => Err(stateless::only_post()),
             Method::GET => self.follow(server, admission.holder, headers),
             Method::DELETE => {
                 let (session, _) = self.session(server, admission.holder, headers)?;
@@ -210,7 +220,12 @@ impl<G: Gate> McpEndpoint<G> {
                 "send one message as `Content-Type: application/json`".to_owned(),
             ));
         }
+        let is_stateless = stateless::is_stateless(headers);
         let session = match headers.contains_key(SESSION_ID) {
+            // A session means nothing to a request that stands alone.
+            _ if is_stateless => None,
+            // Whether that is told by the era of sessions or of none shows in the body.
+            _ if names_no_revision(headers) => None,
             true => Some(self.session(server, admission.holder, headers)?),
             false => {
                 said_revision(headers)?;
@@ -235,6 +250,13 @@ impl<G: Gate> McpEndpoint<G> {
             return Box::pin(take_batch(session, elements, prime(*revision), self.limits.stream_after)).await;
         }
         let envelope = Envelope::parse(body, &self.limits.request).map_err(unread)?;
+        if is_stateless || stateless::stands_alone(&envelope) {
+            let alone = self.posts.take(&*self.gate, &self.sessions, server, admission, request.headers(), envelope);
+            return Box::pin(alone).await;
+        }
+        if session.is_none() {
+            said_revision(request.headers())?;
+        }
         match session {
             Some((session, revision)) => take(session, envelope, prime(revision), self.limits.stream_after).await,
             None if envelope.id().is_some() && envelope.method() == Some(OPENING) => {
@@ -331,16 +353,25 @@ impl<G: Gate> McpEndpoint<G> {
     }
 }
 
+/// Whether a request names as its revision what is none that is followed here.
+fn names_no_revision(headers: &HeaderMap) -> bool {
+    let said = single(headers, &REVISION).ok().flatten();
+    said.is_some_and(|said| said.to_str().ok().and_then(Revision::parse).is_none())
+}
+
 /// The revision that a request says it speaks.
 fn said_revision(headers: &HeaderMap) -> Result<Option<Revision>, Refused> {
     let said = single(headers, &REVISION)
         .map_err(|_| Refused::new(StatusCode::BAD_REQUEST, "send one `MCP-Protocol-Version`".to_owned()))?;
     let Some(said) = said else { return Ok(None) };
-    match Revision::parse(said.to_str().unwrap_or_default()) {
+    match Revision::parse_of(Era::Handshake, said.to_str().unwrap_or_default()) {
         Some(revision) => Ok(Some(revision)),
         None => Err(Refused::new(
             StatusCode::BAD_REQUEST,
-            format!("this `MCP-Protocol-Version` is not spoken here; these are: {}", era::spoken()),
+            format!(
+                "this `MCP-Protocol-Version` is not spoken here; these are: {}",
+                era::spoken(Era::Handshake).join(", ")
+            ),
         )),
     }
 }
@@ -606,7 +637,7 @@ impl Downstream for HttpDownstream {
 #[derive(Debug)]
 struct Refused {
     body: Bytes,
-    header: Option<(http::HeaderName, HeaderValue)>,
+    header: Option<(HeaderName, HeaderValue)>,
     status: StatusCode,
 }
 
@@ -620,7 +651,7 @@ impl Refused {
         Self { body, header: None, status }
     }
 
-    fn with(self, name: http::HeaderName, value: HeaderValue) -> Self {
+    fn with(self, name: HeaderName, value: HeaderValue) -> Self {
         Self { header: Some((name, value)), ..self }
     }
 
@@ -697,7 +728,19 @@ fn json(message: Bytes) -> Response<McpBody> {
 }
 
 fn events(downstream: &Arc<HttpDownstream>, reading: Reading) -> Response<McpBody> {
-    let mut response = Response::new(McpBody::events(downstream.clone(), reading));
+    event_stream(McpBody::events(downstream.clone(), reading))
+}
+
+/// The stream of one request that stands alone.
+fn stream(mailbox: &Arc<Mailbox>) -> Response<McpBody> {
+    let mut response = event_stream(McpBody::mail(mailbox.clone()));
+    // Proxies that collect responses would keep notifications from their reader.
+    response.headers_mut().insert(NO_BUFFERING, HeaderValue::from_static("no"));
+    response
+}
+
+fn event_stream(body: McpBody) -> Response<McpBody> {
+    let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, EVENT_STREAM);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     response

@@ -10,11 +10,11 @@ use crate::govern::Session;
 use crate::limits::{CLIENT_NAME_BYTES_MAX, REVISION_CHARS_MAX, ReadLimits};
 use crate::mcp::codec::{Envelope, Raw, RawId, Splice, SpliceError, author};
 use crate::mcp::downstream::Downstream;
-use crate::mcp::era::{self, Revision};
+use crate::mcp::era::{self, Era, Revision};
 use crate::mcp::upstream::UpstreamFault;
 
 /// Capabilities of the agent's client that let an upstream ask it something.
-const OFFERS: [(&str, Feature); 3] =
+pub(super) const OFFERS: [(&str, Feature); 3] =
     [("elicitation", Feature::Elicitation), ("roots", Feature::Roots), ("sampling", Feature::Sampling)];
 
 impl<S: Session, D: Downstream> AgentSession<S, D> {
@@ -38,15 +38,16 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         };
         let Some(result) = response.result() else { return response.bytes().clone() };
         let named = result.at(&["protocolVersion"]).and_then(Raw::text).unwrap_or_default();
-        let Some(revision) = Revision::parse(&named) else {
+        let Some(revision) = Revision::parse_of(Era::Handshake, &named) else {
             let named: String = named.chars().take(REVISION_CHARS_MAX).collect();
             let text = format!(
                 "the upstream speaks revision `{named}`, which this gateway does not; it speaks {}",
-                era::spoken()
+                era::spoken(Era::Handshake).join(", ")
             );
             return author::error_reply(Some(id), FAILED, &text, None);
         };
-        if let Err(refusal) = self.session.opened(self.channel(envelope, revision)).await {
+        let info = envelope.params().and_then(|params| params.at(&["clientInfo"]));
+        if let Err(refusal) = self.session.opened(self.channel(info, revision)).await {
             return author::error_reply(
                 Some(id),
                 DENIED,
@@ -71,7 +72,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         }
         let preferred = format!("\"{}\"", Revision::PREFERRED);
         if let Some(version) = params.and_then(|params| params.at(&["protocolVersion"]))
-            && version.text().and_then(|version| Revision::parse(&version)).is_none()
+            && version.text().and_then(|version| Revision::parse_of(Era::Handshake, &version)).is_none()
             && let Ok(preferred) = Raw::parse(preferred.as_bytes(), &ReadLimits::REQUEST)
         {
             splice.replace(version, preferred)?;
@@ -79,9 +80,10 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         splice.finish()
     }
 
-    fn channel(&self, envelope: &Envelope, revision: Revision) -> Channel {
+    /// Through what a client that says `info` of itself acts.
+    pub(super) fn channel(&self, info: Option<Raw<'_>>, revision: Revision) -> Channel {
         let info = |name| {
-            let text = envelope.params()?.at(&["clientInfo", name])?.text()?;
+            let text = info?.at(&[name])?.text()?;
             Some(text.chars().take(CLIENT_NAME_BYTES_MAX).collect::<String>())
         };
         Channel {

@@ -15,10 +15,13 @@ use super::{AgentSession, refused};
 use crate::govern::Session;
 use crate::mcp::codec::{Envelope, Raw, RawId};
 use crate::mcp::downstream::Downstream;
-use crate::mcp::era::{OPENING, Revision};
+use crate::mcp::era::{Era, OPENING, Revision};
+
+/// The request for a stream of notifications.
+pub(super) const SUBSCRIBING: &str = "subscriptions/listen";
 
 /// What a request means.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Meaning {
     /// A call, to be governed.
     Call(Call),
@@ -28,9 +31,11 @@ pub(super) enum Meaning {
     Housekeeping(Housekeeping),
     /// Its parameters do not have the method's form; the text says what is wrong.
     Malformed(String),
+    /// A method of the protocol that this era no longer has.
+    Removed,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Call {
     /// The exact bytes that its digest covers.
     pub(super) arguments: Bytes,
@@ -39,10 +44,14 @@ pub(super) struct Call {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Housekeeping {
+    /// What the server is, without a handshake.
+    Discovery,
     Handshake,
     List(List),
     /// Passes as it is.
     Plain,
+    /// A stream of notifications.
+    Subscription,
     /// Asks for the result of this task, which belongs to the session.
     TaskResult(String),
     /// Asks about a task of the session, or takes it back.
@@ -50,23 +59,34 @@ pub(super) enum Housekeeping {
 }
 
 impl<S: Session, D: Downstream> AgentSession<S, D> {
-    /// Reads the meaning of a request.
-    pub(super) fn meaning(&self, envelope: &Envelope) -> Meaning {
+    /// Reads the meaning that a request has in its era.
+    pub(super) fn meaning(&self, envelope: &Envelope, era: Era) -> Meaning {
         let method = envelope.method().unwrap_or_default();
         match method {
             "tools/call" => self.tool_call(envelope),
-            "resources/read" | "resources/subscribe" => self.resource_call(envelope, method),
+            "resources/read" => self.resource_call(envelope, method),
             "prompts/get" => self.prompt_call(envelope),
             "completion/complete" => self.completion(envelope),
-            "tasks/cancel" | "tasks/get" | "tasks/result" => self.about_task(envelope, method),
-            "tasks/list" => Meaning::Housekeeping(Housekeeping::List(List::Tasks)),
             "tools/list" => Meaning::Housekeeping(Housekeeping::List(List::Tools)),
             "resources/list" => Meaning::Housekeeping(Housekeeping::List(List::Resources)),
             "resources/templates/list" => Meaning::Housekeeping(Housekeeping::List(List::Templates)),
             "prompts/list" => Meaning::Housekeeping(Housekeeping::List(List::Prompts)),
-            "ping" | "logging/setLevel" | "resources/unsubscribe" => Meaning::Housekeeping(Housekeeping::Plain),
-            OPENING => Meaning::Housekeeping(Housekeeping::Handshake),
-            _ => self.call(Endpoint::Request, method, whole_params(envelope)),
+            _ => match (era, method) {
+                (Era::Handshake, "resources/subscribe") => self.resource_call(envelope, method),
+                (Era::Handshake, "ping" | "logging/setLevel" | "resources/unsubscribe") => {
+                    Meaning::Housekeeping(Housekeeping::Plain)
+                }
+                (Era::Handshake, "tasks/cancel" | "tasks/get" | "tasks/result") => self.about_task(envelope, method),
+                (Era::Handshake, "tasks/list") => Meaning::Housekeeping(Housekeeping::List(List::Tasks)),
+                (Era::Handshake, OPENING) => Meaning::Housekeeping(Housekeeping::Handshake),
+                (
+                    Era::Stateless,
+                    OPENING | "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe",
+                ) => Meaning::Removed,
+                (Era::Stateless, "server/discover") => Meaning::Housekeeping(Housekeeping::Discovery),
+                (Era::Stateless, SUBSCRIBING) => Meaning::Housekeeping(Housekeeping::Subscription),
+                (Era::Handshake | Era::Stateless, _) => self.call(Endpoint::Request, method, whole_params(envelope)),
+            },
         }
     }
 

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::{AgentSession, Exchange, FAILED, upstream_failed};
 use crate::govern::Session;
-use crate::mcp::codec::{Envelope, Raw, RawId, Splice, author};
+use crate::mcp::codec::{Envelope, Raw, RawId, Splice, SpliceError, author};
 use crate::mcp::downstream::Downstream;
 
 /// The lists of the protocol.
@@ -42,13 +42,20 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         cancelled: oneshot::Receiver<()>,
     ) -> Option<Bytes> {
         match self.exchange(id, envelope.bytes().clone(), cancelled).await {
-            Exchange::Answered(response) => Some(self.thinned(id, &response, list)),
+            Exchange::Answered(response) => Some(self.thinned(id, &response, list, Ok)),
             Exchange::Cancelled => None,
             Exchange::Failed(fault) => Some(upstream_failed(id, &fault)),
         }
     }
 
-    fn thinned(&self, id: &RawId, response: &Envelope, list: List) -> Bytes {
+    /// A list without what the mission does not show; `finished` may change what is left.
+    pub(super) fn thinned(
+        &self,
+        id: &RawId,
+        response: &Envelope,
+        list: List,
+        finished: impl FnOnce(Bytes) -> Result<Bytes, SpliceError>,
+    ) -> Bytes {
         let Some(result) = response.result() else { return response.bytes().clone() };
         let (items, name) = list.members();
         let Some(items) = result.at(&[items]).and_then(Raw::array) else {
@@ -61,7 +68,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let thinned = splice.retain_elements(items, |item| {
             item.at(&[name]).and_then(Raw::text).is_some_and(|name| self.shows(list, &name))
         });
-        match thinned.map(|_| ()).and_then(|()| splice.finish()) {
+        match thinned.map(|_| ()).and_then(|()| splice.finish()).and_then(finished) {
             Ok(bytes) => bytes,
             Err(error) => author::error_reply(Some(id), author::INTERNAL_ERROR, &error.to_string(), None),
         }

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::execute::AskAgent;
 use super::intercept::{param, text_param};
-use super::{AgentSession, InFlight};
+use super::{AgentSession, InFlight, Phase};
 use crate::govern::{Misbehaviour, Session};
 use crate::mcp::codec::{Envelope, EnvelopeKind, RawId, author};
 use crate::mcp::downstream::{Address, Downstream};
@@ -48,6 +48,13 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
     async fn asked_by_upstream(&self, incoming: Incoming) {
         let Incoming { envelope, related } = incoming;
         let Some(id) = envelope.id().cloned() else { return };
+        if self.phase() == Phase::Stateless {
+            // Here a server has no requests: it asks within its answers.
+            self.upstream_misbehaved("asked something of its own accord");
+            let text = "servers of this revision send no requests; ask with `input_required`";
+            let _fault = self.upstream.send(author::error_reply(Some(&id), author::INVALID_REQUEST, text, None)).await;
+            return;
+        }
         if envelope.method() == Some("ping") {
             let _fault = self.upstream.send(author::empty_reply(&id)).await;
             return;
@@ -100,6 +107,9 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             "notifications/resources/updated" if self.watches(&envelope) => related,
             "notifications/cancelled" if self.takes_back_a_question(&envelope) => related,
             "notifications/tasks/status" if self.is_about_own_task(&envelope) => related,
+            // The first message of a stream of notifications, and what ends it where there is no stream to close.
+            "notifications/subscriptions/acknowledged" => related,
+            "notifications/cancelled" if self.ends_a_subscription(&envelope) => related,
             "notifications/elicitation/complete" if self.offers(Feature::Elicitation) => related,
             method => return tracing::debug!(method, "dropped a notification of the upstream"),
         };
@@ -139,6 +149,16 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
     /// Whether this takes back a request that the upstream has open.
     fn takes_back_a_question(&self, envelope: &Envelope) -> bool {
         param(envelope, "requestId").and_then(RawId::read).is_some_and(|id| self.state().asked.contains_key(&id))
+    }
+
+    /// Whether this ends a stream of notifications; nothing more is waited for then.
+    fn ends_a_subscription(&self, envelope: &Envelope) -> bool {
+        let Some(id) = param(envelope, "requestId").and_then(RawId::read) else { return false };
+        let cancel = match self.state().in_flight.get_mut(&id) {
+            Some(flight) if flight.is_subscription => flight.cancel.take(),
+            Some(_) | None => None,
+        };
+        cancel.is_some_and(|cancel| cancel.send(()).is_ok())
     }
 
     pub(super) fn upstream_misbehaved(&self, what: &str) {

@@ -14,7 +14,7 @@ mod tests;
 use std::collections::HashSet;
 use std::fmt;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,8 +39,8 @@ use crate::limits::{
 };
 use crate::mcp::codec::batch::{Arrays, Messages, is_batch};
 use crate::mcp::codec::strict::StrictReader;
-use crate::mcp::codec::{Envelope, EnvelopeKind, Raw, RawId};
-use crate::mcp::era::Revision;
+use crate::mcp::codec::{Envelope, EnvelopeKind, Raw, RawId, Shape};
+use crate::mcp::era::{Era, Revision};
 use crate::mcp::streamable::{
     BodyError, EVENT_STREAM, JSON, LAST_EVENT_ID, REVISION, SESSION_ID, is_media_type, read_body,
 };
@@ -180,15 +180,24 @@ enum Standing {
 
 /// What requests and the standing stream share.
 struct Link {
-    closed: Notify,
     config: HttpUpstreamConfig,
-    ended: AtomicBool,
     headers: Mutex<Headers>,
-    idle: Idle,
     /// `None` once the session has ended.
     incoming: Mutex<Option<Arc<IncomingSender>>>,
+    /// The status with which the server refused the last message that it refused; 0: none.
+    refused_with: AtomicU16,
+    shared: Arc<Shared>,
     /// Requests that were answered with a stream, until the answer is passed on.
     streamed: Mutex<HashSet<RawId>>,
+    era: Era,
+}
+
+/// What the lanes to one server share.
+#[derive(Default)]
+struct Shared {
+    closed: Notify,
+    ended: AtomicBool,
+    idle: Idle,
 }
 
 /// What every request carries at this point of the session.
@@ -209,18 +218,35 @@ struct Exchange {
 impl HttpUpstream {
     /// A link to the server. Connections are opened when they are needed.
     pub fn connect(config: HttpUpstreamConfig) -> (Self, IncomingQueue) {
-        let (sender, queue) = incoming(INCOMING_MAX);
         let template = config.target.headers.clone();
+        Self::over(config, template, Arc::default(), Era::Handshake)
+    }
+
+    /// A link for one request that stands alone, with the headers that repeat it. Shares connections and its end with this one; leaving it closes the connection
+    /// that its answer comes on, which takes the request back.
+    pub(super) fn lane(&self, headers: HeaderMap) -> (Self, IncomingQueue) {
+        let mut template = self.link.config.target.headers.clone();
+        template.extend(headers);
+        Self::over(self.link.config.clone(), template, self.link.shared.clone(), Era::Stateless)
+    }
+
+    fn over(config: HttpUpstreamConfig, template: HeaderMap, shared: Arc<Shared>, era: Era) -> (Self, IncomingQueue) {
+        let (sender, queue) = incoming(INCOMING_MAX);
         let link = Link {
-            closed: Notify::new(),
             config,
-            ended: AtomicBool::new(false),
+            era,
             headers: Mutex::new(Headers { revision: None, session: None, template }),
-            idle: Idle::default(),
             incoming: Mutex::new(Some(Arc::new(sender))),
+            refused_with: AtomicU16::new(0),
+            shared,
             streamed: Mutex::default(),
         };
         (Self { link: Arc::new(link), standing: Mutex::new(Standing::AwaitHandshake) }, queue)
+    }
+
+    /// See [`super::Upstream::refused_with`].
+    pub(super) fn refused_with(&self) -> Option<StatusCode> {
+        StatusCode::from_u16(self.link.refused_with.load(Ordering::Relaxed)).ok()
     }
 
     /// See [`super::Upstream::request`].
@@ -230,6 +256,10 @@ impl HttpUpstream {
 
     /// See [`super::Upstream::send`].
     pub(super) async fn send(&self, message: Bytes) -> Result<(), UpstreamFault> {
+        if self.link.era == Era::Stateless {
+            // There is nothing to say beside a request: whoever leaves it takes it back.
+            return Ok(());
+        }
         let told = pin!(self.link.tell(message));
         let told = self.link.until_closed(told);
         tokio::time::timeout(Duration::from_millis(SEND_MS), told)
@@ -260,8 +290,8 @@ impl HttpUpstream {
         if let Standing::Open(standing) = std::mem::replace(&mut *self.standing(), Standing::Closed) {
             standing.abort();
         }
-        let was_ended = self.link.ended.swap(true, Ordering::AcqRel);
-        self.link.closed.notify_waiters();
+        let was_ended = self.link.shared.ended.swap(true, Ordering::AcqRel);
+        self.link.shared.closed.notify_waiters();
         let session = self.link.headers().session.clone();
         if let (Some(session), false) = (session, was_ended) {
             let mut goodbye = self.link.compose(Method::DELETE, Bytes::new());
@@ -331,14 +361,14 @@ impl Link {
     async fn tell(&self, message: Bytes) -> Result<(), UpstreamFault> {
         let exchange = self.post(message).await?;
         if exchange.response.status().is_success() {
-            self.idle.keep(exchange.connection, exchange.response.into_body());
+            self.shared.idle.keep(exchange.connection, exchange.response.into_body());
             return Ok(());
         }
         Box::pin(self.refused(None, exchange)).await.map(drop)
     }
 
     async fn post(&self, message: Bytes) -> Result<Exchange, UpstreamFault> {
-        if self.ended.load(Ordering::Acquire) {
+        if self.shared.ended.load(Ordering::Acquire) {
             return Err(UpstreamFault::NotSent("the session at the server has ended".to_owned()));
         }
         let mut request = self.compose(Method::POST, message);
@@ -362,7 +392,7 @@ impl Link {
     async fn exchange_as_it_is(&self, mut request: Request<Full<Bytes>>) -> Result<Exchange, UpstreamFault> {
         // Ends: each turn uses up a connection that was idle, or is the last.
         loop {
-            let idle = self.idle.take().await;
+            let idle = self.shared.idle.take().await;
             let is_fresh = idle.is_none();
             let mut connection = match idle {
                 Some(connection) => connection,
@@ -384,7 +414,7 @@ impl Link {
     fn note_session(&self, response: &Response<IncomingBody>) -> Result<(), UpstreamFault> {
         let Some(id) = response.headers().get(SESSION_ID) else { return Ok(()) };
         let mut headers = self.headers();
-        if headers.revision.is_some() || !response.status().is_success() {
+        if self.era == Era::Stateless || headers.revision.is_some() || !response.status().is_success() {
             return Ok(());
         }
         if !(1..=SESSION_ID_BYTES_MAX).contains(&id.len()) || !id.as_bytes().iter().all(u8::is_ascii_graphic) {
@@ -405,7 +435,7 @@ impl Link {
                 BodyError::Broken(error) => UpstreamFault::Lost(with_causes(&error)),
                 error @ BodyError::TooLarge { .. } => unreadable(&error.to_string()),
             })?;
-        self.idle.keep(exchange.connection, exchange.response.into_body());
+        self.shared.idle.keep(exchange.connection, exchange.response.into_body());
         Ok(bytes)
     }
 
@@ -446,14 +476,20 @@ impl Link {
     /// Reads an answer that is not a success. An error that answers the request is an answer all the same.
     async fn refused(&self, id: Option<&RawId>, mut exchange: Exchange) -> Result<Envelope, UpstreamFault> {
         let status = exchange.response.status();
+        self.refused_with.store(status.as_u16(), Ordering::Relaxed);
         let body = exchange.response.body_mut();
         let said = exchange.connection.drive(pin!(read_body(body, ERROR_BODY_BYTES_MAX))).await.ok();
         if said.is_some() {
-            self.idle.keep(exchange.connection, exchange.response.into_body());
+            self.shared.idle.keep(exchange.connection, exchange.response.into_body());
         }
         let said = said.and_then(|bytes| Envelope::parse(bytes, &self.config.limits.response).ok());
         match (said, id) {
             (Some(error), Some(id)) if answers(&error, id) => Ok(error),
+            // A request that stands alone has its response to itself: an error that names no request is about this one.
+            (Some(error), Some(id)) if self.era == Era::Stateless && error.raw().at(&["id"]).is_some_and(is_null) => {
+                Envelope::parse(error.with_id(id), &self.config.limits.response)
+                    .map_err(|error| unreadable(&error.to_string()))
+            }
             (said, _) => Err(self.refusal(status, said.as_ref())),
         }
     }
@@ -514,23 +550,23 @@ impl Link {
         tokio::select! {
             biased;
             done = work => done,
-            () = self.closed.notified() => Err(UpstreamFault::Lost("the session was closed".to_owned())),
+            () = self.shared.closed.notified() => Err(UpstreamFault::Lost("the session was closed".to_owned())),
         }
     }
 
     async fn closed(&self) {
         // Made before the look at `ended`, so that it hears of an end in between.
-        let closed = self.closed.notified();
-        if !self.ended.load(Ordering::Acquire) {
+        let closed = self.shared.closed.notified();
+        if !self.shared.ended.load(Ordering::Acquire) {
             closed.await;
         }
     }
 
     /// Nothing more comes and nothing more can be sent.
     fn end(&self) {
-        self.ended.store(true, Ordering::Release);
+        self.shared.ended.store(true, Ordering::Release);
         drop(self.incoming.lock().unwrap_or_else(PoisonError::into_inner).take());
-        self.idle.clear();
+        self.shared.idle.clear();
     }
 
     fn incoming(&self) -> Option<Arc<IncomingSender>> {
@@ -551,6 +587,10 @@ fn answers(envelope: &Envelope, id: &RawId) -> bool {
             false
         }
     }
+}
+
+fn is_null(id: Raw<'_>) -> bool {
+    id.shape() == Shape::Null
 }
 
 fn unreadable(why: &str) -> UpstreamFault {

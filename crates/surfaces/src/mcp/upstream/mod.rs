@@ -4,11 +4,13 @@
 
 pub mod http;
 mod incoming;
+mod lanes;
 pub mod stdio;
 
 use bytes::Bytes;
 
 pub use self::incoming::IncomingQueue;
+pub(super) use self::lanes::{Lane, Lanes};
 use super::codec::{Envelope, RawId};
 use super::era::Revision;
 
@@ -56,6 +58,8 @@ pub enum UpstreamFault {
 pub enum Upstream {
     /// A Streamable HTTP endpoint.
     Http(http::HttpUpstream),
+    /// One request at a child process that several clients share.
+    Lane(Lane),
     /// A child process.
     Stdio(stdio::StdioUpstream),
 }
@@ -68,6 +72,7 @@ impl Upstream {
     pub async fn request(&self, id: &RawId, message: Bytes) -> Result<Envelope, UpstreamFault> {
         match self {
             Self::Http(upstream) => upstream.request(id, message).await,
+            Self::Lane(lane) => lane.request(id, message).await,
             Self::Stdio(upstream) => upstream.request(id, message).await,
         }
     }
@@ -79,6 +84,7 @@ impl Upstream {
     pub async fn send(&self, message: Bytes) -> Result<(), UpstreamFault> {
         match self {
             Self::Http(upstream) => upstream.send(message).await,
+            Self::Lane(lane) => lane.send(message).await,
             Self::Stdio(upstream) => upstream.send(message).await,
         }
     }
@@ -88,6 +94,7 @@ impl Upstream {
     pub fn opened(&self, revision: Revision) {
         match self {
             Self::Http(upstream) => upstream.opened(revision),
+            Self::Lane(_) => {}
             Self::Stdio(upstream) => upstream.opened(revision),
         }
     }
@@ -96,7 +103,15 @@ impl Upstream {
     pub fn was_streamed(&self, id: &RawId) -> bool {
         match self {
             Self::Http(upstream) => upstream.was_streamed(id),
-            Self::Stdio(_) => false,
+            Self::Lane(_) | Self::Stdio(_) => false,
+        }
+    }
+
+    /// The HTTP status with which the server refused the last message that it refused.
+    pub(super) fn refused_with(&self) -> Option<::http::StatusCode> {
+        match self {
+            Self::Http(upstream) => upstream.refused_with(),
+            Self::Lane(_) | Self::Stdio(_) => None,
         }
     }
 
@@ -104,6 +119,8 @@ impl Upstream {
     pub async fn close(&self) {
         match self {
             Self::Http(upstream) => upstream.close().await,
+            // What it is a lane of goes on.
+            Self::Lane(_) => {}
             Self::Stdio(upstream) => upstream.close().await,
         }
     }

@@ -12,6 +12,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::HttpDownstream;
+use super::mailbox::Mailbox;
 use super::outbox::Reading;
 use crate::mcp::codec::SSE_KEEP_ALIVE;
 
@@ -22,7 +23,16 @@ pub struct McpBody(Kind);
 #[derive(Debug)]
 enum Kind {
     Events(Events),
+    Mail(Mail),
     Whole(Option<Bytes>),
+}
+
+/// The stream of one request that stands alone.
+#[derive(Debug)]
+struct Mail {
+    keep_alive: Duration,
+    mailbox: Arc<Mailbox>,
+    silence: Pin<Box<Sleep>>,
 }
 
 #[derive(Debug)]
@@ -42,6 +52,11 @@ impl McpBody {
         Self(Kind::Whole(Some(bytes)))
     }
 
+    pub(super) fn mail(mailbox: Arc<Mailbox>) -> Self {
+        let keep_alive = mailbox.limits().keep_alive;
+        Self(Kind::Mail(Mail { keep_alive, mailbox, silence: Box::pin(sleep(keep_alive)) }))
+    }
+
     pub(super) fn events(downstream: Arc<HttpDownstream>, reading: Reading) -> Self {
         let keep_alive = downstream.limits().keep_alive;
         Self(Kind::Events(Events { downstream, keep_alive, reading, silence: Box::pin(sleep(keep_alive)) }))
@@ -58,6 +73,7 @@ impl Body for McpBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let frame = match &mut self.0 {
             Kind::Events(events) => std::task::ready!(events.poll_next(context)),
+            Kind::Mail(mail) => std::task::ready!(mail.poll_next(context)),
             Kind::Whole(bytes) => bytes.take(),
         };
         Poll::Ready(frame.map(|bytes| Ok(Frame::data(bytes))))
@@ -66,13 +82,14 @@ impl Body for McpBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Events(events) => events.downstream.outbox().is_over(events.reading),
+            Kind::Mail(mail) => mail.mailbox.is_over(),
             Kind::Whole(bytes) => bytes.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Events(_) => SizeHint::default(),
+            Kind::Events(_) | Kind::Mail(_) => SizeHint::default(),
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
         }
     }
@@ -81,14 +98,39 @@ impl Body for McpBody {
 impl Events {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let frame = self.downstream.outbox().poll_frame(self.reading, context);
-        if frame.is_pending() && self.silence.as_mut().poll(context).is_pending() {
-            return Poll::Pending;
+        kept_alive(frame, &mut self.silence, self.keep_alive, context)
+    }
+}
+
+impl Mail {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let frame = self.mailbox.poll_frame(context);
+        kept_alive(frame, &mut self.silence, self.keep_alive, context)
+    }
+}
+
+impl Drop for Mail {
+    fn drop(&mut self) {
+        if !self.mailbox.is_over() {
+            self.mailbox.leave();
         }
-        self.silence.as_mut().reset(Instant::now() + self.keep_alive);
-        match frame {
-            Poll::Ready(frame) => Poll::Ready(frame),
-            Poll::Pending => Poll::Ready(Some(Bytes::from_static(SSE_KEEP_ALIVE))),
-        }
+    }
+}
+
+/// The frame, or a comment where there has been none for long.
+fn kept_alive(
+    frame: Poll<Option<Bytes>>,
+    silence: &mut Pin<Box<Sleep>>,
+    keep_alive: Duration,
+    context: &mut Context<'_>,
+) -> Poll<Option<Bytes>> {
+    if frame.is_pending() && silence.as_mut().poll(context).is_pending() {
+        return Poll::Pending;
+    }
+    silence.as_mut().reset(Instant::now() + keep_alive);
+    match frame {
+        Poll::Ready(frame) => Poll::Ready(frame),
+        Poll::Pending => Poll::Ready(Some(Bytes::from_static(SSE_KEEP_ALIVE))),
     }
 }
 

@@ -174,6 +174,18 @@ impl<S: Session> Sessions<S> {
         open.remove(&session.id);
     }
 
+    pub(super) const fn limits(&self) -> &HttpDownstreamLimits {
+        &self.limits
+    }
+
+    /// Resolves when the gateway shuts down.
+    pub(super) async fn closing(&self) {
+        // An error says that nobody can close the endpoint any more, and this then waits for ever.
+        if self.closing.subscribe().wait_for(|is_closing| *is_closing).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     pub(super) fn count(&self) -> usize {
         lock(&self.open).len()
     }

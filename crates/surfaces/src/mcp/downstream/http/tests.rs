@@ -1,6 +1,7 @@
 mod challenge;
 mod hostile;
 mod revisions;
+mod stateless;
 mod tasks;
 
 use std::convert::Infallible;

@@ -14,6 +14,7 @@ use super::connection::{Connection, with_causes};
 use super::{Exchange, Link, answers, unreadable};
 use crate::limits::{RESUME_ATTEMPTS_MAX, RESUME_WAIT_MAX_MS, RESUME_WAIT_MIN_MS, RESUMES_MAX};
 use crate::mcp::codec::{Envelope, Meant, RawId, SseDecoder, SseError};
+use crate::mcp::era::Era;
 use crate::mcp::streamable::{EVENT_STREAM, LAST_EVENT_ID, is_media_type, next_data};
 use crate::mcp::upstream::{Incoming, UpstreamFault};
 
@@ -154,12 +155,12 @@ impl Link {
                 let _unheard = self.hand_on(Incoming { envelope, related: Some(id.clone()) }).await;
             }
         }
-        self.idle.keep(events.connection, events.body);
+        self.shared.idle.keep(events.connection, events.body);
     }
 
     /// Asks for the rest of a stream that was cut.
     async fn resume(&self, position: &mut Position, cut: &Cut, unread: Option<&str>) -> Result<Events, UpstreamFault> {
-        if position.last.is_empty() {
+        if position.last.is_empty() || self.era == Era::Stateless {
             // Nothing to name: if something could not be read, it may have been the answer.
             return Err(unread.map_or_else(|| UpstreamFault::Lost(cut.to_string()), unreadable));
         }
@@ -199,7 +200,7 @@ impl Link {
             }
             StatusCode::OK => Opened::Refused(StatusCode::UNSUPPORTED_MEDIA_TYPE),
             status => {
-                self.idle.keep(exchange.connection, exchange.response.into_body());
+                self.shared.idle.keep(exchange.connection, exchange.response.into_body());
                 Opened::Refused(status)
             }
         })

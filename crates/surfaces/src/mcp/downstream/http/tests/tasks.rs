@@ -134,10 +134,10 @@ async fn a_call_that_becomes_no_task_or_an_impossible_one_ends_at_once() {
     let long = format!("odd {}", "x".repeat(513));
     for (id, tool, said, outcome) in [
         (1, "direct", "\"content\":[]", Some("Done None")),
-        (2, "odd ", "connection to the upstream ended", Some("Unknown Some(Malformed)")),
-        (3, &long, "connection to the upstream ended", Some("Unknown Some(Malformed)")),
+        (2, "odd ", "answer breaks the protocol", Some("Unknown Some(Malformed)")),
+        (3, &long, "answer breaks the protocol", Some("Unknown Some(Malformed)")),
         (4, "odd a", "\"taskId\":\"a\"", None),
-        (5, "odd a", "connection to the upstream ended", Some("Unknown Some(Malformed)")),
+        (5, "odd a", "answer breaks the protocol", Some("Unknown Some(Malformed)")),
     ] {
         let answer = text(agent.post(task_call(id, tool)).await).await;
         assert!(answer.contains(said), "{answer}");

@@ -1,0 +1,214 @@
+//! Calls of the stateless era: each round is an attempt at one call, decided and recorded before it is sent, and sent at most once.
+//!
+//! An upstream that needs input ends the round with questions for the agent's client. They pass only for features that the mission names, and the state that the next
+//! round brings back is ours ([`crate::mcp::rounds`]).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use governance::call::{Reply, Warrant};
+use governance::evidence::ids::CallId;
+use governance::evidence::leaf::sha256_hex;
+use governance::evidence::record::{Context, Endpoint, Status, Tool};
+use governance::execute::{Execution, Outcome};
+use governance::intercept::Intercepted;
+use governance::reason::Reason;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::execute::{cancellation, outcome};
+use super::intercept::{Call, param, trace};
+use super::stateless::{INPUTS, is_input_required, is_of_unknown_kind};
+use super::{AgentSession, refused_in};
+use crate::govern::{Execute, Misbehaviour, Session};
+use crate::limits::ReadLimits;
+use crate::mcp::claims::Claims;
+use crate::mcp::codec::{Envelope, Raw, RawId, Splice, author};
+use crate::mcp::downstream::Downstream;
+use crate::mcp::era::Era;
+use crate::mcp::rounds::{Bound, OpenError, Round};
+use crate::mcp::upstream::Upstream;
+
+/// What a request carries of an earlier round.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Carried<'a> {
+    Nothing,
+    /// A state of ours, and in it the upstream's own.
+    Ours {
+        own: Option<Raw<'a>>,
+    },
+}
+
+impl<S: Session, D: Downstream> AgentSession<S, D> {
+    /// Takes one round of a call through decision, evidence and execution, and gives the answer; `None` when the client took it back.
+    pub(super) async fn govern_round(
+        &self,
+        id: &RawId,
+        envelope: &Envelope,
+        claims: &Claims<'_>,
+        context: Arc<Context>,
+        Call { arguments, tool }: Call,
+        mut cancelled: oneshot::Receiver<()>,
+    ) -> Option<Bytes> {
+        let is_tool = tool.endpoint == Endpoint::Tool;
+        let bound = self.bound(envelope, &context, &tool, &arguments);
+        let intercepted = Intercepted::new(self.session.call_id(), context, tool, arguments, trace(envelope));
+        let (intercepted, round) = self.goes_on(envelope, bound.as_ref(), intercepted);
+        let (call, attempt) = (intercepted.call(), intercepted.attempt());
+        let own = round.as_ref().and_then(|round| round.state.as_deref());
+        let own = own.and_then(|own| Raw::parse(own, &ReadLimits::RESPONSE).ok());
+        let carried = if round.is_some() { Carried::Ours { own } } else { Carried::Nothing };
+        let message = match self.narrowed_alone(envelope, claims, carried) {
+            Ok(message) => message,
+            Err(error) => return Some(author::error_reply(Some(id), author::INTERNAL_ERROR, &error.to_string(), None)),
+        };
+        let execute = CallRound {
+            attempt,
+            bound,
+            call,
+            id: id.clone(),
+            message,
+            session: self.session.clone(),
+            upstream: self.upstream.clone(),
+        };
+        match self.session.govern(intercepted, execute, &mut cancelled).await? {
+            Reply::Passed(payload) => Some(payload),
+            reply => refused_in(Era::Stateless, id, is_tool, &call.to_string(), &reply),
+        }
+    }
+
+    /// What the states of a call are bound to; `None` for what has no rounds.
+    fn bound(&self, envelope: &Envelope, context: &Context, tool: &Tool, arguments: &Bytes) -> Option<Bound> {
+        let method = envelope.method()?;
+        let has_rounds = matches!(method, "prompts/get" | "resources/read" | "tools/call");
+        has_rounds
+            .then(|| Bound::new(context.run, &self.session.upstream(), method, &tool.name, &sha256_hex(arguments)))
+    }
+
+    /// The call that a request goes on with, where it brings the state of an earlier round. Input without a state that we gave out is input that nobody asked for.
+    fn goes_on(
+        &self,
+        envelope: &Envelope,
+        bound: Option<&Bound>,
+        intercepted: Intercepted,
+    ) -> (Intercepted, Option<Round>) {
+        let (state, input) = (param(envelope, "requestState"), param(envelope, "inputResponses"));
+        let Some(bound) = bound.filter(|_| state.is_some() || input.is_some()) else { return (intercepted, None) };
+        let taken = state.and_then(Raw::text).map(|state| self.session.rounds().take(bound, &state, Instant::now()));
+        match taken {
+            Some(Ok(round)) => (intercepted.again(round.call, round.attempt), Some(round)),
+            Some(Err(_)) | None => (intercepted.objected(Reason::StateRefused), None),
+        }
+    }
+}
+
+/// One round of a call, to be sent to its upstream.
+struct CallRound<S> {
+    attempt: u32,
+    bound: Option<Bound>,
+    call: CallId,
+    id: RawId,
+    message: Bytes,
+    session: Arc<S>,
+    upstream: Arc<Upstream>,
+}
+
+impl<S: Session> Execute for CallRound<S> {
+    async fn execute(&mut self, warrant: Warrant) -> Execution {
+        if warrant.call() != self.call {
+            return Execution::Ended(Outcome::without_answer(Status::NotExecuted, Reason::EvaluationFailed));
+        }
+        let answer = self.upstream.request(&self.id, std::mem::take(&mut self.message)).await;
+        Execution::Ended(match answer {
+            Ok(response) if is_input_required(&response) => self.asked(&response),
+            Ok(response) if is_of_unknown_kind(&response) => {
+                self.misbehaved("answered with a kind of result that was not agreed on");
+                Outcome::without_answer(Status::Unknown, Reason::Malformed)
+            }
+            answer => outcome(answer),
+        })
+    }
+
+    async fn follow(&mut self, _reply: Reply) -> Outcome {
+        // Nothing here becomes a task.
+        Outcome::without_answer(Status::Unknown, Reason::EvaluationFailed)
+    }
+
+    async fn cancel(&mut self) {
+        // The upstream may have ended already; it then needs no cancellation.
+        let _fault = self.upstream.send(cancellation(&self.id)).await;
+    }
+}
+
+/// Why a call does not go on to its next round.
+struct Stopped {
+    reason: Reason,
+    /// What the upstream did that it may not.
+    upstream_did: Option<&'static str>,
+}
+
+impl<S: Session> CallRound<S> {
+    /// The upstream needs input: the round ends, and the call does not.
+    fn asked(&self, response: &Envelope) -> Outcome {
+        let result = response.result();
+        let (payload, reason) = match self.passed_on(response) {
+            Ok(payload) => (Some(payload), Reason::InputRequired),
+            Err(Stopped { reason, upstream_did }) => {
+                if let Some(what) = upstream_did {
+                    self.misbehaved(what);
+                }
+                (None, reason)
+            }
+        };
+        let result = result.map(|result| response.share(result));
+        Outcome { external_reference: None, payload, reason: Some(reason), result, status: Status::Pending }
+    }
+
+    fn misbehaved(&self, what: &str) {
+        self.session.misbehaved(Misbehaviour { what: what.to_owned(), who: self.session.upstream() });
+    }
+
+    /// The questions with a state of ours, where the mission lets the upstream ask them.
+    fn passed_on(&self, response: &Envelope) -> Result<Bytes, Stopped> {
+        let malformed = |what| Stopped { reason: Reason::Malformed, upstream_did: Some(what) };
+        let bound = self.bound.as_ref().ok_or(malformed("asked for input on a request that has no rounds"))?;
+        let result = response.result().and_then(Raw::object).ok_or(malformed("asked for input without a result"))?;
+        let [questions, state] = result.pick(["inputRequests", "requestState"]);
+        if questions.is_none() && state.is_none() {
+            return Err(malformed("asked for input and said neither which nor how to go on"));
+        }
+        if state.is_some_and(|state| state.text().is_none()) {
+            return Err(malformed("gave a state that is no text"));
+        }
+        let policy = self.session.policy();
+        let upstream = self.session.upstream();
+        let may_ask = |question: Raw<'_>| {
+            let method = question.at(&["method"]).and_then(Raw::text).unwrap_or_default();
+            INPUTS.iter().any(|(name, feature)| *name == method && policy.offers(&upstream, *feature))
+        };
+        match questions.map(Raw::object) {
+            Some(None) => return Err(malformed("asked for input in no form that the protocol has")),
+            Some(Some(questions)) if !questions.members().all(|question| may_ask(question.value)) => {
+                return Err(Stopped {
+                    reason: Reason::InputNotAllowed,
+                    upstream_did: Some("asked for input that the mission does not let it ask for"),
+                });
+            }
+            Some(Some(_)) | None => {}
+        }
+        let opened = self.session.rounds().open(bound, self.call, self.attempt, state, Instant::now());
+        let sealed = opened.map_err(|error| match error {
+            OpenError::Full => Stopped { reason: Reason::RoundsFull, upstream_did: None },
+            OpenError::TooLarge => Stopped {
+                reason: Reason::ResultTooLarge,
+                upstream_did: Some("gave a state that is too large to be carried"),
+            },
+        })?;
+        let sealed = format!("\"{sealed}\"");
+        let sealed = Raw::parse(sealed.as_bytes(), &ReadLimits::RESPONSE)
+            .map_err(|_| malformed("gave a state that cannot be wrapped"))?;
+        let mut splice = Splice::new(response.bytes());
+        let wrapped = splice.set_member(result, "requestState", sealed).map(|_| ());
+        wrapped.and_then(|()| splice.finish()).map_err(|_| malformed("gave a state that cannot be wrapped"))
+    }
+}

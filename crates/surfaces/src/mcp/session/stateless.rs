@@ -1,0 +1,266 @@
+//! Requests of the stateless era (MCP revision 2026-07-28): each says who sends it and what it speaks, and is answered on its own.
+//!
+//! What an upstream may learn and ask is narrowed as a handshake narrows it, request by request. Calls may take several rounds ([`super::round`]).
+
+use bytes::Bytes;
+use governance::decide::Feature;
+use governance::evidence::record::{Channel, Endpoint};
+use tokio::sync::oneshot;
+
+use super::handshake::OFFERS;
+use super::intercept::{Housekeeping, Meaning, param};
+use super::lists::List;
+use super::round::Carried;
+use super::{AgentSession, DENIED, Exchange, FAILED, upstream_failed};
+use crate::govern::Session;
+use crate::limits::ReadLimits;
+use crate::mcp::claims::Claims;
+use crate::mcp::codec::{Envelope, Raw, RawId, RawObject, Splice, SpliceError, author};
+use crate::mcp::downstream::Downstream;
+use crate::mcp::era::{Era, Revision};
+
+/// The extension for tasks, which is not governed here: neither side learns that the other has it.
+const TASKS: &str = "io.modelcontextprotocol/tasks";
+
+impl<S: Session, D: Downstream> AgentSession<S, D> {
+    /// Works on a request that stands alone, and gives its answer; `None` when the client took it back.
+    pub(super) async fn answer_alone(
+        &self,
+        id: &RawId,
+        envelope: &Envelope,
+        claims: Claims<'_>,
+        cancelled: oneshot::Receiver<()>,
+    ) -> Option<Bytes> {
+        self.speaks_without_handshake();
+        let meaning = self.meaning(envelope, Era::Stateless);
+        if meaning == Meaning::Housekeeping(Housekeeping::Discovery) {
+            return self.discover(id, envelope, claims, cancelled).await;
+        }
+        if let Meaning::Removed = meaning {
+            return Some(not_found(id, envelope, claims.revision));
+        }
+        let context = match self.client(envelope, &claims).await {
+            Ok(context) => context,
+            Err(refusal) => return Some(refusal),
+        };
+        match meaning {
+            Meaning::Call(call) => self.govern_round(id, envelope, &claims, context, call, cancelled).await,
+            Meaning::Housekeeping(Housekeeping::List(list)) => {
+                let answer = self.ask(id, envelope, &claims, cancelled).await?;
+                Some(answer.map_or_else(|refusal| refusal, |response| self.list_alone(id, &response, list)))
+            }
+            Meaning::Housekeeping(Housekeeping::Subscription) => self.subscribe(id, envelope, &claims, cancelled).await,
+            Meaning::Malformed(what) => Some(author::error_reply(Some(id), author::INVALID_PARAMS, &what, None)),
+            Meaning::Housekeeping(Housekeeping::Plain) => {
+                let answer = self.ask(id, envelope, &claims, cancelled).await?;
+                Some(answer.map_or_else(|refusal| refusal, |response| response.bytes().clone()))
+            }
+            Meaning::Removed
+            | Meaning::TaskCall(_)
+            | Meaning::Housekeeping(
+                Housekeeping::Discovery
+                | Housekeeping::Handshake
+                | Housekeeping::TaskResult(_)
+                | Housekeeping::TaskStatus,
+            ) => Some(not_found(id, envelope, claims.revision)),
+        }
+    }
+
+    /// Who sends this; recorded before anything is done for them.
+    async fn client(
+        &self,
+        envelope: &Envelope,
+        claims: &Claims<'_>,
+    ) -> Result<std::sync::Arc<governance::evidence::record::Context>, Bytes> {
+        let context = self.clients.context(&*self.session, claims, || self.channel_alone(claims)).await;
+        context.map_err(|refusal| {
+            let text = format!("denied ({}): {}", refusal.reason, refusal.sentence);
+            author::error_reply(envelope.id(), DENIED, &text, None)
+        })
+    }
+
+    fn channel_alone(&self, claims: &Claims<'_>) -> Channel {
+        self.channel(claims.info, claims.revision)
+    }
+
+    /// Forwards the question what the server is, and takes from the answer what is not offered here. Only a server that speaks this era makes its client one of it.
+    async fn discover(
+        &self,
+        id: &RawId,
+        envelope: &Envelope,
+        claims: Claims<'_>,
+        cancelled: oneshot::Receiver<()>,
+    ) -> Option<Bytes> {
+        let response = match self.ask(id, envelope, &claims, cancelled).await? {
+            Ok(response) => response,
+            Err(refusal) => return Some(refusal),
+        };
+        let Some(result) = response.result() else { return Some(response.bytes().clone()) };
+        if let Err(refusal) = self.client(envelope, &claims).await {
+            return Some(refusal);
+        }
+        let narrowed = narrowed_discovery(&response, result);
+        Some(
+            narrowed
+                .and_then(|bytes| private_if_changed(&response, bytes))
+                .unwrap_or_else(|error| internal(id, &error)),
+        )
+    }
+
+    /// Opens a stream of notifications, without those that the mission does not show. Lives until one side ends it.
+    async fn subscribe(
+        &self,
+        id: &RawId,
+        envelope: &Envelope,
+        claims: &Claims<'_>,
+        cancelled: oneshot::Receiver<()>,
+    ) -> Option<Bytes> {
+        let mut splice = Splice::new(envelope.bytes());
+        let narrowed = self.narrow(&mut splice, claims).and_then(|()| {
+            let watched = param(envelope, "notifications").and_then(|filter| filter.at(&["resourceSubscriptions"]));
+            if let Some(watched) = watched.and_then(Raw::array) {
+                splice.retain_elements(watched, |uri| {
+                    let uri = uri.text().unwrap_or_default();
+                    self.session.policy().shows(&self.tool(Endpoint::Resource, &uri))
+                })?;
+            }
+            splice.finish()
+        });
+        match narrowed {
+            // It lives as long as both sides want.
+            Ok(message) => match self.exchange_at_leisure(id, message, cancelled).await {
+                Exchange::Answered(response) => Some(response.bytes().clone()),
+                Exchange::Cancelled => None,
+                Exchange::Failed(fault) => Some(upstream_failed(id, &fault)),
+            },
+            Err(error) => Some(internal(id, &error)),
+        }
+    }
+
+    fn list_alone(&self, id: &RawId, response: &Envelope, list: List) -> Bytes {
+        self.thinned(id, response, list, |bytes| private_if_changed(response, bytes))
+    }
+
+    /// Sends a request of housekeeping; `None` when the client took it back, `Err` with what the client is told where there is no result to look at.
+    async fn ask(
+        &self,
+        id: &RawId,
+        envelope: &Envelope,
+        claims: &Claims<'_>,
+        cancelled: oneshot::Receiver<()>,
+    ) -> Option<Result<Envelope, Bytes>> {
+        let message = match self.narrowed_alone(envelope, claims, Carried::Nothing) {
+            Ok(message) => message,
+            Err(error) => return Some(Err(internal(id, &error))),
+        };
+        match self.exchange(id, message, cancelled).await {
+            Exchange::Answered(response) if is_input_required(&response) => {
+                self.upstream_misbehaved("asked for input where it may not");
+                let text = "the upstream asks for input on a request that has no rounds";
+                Some(Err(author::error_reply(Some(id), FAILED, text, None)))
+            }
+            Exchange::Answered(response) => Some(Ok(response)),
+            Exchange::Cancelled => None,
+            Exchange::Failed(fault) => Some(Err(upstream_failed(id, &fault))),
+        }
+    }
+
+    /// A request with fewer capabilities, and with the upstream's own state in the place of ours.
+    pub(super) fn narrowed_alone(
+        &self,
+        envelope: &Envelope,
+        claims: &Claims<'_>,
+        carried: Carried<'_>,
+    ) -> Result<Bytes, SpliceError> {
+        let mut splice = Splice::new(envelope.bytes());
+        self.narrow(&mut splice, claims)?;
+        let params = envelope.params().and_then(Raw::object);
+        match (carried, params, param(envelope, "requestState")) {
+            (Carried::Ours { own: Some(own) }, _, Some(state)) => drop(splice.replace(state, own)?),
+            (Carried::Ours { own: None }, Some(params), Some(_)) => drop(splice.remove_member(params, "requestState")?),
+            (Carried::Nothing | Carried::Ours { .. }, _, _) => {}
+        }
+        splice.finish()
+    }
+
+    /// Takes from a request the capabilities that let an upstream ask what the mission does not name.
+    fn narrow(&self, splice: &mut Splice<'_>, claims: &Claims<'_>) -> Result<(), SpliceError> {
+        splice.retain_members(claims.capabilities, |name, _| {
+            OFFERS.iter().all(|(offer, feature)| name != *offer || self.offers(*feature))
+        })?;
+        without_tasks(splice, claims.capabilities)
+    }
+}
+
+/// The features whose requests may stand in an answer that asks for input.
+pub(super) const INPUTS: [(&str, Feature); 3] = [
+    ("elicitation/create", Feature::Elicitation),
+    ("roots/list", Feature::Roots),
+    ("sampling/createMessage", Feature::Sampling),
+];
+
+/// Whether an answer asks for input before the request goes on.
+pub(super) fn is_input_required(response: &Envelope) -> bool {
+    response.result().and_then(|result| result.at(&["resultType"])).is_some_and(|kind| kind.is_text("input_required"))
+}
+
+/// Whether an answer says that it is a kind of result that only an extension has: it is not governed here, and no request agreed to it.
+pub(super) fn is_of_unknown_kind(response: &Envelope) -> bool {
+    let kind = response.result().and_then(|result| result.at(&["resultType"]));
+    kind.is_some_and(|kind| !kind.is_text("complete") && !kind.is_text("input_required"))
+}
+
+fn without_tasks(splice: &mut Splice<'_>, capabilities: RawObject<'_>) -> Result<(), SpliceError> {
+    match capabilities.member("extensions").and_then(Raw::object) {
+        Some(extensions) => splice.remove_member(extensions, TASKS).map(|_| ()),
+        None => Ok(()),
+    }
+}
+
+/// What the server is, without what is not governed here and revisions that are not spoken here.
+fn narrowed_discovery(response: &Envelope, result: Raw<'_>) -> Result<Bytes, SpliceError> {
+    let mut splice = Splice::new(response.bytes());
+    if let Some(capabilities) = result.at(&["capabilities"]).and_then(Raw::object) {
+        without_tasks(&mut splice, capabilities)?;
+    }
+    if let Some(revisions) = result.at(&["supportedVersions"]).and_then(Raw::array) {
+        splice.retain_elements(revisions, |name| name.text().is_some_and(|name| Revision::parse(&name).is_some()))?;
+    }
+    splice.finish()
+}
+
+/// An answer that was changed for this mission is nobody else's, and is not kept: the mission may change.
+fn private_if_changed(response: &Envelope, changed: Bytes) -> Result<Bytes, SpliceError> {
+    if changed == response.bytes() {
+        return Ok(changed);
+    }
+    let mut bytes = changed;
+    for (name, value) in [("cacheScope", r#""private""#), ("ttlMs", "0")] {
+        // What we have cut from a message that was read is one that can be read.
+        let Ok(envelope) = Envelope::parse(bytes.clone(), &ReadLimits::RESPONSE) else { return Ok(bytes) };
+        let (Some(result), Ok(value)) =
+            (envelope.result().and_then(Raw::object), Raw::parse(value.as_bytes(), &ReadLimits::RESPONSE))
+        else {
+            return Ok(bytes);
+        };
+        let mut splice = Splice::new(envelope.bytes());
+        splice.set_member(result, name, value)?;
+        bytes = splice.finish()?;
+    }
+    Ok(bytes)
+}
+
+fn not_found(id: &RawId, envelope: &Envelope, revision: Revision) -> Bytes {
+    let method: String =
+        envelope.method().unwrap_or_default().chars().take(crate::limits::REVISION_CHARS_MAX).collect();
+    author::error_reply(
+        Some(id),
+        author::METHOD_NOT_FOUND,
+        &format!("method not found: revision {revision} has no `{method}`"),
+        None,
+    )
+}
+
+fn internal(id: &RawId, error: &SpliceError) -> Bytes {
+    author::error_reply(Some(id), author::INTERNAL_ERROR, &error.to_string(), None)
+}
