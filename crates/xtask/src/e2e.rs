@@ -156,6 +156,10 @@ impl Scenarios<'_> {
                 Ok(this.python_parity(server, &json!(["SERVER"]), &wrapped))
             })?;
         }
+        let wrapped = self.wrapped(&home, &mission, "stateless");
+        self.script("revision 2026-07-28 over stdio, Python client and server", |this| Ok(this.stateless(&wrapped)))?;
+        let wrapped = self.stateless_behind(&home, &mission);
+        self.script("revision 2026-07-28 over stdio, TypeScript client 2.x", |this| Ok(this.node_stateless(&wrapped)))?;
         let wrapped = self.wrapped(&home, &mission, "everything");
         self.script("everything over stdio, TypeScript client 2.x", |this| {
             let mut script = this.node_parity("everything", &json!(["SERVER"]), &wrapped);
@@ -215,6 +219,14 @@ impl Scenarios<'_> {
         }
         let side = wrapped("everything");
         self.script("older revisions over Streamable HTTP", |this| Ok(this.revisions(&direct, &side)))?;
+        let side = wrapped("stateless");
+        self.script("revision 2026-07-28 over Streamable HTTP, Python client and server", |this| {
+            Ok(this.stateless(&side))
+        })?;
+        let side = wrapped("stateless");
+        self.script("revision 2026-07-28 over Streamable HTTP, TypeScript client 2.x", |this| {
+            Ok(this.node_stateless(&side))
+        })?;
         for server in ["filesystem", "memory"] {
             let side = wrapped(server);
             self.script(&format!("{server} over stdio behind HTTP, TypeScript client"), |this| {
@@ -290,6 +302,39 @@ impl Scenarios<'_> {
         command.arg(self.place.root.join("tests/e2e/python/parity.py")).current_dir(&self.scratch);
         self.parity_args(&mut command, server, direct, wrapped);
         command
+    }
+
+    /// The client and server of the Python SDK without a handshake.
+    fn stateless(&self, wrapped: &Value) -> Command {
+        let mut command = Command::new(&self.pythons.sdk_2);
+        command.arg(self.stateless_script()).args(["--wrapped", &wrapped.to_string()]).current_dir(&self.scratch);
+        command
+    }
+
+    /// The TypeScript client at the same server.
+    fn node_stateless(&self, wrapped: &Value) -> Command {
+        let mut command = self.node("stateless.mjs");
+        command.args(["--direct", &json!(self.stateless_server()).to_string(), "--wrapped", &wrapped.to_string()]);
+        command
+    }
+
+    /// The server without a handshake behind the gateway of `home`, with its command spelled out.
+    fn stateless_behind(&self, home: &Path, mission: &Path) -> Value {
+        let mut wrapped = self.wrapped(home, mission, "stateless");
+        if let Value::Array(words) = &mut wrapped {
+            words.pop();
+            words.extend(self.stateless_server().into_iter().map(Value::from));
+        }
+        wrapped
+    }
+
+    fn stateless_server(&self) -> Vec<String> {
+        let python = self.pythons.sdk_2.display().to_string();
+        vec![python, self.stateless_script().display().to_string(), "--serve".to_owned()]
+    }
+
+    fn stateless_script(&self) -> PathBuf {
+        self.place.root.join("tests/e2e/python/stateless.py")
     }
 
     fn framework_parity(&self, framework: &str, server: &str, direct: &Value, wrapped: &Value) -> Command {
@@ -379,10 +424,11 @@ impl Scenarios<'_> {
         let files = command("server-filesystem", None, Some(self.parts("filesystem").join("files")));
         let graph = format!("MEMORY_FILE_PATH={}", self.parts("memory").join("memory.jsonl").display());
         let memory = command("server-memory", Some(graph), None);
+        let stateless = json!(self.stateless_server()).to_string();
         // A JSON list of strings is a TOML list of strings.
         Ok(format!(
             "[listen]\ngateway = \"127.0.0.1:0\"\n\n[missions]\ndir = \"missions\"\n\n[upstream.mcp.everything]\nurl = {everything:?}\n\n\
-             [upstream.mcp.filesystem]\ncommand = {files}\n\n[upstream.mcp.memory]\ncommand = {memory}\n"
+             [upstream.mcp.filesystem]\ncommand = {files}\n\n[upstream.mcp.memory]\ncommand = {memory}\n\n[upstream.mcp.stateless]\ncommand = {stateless}\n"
         ))
     }
 
