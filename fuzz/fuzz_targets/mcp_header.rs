@@ -9,7 +9,7 @@ fuzz_target!(|header: &[u8]| {
         // A plain sender may write blanks that HTTP would cut off; what is marked has one spelling.
         let again = encode_header(&value);
         assert_eq!(decode_header(again.as_bytes()).as_deref(), Some(&*value));
-        if header.starts_with(b"=?base64?") && again.starts_with("=?base64?") {
+        if is_marked(header) && is_marked(again.as_bytes()) {
             assert_eq!(again.as_bytes(), header);
         }
     }
@@ -19,3 +19,7 @@ fuzz_target!(|header: &[u8]| {
         assert_eq!(decode_header(written.as_bytes()).as_deref(), Some(value));
     }
 });
+
+fn is_marked(header: &[u8]) -> bool {
+    header.strip_prefix(b"=?base64?").is_some_and(|rest| rest.ends_with(b"?="))
+}
