@@ -82,6 +82,7 @@ fn action(event: ActionEvent, status: Option<Status>) -> ActionRecord {
         effect_class: EffectClass::Write,
         event,
         external_reference: None,
+        input_sha256: None,
         reason: None,
         result_bytes: None,
         result_sha256: None,

@@ -123,8 +123,10 @@ fn action() -> impl Strategy<Value = Body> {
         option::of(sha256()),
         word(Status::ALL),
     );
-    (sha256(), prop_oneof![1..=u32::MAX, Just(1), Just(u32::MAX)], word(EffectClass::ALL), tool(), option::of(outcome))
-        .prop_map(|(args_sha256, attempt, effect_class, tool, outcome)| {
+    let attempt = prop_oneof![1..=u32::MAX, Just(1), Just(u32::MAX)];
+    let happened = prop_oneof![option::of(sha256()).prop_map(Err), outcome.prop_map(Ok)];
+    (sha256(), attempt, word(EffectClass::ALL), tool(), happened).prop_map(
+        |(args_sha256, attempt, effect_class, tool, happened)| {
             let intent = ActionRecord {
                 args_sha256,
                 attempt,
@@ -132,14 +134,16 @@ fn action() -> impl Strategy<Value = Body> {
                 effect_class,
                 event: ActionEvent::Intent,
                 external_reference: None,
+                input_sha256: None,
                 reason: None,
                 result_bytes: None,
                 result_sha256: None,
                 status: None,
                 tool,
             };
-            let Some((duration_us, external_reference, reason, result_bytes, result_sha256, status)) = outcome else {
-                return Body::Action(intent);
+            let (duration_us, external_reference, reason, result_bytes, result_sha256, status) = match happened {
+                Ok(outcome) => outcome,
+                Err(input_sha256) => return Body::Action(ActionRecord { input_sha256, ..intent }),
             };
             Body::Action(ActionRecord {
                 duration_us,
@@ -151,7 +155,8 @@ fn action() -> impl Strategy<Value = Body> {
                 status: Some(status),
                 ..intent
             })
-        })
+        },
+    )
 }
 
 fn exception() -> impl Strategy<Value = Body> {

@@ -103,6 +103,7 @@ pub(crate) fn intent(tool: Tool, args: u8) -> ActionRecord {
         effect_class: EffectClass::Pay,
         event: ActionEvent::Intent,
         external_reference: None,
+        input_sha256: None,
         reason: None,
         result_bytes: None,
         result_sha256: None,
@@ -168,6 +169,7 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
     redacting.obligations = vec![Obligation { kind: "redact".into(), target: "result:/iban".into() }];
     redacting.reasons = vec!["data_class_pii".into()];
     redacting.sentence = "The mission allows the call; personal data in the result must be redacted.".into();
+    let answering = ActionRecord { input_sha256: Some(sha256(0xd1)), ..intent(send_money(), 7) };
     let failed = ActionRecord {
         external_reference: Some("TX-20261123-0042".into()),
         reason: Some("upstream_closed".into()),
@@ -201,7 +203,7 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
         ("request_context", draft(2, None, request.into())),
         ("decision_record-allow", draft(3, Some(7), redacting.into())),
         ("decision_record-deny", draft(4, Some(6), decision(Effect::Deny, send_money(), 6).into())),
-        ("action_record-intent", draft(5, Some(7), intent(send_money(), 7).into())),
+        ("action_record-intent", draft(5, Some(7), answering.into())),
         ("action_record-outcome", draft(6, Some(7), outcome(send_money(), 7, Status::Done).into())),
         ("action_record-unknown", draft(7, Some(8), failed.into())),
         ("exception_record", draft(8, Some(8), exception.into())),

@@ -20,6 +20,8 @@ pub struct Intercepted {
     attempt: u32,
     call: CallId,
     context: Arc<Context>,
+    input_sha256: Option<String>,
+    note: Option<Reason>,
     objection: Option<Reason>,
     tool: Tool,
     trace: Option<Arc<str>>,
@@ -30,13 +32,36 @@ impl Intercepted {
     #[must_use]
     pub fn new(call: CallId, context: Arc<Context>, tool: Tool, arguments: Bytes, trace: Option<Arc<str>>) -> Self {
         let args_sha256 = sha256_hex(&arguments);
-        Self { arguments, args_sha256, attempt: 1, call, context, objection: None, tool, trace }
+        Self {
+            arguments,
+            args_sha256,
+            attempt: 1,
+            call,
+            context,
+            input_sha256: None,
+            note: None,
+            objection: None,
+            tool,
+            trace,
+        }
     }
 
     /// The same, as a further attempt at `call`, which the upstream did not bring to its end: `attempt` counts from 1.
     #[must_use]
     pub fn again(self, call: CallId, attempt: u32) -> Self {
         Self { attempt, call, ..self }
+    }
+
+    /// The same, which brings the answers to what the upstream asked: `input`, in its exact bytes.
+    #[must_use]
+    pub fn bringing(self, input: &[u8]) -> Self {
+        Self { input_sha256: Some(sha256_hex(input)), ..self }
+    }
+
+    /// The same, with what was changed of it before it is decided: a reason beside those of the decision.
+    #[must_use]
+    pub fn noted(self, note: Reason) -> Self {
+        Self { note: Some(note), ..self }
     }
 
     /// The same, with what its protocol objects to: it will be denied for this reason, whatever the mission says.
@@ -61,6 +86,18 @@ impl Intercepted {
     #[must_use]
     pub const fn attempt(&self) -> u32 {
         self.attempt
+    }
+
+    /// SHA-256 of the exact bytes of the answers that it brings, lower-case hexadecimal.
+    #[must_use]
+    pub const fn input_sha256(&self) -> Option<&String> {
+        self.input_sha256.as_ref()
+    }
+
+    /// What was changed of it.
+    #[must_use]
+    pub const fn note(&self) -> Option<Reason> {
+        self.note
     }
 
     /// What the protocol objects to.

@@ -46,10 +46,14 @@ reasons! {
     GatewayStopping = "gateway_stopping",
     /// A person stopped this mission, this agent or everything.
     Halted = "halted",
+    /// The task has taken the input; what it makes of it, its end says.
+    InputGiven = "input_given",
     /// The upstream asked for input that the mission does not let it ask for.
     InputNotAllowed = "input_not_allowed",
     /// The upstream needs input before it goes on; the call's next attempt brings it.
     InputRequired = "input_required",
+    /// The call brought answers that nobody had asked it for; they went on only where the intent has their digest.
+    InputUnasked = "input_unasked",
     /// Evidence cannot be written.
     LedgerUnavailable = "ledger_unavailable",
     /// The message breaks the protocol.

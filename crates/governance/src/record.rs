@@ -69,7 +69,7 @@ pub fn decision(classified: &Classified, decision: &Decision, point: DecisionPoi
         obligations: Vec::new(),
         point,
         policy: decision.policy.clone(),
-        reasons: decision.reasons.iter().map(|reason| Arc::from(reason.code())).collect(),
+        reasons: decision.reasons.iter().chain(&intercepted.note()).map(|reason| Arc::from(reason.code())).collect(),
         rules: decision.rules.clone(),
         sentence: decision.sentence.to_string(),
     };
@@ -159,6 +159,7 @@ fn action(classified: &Classified, effect_class: EffectClass, event: ActionEvent
         effect_class,
         event,
         external_reference: None,
+        input_sha256: classified.intercepted.input_sha256().cloned().filter(|_| event == ActionEvent::Intent),
         reason: None,
         result_bytes: None,
         result_sha256: None,

@@ -158,6 +158,7 @@ pub(crate) fn action(n: u64, event: ActionEvent, status: Option<Status>, name: &
         effect_class: EffectClass::Write,
         event,
         external_reference: None,
+        input_sha256: None,
         reason: None,
         result_bytes: None,
         result_sha256: None,

@@ -28,14 +28,19 @@ pub const RPC_ID_BYTES_MAX: usize = 512;
 /// Longest JSON-RPC method name, decoded. The longest in the protocol is below 50. Refused beyond.
 pub const RPC_METHOD_BYTES_MAX: usize = 256;
 
-/// Calls of one session that have become tasks, or may yet, and have not ended. Each waits with a few hundred bytes. One more is refused before it is sent.
-pub const TASKS_OPEN_MAX: usize = 64;
+/// Calls of one session that have become tasks, or may yet, and have not ended: as many as [`IN_FLIGHT_MAX`], because a client that declares the extension for tasks says that
+/// any call may become one. Each keeps its arguments. One more is refused before it is sent.
+pub const TASKS_OPEN_MAX: usize = IN_FLIGHT_MAX;
 
 /// Tasks of one session that may be asked about, those included whose calls have ended; then the oldest of these is forgotten, and questions about it are denied.
-pub const TASKS_KEPT_MAX: usize = 4 * TASKS_OPEN_MAX;
+pub const TASKS_KEPT_MAX: usize = 2 * TASKS_OPEN_MAX;
 
 /// Longest id of a task; UUIDs have 36, and some servers put a signed token there. A call that became a task with a longer one ends as unknown.
 pub const TASK_ID_BYTES_MAX: usize = 512;
+
+/// Arguments of a call whose task is over that are kept, so that input for the task can still be decided on and recorded: 512 tasks then keep 32 MiB at most. Input for a
+/// task of a call with longer ones is denied once the task is over.
+pub const TASK_ARGUMENTS_KEPT_BYTES_MAX: usize = 64 << 10;
 
 /// Messages of one batch (revision 2025-03-26). Clients that batch send a handful; a batch takes at most a quarter of [`IN_FLIGHT_MAX`] places at once. A longer one
 /// is refused as a whole.

@@ -426,6 +426,9 @@ pub struct ActionRecord {
     /// The upstream's own reference for what it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_reference: Option<String>,
+    /// SHA-256 of the exact bytes of the answers to what the upstream had asked; only on intents of attempts that bring them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_sha256: Option<String>,
     /// Why the status is not `done`: a stable reason code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Arc<str>>,

@@ -59,7 +59,8 @@ impl Calls {
                 let call = call.ok_or(Flaw::NoCall)?;
                 let is_outcome = action.event == ActionEvent::Outcome;
                 let has_result = action.result_bytes.is_some() || action.result_sha256.is_some();
-                if action.status.is_some() != is_outcome || (has_result && !is_outcome) {
+                let has_input = action.input_sha256.is_some();
+                if action.status.is_some() != is_outcome || (has_result && !is_outcome) || (has_input && is_outcome) {
                     return Err(Flaw::ActionFields);
                 }
                 if self.overflowed && !self.open.contains_key(&call) {

@@ -353,6 +353,7 @@ pub(crate) fn close_call(intent: &Record, exception: ExceptionId, at: Timestamp)
         effect_class: action.effect_class,
         event: ActionEvent::Outcome,
         external_reference: None,
+        input_sha256: None,
         reason: Some("gateway_died".into()),
         result_bytes: None,
         result_sha256: None,

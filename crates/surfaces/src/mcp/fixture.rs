@@ -10,7 +10,7 @@ use governance::call::{Call, Effect, Input, Refusal, Reply};
 use governance::classify::{Standing, classify};
 use governance::decide::{PolicySnapshot, compile};
 use governance::evidence::ids::{CallId, RecordId};
-use governance::evidence::record::{Channel, Context, Receipt};
+use governance::evidence::record::{ActionRecord, Body, Channel, Context, Receipt};
 use governance::evidence::time::Timestamp;
 use governance::execute::{Execution, Outcome};
 use governance::intercept::Intercepted;
@@ -221,6 +221,8 @@ impl Client {
 pub(super) struct Allowing {
     /// Calls that were taken back at the upstream.
     pub(super) cancelled: AtomicUsize,
+    /// `ATTEMPT SHA-256` of each call that was to run and brings answers.
+    pub(super) inputs: Mutex<Vec<String>>,
     pub(super) misbehaviours: Mutex<Vec<String>>,
     pub(super) opened: Mutex<Vec<String>>,
     pub(super) outcomes: Mutex<Vec<String>>,
@@ -249,6 +251,7 @@ impl Allowing {
         let policy = Arc::new(compile(Arc::new(mission)).unwrap());
         Arc::new(Self {
             cancelled: AtomicUsize::new(0),
+            inputs: Mutex::default(),
             misbehaviours: Mutex::default(),
             opened: Mutex::default(),
             outcomes: Mutex::default(),
@@ -287,6 +290,11 @@ impl Session for Allowing {
         while let Some(effect) = effects.pop_front() {
             let input = match effect {
                 Effect::Append(drafts) => {
+                    for draft in &drafts {
+                        if let Body::Action(ActionRecord { attempt, input_sha256: Some(input), .. }) = &draft.body {
+                            self.inputs.lock().unwrap().push(format!("{attempt} {input}"));
+                        }
+                    }
                     let receipt = |seq| Receipt { id: RecordId::at(NOW, [1; 10]), recorded_at: NOW, seq };
                     Input::Recorded((0..).map(receipt).take(drafts.len()).collect())
                 }

@@ -13,6 +13,7 @@ mod lists;
 mod round;
 mod stateless;
 mod tasks;
+mod tasks_alone;
 mod upward;
 
 use std::collections::HashMap;
@@ -30,7 +31,7 @@ use tokio::time::timeout;
 pub use self::batch::{AdmittedBatch, carrier};
 pub(super) use self::clients::Clients;
 use self::intercept::{Housekeeping, Meaning};
-use self::tasks::Tasks;
+pub(super) use self::tasks::Tasks;
 use super::claims;
 use super::codec::{Envelope, EnvelopeError, EnvelopeKind, Meant, RawId, author};
 use super::downstream::{Address, Downstream};
@@ -122,12 +123,12 @@ pub enum Received {
 impl<S: Session, D: Downstream> AgentSession<S, D> {
     /// Starts a session that waits for the handshake.
     pub fn new(session: Arc<S>, upstream: Arc<Upstream>, downstream: Arc<D>, transport: &'static str) -> Self {
-        Self::of_clients(Arc::default(), session, upstream, downstream, transport)
+        Self::of_clients((Arc::default(), Arc::default()), session, upstream, downstream, transport)
     }
 
-    /// Starts a session whose clients may be known already.
+    /// Starts a session whose clients and tasks may be known already.
     pub(super) fn of_clients(
-        clients: Arc<Clients>,
+        (clients, tasks): (Arc<Clients>, Arc<Tasks>),
         session: Arc<S>,
         upstream: Arc<Upstream>,
         downstream: Arc<D>,
@@ -138,7 +139,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             downstream,
             session,
             state: Mutex::default(),
-            tasks: Arc::default(),
+            tasks,
             patience: Patience::DEFAULT,
             transport,
             upstream,
@@ -240,9 +241,14 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             }
             Meaning::Housekeeping(Housekeeping::TaskStatus) => self.task_status(id, envelope, cancelled).await,
             Meaning::Malformed(what) => Some(author::error_reply(Some(id), author::INVALID_PARAMS, &what, None)),
-            Meaning::Removed | Meaning::Housekeeping(Housekeeping::Discovery | Housekeeping::Subscription) => {
-                Some(author::error_reply(Some(id), author::METHOD_NOT_FOUND, "method not found", None))
-            }
+            Meaning::Removed
+            | Meaning::Housekeeping(
+                Housekeeping::Discovery
+                | Housekeeping::Subscription
+                | Housekeeping::TaskCancel(_)
+                | Housekeeping::TaskState(_)
+                | Housekeeping::TaskUpdate(_),
+            ) => Some(author::error_reply(Some(id), author::METHOD_NOT_FOUND, "method not found", None)),
         }
     }
 
@@ -431,9 +437,13 @@ fn refused_in(era: Era, id: &RawId, is_tool: bool, call: &str, reply: &Reply) ->
     };
     let text = format!("{verb} ({}): {}", refusal.reason, refusal.sentence);
     let data = json!({ "call": call, "outcome": verb, "reason": refusal.reason.code(), "status": status.as_str() });
-    // A state that is refused breaks the protocol, which is no result of a tool.
+    // What the protocol itself has a code for is told with it. A state that is refused breaks the protocol, which is no result of a tool.
     let breaks = refusal.reason == Reason::StateRefused;
-    let code = if breaks { author::INVALID_PARAMS } else { code };
+    let code = match refusal.reason {
+        Reason::StateRefused | Reason::TaskNotAllowed => author::INVALID_PARAMS,
+        Reason::RequestNotAllowed => author::METHOD_NOT_FOUND,
+        _ => code,
+    };
     Some(if is_tool && !breaks {
         let mut result = json!({ "content": [{ "type": "text", "text": text }], "isError": true, "_meta": { "countersign.dev/refusal": data } });
         let result = result.as_object_mut()?;

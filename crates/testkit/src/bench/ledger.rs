@@ -243,6 +243,7 @@ impl Calls {
             effect_class: EffectClass::Write,
             event: ActionEvent::Intent,
             external_reference: None,
+            input_sha256: None,
             reason: None,
             result_bytes: None,
             result_sha256: None,

@@ -58,14 +58,6 @@ pub(super) fn read(out: &Path) -> Result<Vec<Check>> {
     Ok(checks)
 }
 
-/// The checks but for those whose scenario or id begins with one of `apart`.
-pub(super) fn without(mut checks: Vec<Check>, apart: &[&str]) -> Vec<Check> {
-    checks.retain(|check| {
-        !apart.iter().any(|start| check.scenario.starts_with(start) || check.written.id.starts_with(start))
-    });
-    checks
-}
-
 /// What differs, and what failed on both sides; the count is of the governed side. Every check must be there as often, in the same order, with the same status.
 pub(super) fn compare(direct: &[Check], governed: &[Check], passed_min: u64) -> (Count, Vec<String>) {
     let (direct, governed) = (by_check(direct), by_check(governed));

@@ -83,7 +83,9 @@ pub(super) fn failed() -> Finding {
 /// No permit of the mission names what is asked for.
 pub(super) fn not_allowed(tool: &Tool) -> Finding {
     let name = brief(&tool.name);
-    if tool.endpoint == Endpoint::Request && matches!(&*tool.name, "tasks/cancel" | "tasks/get" | "tasks/result") {
+    if tool.endpoint == Endpoint::Request
+        && matches!(&*tool.name, "tasks/cancel" | "tasks/get" | "tasks/result" | "tasks/update")
+    {
         return Finding {
             reason: Reason::TaskNotAllowed,
             rule: None,

@@ -52,10 +52,16 @@ pub(super) enum Housekeeping {
     Plain,
     /// A stream of notifications.
     Subscription,
+    /// Takes this task back, which belongs to the run.
+    TaskCancel(String),
     /// Asks for the result of this task, which belongs to the session.
     TaskResult(String),
     /// Asks about a task of the session, or takes it back.
     TaskStatus,
+    /// Asks how this task stands, which belongs to the run.
+    TaskState(String),
+    /// Brings input to this task, which belongs to the run.
+    TaskUpdate(String),
 }
 
 impl<S: Session, D: Downstream> AgentSession<S, D> {
@@ -63,7 +69,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
     pub(super) fn meaning(&self, envelope: &Envelope, era: Era) -> Meaning {
         let method = envelope.method().unwrap_or_default();
         match method {
-            "tools/call" => self.tool_call(envelope),
+            "tools/call" => self.tool_call(envelope, era),
             "resources/read" => self.resource_call(envelope, method),
             "prompts/get" => self.prompt_call(envelope),
             "completion/complete" => self.completion(envelope),
@@ -76,21 +82,30 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
                 (Era::Handshake, "ping" | "logging/setLevel" | "resources/unsubscribe") => {
                     Meaning::Housekeeping(Housekeeping::Plain)
                 }
-                (Era::Handshake, "tasks/cancel" | "tasks/get" | "tasks/result") => self.about_task(envelope, method),
+                (Era::Handshake, "tasks/cancel" | "tasks/get" | "tasks/result")
+                | (Era::Stateless, "tasks/cancel" | "tasks/get" | "tasks/update") => {
+                    self.about_task(envelope, method, era)
+                }
                 (Era::Handshake, "tasks/list") => Meaning::Housekeeping(Housekeeping::List(List::Tasks)),
                 (Era::Handshake, OPENING) => Meaning::Housekeeping(Housekeeping::Handshake),
                 (
                     Era::Stateless,
-                    OPENING | "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe",
+                    OPENING
+                    | "ping"
+                    | "logging/setLevel"
+                    | "resources/subscribe"
+                    | "resources/unsubscribe"
+                    | "tasks/list"
+                    | "tasks/result",
                 ) => Meaning::Removed,
                 (Era::Stateless, "server/discover") => Meaning::Housekeeping(Housekeeping::Discovery),
                 (Era::Stateless, SUBSCRIBING) => Meaning::Housekeeping(Housekeeping::Subscription),
-                (Era::Handshake | Era::Stateless, _) => self.call(Endpoint::Request, method, whole_params(envelope)),
+                (Era::Handshake | Era::Stateless, _) => Meaning::Call(self.request_call(envelope)),
             },
         }
     }
 
-    fn tool_call(&self, envelope: &Envelope) -> Meaning {
+    fn tool_call(&self, envelope: &Envelope, era: Era) -> Meaning {
         let Some(name) = text_param(envelope, "name") else { return missing("tools/call", "name") };
         let arguments = match param(envelope, "arguments") {
             None => Bytes::new(),
@@ -99,6 +114,8 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         };
         let call = Call { arguments, tool: self.tool(Endpoint::Tool, &name) };
         match param(envelope, "task") {
+            // In the era of no sessions the server decides what becomes a task, and the parameter means nothing.
+            _ if era == Era::Stateless => Meaning::Call(call),
             None => Meaning::Call(call),
             Some(task) if task.object().is_none() => Meaning::Malformed("`task` must be an object".to_owned()),
             Some(_) if self.revision().is_some_and(Revision::has_tasks) => Meaning::TaskCall(call),
@@ -110,13 +127,22 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
     }
 
     /// A request about one task: housekeeping for a task that a call of this session became, and else a call that is denied.
-    fn about_task(&self, envelope: &Envelope, method: &str) -> Meaning {
+    fn about_task(&self, envelope: &Envelope, method: &str, era: Era) -> Meaning {
         let Some(id) = text_param(envelope, "taskId") else { return missing(method, "taskId") };
-        match method {
-            _ if !self.tasks.knows(&id) => self.call(Endpoint::Request, method, whole_params(envelope)),
-            "tasks/result" => Meaning::Housekeeping(Housekeeping::TaskResult(id)),
-            _ => Meaning::Housekeeping(Housekeeping::TaskStatus),
+        match (era, method) {
+            _ if !self.tasks.knows(&id) => Meaning::Call(self.request_call(envelope)),
+            (Era::Handshake, "tasks/result") => Meaning::Housekeeping(Housekeeping::TaskResult(id)),
+            (Era::Handshake, _) => Meaning::Housekeeping(Housekeeping::TaskStatus),
+            (Era::Stateless, "tasks/cancel") => Meaning::Housekeeping(Housekeeping::TaskCancel(id)),
+            (Era::Stateless, "tasks/update") => Meaning::Housekeeping(Housekeeping::TaskUpdate(id)),
+            (Era::Stateless, _) => Meaning::Housekeeping(Housekeeping::TaskState(id)),
         }
+    }
+
+    /// A request by its method, with all of its parameters.
+    pub(super) fn request_call(&self, envelope: &Envelope) -> Call {
+        let method = envelope.method().unwrap_or_default();
+        Call { arguments: whole_params(envelope), tool: self.tool(Endpoint::Request, method) }
     }
 
     fn resource_call(&self, envelope: &Envelope, method: &str) -> Meaning {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use governance::call::{Reply, Warrant};
+use governance::decide::Feature;
 use governance::evidence::ids::CallId;
 use governance::evidence::leaf::sha256_hex;
 use governance::evidence::record::{Context, Endpoint, Status, Tool};
@@ -18,7 +19,9 @@ use tokio::time::Instant;
 
 use super::execute::{cancellation, outcome};
 use super::intercept::{Call, param, trace};
-use super::stateless::{INPUTS, is_input_required, is_of_unknown_kind};
+use super::stateless::{is_input_required, is_of_unknown_kind};
+use super::tasks::{Becoming, Origin};
+use super::tasks_alone::{created, declares_tasks, may_ask};
 use super::{AgentSession, refused_in};
 use crate::govern::{Execute, Misbehaviour, Session};
 use crate::limits::ReadLimits;
@@ -37,6 +40,8 @@ pub(super) enum Carried<'a> {
     Ours {
         own: Option<Raw<'a>>,
     },
+    /// Answers that this call was never asked for, and that do not go on.
+    Unasked,
 }
 
 impl<S: Session, D: Downstream> AgentSession<S, D> {
@@ -52,12 +57,17 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
     ) -> Option<Bytes> {
         let is_tool = tool.endpoint == Endpoint::Tool;
         let bound = self.bound(envelope, &context, &tool, &arguments);
+        let origin = (is_tool && declares_tasks(claims)).then(|| (arguments.clone(), context.clone(), tool.clone()));
         let intercepted = Intercepted::new(self.session.call_id(), context, tool, arguments, trace(envelope));
         let (intercepted, round) = self.goes_on(envelope, bound.as_ref(), intercepted);
         let (call, attempt) = (intercepted.call(), intercepted.attempt());
         let own = round.as_ref().and_then(|round| round.state.as_deref());
         let own = own.and_then(|own| Raw::parse(own, &ReadLimits::RESPONSE).ok());
-        let carried = if round.is_some() { Carried::Ours { own } } else { Carried::Nothing };
+        let carried = match (&round, intercepted.note(), intercepted.input_sha256()) {
+            (Some(_), ..) => Carried::Ours { own },
+            (None, Some(_), None) => Carried::Unasked,
+            (None, ..) => Carried::Nothing,
+        };
         let message = match self.narrowed_alone(envelope, claims, carried) {
             Ok(message) => message,
             Err(error) => return Some(author::error_reply(Some(id), author::INTERNAL_ERROR, &error.to_string(), None)),
@@ -69,9 +79,21 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             id: id.clone(),
             message,
             session: self.session.clone(),
-            upstream: self.upstream.clone(),
+            task: None,
+            upstream: Some(self.upstream.clone()),
         };
-        match self.session.govern(intercepted, execute, &mut cancelled).await? {
+        let reply = match origin {
+            None => self.session.govern(intercepted, execute, &mut cancelled).await?,
+            // Boxed, as are other rare ways: every request would carry the room for it.
+            Some((arguments, context, tool)) => {
+                let origin = Origin { arguments, attempt, call, context, tool };
+                match Box::pin(self.govern_round_as_task(id, intercepted, origin, execute, cancelled)).await? {
+                    Ok(reply) => reply,
+                    Err(refusal) => return Some(refusal),
+                }
+            }
+        };
+        match reply {
             Reply::Passed(payload) => Some(payload),
             reply => refused_in(Era::Stateless, id, is_tool, &call.to_string(), &reply),
         }
@@ -85,7 +107,20 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             .then(|| Bound::new(context.run, &self.session.upstream(), method, &tool.name, &sha256_hex(arguments)))
     }
 
-    /// The call that a request goes on with, where it brings the state of an earlier round. Input without a state that we gave out is input that nobody asked for.
+    /// Whether all of these answers are of kinds that the mission lets the upstream ask for.
+    fn may_volunteer(&self, input: Raw<'_>) -> bool {
+        let (policy, upstream) = (self.session.policy(), self.session.upstream());
+        let may = |answer: Raw<'_>| {
+            let kinds = |(member, _): &&(&str, Feature)| answer.at(&[member]).is_some();
+            let mut kinds = ANSWERS.iter().filter(kinds).peekable();
+            kinds.peek().is_some() && kinds.all(|(_, feature)| policy.offers(&upstream, *feature))
+        };
+        input.object().is_some_and(|answers| answers.members().all(|answer| may(answer.value)))
+    }
+
+    /// The call that a request goes on with, where it brings the state of an earlier round. Answers without a state of ours are answers that nobody asked this call for: it
+    /// is a first round, and they go on with it only if all are of kinds that the mission lets the upstream ask for. What the agent's client could answer to a
+    /// question, it can say unasked; what it could not, the upstream must not believe.
     fn goes_on(
         &self,
         envelope: &Envelope,
@@ -93,32 +128,72 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         intercepted: Intercepted,
     ) -> (Intercepted, Option<Round>) {
         let (state, input) = (param(envelope, "requestState"), param(envelope, "inputResponses"));
-        let Some(bound) = bound.filter(|_| state.is_some() || input.is_some()) else { return (intercepted, None) };
-        let taken = state.and_then(Raw::text).map(|state| self.session.rounds().take(bound, &state, Instant::now()));
+        let Some(bound) = bound else { return (intercepted, None) };
+        let Some(state) = state else {
+            let intercepted = match input {
+                Some(input) if self.may_volunteer(input) => {
+                    intercepted.noted(Reason::InputUnasked).bringing(input.bytes())
+                }
+                Some(_) => intercepted.noted(Reason::InputUnasked),
+                None => intercepted,
+            };
+            return (intercepted, None);
+        };
+        let taken = state.text().map(|state| self.session.rounds().take(bound, &state, Instant::now()));
         match taken {
-            Some(Ok(round)) => (intercepted.again(round.call, round.attempt), Some(round)),
+            Some(Ok(round)) => {
+                let intercepted = intercepted.again(round.call, round.attempt);
+                let intercepted = match input {
+                    Some(input) => intercepted.bringing(input.bytes()),
+                    None => intercepted,
+                };
+                (intercepted, Some(round))
+            }
             Some(Err(_)) | None => (intercepted.objected(Reason::StateRefused), None),
         }
     }
 }
 
+/// The member by which an answer shows which kind of question it answers.
+const ANSWERS: [(&str, Feature); 3] =
+    [("action", Feature::Elicitation), ("role", Feature::Sampling), ("roots", Feature::Roots)];
+
 /// One round of a call, to be sent to its upstream.
-struct CallRound<S> {
+pub(super) struct CallRound<S> {
     attempt: u32,
     bound: Option<Bound>,
     call: CallId,
     id: RawId,
     message: Bytes,
     session: Arc<S>,
-    upstream: Arc<Upstream>,
+    /// Set where the upstream may make a task of it.
+    task: Option<Box<Becoming>>,
+    /// `None` once the call is a task, which needs no way of its own.
+    upstream: Option<Arc<Upstream>>,
+}
+
+impl<S> CallRound<S> {
+    /// The same round, which may become a task.
+    pub(super) fn becoming(self, task: Becoming) -> Self {
+        Self { task: Some(Box::new(task)), ..self }
+    }
 }
 
 impl<S: Session> Execute for CallRound<S> {
     async fn execute(&mut self, warrant: Warrant) -> Execution {
-        if warrant.call() != self.call {
+        let Some(upstream) = self.upstream.as_ref().filter(|_| warrant.call() == self.call) else {
             return Execution::Ended(Outcome::without_answer(Status::NotExecuted, Reason::EvaluationFailed));
+        };
+        let answer = upstream.request(&self.id, std::mem::take(&mut self.message)).await;
+        if let (Some(task), Ok(response)) = (&mut self.task, &answer)
+            && let Some((id, created)) = created(response)
+        {
+            if task.note(&id) {
+                return Execution::Task(created);
+            }
+            self.misbehaved("made a task whose id is in use, empty or too long");
+            return Execution::Ended(Outcome::without_answer(Status::Unknown, Reason::Malformed));
         }
-        let answer = self.upstream.request(&self.id, std::mem::take(&mut self.message)).await;
         Execution::Ended(match answer {
             Ok(response) if is_input_required(&response) => self.asked(&response),
             Ok(response) if is_of_unknown_kind(&response) => {
@@ -129,14 +204,19 @@ impl<S: Session> Execute for CallRound<S> {
         })
     }
 
-    async fn follow(&mut self, _reply: Reply) -> Outcome {
-        // Nothing here becomes a task.
-        Outcome::without_answer(Status::Unknown, Reason::EvaluationFailed)
+    async fn follow(&mut self, reply: Reply) -> Outcome {
+        self.upstream = None;
+        match &mut self.task {
+            Some(task) => task.follow(reply).await,
+            None => Outcome::without_answer(Status::Unknown, Reason::EvaluationFailed),
+        }
     }
 
     async fn cancel(&mut self) {
-        // The upstream may have ended already; it then needs no cancellation.
-        let _fault = self.upstream.send(cancellation(&self.id)).await;
+        if let Some(upstream) = &self.upstream {
+            // The upstream may have ended already; it then needs no cancellation.
+            let _fault = upstream.send(cancellation(&self.id)).await;
+        }
     }
 }
 
@@ -180,21 +260,15 @@ impl<S: Session> CallRound<S> {
         if state.is_some_and(|state| state.text().is_none()) {
             return Err(malformed("gave a state that is no text"));
         }
-        let policy = self.session.policy();
-        let upstream = self.session.upstream();
-        let may_ask = |question: Raw<'_>| {
-            let method = question.at(&["method"]).and_then(Raw::text).unwrap_or_default();
-            INPUTS.iter().any(|(name, feature)| *name == method && policy.offers(&upstream, *feature))
-        };
-        match questions.map(Raw::object) {
+        match questions.map(|questions| may_ask(&self.session.policy(), &self.session.upstream(), questions)) {
             Some(None) => return Err(malformed("asked for input in no form that the protocol has")),
-            Some(Some(questions)) if !questions.members().all(|question| may_ask(question.value)) => {
+            Some(Some(false)) => {
                 return Err(Stopped {
                     reason: Reason::InputNotAllowed,
                     upstream_did: Some("asked for input that the mission does not let it ask for"),
                 });
             }
-            Some(Some(_)) | None => {}
+            Some(Some(true)) | None => {}
         }
         let opened = self.session.rounds().open(bound, self.call, self.attempt, state, Instant::now());
         let sealed = opened.map_err(|error| match error {

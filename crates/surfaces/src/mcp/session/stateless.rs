@@ -8,19 +8,20 @@ use governance::evidence::record::{Channel, Endpoint};
 use tokio::sync::oneshot;
 
 use super::handshake::OFFERS;
-use super::intercept::{Housekeeping, Meaning, param};
+use super::intercept::{Call, Housekeeping, Meaning, param};
 use super::lists::List;
 use super::round::Carried;
+use super::tasks_alone::{declares_tasks, undeclared};
 use super::{AgentSession, DENIED, Exchange, FAILED, upstream_failed};
 use crate::govern::Session;
 use crate::limits::ReadLimits;
 use crate::mcp::claims::Claims;
-use crate::mcp::codec::{Envelope, Raw, RawId, RawObject, Splice, SpliceError, author};
+use crate::mcp::codec::{Envelope, Raw, RawId, Splice, SpliceError, author};
 use crate::mcp::downstream::Downstream;
 use crate::mcp::era::{Era, Revision};
 
-/// The extension for tasks, which is not governed here: neither side learns that the other has it.
-const TASKS: &str = "io.modelcontextprotocol/tasks";
+/// The extension for tasks.
+pub(super) const TASKS: &str = "io.modelcontextprotocol/tasks";
 
 impl<S: Session, D: Downstream> AgentSession<S, D> {
     /// Works on a request that stands alone, and gives its answer; `None` when the client took it back.
@@ -44,6 +45,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             Err(refusal) => return Some(refusal),
         };
         match meaning {
+            Meaning::Call(call) if is_about_foreign_task(&call) && !declares_tasks(&claims) => Some(undeclared(id)),
             Meaning::Call(call) => self.govern_round(id, envelope, &claims, context, call, cancelled).await,
             Meaning::Housekeeping(Housekeeping::List(list)) => {
                 let answer = self.ask(id, envelope, &claims, cancelled).await?;
@@ -55,6 +57,20 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
                 let answer = self.ask(id, envelope, &claims, cancelled).await?;
                 Some(answer.map_or_else(|refusal| refusal, |response| response.bytes().clone()))
             }
+            // Boxed, as are other rare ways: every request would carry the room for them.
+            Meaning::Housekeeping(Housekeeping::TaskState(task)) => {
+                Box::pin(self.task_state(id, envelope, &claims, &task, cancelled)).await
+            }
+            Meaning::Housekeeping(Housekeeping::TaskCancel(task)) => {
+                Box::pin(self.task_cancel(id, envelope, &claims, &task, cancelled)).await
+            }
+            Meaning::Housekeeping(Housekeeping::TaskUpdate(task)) => match self.tasks.attempt_again(&task) {
+                Some(origin) => Box::pin(self.task_update(id, envelope, &claims, (task, origin), cancelled)).await,
+                None => {
+                    let call = self.request_call(envelope);
+                    Box::pin(self.govern_round(id, envelope, &claims, context, call, cancelled)).await
+                }
+            },
             Meaning::Removed
             | Meaning::TaskCall(_)
             | Meaning::Housekeeping(
@@ -118,6 +134,10 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let mut splice = Splice::new(envelope.bytes());
         let narrowed = self.narrow(&mut splice, claims).and_then(|()| {
             let watched = param(envelope, "notifications").and_then(|filter| filter.at(&["resourceSubscriptions"]));
+            let tasks = param(envelope, "notifications").and_then(|filter| filter.at(&["taskIds"]));
+            if let Some(tasks) = tasks.and_then(Raw::array) {
+                splice.retain_elements(tasks, |task| task.text().is_some_and(|task| self.tasks.knows(&task)))?;
+            }
             if let Some(watched) = watched.and_then(Raw::array) {
                 splice.retain_elements(watched, |uri| {
                     let uri = uri.text().unwrap_or_default();
@@ -142,7 +162,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
     }
 
     /// Sends a request of housekeeping; `None` when the client took it back, `Err` with what the client is told where there is no result to look at.
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         id: &RawId,
         envelope: &Envelope,
@@ -165,7 +185,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         }
     }
 
-    /// A request with fewer capabilities, and with the upstream's own state in the place of ours.
+    /// A request with fewer capabilities, with the upstream's own state in the place of ours, and without answers that nobody asked for.
     pub(super) fn narrowed_alone(
         &self,
         envelope: &Envelope,
@@ -178,7 +198,8 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         match (carried, params, param(envelope, "requestState")) {
             (Carried::Ours { own: Some(own) }, _, Some(state)) => drop(splice.replace(state, own)?),
             (Carried::Ours { own: None }, Some(params), Some(_)) => drop(splice.remove_member(params, "requestState")?),
-            (Carried::Nothing | Carried::Ours { .. }, _, _) => {}
+            (Carried::Unasked, Some(params), _) => drop(splice.remove_member(params, "inputResponses")?),
+            (Carried::Nothing | Carried::Ours { .. } | Carried::Unasked, _, _) => {}
         }
         splice.finish()
     }
@@ -188,8 +209,13 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         splice.retain_members(claims.capabilities, |name, _| {
             OFFERS.iter().all(|(offer, feature)| name != *offer || self.offers(*feature))
         })?;
-        without_tasks(splice, claims.capabilities)
+        Ok(())
     }
+}
+
+/// Whether this asks about a task that no call of this run became: those of its own are no calls.
+fn is_about_foreign_task(call: &Call) -> bool {
+    call.tool.endpoint == Endpoint::Request && matches!(&*call.tool.name, "tasks/cancel" | "tasks/get" | "tasks/update")
 }
 
 /// The features whose requests may stand in an answer that asks for input.
@@ -201,7 +227,12 @@ pub(super) const INPUTS: [(&str, Feature); 3] = [
 
 /// Whether an answer asks for input before the request goes on.
 pub(super) fn is_input_required(response: &Envelope) -> bool {
-    response.result().and_then(|result| result.at(&["resultType"])).is_some_and(|kind| kind.is_text("input_required"))
+    is_kind(response, "input_required")
+}
+
+/// Whether an answer says that it is this kind of result.
+pub(super) fn is_kind(response: &Envelope, kind: &str) -> bool {
+    response.result().and_then(|result| result.at(&["resultType"])).is_some_and(|said| said.is_text(kind))
 }
 
 /// Whether an answer says that it is a kind of result that only an extension has: it is not governed here, and no request agreed to it.
@@ -210,19 +241,9 @@ pub(super) fn is_of_unknown_kind(response: &Envelope) -> bool {
     kind.is_some_and(|kind| !kind.is_text("complete") && !kind.is_text("input_required"))
 }
 
-fn without_tasks(splice: &mut Splice<'_>, capabilities: RawObject<'_>) -> Result<(), SpliceError> {
-    match capabilities.member("extensions").and_then(Raw::object) {
-        Some(extensions) => splice.remove_member(extensions, TASKS).map(|_| ()),
-        None => Ok(()),
-    }
-}
-
-/// What the server is, without what is not governed here and revisions that are not spoken here.
+/// What the server is, without revisions that are not spoken here.
 fn narrowed_discovery(response: &Envelope, result: Raw<'_>) -> Result<Bytes, SpliceError> {
     let mut splice = Splice::new(response.bytes());
-    if let Some(capabilities) = result.at(&["capabilities"]).and_then(Raw::object) {
-        without_tasks(&mut splice, capabilities)?;
-    }
     if let Some(revisions) = result.at(&["supportedVersions"]).and_then(Raw::array) {
         splice.retain_elements(revisions, |name| name.text().is_some_and(|name| Revision::parse(&name).is_some()))?;
     }
@@ -261,6 +282,6 @@ fn not_found(id: &RawId, envelope: &Envelope, revision: Revision) -> Bytes {
     )
 }
 
-fn internal(id: &RawId, error: &SpliceError) -> Bytes {
+pub(super) fn internal(id: &RawId, error: &SpliceError) -> Bytes {
     author::error_reply(Some(id), author::INTERNAL_ERROR, &error.to_string(), None)
 }

@@ -1,4 +1,4 @@
-//! Calls that became tasks at the upstream (revision 2025-11-25, Tasks).
+//! Calls that became tasks at the upstream (revision 2025-11-25, Tasks), and the table of tasks that [`super::tasks_alone`] shares.
 //!
 //! A call with `task` is governed like any other and stays open until its task ends: with the answer to `tasks/result`, with a status that says it was cancelled, or
 //! with the session. A session may ask only about tasks that its own calls became. Start at [`AgentSession::govern_task`].
@@ -10,9 +10,10 @@ use bytes::Bytes;
 use governance::call::Reply;
 use governance::evidence::ids::CallId;
 use governance::evidence::leaf::sha256_hex;
-use governance::evidence::record::Status;
+use governance::evidence::record::{Context, Status, Tool};
 use governance::execute::Outcome;
 use governance::intercept::Intercepted;
+use governance::limits::RESULT_BYTES_MAX;
 use governance::reason::Reason;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -21,13 +22,13 @@ use super::execute::{CallUpstream, outcome};
 use super::intercept::{Call, trace};
 use super::{AgentSession, Exchange, FAILED, refused, upstream_failed};
 use crate::govern::Session;
-use crate::limits::{TASK_ID_BYTES_MAX, TASKS_KEPT_MAX, TASKS_OPEN_MAX};
+use crate::limits::{TASK_ARGUMENTS_KEPT_BYTES_MAX, TASK_ID_BYTES_MAX, TASKS_KEPT_MAX, TASKS_OPEN_MAX};
 use crate::mcp::codec::{Envelope, Raw, RawId, author};
 use crate::mcp::downstream::Downstream;
 
 /// The tasks that calls of one session became.
 #[derive(Debug, Default)]
-pub(super) struct Tasks(Mutex<Table>);
+pub(in crate::mcp) struct Tasks(Mutex<Table>);
 
 #[derive(Debug, Default)]
 struct Table {
@@ -42,23 +43,38 @@ struct Table {
 struct Task {
     /// `None` once the call has ended.
     open: Option<Open>,
+    /// What a further attempt at the call needs, where input goes to the task by itself.
+    origin: Option<Origin>,
     progress_token: Option<RawId>,
     /// The result that was released.
     result_sha256: Option<String>,
     seen: Seen,
 }
 
+/// A call that became a task, as it was decided on.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    pub(super) arguments: Bytes,
+    /// The attempt that was made last.
+    pub(super) attempt: u32,
+    pub(super) call: CallId,
+    pub(super) context: Arc<Context>,
+    pub(super) tool: Tool,
+}
+
 /// The way to a call that waits for the end of its task.
 #[derive(Debug)]
-struct Open {
-    end: oneshot::Sender<Outcome>,
+pub(super) struct Open {
+    pub(super) end: oneshot::Sender<Outcome>,
     /// What the call says at its end, once the agent has been told of the task.
-    told: Option<(CallId, mpsc::Receiver<Told>)>,
+    pub(super) told: Option<(CallId, mpsc::Receiver<Told>)>,
 }
 
 /// What the upstream said last of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seen {
+    /// It was taken back, and its server has accepted that.
+    CancelAccepted,
     Completed,
     Failed,
     /// It works, or waits for input.
@@ -77,16 +93,17 @@ pub(super) enum Told {
 /// What a call needs to become a task.
 #[derive(Debug)]
 pub(super) struct Becoming {
-    end: Option<(Arc<str>, oneshot::Receiver<Outcome>)>,
-    progress_token: Option<RawId>,
-    tasks: Arc<Tasks>,
-    told: mpsc::Sender<Told>,
+    pub(super) end: Option<(Arc<str>, oneshot::Receiver<Outcome>)>,
+    pub(super) origin: Option<Origin>,
+    pub(super) progress_token: Option<RawId>,
+    pub(super) tasks: Arc<Tasks>,
+    pub(super) told: mpsc::Sender<Told>,
 }
 
 impl Becoming {
     /// Takes note of the task that the upstream made of the call; false where its id cannot be one.
     pub(super) fn note(&mut self, id: &str) -> bool {
-        self.end = self.tasks.register(id, self.progress_token.take());
+        self.end = self.tasks.register(id, self.progress_token.take(), self.origin.take());
         self.end.is_some()
     }
 
@@ -107,7 +124,7 @@ impl Tasks {
     }
 
     /// Starts a call that may become a task; false where too many have not ended.
-    fn start(&self, call: impl Future<Output = ()> + Send + 'static) -> bool {
+    pub(super) fn start(&self, call: impl Future<Output = ()> + Send + 'static) -> bool {
         let mut table = self.lock();
         while table.calls.try_join_next().is_some() {}
         let has_room = table.calls.len() < TASKS_OPEN_MAX;
@@ -118,7 +135,12 @@ impl Tasks {
     }
 
     /// A call became the task `id`; gives where its end will be told. `None` for an id that is empty, too long or in use.
-    fn register(&self, id: &str, progress_token: Option<RawId>) -> Option<(Arc<str>, oneshot::Receiver<Outcome>)> {
+    fn register(
+        &self,
+        id: &str,
+        progress_token: Option<RawId>,
+        origin: Option<Origin>,
+    ) -> Option<(Arc<str>, oneshot::Receiver<Outcome>)> {
         let mut table = self.lock();
         if !(1..=TASK_ID_BYTES_MAX).contains(&id.len()) || table.tasks.contains_key(id) {
             return None;
@@ -129,15 +151,33 @@ impl Tasks {
         let id: Arc<str> = Arc::from(id);
         let (end, ended) = oneshot::channel();
         let open = Some(Open { end, told: None });
-        table.tasks.insert(id.clone(), Task { open, progress_token, result_sha256: None, seen: Seen::Working });
+        let task = Task { open, origin, progress_token, result_sha256: None, seen: Seen::Working };
+        table.tasks.insert(id.clone(), task);
         table.order.push_back(id.clone());
         Some((id, ended))
     }
 
     /// The agent is about to be told of the task.
-    fn attach(&self, id: &str, call: CallId, told: mpsc::Receiver<Told>) {
+    pub(super) fn attach(&self, id: &str, call: CallId, told: mpsc::Receiver<Told>) {
         if let Some(open) = self.lock().tasks.get_mut(id).and_then(|task| task.open.as_mut()) {
             open.told = Some((call, told));
+        }
+    }
+
+    /// The call that became this task, for one attempt more; `None` where it cannot be made any more.
+    pub(super) fn attempt_again(&self, id: &str) -> Option<Origin> {
+        let mut table = self.lock();
+        let origin = table.tasks.get_mut(id)?.origin.as_mut()?;
+        origin.attempt = origin.attempt.checked_add(1)?;
+        Some(origin.clone())
+    }
+
+    /// The server has accepted that this task is taken back.
+    pub(super) fn cancel_accepted(&self, id: &str) {
+        if let Some(task) = self.lock().tasks.get_mut(id)
+            && task.seen == Seen::Working
+        {
+            task.seen = Seen::CancelAccepted;
         }
     }
 
@@ -170,7 +210,7 @@ impl Tasks {
     }
 
     /// Ends every call that is still open by what is known of its task, and waits for their records.
-    pub(super) async fn close(&self) {
+    pub(in crate::mcp) async fn close(&self) {
         let mut calls = {
             let mut table = self.lock();
             for task in table.tasks.values_mut() {
@@ -191,20 +231,33 @@ impl Tasks {
         if task.seen == Seen::Working && response.result().is_none() {
             return None;
         }
-        let open = task.open.take_if(|open| open.told.is_some())?;
-        task.result_sha256 = response.result().map(|result| sha256_hex(result.bytes()));
-        Some(open)
+        task.end(response.result())
     }
 
-    /// Whether `response` gives another result than the one that was released.
-    fn contradicts(&self, id: &str, response: &Envelope) -> bool {
+    /// Takes the end of an open call whose task is over with `result`.
+    pub(super) fn take_over(&self, id: &str, result: Option<Raw<'_>>) -> Option<Open> {
+        self.lock().tasks.get_mut(id)?.end(result)
+    }
+
+    /// How a result of a task whose call has ended compares with the one that ended it.
+    pub(super) fn repeated(&self, id: &str, result: Option<Raw<'_>>) -> Repeated {
         let table = self.lock();
         let released = table.tasks.get(id).and_then(|task| task.result_sha256.as_ref());
-        match (released, response.result()) {
-            (Some(released), Some(result)) => *released != sha256_hex(result.bytes()),
-            (_, None) | (None, _) => false,
+        match (released, result) {
+            (_, Some(result)) if result.bytes().len() > RESULT_BYTES_MAX => Repeated::TooLarge,
+            (Some(released), Some(result)) if *released != sha256_hex(result.bytes()) => Repeated::Different,
+            (Some(_) | None, Some(_) | None) => Repeated::AsBefore,
         }
     }
+}
+
+/// What a result says that came after the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repeated {
+    AsBefore,
+    Different,
+    /// It is withheld, as the first one was.
+    TooLarge,
 }
 
 impl Table {
@@ -217,6 +270,20 @@ impl Table {
     }
 }
 
+impl Task {
+    /// Takes the way to the call, which ends with `result`.
+    fn end(&mut self, result: Option<Raw<'_>>) -> Option<Open> {
+        let open = self.open.take_if(|open| open.told.is_some())?;
+        self.result_sha256 = result.map(|result| sha256_hex(result.bytes()));
+        // What is kept of calls that have ended is small.
+        self.origin.take_if(|origin| origin.arguments.len() > TASK_ARGUMENTS_KEPT_BYTES_MAX);
+        if let Some(origin) = &mut self.origin {
+            origin.arguments = Bytes::copy_from_slice(&origin.arguments);
+        }
+        Some(open)
+    }
+}
+
 impl Seen {
     /// What became of a call whose task's result nobody asked for.
     fn outcome(self) -> Outcome {
@@ -224,6 +291,7 @@ impl Seen {
             Self::Completed => {
                 Outcome { reason: None, ..Outcome::without_answer(Status::Done, Reason::ConnectionLost) }
             }
+            Self::CancelAccepted => Outcome::without_answer(Status::Cancelled, Reason::CancelledByClient),
             Self::Failed => Outcome::without_answer(Status::ToolError, Reason::UpstreamError),
             Self::Working => Outcome::without_answer(Status::Unknown, Reason::ConnectionLost),
         }
@@ -244,7 +312,8 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let intercepted = Intercepted::new(call, self.session.context(), tool, arguments, trace(envelope));
         let (told, mut answers) = mpsc::channel(2);
         let token = envelope.params().and_then(|params| params.at(&["_meta", "progressToken"])).and_then(RawId::read);
-        let becoming = Becoming { end: None, progress_token: token, tasks: self.tasks.clone(), told: told.clone() };
+        let becoming =
+            Becoming { end: None, origin: None, progress_token: token, tasks: self.tasks.clone(), told: told.clone() };
         let execute = CallUpstream::new(self.upstream.clone(), id.clone(), envelope.bytes().clone(), call);
         let execute = execute.becoming(becoming);
         let session = self.session.clone();
@@ -293,16 +362,15 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
                 )),
             };
         }
-        if self.tasks.contradicts(task, &response) {
-            self.upstream_misbehaved("gave another result of a task than before");
-            return Some(author::error_reply(
-                Some(id),
-                FAILED,
-                "the upstream gave another result of this task before",
-                None,
-            ));
+        let failed = |text| Some(author::error_reply(Some(id), FAILED, text, None));
+        match self.tasks.repeated(task, response.result()) {
+            Repeated::AsBefore => Some(response.bytes().clone()),
+            Repeated::Different => {
+                self.upstream_misbehaved("gave another result of a task than before");
+                failed("the upstream gave another result of this task before")
+            }
+            Repeated::TooLarge => failed("the result is larger than the gateway passes on"),
         }
-        Some(response.bytes().clone())
     }
 
     /// Asks about a task of this session, or takes it back, and takes note of what the upstream says.

@@ -94,7 +94,15 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
 
     async fn notified_by_upstream(&self, incoming: Incoming) {
         let Incoming { envelope, related } = incoming;
+        let mut message = envelope.bytes().clone();
         let related = match envelope.method().unwrap_or_default() {
+            "notifications/tasks" if self.phase() == Phase::Stateless => match self.task_notice(&envelope).await {
+                Some(told) => {
+                    message = told;
+                    related
+                }
+                None => return tracing::debug!("dropped a notification about a task"),
+            },
             "notifications/progress" => match self.in_progress(&envelope) {
                 Some(id) => Some(id),
                 None if self.is_task_progress(&envelope) => None,
@@ -115,7 +123,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         };
         let related = related.map(|id| self.heard_under(id));
         let address = related.as_ref().map_or(Address::Unsolicited, Address::Related);
-        let _gone = self.downstream.deliver(address, envelope.bytes().clone()).await;
+        let _gone = self.downstream.deliver(address, message).await;
     }
 
     /// The request in flight whose progress this is.

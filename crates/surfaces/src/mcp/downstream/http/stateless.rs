@@ -26,7 +26,7 @@ use crate::govern::{Misbehaviour, Session};
 use crate::limits::{ERROR_BODY_BYTES_MAX, ReadLimits};
 use crate::mcp::codec::{Envelope, EnvelopeKind, Raw, RawId, author};
 use crate::mcp::era::{Era, Revision};
-use crate::mcp::session::{AgentSession, Clients, Received};
+use crate::mcp::session::{AgentSession, Clients, Received, Tasks};
 use crate::mcp::streamable::{REVISION, single};
 use crate::mcp::upstream::{IncomingQueue, Lanes, Upstream};
 use crate::mcp::{claims, mirror};
@@ -63,6 +63,8 @@ struct Post<S> {
     clients: Arc<Clients>,
     lanes: Arc<Lanes>,
     session: Arc<S>,
+    /// What calls have become.
+    tasks: Arc<Tasks>,
     /// Requests that are not answered.
     unanswered: AtomicUsize,
     /// Fires when the last one is.
@@ -108,7 +110,7 @@ impl<S: Session> Posts<S> {
         let (upstream, queue) = post.lanes.open(repeated);
         let (upstream, mailbox) = (Arc::new(upstream), Mailbox::new(limits));
         let agent = AgentSession::of_clients(
-            post.clients.clone(),
+            (post.clients.clone(), post.tasks.clone()),
             post.session.clone(),
             upstream.clone(),
             mailbox.clone(),
@@ -155,6 +157,7 @@ impl<S: Session> Posts<S> {
                     clients: Arc::default(),
                     lanes: Lanes::new(upstream),
                     session,
+                    tasks: Arc::default(),
                     unanswered: AtomicUsize::new(0),
                     quiet: Notify::new(),
                     used: Notify::new(),
@@ -365,4 +368,6 @@ async fn tend<S: Session>(
     }
     post.lanes.close().await;
     let _in_time = timeout(drain, post.quiet()).await;
+    // Everything that is still open is recorded.
+    post.tasks.close().await;
 }

@@ -3,6 +3,7 @@ mod hostile;
 mod revisions;
 mod stateless;
 mod tasks;
+mod tasks_alone;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

@@ -1,9 +1,9 @@
 use super::*;
 
-const META: &str = r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"c","version":"1"},"io.modelcontextprotocol/clientCapabilities":{"elicitation":{},"sampling":{},"x":{}}"#;
+pub(super) const META: &str = r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"c","version":"1"},"io.modelcontextprotocol/clientCapabilities":{"elicitation":{},"sampling":{},"x":{}}"#;
 
 /// A request that stands alone; `params` are members, each with a comma after it.
-fn alone(id: &str, method: &str, params: &str) -> String {
+pub(super) fn alone(id: &str, method: &str, params: &str) -> String {
     format!(
         r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{{params}"_meta":{{{META},"progressToken":{id}}}}}}}"#
     )
@@ -11,7 +11,7 @@ fn alone(id: &str, method: &str, params: &str) -> String {
 
 impl Agent {
     /// The same client, with the headers that repeat a request.
-    fn repeat(&mut self, method: &str, name: Option<&str>) {
+    pub(super) fn repeat(&mut self, method: &str, name: Option<&str>) {
         self.set(REVISION, "2026-07-28");
         self.set(HeaderName::from_static("mcp-method"), method);
         match name {
@@ -25,7 +25,7 @@ impl Agent {
         self.post(alone(id, method, params)).await
     }
 
-    async fn call_tool(&mut self, id: &str, tool: &str, more: &str) -> Response<Incoming> {
+    pub(super) async fn call_tool(&mut self, id: &str, tool: &str, more: &str) -> Response<Incoming> {
         self.ask(id, "tools/call", &format!(r#""name":"{tool}","arguments":{{}},{more}"#), Some(tool)).await
     }
 }
@@ -101,7 +101,7 @@ async fn requests_stand_alone_and_their_headers_are_written_from_the_body() {
     assert_eq!((discovered.status().as_u16(), discovered.headers().get(SESSION_ID)), (200, None));
     assert_eq!(
         text(discovered).await,
-        r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"extensions":{"x":{}}},"ttlMs":0,"cacheScope":"private"}}"#
+        r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"extensions":{"io.modelcontextprotocol/tasks":{},"x":{}}},"ttlMs":0,"cacheScope":"private"}}"#
     );
     assert_eq!(
         text(agent.call_tool("\"a\"", "echo", "").await).await,
@@ -164,7 +164,8 @@ async fn requests_that_do_not_fit_the_revision_are_told_how() {
         (404, "-32601", alone("1", "initialize", ""), vec![(method.clone(), "initialize")]),
         (404, "-32601", alone("1", "ping", ""), vec![(method.clone(), "ping")]),
         (404, "-32601", alone("1", "logging/setLevel", ""), vec![(method.clone(), "logging/setLevel")]),
-        (200, "request_not_allowed", alone("1", "x/y", ""), vec![(method.clone(), "x/y")]),
+        (404, "request_not_allowed", alone("1", "x/y", ""), vec![(method.clone(), "x/y")]),
+        (404, "-32601", alone("1", "x/y", ""), vec![(method.clone(), "x/y")]),
         (202, "", r#"{"jsonrpc":"2.0","method":"notifications/x"}"#.to_owned(), vec![]),
         (400, "send no answers", answer(1), vec![]),
         (400, "expected a key", "{]".to_owned(), vec![]),
@@ -284,7 +285,6 @@ async fn a_call_goes_on_in_rounds_with_a_state_of_ours_round_the_upstreams() {
             ("another tool", agent.call_tool("2", "echo", &more(&sealed)).await),
             ("a forged state", agent.call_tool("3", tool, &more(&format!("zz{sealed}"))).await),
             ("the upstream's own state", agent.call_tool("4", tool, &more(r"upstream")).await),
-            ("input that nobody asked for", agent.call_tool("5", tool, r#""inputResponses":{},"#).await),
         ];
         for (what, response) in refused {
             let said = text(response).await;
@@ -304,6 +304,30 @@ async fn a_call_goes_on_in_rounds_with_a_state_of_ours_round_the_upstreams() {
         gateway.outcomes(),
         ["Pending Some(InputRequired)", "Done None", "Pending Some(InputRequired)", "Done None"]
     );
+}
+
+#[tokio::test]
+async fn answers_that_nobody_asked_for_go_on_only_if_the_mission_lets_the_upstream_ask() {
+    for (input, goes_on) in [
+        (r#"{"q":{"action":"accept"},"more":{"action":"decline"}}"#, true),
+        (r#"{"q":{"role":"assistant","content":{},"model":"m"}}"#, false),
+        (r#"{"q":{"action":"accept"},"r":{"roots":[]}}"#, false),
+        (r#"{"q":{"action":"accept","roots":[]}}"#, false),
+        (r#"{"q":{}}"#, false),
+        (r#"{"q":1}"#, false),
+        ("null", false),
+    ] {
+        let (gateway, _) = modern_gateway().await;
+        let mut agent = gateway.stranger().await;
+        let said = text(agent.call_tool("1", "stateless-form", &format!(r#""inputResponses":{input},"#)).await).await;
+        let sent = gateway.upstream.seen();
+        assert_eq!(sent.len(), 1, "{input}");
+        assert_eq!(sent[0].body.contains(&format!(r#""inputResponses":{input}"#)), goes_on, "{input}");
+        assert_eq!(said.contains("inputRequests"), !goes_on, "the upstream asks what it needs: {said}");
+        let digest = governance::evidence::leaf::sha256_hex(input.as_bytes());
+        let inputs = gateway.session.inputs.lock().unwrap().clone();
+        assert_eq!(inputs, if goes_on { vec![format!("1 {digest}")] } else { vec![] }, "{input}");
+    }
 }
 
 #[tokio::test]

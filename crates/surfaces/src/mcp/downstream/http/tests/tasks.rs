@@ -120,7 +120,7 @@ async fn a_task_that_no_call_of_the_session_became_is_nobodys_business() {
     let before = gateway.upstream.seen().len();
     for (id, method) in (2..).zip(["tasks/get", "tasks/result", "tasks/cancel"]) {
         let answer = text(other.post(about(id, method, "work-1")).await).await;
-        assert!(answer.contains("-32010") && answer.contains("task_not_allowed"), "{answer}");
+        assert!(answer.contains("-32602") && answer.contains("task_not_allowed"), "{answer}");
     }
     let answer = text(agent.post(r#"{"jsonrpc":"2.0","id":9,"method":"tasks/get","params":{}}"#).await).await;
     assert!(answer.contains("`tasks/get` needs `taskId`"), "{answer}");
@@ -160,7 +160,7 @@ async fn only_so_many_tasks_of_a_session_may_be_open() {
     }
     let before = gateway.upstream.seen().len();
     let refused = text(agent.post(task_call(last + 1, "work")).await).await;
-    assert!(refused.contains("64 tasks of this session have not ended"), "{refused}");
+    assert!(refused.contains(&format!("{TASKS_OPEN_MAX} tasks of this session have not ended")), "{refused}");
     assert_eq!(gateway.upstream.seen().len(), before);
     text(agent.post(about(last + 2, "tasks/result", "work-1")).await).await;
     // The call's own task ends a moment after its answer.
