@@ -33,6 +33,7 @@ use tokio::sync::{oneshot, watch};
 use crate::embedded::disk::HomeDisk;
 use crate::embedded::index::{IndexPlace, SqliteIndex};
 use crate::embedded::reader::{ReadError, Reader};
+use crate::embedded::system::step_back;
 use crate::limits::{
     LINGER_MS, QUEUE_APPENDS_DEFAULT, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, TREE_NOTE_RECORDS,
 };
@@ -252,6 +253,7 @@ impl Ledger {
             Integration::Background => {
                 let shared = Arc::clone(&shared);
                 spawn("ledger-derive", move || {
+                    step_back();
                     if catch_unwind(AssertUnwindSafe(|| integrator.run(&shared))).is_err() {
                         shared.derivation_died();
                     }

@@ -4,13 +4,16 @@
 //! are written there. A group never spans segments, so `(segment, offset)` names a byte of the log for good.
 
 use std::io;
+use std::time::Instant;
 
 use evidence::leaf::Hash;
 use sha2::{Digest, Sha256};
 
 use super::flip::{self, FlipAt};
 use super::frame::{self, FRAME_HEADER_BYTES, FrameFault, FrameHeader, Start};
-use crate::limits::{EMITTER_BYTES_MAX, GROUP_BYTES_MAX, ORIGIN_BYTES_MAX, SCAN_BYTES, SEGMENT_HEADER_BYTES};
+use crate::limits::{
+    EMITTER_BYTES_MAX, GROUP_BYTES_MAX, ORIGIN_BYTES_MAX, SCAN_BYTES, SEGMENT_HEADER_BYTES, SEGMENT_PART_BYTES,
+};
 use crate::ports::{Access, Audience, Disk, File};
 
 /// Where segments are.
@@ -160,16 +163,22 @@ fn take_text(rest: &mut &[u8]) -> Option<String> {
 
 /// Makes a segment's file of `segment_bytes` zeros under [`PREPARED`], durable.
 ///
-/// The zeros are written, not only reserved, so that the file system has nothing to note but the bytes themselves when groups overwrite them.
-pub(crate) fn prepare(disk: &dyn Disk, segment_bytes: u64) -> io::Result<Box<dyn File>> {
+/// The zeros are written, not only reserved, so that the file system has nothing to note but the bytes themselves when groups overwrite them. While nobody is in a
+/// hurry they are written part by part, so that the writer's next sync waits for one part and not for all of them.
+pub(crate) fn prepare(disk: &dyn Disk, segment_bytes: u64, is_hurried: impl Fn() -> bool) -> io::Result<Box<dyn File>> {
     disk.create_dir(DIRECTORY)?;
     let file = disk.create(PREPARED, Audience::Owner)?;
-    let zeros = vec![0_u8; 256 * 1024];
+    let zeros = vec![0_u8; SEGMENT_PART_BYTES];
     let mut at = 0;
     while at < segment_bytes {
+        let started = Instant::now();
         let length = (segment_bytes - at).min(zeros.len() as u64);
         file.write_at(zeros.get(..length as usize).unwrap_or_default(), at)?;
         at += length;
+        if at < segment_bytes && !is_hurried() {
+            file.sync_data()?;
+            std::thread::sleep(started.elapsed());
+        }
     }
     file.sync_data()?;
     Ok(file)

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as threads;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use super::segment::{self, SegmentHeader};
 use super::shared::{Closed, Health, Shared};
 use crate::limits::{
     APPEND_DRAFTS_MAX, ENTROPY_BLOCK_BYTES, GATHER_APPENDS_MIN, GATHER_US, GROUP_BYTES_FULL, GROUP_BYTES_MAX,
-    RECORD_BYTES_MAX, RECORD_BYTES_SPARE, SEGMENT_HEADER_BYTES, SEGMENT_PREPARE_PART,
+    RECORD_BYTES_MAX, RECORD_BYTES_SPARE, SEGMENT_HEADER_BYTES, SEGMENT_HURRY_PART, SEGMENT_PREPARE_PART,
 };
 use crate::ports::{Clock, Disk, Entropy, File};
 
@@ -130,7 +131,13 @@ enum LastGroup {
 /// Where the next segment's file comes from.
 pub(crate) enum NextSegment {
     Inline,
-    Background { wanted: threads::Sender<()>, ready: threads::Receiver<io::Result<Box<dyn File>>>, asked: Asked },
+    Background {
+        asked: Asked,
+        /// Tells the preparer that the open segment is filling up.
+        is_hurried: Arc<AtomicBool>,
+        ready: threads::Receiver<io::Result<Box<dyn File>>>,
+        wanted: threads::Sender<()>,
+    },
 }
 
 /// Whether the preparer has been asked for the next file.
@@ -138,6 +145,8 @@ pub(crate) enum NextSegment {
 pub(crate) enum Asked {
     No,
     Yes,
+    /// Asked to hurry, too.
+    Again,
 }
 
 /// What became of one append on its way into the group.
@@ -370,12 +379,14 @@ impl Sequencer {
     /// Takes the prepared file as the segment that starts with the gathered group.
     fn turn_over(&mut self) -> io::Result<()> {
         let file = match &mut self.next_segment {
-            NextSegment::Inline => segment::prepare(&*self.disk, self.segment_bytes)?,
-            NextSegment::Background { asked: Asked::No, .. } => segment::prepare(&*self.disk, self.segment_bytes)?,
+            NextSegment::Inline => segment::prepare(&*self.disk, self.segment_bytes, || true)?,
+            NextSegment::Background { asked: Asked::No, .. } => {
+                segment::prepare(&*self.disk, self.segment_bytes, || true)?
+            }
             NextSegment::Background { ready, .. } => match ready.recv() {
                 Ok(Ok(file)) => file,
                 // The disk was full a while ago; it may not be now.
-                Ok(Err(_)) | Err(_) => segment::prepare(&*self.disk, self.segment_bytes)?,
+                Ok(Err(_)) | Err(_) => segment::prepare(&*self.disk, self.segment_bytes, || true)?,
             },
         };
         let link = match &self.last {
@@ -392,8 +403,9 @@ impl Sequencer {
         segment::activate(&*self.disk, &*file, &header)?;
         self.segment = Some((file, self.segment_bytes));
         self.end = Cursor { segment: header.first_seq, offset: SEGMENT_HEADER_BYTES, ..self.end };
-        if let NextSegment::Background { asked, .. } = &mut self.next_segment {
+        if let NextSegment::Background { asked, is_hurried, .. } = &mut self.next_segment {
             *asked = Asked::No;
+            is_hurried.store(false, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -401,11 +413,16 @@ impl Sequencer {
     /// Has the next segment's file made while this one fills: late enough that a short session does not pay for it.
     fn prepare_next(&mut self) {
         let Some((_, length)) = &self.segment else { return };
-        if let NextSegment::Background { wanted, asked: asked @ Asked::No, .. } = &mut self.next_segment
-            && self.end.offset > *length / SEGMENT_PREPARE_PART
-            && wanted.send(()).is_ok()
-        {
-            *asked = Asked::Yes;
+        let NextSegment::Background { asked, is_hurried, wanted, .. } = &mut self.next_segment else { return };
+        match *asked {
+            Asked::No if self.end.offset > *length / SEGMENT_PREPARE_PART && wanted.send(()).is_ok() => {
+                *asked = Asked::Yes
+            }
+            Asked::Yes if self.end.offset > *length / SEGMENT_HURRY_PART => {
+                is_hurried.store(true, Ordering::Relaxed);
+                *asked = Asked::Again;
+            }
+            Asked::No | Asked::Yes | Asked::Again => {}
         }
     }
 
@@ -476,9 +493,10 @@ impl Sequencer {
 
     /// Nothing may touch the home once the lock is given back.
     fn stop_preparing(&mut self) {
-        if let NextSegment::Background { wanted, ready, .. } =
+        if let NextSegment::Background { is_hurried, wanted, ready, .. } =
             std::mem::replace(&mut self.next_segment, NextSegment::Inline)
         {
+            is_hurried.store(true, Ordering::Relaxed);
             drop(wanted);
             while ready.recv().is_ok() {}
         }
@@ -491,9 +509,11 @@ pub(crate) fn prepare_in_background(disk: Arc<dyn Disk>, segment_bytes: u64) -> 
     let (wanted, wanted_here) = threads::channel();
     // One file at a time: the writer asks for the next one when it has taken this one.
     let (ready_here, ready) = threads::sync_channel(1);
+    let is_hurried = Arc::new(AtomicBool::new(false));
+    let hurry = Arc::clone(&is_hurried);
     std::thread::Builder::new().name("ledger-prepare".into()).spawn(move || {
         while wanted_here.recv().is_ok() {
-            let prepared = segment::prepare(&*disk, segment_bytes);
+            let prepared = segment::prepare(&*disk, segment_bytes, || hurry.load(Ordering::Relaxed));
             if let Err(error) = &prepared {
                 tracing::warn!(%error, "the next segment cannot be prepared; it is tried again when it is needed");
             }
@@ -502,7 +522,7 @@ pub(crate) fn prepare_in_background(disk: Arc<dyn Disk>, segment_bytes: u64) -> 
             }
         }
     })?;
-    Ok(NextSegment::Background { wanted, ready, asked: Asked::No })
+    Ok(NextSegment::Background { asked: Asked::No, is_hurried, ready, wanted })
 }
 
 fn failed(what: &str, error: &io::Error) -> Arc<str> {

@@ -55,6 +55,9 @@ impl Vocabulary {
     }
 }
 
+/// Conditions of a slice that are also compiled as one: Cedar goes as deep as there are, and more than these are slow anyway.
+const WHOLE_CONDITIONS_MAX: usize = 32;
+
 const ACTION: &str = "Countersign::Action::\"call\"";
 
 /// The policies that decide one kind of call.
@@ -69,6 +72,14 @@ pub(in crate::decide) struct Slice {
     sentences: BTreeMap<usize, Arc<str>>,
     sha256: Option<Arc<str>>,
     text: String,
+    whole: Option<Permission>,
+}
+
+/// All policies of a slice in one that permits what they permit together: one is evaluated several times as fast as they are, and most calls are allowed.
+pub(in crate::decide) struct Permission {
+    pub(in crate::decide) policies: PolicySet,
+    /// The place of the permit that it stands for.
+    pub(in crate::decide) permit: usize,
 }
 
 /// A policy of a slice: its rule in the mission file, and what it is about.
@@ -271,6 +282,7 @@ impl<'m> Compiler<'m> {
             let problems: Vec<String> = result.validation_errors().map(ToString::to_string).collect();
             return Err(CompileError::Strict { problems: problems.join("; "), slice: name.to_owned() });
         }
+        let whole = draft.whole.policy().map(|(permit, policy)| permission(name, permit, &policy)).transpose()?;
         let sha256 = Some(sha256_hex(format!("{schema_text}\n{text}").as_bytes()).into());
         Ok(Slice {
             context: draft.context,
@@ -282,6 +294,7 @@ impl<'m> Compiler<'m> {
             sentences,
             sha256,
             text,
+            whole,
         })
     }
 
@@ -295,6 +308,16 @@ impl<'m> Compiler<'m> {
             }
         }
     }
+}
+
+/// Not validated: its conditions are those of policies that were, and where its evaluation fails they decide.
+fn permission(slice: &str, permit: usize, policy: &str) -> Result<Permission, CompileError> {
+    let rule = || format!("{slice} in one");
+    let parsed = Policy::parse(None, policy)
+        .map_err(|source| CompileError::Policy { rule: rule(), source: Box::new(source) })?;
+    let policies = PolicySet::from_policies([parsed])
+        .map_err(|source| CompileError::Set { slice: rule(), source: Box::new(source) })?;
+    Ok(Permission { policies, permit })
 }
 
 impl Slice {
@@ -322,6 +345,11 @@ impl Slice {
         first.cloned().unwrap_or_else(|| Arc::from("allowed"))
     }
 
+    /// The policies in one, where one can say it.
+    pub(in crate::decide) const fn whole(&self) -> Option<&Permission> {
+        self.whole.as_ref()
+    }
+
     pub(in crate::decide) const fn sha256(&self) -> Option<&Arc<str>> {
         self.sha256.as_ref()
     }
@@ -345,6 +373,48 @@ fn name_matches(pattern: &ToolPattern) -> String {
     }
 }
 
+/// When a `forbid` applies.
+enum Clause {
+    Always,
+    Unless(String),
+    When(String),
+}
+
+impl fmt::Display for Clause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Always => Ok(()),
+            Self::Unless(condition) => write!(f, "\nunless {{ {condition} }}"),
+            Self::When(condition) => write!(f, "\nwhen {{ {condition} }}"),
+        }
+    }
+}
+
+/// A slice's policies as one: what must hold so that its one permit applies and none of its `forbid`s.
+#[derive(Default)]
+struct Whole {
+    holds: Vec<String>,
+    /// Whether something is forbidden whatever holds.
+    is_never: bool,
+    /// Places and scopes of the permits.
+    permits: Vec<(usize, String)>,
+}
+
+impl Whole {
+    /// The one permit and its policy; `None` where one would not say it, or be too deep for Cedar.
+    fn policy(&self) -> Option<(usize, String)> {
+        let [(place, resource)] = self.permits.as_slice() else { return None };
+        if self.is_never || self.holds.len() > WHOLE_CONDITIONS_MAX {
+            return None;
+        }
+        let holds: Vec<String> = self.holds.iter().map(|condition| format!("({condition})")).collect();
+        Some((
+            *place,
+            format!("permit (principal, action == {ACTION}, {resource})\nwhen {{ {} }};\n", holds.join(" && ")),
+        ))
+    }
+}
+
 /// A slice while its policies are written.
 struct Draft {
     context: ContextShape,
@@ -352,11 +422,18 @@ struct Draft {
     effects: String,
     policies: Vec<(SliceRule, String)>,
     resources: &'static str,
+    whole: Whole,
 }
 
 impl Draft {
     fn new(resources: &'static str) -> Self {
-        Self { context: ContextShape::default(), effects: String::new(), policies: Vec::new(), resources }
+        Self {
+            context: ContextShape::default(),
+            effects: String::new(),
+            policies: Vec::new(),
+            resources,
+            whole: Whole::default(),
+        }
     }
 
     fn who_and_when(&mut self, mission: &Mission) {
@@ -365,7 +442,7 @@ impl Draft {
             "until".to_owned(),
             mission.until_line(),
             Part::Until,
-            &format!("unless {{ context.now < {until} }}"),
+            Clause::Unless(format!("context.now < {until}")),
         );
         let agents: Vec<String> =
             mission.agents().iter().map(|agent| format!("Countersign::Agent::{}", literal(agent))).collect();
@@ -374,7 +451,7 @@ impl Draft {
             "agents".to_owned(),
             mission.agents_line(),
             Part::Agents,
-            &format!("unless {{ principal in [{agents}] }}"),
+            Clause::Unless(format!("principal in [{agents}]")),
         );
     }
 
@@ -386,20 +463,20 @@ impl Draft {
 
     fn arguments(&mut self, tool_id: &str, rules: &ToolRules) {
         let listed: Vec<Arc<str>> = rules.arguments.keys().cloned().collect();
-        let condition = format!("unless {{ {}.containsAll(context.names) }}", set(&listed));
-        self.forbid(format!("{tool_id}.*"), rules.line, Part::Others, &condition);
+        let condition = Clause::Unless(format!("{}.containsAll(context.names)", set(&listed)));
+        self.forbid(format!("{tool_id}.*"), rules.line, Part::Others, condition);
         self.context.listed = Some(listed);
         for (name, rule) in &rules.arguments {
             let sent = format!("context.names.contains({})", literal(name));
             let allowed = self.allowed(name, &rule.constraint);
             let condition = match (rule.presence, allowed) {
                 (Presence::Optional, None) => continue,
-                (Presence::Optional, Some(allowed)) => format!("when {{ {sent} && !({allowed}) }}"),
-                (Presence::Required, None) => format!("unless {{ {sent} }}"),
-                (Presence::Required, Some(allowed)) => format!("unless {{ {allowed} }}"),
+                (Presence::Optional, Some(allowed)) => Clause::When(format!("{sent} && !({allowed})")),
+                (Presence::Required, None) => Clause::Unless(sent),
+                (Presence::Required, Some(allowed)) => Clause::Unless(allowed),
             };
             let part = Part::Argument { name: name.clone(), rule: rule.clone() };
-            self.forbid(format!("{tool_id}.{}", key(name)), rule.line, part, &condition);
+            self.forbid(format!("{tool_id}.{}", key(name)), rule.line, part, condition);
         }
     }
 
@@ -461,8 +538,8 @@ impl Draft {
     fn danger(&mut self, name: &Arc<str>, zone: &Danger, matches: Option<&str>) {
         let id = format!("danger.{name}");
         if zone.over.is_empty() {
-            let condition = matches.map(|matches| format!("when {{ {matches} }}")).unwrap_or_default();
-            self.forbid(id, zone.line, Part::Danger { name: name.clone(), over: None }, &condition);
+            let condition = matches.map_or(Clause::Always, |matches| Clause::When(matches.to_owned()));
+            self.forbid(id, zone.line, Part::Danger { name: name.clone(), over: None }, condition);
             return;
         }
         for (argument, (size, line)) in &zone.over {
@@ -470,19 +547,25 @@ impl Draft {
             let small = self.number_within(argument, size.negated().unwrap_or(*size), *size);
             let matches = matches.map(|matches| format!("{matches} && ")).unwrap_or_default();
             let part = Part::Danger { name: name.clone(), over: Some(argument.clone()) };
-            self.forbid(format!("{id}.{}", key(argument)), *line, part, &format!("when {{ {matches}!({small}) }}"));
+            self.forbid(format!("{id}.{}", key(argument)), *line, part, Clause::When(format!("{matches}!({small})")));
         }
     }
 
     fn permit(&mut self, id: String, line: u32, resource: &str, condition: Option<&str>) {
-        let condition = condition.map(|condition| format!("\nwhen {{ {condition} }}")).unwrap_or_default();
-        let text = format!("@id({})\npermit (principal, action == {ACTION}, {resource}){condition};\n", literal(&id));
+        let clause = condition.map(|condition| format!("\nwhen {{ {condition} }}")).unwrap_or_default();
+        let text = format!("@id({})\npermit (principal, action == {ACTION}, {resource}){clause};\n", literal(&id));
+        self.whole.permits.push((self.policies.len(), resource.to_owned()));
+        self.whole.holds.extend(condition.map(ToOwned::to_owned));
         self.policies.push((SliceRule { part: Part::Allow, rule: Rule { id: id.into(), line } }, text));
     }
 
-    fn forbid(&mut self, id: String, line: u32, part: Part, condition: &str) {
-        let condition = if condition.is_empty() { String::new() } else { format!("\n{condition}") };
-        let text = format!("@id({})\nforbid (principal, action == {ACTION}, resource){condition};\n", literal(&id));
+    fn forbid(&mut self, id: String, line: u32, part: Part, clause: Clause) {
+        let text = format!("@id({})\nforbid (principal, action == {ACTION}, resource){clause};\n", literal(&id));
+        match clause {
+            Clause::Always => self.whole.is_never = true,
+            Clause::Unless(condition) => self.whole.holds.push(condition),
+            Clause::When(condition) => self.whole.holds.push(format!("!({condition})")),
+        }
         self.policies.push((SliceRule { part, rule: Rule { id: id.into(), line } }, text));
     }
 
@@ -531,13 +614,13 @@ impl Draft {
 /// A sound slice with a `forbid` that overflows when it is evaluated.
 #[cfg(test)]
 pub(super) fn broken_slice(mission: &Mission) -> Result<Slice, CompileError> {
-    slice_with(mission, "when { context.now + 9223372036854775807 > 0 }")
+    slice_with(mission, "context.now + 9223372036854775807 > 0")
 }
 
 /// A slice with a `forbid` that looks at what its schema does not have.
 #[cfg(test)]
 pub(super) fn unsound_slice(mission: &Mission) -> Result<Slice, CompileError> {
-    slice_with(mission, "when { context.amount > 0 }")
+    slice_with(mission, "context.amount > 0")
 }
 
 #[cfg(test)]
@@ -545,6 +628,6 @@ fn slice_with(mission: &Mission, condition: &str) -> Result<Slice, CompileError>
     let mut draft = Draft::new("Tool");
     draft.who_and_when(mission);
     draft.permit("allow".to_owned(), 1, "resource", None);
-    draft.forbid("forbid".to_owned(), 1, Part::Others, condition);
+    draft.forbid("forbid".to_owned(), 1, Part::Others, Clause::When(condition.to_owned()));
     Compiler::new(mission).build(draft, "test", None)
 }
