@@ -73,6 +73,33 @@ impl Feature {
     }
 }
 
+/// Every request that a revision of the protocol defines, in either direction: what `requests` neither names nor means by `*`.
+pub(crate) const PROTOCOL_REQUESTS: [&str; 23] = [
+    "completion/complete",
+    "elicitation/create",
+    "initialize",
+    "logging/setLevel",
+    "ping",
+    "prompts/get",
+    "prompts/list",
+    "resources/list",
+    "resources/read",
+    "resources/subscribe",
+    "resources/templates/list",
+    "resources/unsubscribe",
+    "roots/list",
+    "sampling/createMessage",
+    "server/discover",
+    "subscriptions/listen",
+    "tasks/cancel",
+    "tasks/get",
+    "tasks/list",
+    "tasks/result",
+    "tasks/update",
+    "tools/call",
+    "tools/list",
+];
+
 /// Versioned authority for one workflow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mission {

@@ -95,7 +95,7 @@ pub fn compile(mission: Arc<Mission>) -> Result<PolicySnapshot, CompileError> {
         let slices = UpstreamSlices {
             every_tool: rules.every_tool.map(|line| compiler.every_tool(name, line)).transpose()?,
             prompts: compiler.prompts(name, &rules.prompts)?,
-            requests: compiler.requests(name, &rules.features)?,
+            requests: compiler.requests(name, &rules.features, &rules.requests)?,
             resources: compiler.resources(name, &rules.resources)?,
             tools: rules
                 .tools
@@ -170,7 +170,10 @@ impl PolicySnapshot {
             slices.extend(compiled.resources.as_ref().map(|slice| (format!("resources of mcp:{name}"), slice)));
             slices.extend(compiled.prompts.as_ref().map(|slice| (format!("prompts of mcp:{name}"), slice)));
             slices.extend(
-                compiled.requests.as_ref().map(|slice| (format!("requests of mcp:{name} to the client"), slice)),
+                compiled
+                    .requests
+                    .as_ref()
+                    .map(|slice| (format!("requests of mcp:{name} to the client, and to it"), slice)),
             );
         }
         let texts = slices.iter().map(|(what, slice)| format!("// === {what}\n{slice}"));

@@ -70,6 +70,12 @@ fn upstream(sentences: &mut Vec<String>, server: &str, old: &Upstream, new: &Ups
     let prompts = |upstream: &Upstream| upstream.prompts.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     let prompt = |name: &Arc<str>| format!("{} of server `{server}`", every_or("prompt", name));
     names(sentences, &prompts(old), &prompts(new), prompt, "be used");
+    let requests = |upstream: &Upstream| upstream.requests.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let request = |name: &Arc<str>| match &**name {
+        "*" => format!("every request to server `{server}` that the protocol does not define"),
+        name => format!("request `{name}` to server `{server}`"),
+    };
+    names(sentences, &requests(old), &requests(new), request, "be sent");
     let resources = |upstream: &Upstream| {
         upstream.resources.iter().map(|(uri, _)| Arc::from(uri.as_str())).collect::<Vec<Arc<str>>>()
     };

@@ -20,6 +20,8 @@ pub(crate) struct Upstream {
     pub(crate) every_tool: Option<u32>,
     /// Names of prompts, each with its line; `*` is every prompt.
     pub(crate) prompts: Vec<(Arc<str>, u32)>,
+    /// Requests of the agent that the protocol does not define, each with its line; `*` is every such request.
+    pub(crate) requests: Vec<(Arc<str>, u32)>,
     /// Resources, each with its line.
     pub(crate) resources: Vec<(UriPattern, u32)>,
     /// Tools by name.

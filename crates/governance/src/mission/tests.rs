@@ -149,6 +149,7 @@ fn differences_are_sentences() {
         opened = {{ a = {{ free = true }} }}
         closed = {{}}
         prompts = ['p']
+        requests = ['x/y']
         resources = ['file:///old/*']
         sampling = true
         [allow.mcp.bank.send_money]
@@ -180,6 +181,7 @@ fn differences_are_sentences() {
         opened = {{}}
         closed = {{ a = {{ free = true }} }}
         prompts = ['*']
+        requests = ['*']
         resources = ['file:///new/*']
         elicitation = true
         [allow.mcp.bank.send_money]

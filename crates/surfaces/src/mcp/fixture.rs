@@ -241,6 +241,7 @@ why = "Tests need one."
 [allow.mcp.up]
 "*" = {}
 elicitation = true
+requests = ["x/known"]
 "#;
 
 const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);

@@ -14,8 +14,8 @@ use evidence::record::{EffectClass, Endpoint, Rule};
 use super::CompileError;
 use super::text::{any_of, literal, pattern, set, starts_with, within};
 use crate::mission::{
-    ArgumentRule, Constraint, Danger, DomainPattern, Feature, Mission, Number, Plan, Presence, Scalar, ToolPattern,
-    ToolRules, UriPattern, key, tool_rule_id,
+    ArgumentRule, Constraint, Danger, DomainPattern, Feature, Mission, Number, PROTOCOL_REQUESTS, Plan, Presence,
+    Scalar, ToolPattern, ToolRules, UriPattern, key, tool_rule_id,
 };
 
 /// Cedar's entity types and the one action.
@@ -209,12 +209,21 @@ impl<'m> Compiler<'m> {
         &mut self,
         upstream: &str,
         features: &BTreeMap<Feature, u32>,
+        names: &[(Arc<str>, u32)],
     ) -> Result<Option<Slice>, CompileError> {
         let id = format!("allow.mcp.{}", key(upstream));
-        let permits = features.iter().map(|(feature, line)| {
+        let features = features.iter().map(|(feature, line)| {
             (format!("{id}.{}", feature.key()), *line, format!("context.name == {}", literal(feature.method())))
         });
-        self.named(&id, "Request", permits.collect())
+        let names = names.iter().map(|(name, line)| {
+            let condition = if **name == *"*" {
+                format!("!({}.contains(context.name))", set(PROTOCOL_REQUESTS))
+            } else {
+                format!("context.name == {}", literal(name))
+            };
+            (format!("{id}.requests.{}", key(name)), *line, condition)
+        });
+        self.named(&id, "Request", features.chain(names).collect())
     }
 
     pub(super) fn resources(

@@ -8,10 +8,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Key, Later, Reader, Value, brief, nearest};
 use crate::limits::{FACET_BYTES_MAX, NAME_BYTES_MAX};
-use crate::mission::Feature;
 use crate::mission::rule::{ToolRules, Upstream, UriPattern};
 use crate::mission::spelling::ambiguity;
 use crate::mission::uri::is_plain;
+use crate::mission::{Feature, PROTOCOL_REQUESTS};
 
 const SURFACES_LATER: &Later = &[
     ("browser", "remove the section: this version governs MCP servers"),
@@ -20,7 +20,7 @@ const SURFACES_LATER: &Later = &[
 ];
 
 /// Keys of a server that are not tools. A tool of such a name is written with the prefix `tool:`.
-pub(super) const RESERVED: [&str; 5] = ["elicitation", "prompts", "resources", "roots", "sampling"];
+pub(super) const RESERVED: [&str; 6] = ["elicitation", "prompts", "requests", "resources", "roots", "sampling"];
 
 /// Says that what follows is a tool, whatever its name.
 pub(super) const TOOL_PREFIX: &str = "tool:";
@@ -86,6 +86,7 @@ impl<'s> Reader<'s> {
             match name {
                 "resources" => upstream.resources = self.resources(value),
                 "prompts" => upstream.prompts = self.prompts(value),
+                "requests" => upstream.requests = self.requests(value),
                 "*" => upstream.every_tool = self.every_tool(key, value),
                 _ => match Feature::ALL.iter().find(|feature| feature.key() == name) {
                     Some(feature) => match value.get_ref() {
@@ -159,6 +160,33 @@ impl<'s> Reader<'s> {
             }
         }
         prompts
+    }
+
+    fn requests(&mut self, value: &Value<'s>) -> Vec<(Arc<str>, u32)> {
+        let mut requests: Vec<(Arc<str>, u32)> = Vec::new();
+        for entry in self.entries(value, "requests = [\"skills/list\"]") {
+            let Some(method) = self.plain_text(entry) else { continue };
+            if method.is_empty() || method.len() > NAME_BYTES_MAX || (method.contains('*') && method != "*") {
+                let reason = format!("`{}` is not the method of a request", brief(method));
+                self.problem(
+                    entry.span(),
+                    reason,
+                    "list the methods, or write `\"*\"` for every request that the protocol does not define",
+                );
+            } else if PROTOCOL_REQUESTS.contains(&method) {
+                let reason = format!("`{method}` is a request of the protocol");
+                self.problem(
+                    entry.span(),
+                    reason,
+                    "remove it: such requests are allowed by tools, `resources`, `prompts`, `elicitation`, `roots` and `sampling`",
+                );
+            } else if requests.iter().any(|(known, _)| **known == *method) {
+                self.duplicate(entry, method);
+            } else {
+                requests.push((method.into(), self.line(entry)));
+            }
+        }
+        requests
     }
 
     fn resources(&mut self, value: &Value<'s>) -> Vec<(UriPattern, u32)> {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use governance::call::Reply;
+use governance::decide::Feature;
 use governance::evidence::record::{Endpoint, Surface, Tool};
 use governance::intercept::Intercepted;
+use governance::reason::Reason;
 use tokio::sync::oneshot;
 
 use super::execute::{AskAgent, CallUpstream};
@@ -213,6 +215,12 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let tool = self.tool(Endpoint::Request, envelope.method().unwrap_or_default());
         let call = self.session.call_id();
         let intercepted = Intercepted::new(call, self.session.context(), tool, whole_params(envelope), trace(envelope));
+        let intercepted = if Feature::ALL.iter().any(|feature| Some(feature.method()) == envelope.method()) {
+            intercepted
+        } else {
+            // What the mission names as a request to the server is none of the server's.
+            intercepted.objected(Reason::RequestNotAllowed)
+        };
         ask.bind(call);
         match self.session.govern(intercepted, ask, &mut cancelled).await? {
             Reply::Passed(payload) => Some(payload),

@@ -1,5 +1,6 @@
 mod challenge;
 mod hostile;
+mod requests;
 mod revisions;
 mod stateless;
 mod tasks;

@@ -1,0 +1,31 @@
+use super::*;
+
+#[tokio::test]
+async fn a_request_that_the_mission_names_goes_to_the_server_and_never_to_the_client() {
+    let go_on = Arc::new(Notify::new());
+    let answered = go_on.clone();
+    let gateway = Gateway::start(LIMITS, move |seen| {
+        if seen.body.contains(r#""name":"ask""#) {
+            let question = r#"{"jsonrpc":"2.0","id":"q","method":"x/known"}"#;
+            return vec![stream(), event(question), Act::Await(go_on.clone()), event(&answer(1)), end()];
+        }
+        usual(seen, &go_on)
+    })
+    .await;
+    let mut agent = gateway.agent().await;
+    let mut beside = agent.beside().await;
+    for (method, said) in
+        [("x/known", r#""content":[]"#), ("x/unknown", "-32601"), ("x/unknown", "request_not_allowed")]
+    {
+        let response = beside.post(format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{method}"}}"#)).await;
+        assert_eq!(response.status(), 200);
+        let response = text(response).await;
+        assert!(response.contains(said), "{method}: {response}");
+    }
+    let mut events = Events::of(agent.post(call(1, "ask")).await);
+    assert_eq!(events.text().await, "1-0 ");
+    let refused = |seen: &Seen| seen.body.contains(r#""id":"q""#) && seen.body.contains("request_not_allowed");
+    until(|| gateway.upstream.seen().iter().any(refused)).await;
+    answered.notify_one();
+    assert_eq!(events.text().await, format!("1-1 {}", answer(1)), "the client was not asked");
+}
