@@ -55,7 +55,7 @@ const SERVER_SETS: &[ServerSet] = &[
 const CALLS_MIN: usize = 70;
 
 /// Revisions at which the runner tests a client, and how many checks must pass.
-const CLIENT_SETS: &[(&str, u64)] = &[("2025-06-18", 3), ("2025-11-25", 20)];
+const CLIENT_SETS: &[(&str, u64)] = &[("2025-06-18", 3), ("2025-11-25", 20), ("2026-07-28", 57)];
 
 /// Compares every set.
 pub(crate) fn run(place: &mut Workplace) -> Result<Report> {
@@ -80,31 +80,34 @@ fn built(place: &Workplace, program: &str) -> PathBuf {
     place.root.join("target/conformance/debug").join(program)
 }
 
+/// The SDK's server, and the URL that it listens at. Each side has one of its own, as what one client does reaches the subscriptions of all.
+fn upstream(place: &Workplace, log: &Path) -> Result<(Service, String)> {
+    let mut upstream = Service::start(&mut Command::new(built(place, "conformance-upstream")), log)?;
+    let address = upstream.wait_for("the upstream to listen", START_PATIENCE, listening)?;
+    Ok((upstream, format!("http://{address}/mcp")))
+}
+
 /// The runner as a client of the SDK's server.
 fn servers(place: &mut Workplace, runner: &Runner, scratch: &Path, report: &mut Report) -> Result<()> {
-    let mut upstream =
-        Service::start(&mut Command::new(built(place, "conformance-upstream")), &scratch.join("upstream.log"))?;
-    let address = upstream.wait_for("the upstream to listen", START_PATIENCE, listening)?;
-    let direct = format!("http://{address}/mcp");
-    let behind = Behind::start(place, &scratch.join("server"), &direct)?;
+    let (direct_upstream, direct) = upstream(place, &scratch.join("direct.log"))?;
+    let (governed_upstream, governed) = upstream(place, &scratch.join("governed.log"))?;
+    let behind = Behind::start(place, &scratch.join("server"), &governed)?;
     for set in SERVER_SETS {
-        let mut sides = Vec::new();
-        for (side, url) in [("direct", &direct), ("governed", &behind.url)] {
+        let of_side = |side: &str, url: &str| {
             let mut command = runner_command(runner, "server");
             command.args(["--url", url]).args(set.args);
-            if side == "governed" {
-                command.env("COUNTERSIGN_GATEWAY", behind.origin()).env("COUNTERSIGN_RUN_TOKEN", &behind.token);
-                command.env("NODE_OPTIONS", format!("--import={}", runner.folder.join("bearer.mjs").display()));
-            }
-            let out = scratch.join(format!("{side} {}", set.args.join(" ").replace('-', "")));
-            sides.push(checks_of(place, &mut command, &out)?);
-        }
-        let [direct, governed] = sides.as_slice() else { continue };
-        let (count, said) = compare(direct, governed, set.passed_min);
+            (command, scratch.join(format!("{side} {}", set.args.join(" ").replace('-', ""))))
+        };
+        let mut governed = of_side("governed", &behind.url);
+        governed.0.env("COUNTERSIGN_GATEWAY", behind.origin()).env("COUNTERSIGN_RUN_TOKEN", &behind.token);
+        governed.0.env("NODE_OPTIONS", format!("--import={}", runner.folder.join("bearer.mjs").display()));
+        let [direct, governed] = checks_of(place, [of_side("direct", &direct), governed])?;
+        let (count, said) = compare(&direct, &governed, set.passed_min);
         report.take(place, set.label, count, said.is_empty(), &said.join("\n"));
     }
     let home = behind.stop()?;
-    upstream.stop(STOP_PATIENCE)?;
+    direct_upstream.stop(STOP_PATIENCE)?;
+    governed_upstream.stop(STOP_PATIENCE)?;
     report.verified(place, &home, CALLS_MIN)
 }
 
@@ -126,12 +129,15 @@ fn clients(place: &mut Workplace, runner: &Runner, scratch: &Path, report: &mut 
                 client.display(),
                 folder.display()
             );
-            let sides = [(client.display().to_string(), &mut direct, "direct"), (ours, &mut governed, "governed")];
-            for (command_line, side, name) in sides {
+            let of_side = |side: &str, command_line: &str| {
                 let mut command = runner_command(runner, "client");
-                command.args(["--command", &command_line, "--scenario", scenario, "--spec-version", revision]);
-                side.extend(checks_of(place, &mut command, &folder.join(name))?);
-            }
+                command.args(["--command", command_line, "--scenario", scenario, "--spec-version", revision]);
+                (command, folder.join(side))
+            };
+            let sides = [of_side("direct", &client.display().to_string()), of_side("governed", &ours)];
+            let [of_direct, of_governed] = checks_of(place, sides)?;
+            direct.extend(of_direct);
+            governed.extend(of_governed);
             let Evidence { sound: verifies, complete, said } = Evidence::of(place, &folder.join("home"), 0)?;
             match verifies && complete {
                 true => sound.passed += 1,
@@ -160,12 +166,19 @@ fn runner_command(runner: &Runner, mode: &str) -> Command {
     command
 }
 
-/// Runs the runner to its end and reads what it wrote. Whether it is content is said by its checks, not by its exit code.
-fn checks_of(place: &mut Workplace, command: &mut Command, out: &Path) -> Result<Vec<Check>> {
-    let ran: Ran = place.run(command.args(["--timeout", SCENARIO_PATIENCE_MS, "--output-dir"]).arg(out))?;
-    let checks = checks::read(out)?;
-    ensure!(!checks.is_empty(), "the conformance runner wrote no checks:\n{}", ran.tail(20).join("\n"));
-    Ok(checks)
+/// Runs both runners side by side to their ends and reads what they wrote. Whether they are content is said by their checks, not by their exit codes.
+fn checks_of(place: &mut Workplace, sides: [(Command, PathBuf); 2]) -> Result<[Vec<Check>; 2]> {
+    let [(mut first, first_out), (mut second, second_out)] = sides;
+    for (command, out) in [(&mut first, &first_out), (&mut second, &second_out)] {
+        command.args(["--timeout", SCENARIO_PATIENCE_MS, "--output-dir"]).arg(out);
+    }
+    let [first, second] = place.run_both(&mut first, &mut second)?;
+    let read = |ran: &Ran, out: &Path| {
+        let checks = checks::read(out)?;
+        ensure!(!checks.is_empty(), "the conformance runner wrote no checks:\n{}", ran.tail(20).join("\n"));
+        Ok(checks)
+    };
+    Ok([read(&first, &first_out)?, read(&second, &second_out)?])
 }
 
 /// A gateway whose only upstream is the server at one URL.

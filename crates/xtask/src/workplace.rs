@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::process::{Ran, run, shown};
 use crate::progress::Progress;
@@ -75,6 +75,17 @@ impl Workplace {
             if let Some(progress) = progress {
                 progress.line(line);
             }
+        })
+    }
+
+    /// Runs two programs side by side to their ends. The first one's lines are shown.
+    pub(crate) fn run_both(&mut self, first: &mut Command, second: &mut Command) -> Result<[Ran; 2]> {
+        let log = self.log.clone();
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| run(second, &log, PROGRAM_PATIENCE, |_| {}));
+            let first = self.run(first)?;
+            let second = second.join().map_err(|_| anyhow!("a thread that runs a program panicked"))??;
+            Ok([first, second])
         })
     }
 
