@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::thread;
 
 use gateway::config::Config;
-use governance::decide::compile;
+use governance::decide::{compile, parse_cases};
 use governance::mission;
 use governance::reason::Reason;
 use serde_json::Value;
@@ -58,6 +58,8 @@ fn every_mission_and_configuration_on_a_page_is_one() {
                 // Before missions: a grant of the configuration has keys of the same names.
                 configs += 1;
                 config_fault(&fence.text)
+            } else if starts("[[case]]") {
+                parse_cases(&fence.text).err().map(|error| error.to_string())
             } else if starts("mission ") {
                 missions += 1;
                 mission_fault(&fence.text)
@@ -78,7 +80,10 @@ fn every_mission_and_configuration_on_a_page_is_one() {
             && text.lines().any(|line| line.starts_with("mission "))
         {
             missions += 1;
-            breaches.extend(mission_fault(&text).map(|wrong| format!("{}: {wrong}", path.display())));
+            let is_cases = path.to_string_lossy().ends_with(".cases.toml");
+            let fault =
+                if is_cases { parse_cases(&text).err().map(|error| error.to_string()) } else { mission_fault(&text) };
+            breaches.extend(fault.map(|wrong| format!("{}: {wrong}", path.display())));
         }
     }
     assert!(missions > 5 && configs > 1, "{missions} missions and {configs} configurations were found");

@@ -4,6 +4,7 @@
 //! home under its digest, so that the next difference can be told.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -251,7 +252,9 @@ fn toml_files(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).map_err(named)?.take(MISSION_FILES_MAX) {
         let path = entry.map_err(named)?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        // Cases stand beside the missions that they are about.
+        if name.ends_with(".toml") && !name.ends_with(".cases.toml") {
             files.push(path);
         }
     }

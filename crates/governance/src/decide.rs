@@ -3,6 +3,7 @@
 //! A mission compiles to one small Cedar policy set for each tool it names ([`compile()`]); [`decide()`] evaluates that slice over the facts that classify computed.
 //! Whatever is unknown, unparsable or fails to evaluate is denied.
 
+mod cases;
 mod compile;
 mod evaluate;
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use evidence::record::{Effect, EffectClass, Policy, Rule};
 
+pub use cases::{Case, Cases, CasesError, Expected, parse_cases};
 pub use compile::{CompileError, Feature, PolicySnapshot, compile};
 pub use evaluate::decide;
 

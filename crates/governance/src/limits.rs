@@ -6,6 +6,12 @@ pub const RESULT_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// The largest mission file. [`MISSION_RULES_MAX`] rules of 80 bytes are 400 KiB; the rest is comments.
 pub const MISSION_BYTES_MAX: usize = 1024 * 1024;
 
+/// The largest file with cases of a mission: [`CASES_MAX`] cases of 500 bytes.
+pub const CASES_BYTES_MAX: usize = 1024 * 1024;
+
+/// The most cases in one file. A debug build decides one in 0.1 ms.
+pub const CASES_MAX: usize = 2_000;
+
 /// The most rules in one mission. A debug build compiles one in 0.5 ms, so that the largest mission loads in 2.5 s even there; five hundred tools with nine
 /// argument rules each fit.
 pub const MISSION_RULES_MAX: usize = 5_000;

@@ -6,6 +6,7 @@
 mod difference;
 mod domain;
 mod error;
+mod explain;
 mod number;
 mod path;
 mod plan;
@@ -24,11 +25,13 @@ use evidence::time::Timestamp;
 
 pub use difference::difference;
 pub use error::{MissionError, Problem};
+pub use explain::explain;
 pub use number::{Number, NumberError};
 pub use plan::{Need, Others, Plan};
 pub use read::parse;
 
 pub(crate) use domain::domain_of;
+pub(crate) use error::nearest;
 pub(crate) use path::normal_path;
 pub(crate) use rule::{
     ArgumentRule, Constraint, Danger, DomainPattern, Presence, Scalar, ToolPattern, ToolRules, Upstream, UriPattern,

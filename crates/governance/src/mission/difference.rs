@@ -1,12 +1,11 @@
 //! What changed between two versions of a mission, in sentences for the version log and for whoever approves the change.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
 use std::sync::Arc;
 
 use evidence::record::EffectClass;
 
-use super::rule::{ArgumentRule, Constraint, Danger, ToolRules, Upstream};
+use super::rule::{Danger, ToolRules, Upstream, joined};
 use super::{Feature, Mission};
 
 /// What `new` changes against `old`, in plain sentences; against nothing, all that it allows. Empty where only comments, spelling or the reason changed.
@@ -134,7 +133,7 @@ fn described(rules: &ToolRules) -> String {
     if rules.arguments.is_empty() {
         return "any arguments".to_owned();
     }
-    let arguments = rules.arguments.iter().map(|(name, rule)| format!("`{name}` ({})", full(rule)));
+    let arguments = rules.arguments.iter().map(|(name, rule)| format!("`{name}` ({})", rule.in_full()));
     format!("the arguments {}", joined(arguments, "and"))
 }
 
@@ -148,35 +147,13 @@ fn arguments(sentences: &mut Vec<String>, tool: &str, old: &ToolRules, new: &Too
     for name in old.arguments.keys().chain(new.arguments.keys()).collect::<BTreeSet<_>>() {
         let argument = format!("argument `{name}` of {tool}");
         match (old.arguments.get(name), new.arguments.get(name)) {
-            (None, Some(rule)) => sentences.push(format!("{argument} is now listed: it must be {}", full(rule))),
+            (None, Some(rule)) => sentences.push(format!("{argument} is now listed: it must be {}", rule.in_full())),
             (Some(_), None) => sentences.push(format!("{argument} may no longer be sent")),
             (Some(old), Some(new)) if old.constraint != new.constraint || old.presence != new.presence => {
-                sentences.push(format!("{argument} must now be {} (was {})", full(new), full(old)));
+                sentences.push(format!("{argument} must now be {} (was {})", new.in_full(), old.in_full()));
             }
             (Some(_), Some(_)) | (None, None) => {}
         }
-    }
-}
-
-/// A rule with every value that it lists: a sentence that hides one could hide the change.
-fn full(rule: &ArgumentRule) -> String {
-    let values = match &rule.constraint {
-        Constraint::Domain(domains) => format!("an address, URL or host in {}", joined(domains, "or")),
-        Constraint::In(values) => joined(values, "or"),
-        Constraint::Path(roots) => format!("a path in {}", joined(roots.iter().map(|root| format!("`{root}`")), "or")),
-        Constraint::Free | Constraint::Range { .. } => return rule.to_string(),
-    };
-    match rule.presence {
-        super::Presence::Optional => format!("{values}, or left out"),
-        super::Presence::Required => values,
-    }
-}
-
-fn joined(entries: impl IntoIterator<Item = impl Display>, conjunction: &str) -> String {
-    let mut entries: Vec<String> = entries.into_iter().map(|entry| entry.to_string()).collect();
-    match entries.pop() {
-        Some(last) if !entries.is_empty() => format!("{} {conjunction} {last}", entries.join(", ")),
-        last => last.unwrap_or_default(),
     }
 }
 

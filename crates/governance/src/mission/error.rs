@@ -70,7 +70,7 @@ impl fmt::Display for MissionError {
 impl std::error::Error for MissionError {}
 
 /// The name in `known` that `name` was probably meant to be.
-pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     /// Longer names are no slips of the finger, and the distance costs their product.
     const LENGTH_MAX: usize = 64;
     let name: Vec<char> = name.to_lowercase().chars().take(LENGTH_MAX).collect();

@@ -186,6 +186,33 @@ impl Display for ArgumentRule {
     }
 }
 
+impl ArgumentRule {
+    /// The rule with every value that it lists: a sentence that hides one could hide what is allowed.
+    pub(crate) fn in_full(&self) -> String {
+        let values = match &self.constraint {
+            Constraint::Domain(domains) => format!("an address, URL or host in {}", joined(domains, "or")),
+            Constraint::In(values) => joined(values, "or"),
+            Constraint::Path(roots) => {
+                format!("a path in {}", joined(roots.iter().map(|root| format!("`{root}`")), "or"))
+            }
+            Constraint::Free | Constraint::Range { .. } => return self.to_string(),
+        };
+        match self.presence {
+            Presence::Optional => format!("{values}, or left out"),
+            Presence::Required => values,
+        }
+    }
+}
+
+/// All entries as a phrase: `a`, `a or b`, `a, b or c`.
+pub(crate) fn joined(entries: impl IntoIterator<Item = impl Display>, conjunction: &str) -> String {
+    let mut entries: Vec<String> = entries.into_iter().map(|entry| entry.to_string()).collect();
+    match entries.pop() {
+        Some(last) if !entries.is_empty() => format!("{} {conjunction} {last}", entries.join(", ")),
+        last => last.unwrap_or_default(),
+    }
+}
+
 /// The entries as a phrase: `a`, `a or b`, `a, b or c`; after eight of them, how many more there are.
 pub(crate) fn list(entries: impl IntoIterator<Item = impl Display>, conjunction: &str) -> String {
     const SHOWN: usize = 8;

@@ -1,0 +1,275 @@
+//! Cases that an owner writes beside a mission: calls, and how each must be decided. Nothing is executed and nothing recorded.
+//!
+//! Read from TOML by [`parse_cases`]; [`Case::decide`] decides one as the path would, so a mission that passes its cases here decides them so in force.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use evidence::ids::CallId;
+use evidence::record::{Agent, Authenticated, Context, Effect, Endpoint, Initiator, Surface, Tool};
+use evidence::time::Timestamp;
+use serde::Deserialize;
+use toml::{Spanned, Value};
+
+use super::{Decision, PolicySnapshot, decide};
+use crate::classify::{Standing, classify};
+use crate::intercept::Intercepted;
+use crate::limits::{CASES_BYTES_MAX, CASES_MAX};
+use crate::mission::nearest;
+use crate::reason::Reason;
+
+/// The cases of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cases {
+    /// The cases, in the order of the file; at least one.
+    pub cases: Vec<Case>,
+    /// The mission's file, as the file with the cases names it.
+    pub mission: String,
+}
+
+/// One call and how it must be decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// Who acts; the first agent of the mission where none is named.
+    pub agent: Option<Arc<str>>,
+    /// The exact text of the arguments.
+    pub arguments: String,
+    /// When; the mission's last moment where nothing else is said, so that a case does not change its result with the calendar.
+    pub at: Option<Timestamp>,
+    /// What is called.
+    pub call: Tool,
+    /// How it must be decided.
+    pub expect: Expected,
+    /// The line of its name in the file, from 1.
+    pub line: usize,
+    /// What it is about.
+    pub name: String,
+}
+
+/// How a case must be decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// What the decision must say. A call that would ask a person is denied with [`Reason::ApprovalUnavailable`] until gates exist; that counts as asking.
+    pub effect: Effect,
+    /// A reason that it must give, where one is named.
+    pub reason: Option<Reason>,
+}
+
+/// What is wrong with a file of cases: the first problem, with its place and how to mend it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{line}: {why}")]
+pub struct CasesError {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong, and how to mend it.
+    pub why: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    case: Vec<Spanned<Written>>,
+    mission: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    agent: Option<String>,
+    arguments: Option<Spanned<Value>>,
+    at: Option<Spanned<String>>,
+    call: Spanned<String>,
+    expect: Spanned<String>,
+    name: Spanned<String>,
+    reason: Option<Spanned<String>>,
+}
+
+/// Reads a file of cases.
+///
+/// # Errors
+/// [`CasesError`] names the first problem.
+pub fn parse_cases(source: &str) -> Result<Cases, CasesError> {
+    if source.len() > CASES_BYTES_MAX {
+        return Err(CasesError { line: 1, why: format!("the file is larger than {CASES_BYTES_MAX} bytes; split it") });
+    }
+    let file: File = toml::from_str(source).map_err(|error| CasesError {
+        line: line_of(source, &error.span().unwrap_or_default()),
+        why: error.message().replace('\n', ", "),
+    })?;
+    match file.case.len() {
+        1..=CASES_MAX => {}
+        0 => {
+            return Err(CasesError {
+                line: 1,
+                why: "there is no `[[case]]`; a test without cases proves nothing".to_owned(),
+            });
+        }
+        more => {
+            return Err(CasesError {
+                line: 1,
+                why: format!("{more} cases; at most {CASES_MAX} are taken, split the file"),
+            });
+        }
+    }
+    let cases = file.case.into_iter().map(|case| read(source, case.into_inner())).collect::<Result<_, _>>()?;
+    Ok(Cases { cases, mission: file.mission })
+}
+
+fn read(source: &str, written: Written) -> Result<Case, CasesError> {
+    let Written { agent, arguments, at, call, expect, name, reason } = written;
+    let wrong = |at: Range<usize>, why: String| CasesError { line: line_of(source, &at), why };
+    let tool = read_tool(call.as_ref()).map_err(|why| wrong(call.span(), why))?;
+    let at = match at {
+        Some(at) => Some(at.as_ref().parse().map_err(|_| {
+            let why = format!("`{}` is no time; write it as 2026-11-23T09:30:00.000000Z", at.as_ref());
+            wrong(at.span(), why)
+        })?),
+        None => None,
+    };
+    let effect = match expect.as_ref().as_str() {
+        "allow" => Effect::Allow,
+        "ask" => Effect::Ask,
+        "deny" => Effect::Deny,
+        other => return Err(wrong(expect.span(), format!("`{other}` is no decision; write `allow`, `ask` or `deny`"))),
+    };
+    let reason = reason.map(|code| read_reason(code.as_ref()).map_err(|why| wrong(code.span(), why))).transpose()?;
+    if effect == Effect::Allow && reason.is_some() {
+        return Err(wrong(expect.span(), "a call that is allowed has no reason; remove `reason`".to_owned()));
+    }
+    let arguments = match arguments {
+        None => String::new(),
+        Some(arguments) => {
+            let mut text = String::new();
+            match arguments.as_ref() {
+                Value::String(exact) => text.clone_from(exact),
+                value @ Value::Table(_) => json(value, &mut text).map_err(|why| wrong(arguments.span(), why))?,
+                _ => {
+                    let why = "`arguments` is a table, or a text with the exact JSON";
+                    return Err(wrong(arguments.span(), why.to_owned()));
+                }
+            }
+            text
+        }
+    };
+    let line = line_of(source, &name.span());
+    let agent = agent.map(Into::into);
+    Ok(Case { agent, arguments, at, call: tool, expect: Expected { effect, reason }, line, name: name.into_inner() })
+}
+
+/// `mcp:files/read_file`, `mcp:files/resource:file:///srv/a`: what [`Tool`] displays as.
+fn read_tool(text: &str) -> Result<Tool, String> {
+    let unread = || {
+        format!(
+            "`{text}` is no call; write `mcp:SERVER/TOOL`, `mcp:SERVER/resource:URI`, `mcp:SERVER/prompt:NAME` or `mcp:SERVER/request:METHOD`"
+        )
+    };
+    let (upstream, rest) = text.strip_prefix("mcp:").and_then(|rest| rest.split_once('/')).ok_or_else(unread)?;
+    let endpoints = [Endpoint::Prompt, Endpoint::Request, Endpoint::Resource];
+    let other = endpoints.into_iter().find_map(|endpoint| {
+        let name = rest.strip_prefix(endpoint.as_str())?.strip_prefix(':')?;
+        Some((endpoint, name))
+    });
+    let (endpoint, name) = other.unwrap_or((Endpoint::Tool, rest));
+    if upstream.is_empty() || name.is_empty() {
+        return Err(unread());
+    }
+    Ok(Tool { endpoint, name: name.into(), surface: Surface::Mcp, upstream: upstream.into() })
+}
+
+fn read_reason(code: &str) -> Result<Reason, String> {
+    Reason::ALL.iter().copied().find(|reason| reason.code() == code).ok_or_else(|| {
+        let known = nearest(code, Reason::ALL.iter().map(|reason| reason.code()));
+        let meant = known.map(|known| format!("; did you mean `{known}`?")).unwrap_or_default();
+        format!("there is no reason `{code}`{meant}")
+    })
+}
+
+/// Writes a TOML value as JSON. A number goes as TOML spells it; what needs another spelling is written as a text of JSON.
+fn json(value: &Value, out: &mut String) -> Result<(), String> {
+    match value {
+        Value::Array(items) => {
+            for (at, item) in items.iter().enumerate() {
+                out.push(if at == 0 { '[' } else { ',' });
+                json(item, out)?;
+            }
+            out.push_str(if items.is_empty() { "[]" } else { "]" });
+        }
+        Value::Boolean(value) => out.push_str(if *value { "true" } else { "false" }),
+        Value::Datetime(time) => {
+            return Err(format!("`{time}` is a time, which JSON does not have; write it as a text"));
+        }
+        Value::Float(number) if number.is_finite() => out.push_str(&number.to_string()),
+        Value::Float(_) => return Err("JSON has no `inf` and no `nan`".to_owned()),
+        Value::Integer(number) => out.push_str(&number.to_string()),
+        Value::String(text) => quote(text, out),
+        Value::Table(table) => {
+            for (at, (key, item)) in table.iter().enumerate() {
+                out.push(if at == 0 { '{' } else { ',' });
+                quote(key, out);
+                out.push(':');
+                json(item, out)?;
+            }
+            out.push_str(if table.is_empty() { "{}" } else { "}" });
+        }
+    }
+    Ok(())
+}
+
+fn quote(text: &str, out: &mut String) {
+    out.push_str(&serde_json::Value::from(text).to_string());
+}
+
+fn line_of(source: &str, at: &Range<usize>) -> usize {
+    source.bytes().take(at.start).filter(|byte| *byte == b'\n').count() + 1
+}
+
+impl Case {
+    /// Decides the call by `policy`, as the path would.
+    #[must_use]
+    pub fn decide(&self, policy: &PolicySnapshot) -> Decision {
+        let mission = policy.mission();
+        let agent = self.agent.as_ref().or(mission.agents().first()).cloned().unwrap_or_else(|| Arc::from(""));
+        let actor = Context {
+            agent: Agent { name: agent, version: None },
+            context: None,
+            initiator: Initiator { authenticated: Authenticated::Asserted, name: mission.owner().clone() },
+            mission: Some(mission.name().clone()),
+            run: None,
+        };
+        let bytes = Bytes::copy_from_slice(self.arguments.as_bytes());
+        // No record will have it.
+        let call = CallId::from_bytes([0; 16]);
+        let intercepted = Intercepted::new(call, Arc::new(actor), self.call.clone(), bytes, None);
+        let classified = classify(intercepted, policy.plan(&self.call), Standing::Good);
+        let at = self.at.unwrap_or_else(|| mission.until().plus_micros(-1));
+        decide(&classified, policy, at)
+    }
+}
+
+impl Expected {
+    /// Whether `decision` is what was expected.
+    #[must_use]
+    pub fn is_met(self, decision: &Decision) -> bool {
+        let is_asking = decision.effect == Effect::Ask
+            || decision.effect == Effect::Deny && decision.reasons == [Reason::ApprovalUnavailable];
+        let is_effect = match self.effect {
+            Effect::Allow => decision.effect == Effect::Allow,
+            Effect::Ask => is_asking,
+            Effect::Deny => decision.effect == Effect::Deny && !is_asking,
+        };
+        is_effect && self.reason.is_none_or(|reason| decision.reasons.contains(&reason))
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.effect)?;
+        self.reason.map_or(Ok(()), |reason| write!(f, " with `{}`", reason.code()))
+    }
+}

@@ -1,0 +1,100 @@
+//! A mission in plain sentences, in the order in which somebody reads who has never seen it: what for, who, until when, what may be done, what needs a person.
+
+use std::fmt::Write as _;
+
+use super::rule::{Danger, ToolRules, Upstream, joined};
+use super::{Feature, Mission};
+
+/// What `mission` allows, for its owner, an approver or an auditor. Ends in a line break; nothing that it allows is left out.
+#[must_use]
+pub fn explain(mission: &Mission) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "{}, of {}\n{}\n", mission.name, mission.owner, mission.goal);
+    let agents = joined(mission.agents.iter().map(|agent| format!("`{agent}`")), "or");
+    let is_day = !mission.until_text.contains(':');
+    let until =
+        if is_day { format!("through {}, UTC", mission.until_text) } else { format!("until {}", mission.until_text) };
+    let _ = writeln!(text, "{agents} may act {until}.");
+    let _ = writeln!(text, "Reason for this version: {}\n", mission.why);
+    for (name, upstream) in &mission.upstreams {
+        let _ = writeln!(text, "At server `{name}`:");
+        tools(&mut text, upstream);
+        others(&mut text, upstream);
+        effects(&mut text, upstream);
+        text.push('\n');
+    }
+    if !mission.dangers.is_empty() {
+        text.push_str("A person must approve, and until approval gates exist it is denied:\n");
+        for (name, danger) in &mission.dangers {
+            let _ = writeln!(text, "  {} (danger zone `{name}`)", zone(danger));
+        }
+        text.push('\n');
+    }
+    text.push_str("Everything else is hidden from the agent, and denied when it is called anyway.\n");
+    text
+}
+
+fn tools(text: &mut String, upstream: &Upstream) {
+    for (tool, ToolRules { arguments, .. }) in &upstream.tools {
+        if arguments.is_empty() {
+            let _ = writeln!(text, "  call `{tool}` with any arguments");
+            continue;
+        }
+        let _ = writeln!(text, "  call `{tool}` with");
+        let width = arguments.keys().map(|name| name.chars().count()).max().unwrap_or_default();
+        for (argument, rule) in arguments {
+            let _ = writeln!(text, "    {argument:width$}  {}", rule.in_full());
+        }
+    }
+    if upstream.every_tool.is_some() {
+        let besides = if upstream.tools.is_empty() { "every tool" } else { "every other tool" };
+        let _ = writeln!(text, "  call {besides} with any arguments");
+    }
+}
+
+fn others(text: &mut String, upstream: &Upstream) {
+    for (uri, _) in &upstream.resources {
+        let _ = writeln!(text, "  read resources `{}`", uri.as_str());
+    }
+    for (prompt, _) in &upstream.prompts {
+        let _ = match &**prompt {
+            "*" => writeln!(text, "  use every prompt"),
+            prompt => writeln!(text, "  use prompt `{prompt}`"),
+        };
+    }
+    for (request, _) in &upstream.requests {
+        let _ = match &**request {
+            "*" => writeln!(text, "  send every request that the protocol does not define"),
+            request => writeln!(text, "  send request `{request}`"),
+        };
+    }
+    for feature in upstream.features.keys() {
+        let what = match feature {
+            Feature::Elicitation => "ask the user for input",
+            Feature::Roots => "ask for the client's folders",
+            Feature::Sampling => "ask the client's model",
+        };
+        let _ = writeln!(text, "  and the server may {what} (`{}`)", feature.key());
+    }
+}
+
+fn effects(text: &mut String, upstream: &Upstream) {
+    if upstream.tools.is_empty() && upstream.every_tool.is_none() {
+        return;
+    }
+    let said = upstream.effects.iter().map(|(tool, (class, _))| format!("`{tool}` {class}"));
+    let unsaid = upstream.tools.keys().filter(|tool| !upstream.effects.contains_key(*tool)).count()
+        + usize::from(upstream.every_tool.is_some());
+    let said = said.collect::<Vec<_>>().join(", ");
+    let _ = match (said.is_empty(), unsaid) {
+        (true, _) => writeln!(text, "  what its tools do is not said: each is treated as the worst"),
+        (false, 0) => writeln!(text, "  what its tools do: {said}"),
+        (false, _) => writeln!(text, "  what its tools do: {said}; what is not said is treated as the worst"),
+    };
+}
+
+fn zone(Danger { over, when, .. }: &Danger) -> String {
+    let calls = joined(when.iter().map(|pattern| format!("`{pattern}`")), "and");
+    let over: Vec<String> = over.iter().map(|(argument, (size, _))| format!("`{argument}` over {size}")).collect();
+    if over.is_empty() { format!("calls of {calls}") } else { format!("calls of {calls} with {}", over.join(" or ")) }
+}
