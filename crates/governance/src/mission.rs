@@ -76,6 +76,9 @@ impl Feature {
     }
 }
 
+/// The request for a stream of notifications. A mission that allows anything of a server allows it, thinned to what the mission shows.
+pub const SUBSCRIBING: &str = "subscriptions/listen";
+
 /// Every request that a revision of the protocol defines, in either direction: what `requests` neither names nor means by `*`.
 pub(crate) const PROTOCOL_REQUESTS: [&str; 23] = [
     "completion/complete",
@@ -93,7 +96,7 @@ pub(crate) const PROTOCOL_REQUESTS: [&str; 23] = [
     "roots/list",
     "sampling/createMessage",
     "server/discover",
-    "subscriptions/listen",
+    SUBSCRIBING,
     "tasks/cancel",
     "tasks/get",
     "tasks/list",

@@ -76,6 +76,8 @@ reasons! {
     RunRevoked = "run_revoked",
     /// The state that came with the call is not one that this call was given, was used already, or is too old.
     StateRefused = "state_refused",
+    /// The stream of notifications was ended by one of its sides.
+    SubscriptionEnded = "subscription_ended",
     /// The task was cancelled at the upstream.
     TaskCancelled = "task_cancelled",
     /// No call of this session became a task with this id.

@@ -16,7 +16,7 @@ use cedar_policy::{Authorizer, CedarSchemaError, ParseErrors, PolicySetError};
 use evidence::record::{Endpoint, Tool};
 
 use super::evaluate;
-pub use crate::mission::Feature;
+pub use crate::mission::{Feature, SUBSCRIBING};
 use crate::mission::{Mission, Plan};
 use slice::{Compiler, Vocabulary};
 pub(super) use slice::{Part, Permission, Slice, SliceRule, TextKind, scalar_text};
@@ -80,6 +80,7 @@ struct UpstreamSlices {
     prompts: Option<Slice>,
     requests: Option<Slice>,
     resources: Option<Slice>,
+    subscriptions: Slice,
     tools: HashMap<Arc<str>, Slice>,
 }
 
@@ -97,6 +98,7 @@ pub fn compile(mission: Arc<Mission>) -> Result<PolicySnapshot, CompileError> {
             prompts: compiler.prompts(name, &rules.prompts)?,
             requests: compiler.requests(name, &rules.features, &rules.requests)?,
             resources: compiler.resources(name, &rules.resources)?,
+            subscriptions: compiler.subscriptions(name, rules.line)?,
             tools: rules
                 .tools
                 .iter()
@@ -175,6 +177,7 @@ impl PolicySnapshot {
                     .as_ref()
                     .map(|slice| (format!("requests of mcp:{name} to the client, and to it"), slice)),
             );
+            slices.push((format!("subscriptions at mcp:{name}"), &compiled.subscriptions));
         }
         let texts = slices.iter().map(|(what, slice)| format!("// === {what}\n{slice}"));
         texts.collect::<Vec<_>>().join("\n")
@@ -189,6 +192,7 @@ impl PolicySnapshot {
         let slices = self.upstreams.get(&tool.upstream)?;
         match tool.endpoint {
             Endpoint::Prompt => slices.prompts.as_ref(),
+            Endpoint::Request if *tool.name == *SUBSCRIBING => Some(&slices.subscriptions),
             Endpoint::Request => slices.requests.as_ref(),
             Endpoint::Resource => slices.resources.as_ref(),
             Endpoint::Tool => slices.tools.get(&tool.name).or(slices.every_tool.as_ref()),

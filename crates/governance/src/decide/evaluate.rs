@@ -19,7 +19,7 @@ use evidence::time::Timestamp;
 use super::Decision;
 use super::compile::{Permission, PolicySnapshot, Slice, TextKind, scalar_text};
 use crate::classify::{Classified, Number, Standing};
-use crate::mission::is_plain;
+use crate::mission::{SUBSCRIBING, is_plain};
 use explain::Finding;
 
 /// Decides `classified` by `policy` at the time `at`.
@@ -223,10 +223,11 @@ fn text(value: &FacetValue, kind: TextKind) -> Option<RestrictedExpression> {
     Some(RestrictedExpression::new_string(text))
 }
 
-/// Resources and prompts only read. Tools do what the mission's owner says; what a request does, nobody has said.
+/// Resources, prompts and streams of notifications only read. Tools do what the mission's owner says; what a request does, nobody has said.
 fn effect_class(policy: &PolicySnapshot, tool: &Tool) -> EffectClass {
     match tool.endpoint {
         Endpoint::Prompt | Endpoint::Resource => EffectClass::Read,
+        Endpoint::Request if *tool.name == *SUBSCRIBING => EffectClass::Read,
         Endpoint::Request => EffectClass::Unconfirmed,
         Endpoint::Tool => policy.mission().effect_class(&tool.upstream, &tool.name),
     }

@@ -65,6 +65,14 @@ impl Plan {
         (!arguments.is_empty()).then_some(Self { arguments, others })
     }
 
+    /// The plan for a request for notifications: what was asked for, in clear.
+    pub(crate) fn of_subscription() -> Self {
+        const ASKED: [&str; 5] =
+            ["promptsListChanged", "resourceSubscriptions", "resourcesListChanged", "taskIds", "toolsListChanged"];
+        let arguments = ASKED.into_iter().map(|name| (Arc::from(name), Need::Scalar)).collect();
+        Self { arguments, others: Others::Name }
+    }
+
     /// What is needed of the argument `name`; `None` where nothing is.
     #[must_use]
     pub fn need(&self, name: &str) -> Option<Need> {

@@ -18,6 +18,8 @@ pub(crate) struct Upstream {
     pub(crate) features: BTreeMap<super::Feature, u32>,
     /// The line of `"*"`, which allows every tool that has no rules of its own.
     pub(crate) every_tool: Option<u32>,
+    /// The line of its name.
+    pub(crate) line: u32,
     /// Names of prompts, each with its line; `*` is every prompt.
     pub(crate) prompts: Vec<(Arc<str>, u32)>,
     /// Requests of the agent that the protocol does not define, each with its line; `*` is every such request.

@@ -221,6 +221,8 @@ impl Client {
 pub(super) struct Allowing {
     /// Calls that were taken back at the upstream.
     pub(super) cancelled: AtomicUsize,
+    /// Argument and values of each fact that was decided on.
+    pub(super) facets: Mutex<Vec<String>>,
     /// `ATTEMPT SHA-256` of each call that was to run and brings answers.
     pub(super) inputs: Mutex<Vec<String>>,
     pub(super) misbehaviours: Mutex<Vec<String>>,
@@ -252,6 +254,7 @@ impl Allowing {
         let policy = Arc::new(compile(Arc::new(mission)).unwrap());
         Arc::new(Self {
             cancelled: AtomicUsize::new(0),
+            facets: Mutex::default(),
             inputs: Mutex::default(),
             misbehaviours: Mutex::default(),
             opened: Mutex::default(),
@@ -307,6 +310,10 @@ impl Session for Allowing {
                 Effect::Classify(intercepted) => {
                     let plan = self.policy.plan(intercepted.tool());
                     let classified = classify(intercepted, plan, Standing::Good);
+                    for facet in &classified.facets {
+                        let values = facet.values.iter().map(|value| format!(" {}", value.text));
+                        self.facets.lock().unwrap().push(format!("{}{}", facet.argument, values.collect::<String>()));
+                    }
                     Input::Classified(Box::new(classified), self.policy.clone())
                 }
                 Effect::Execute(warrant) => tokio::select! {

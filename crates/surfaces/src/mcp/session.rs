@@ -12,6 +12,7 @@ mod intercept;
 mod lists;
 mod round;
 mod stateless;
+mod subscribe;
 mod tasks;
 mod tasks_alone;
 mod upward;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use governance::call::Reply;
+use governance::decide::SUBSCRIBING;
 use governance::evidence::record::Status;
 use governance::reason::Reason;
 use serde_json::json;
@@ -288,7 +290,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let (cancel, cancelled) = oneshot::channel();
         let progress_token =
             envelope.params().and_then(|params| params.at(&["_meta", "progressToken"])).and_then(RawId::read);
-        let is_subscription = envelope.method() == Some(intercept::SUBSCRIBING);
+        let is_subscription = envelope.method() == Some(SUBSCRIBING);
         state.in_flight.insert(id.clone(), InFlight { cancel: Some(cancel), carrier, is_subscription, progress_token });
         Ok(Admitted { cancelled, envelope, id })
     }

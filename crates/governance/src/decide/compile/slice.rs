@@ -15,7 +15,7 @@ use super::CompileError;
 use super::text::{any_of, literal, pattern, set, starts_with, within};
 use crate::mission::{
     ArgumentRule, Constraint, Danger, DomainPattern, Feature, Mission, Number, PROTOCOL_REQUESTS, Plan, Presence,
-    Scalar, ToolPattern, ToolRules, UriPattern, key, tool_rule_id,
+    SUBSCRIBING, Scalar, ToolPattern, ToolRules, UriPattern, key, tool_rule_id,
 };
 
 /// Cedar's entity types and the one action.
@@ -224,6 +224,17 @@ impl<'m> Compiler<'m> {
             (format!("{id}.requests.{}", key(name)), *line, condition)
         });
         self.named(&id, "Request", features.chain(names).collect())
+    }
+
+    /// The request for notifications, which comes with everything that is allowed of an upstream.
+    pub(super) fn subscriptions(&mut self, upstream: &str, line: u32) -> Result<Slice, CompileError> {
+        let id = format!("allow.mcp.{}.subscriptions", key(upstream));
+        let mut slice = Draft::new("Request");
+        slice.context.name = true;
+        slice.who_and_when(self.mission);
+        let condition = format!("context.name == {}", literal(SUBSCRIBING));
+        slice.permit(id.clone(), line, "resource is Countersign::Request", Some(&condition));
+        self.build(slice, &id, Some(Plan::of_subscription()))
     }
 
     pub(super) fn resources(

@@ -63,6 +63,8 @@ fn policy_reads_as_it_did() {
         (Endpoint::Resource, "one", "any"),
         (Endpoint::Prompt, "two", "any"),
         (Endpoint::Request, "one", "any"),
+        (Endpoint::Request, "two", "any"),
+        (Endpoint::Request, "two", "subscriptions/listen"),
         (Endpoint::Tool, "three", "any"),
     ] {
         let tool = Tool { endpoint, name: name.into(), surface: Surface::Mcp, upstream: upstream.into() };

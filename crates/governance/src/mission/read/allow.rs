@@ -41,7 +41,8 @@ impl<'s> Reader<'s> {
                 );
             }
             if let Some(table) = self.table(value, &format!("write `[allow.mcp.{}]`", brief(name))) {
-                upstreams.insert(name.into(), self.server(table));
+                let upstream = Upstream { line: self.line(key), ..self.server(table) };
+                upstreams.insert(name.into(), upstream);
             }
         }
         if upstreams.is_empty() && surfaces.keys().all(|key| key.get_ref() == "mcp") {

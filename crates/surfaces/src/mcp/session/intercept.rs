@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use governance::call::Reply;
-use governance::decide::Feature;
+use governance::decide::{Feature, SUBSCRIBING};
 use governance::evidence::record::{Endpoint, Surface, Tool};
 use governance::intercept::Intercepted;
 use governance::reason::Reason;
@@ -18,9 +18,6 @@ use crate::govern::Session;
 use crate::mcp::codec::{Envelope, Raw, RawId};
 use crate::mcp::downstream::Downstream;
 use crate::mcp::era::{Era, OPENING, Revision};
-
-/// The request for a stream of notifications.
-pub(super) const SUBSCRIBING: &str = "subscriptions/listen";
 
 /// What a request means.
 #[derive(Debug, PartialEq)]
@@ -89,6 +86,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
                     self.about_task(envelope, method, era)
                 }
                 (Era::Handshake, "tasks/list") => Meaning::Housekeeping(Housekeeping::List(List::Tasks)),
+                (Era::Handshake, SUBSCRIBING) => Meaning::Removed,
                 (Era::Handshake, OPENING) => Meaning::Housekeeping(Housekeeping::Handshake),
                 (
                     Era::Stateless,

@@ -51,7 +51,9 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
                 let answer = self.ask(id, envelope, &claims, cancelled).await?;
                 Some(answer.map_or_else(|refusal| refusal, |response| self.list_alone(id, &response, list)))
             }
-            Meaning::Housekeeping(Housekeeping::Subscription) => self.subscribe(id, envelope, &claims, cancelled).await,
+            Meaning::Housekeeping(Housekeeping::Subscription) => {
+                Box::pin(self.subscribe(id, envelope, &claims, context, cancelled)).await
+            }
             Meaning::Malformed(what) => Some(author::error_reply(Some(id), author::INVALID_PARAMS, &what, None)),
             Meaning::Housekeeping(Housekeeping::Plain) => {
                 let answer = self.ask(id, envelope, &claims, cancelled).await?;
@@ -123,40 +125,6 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         )
     }
 
-    /// Opens a stream of notifications, without those that the mission does not show. Lives until one side ends it.
-    async fn subscribe(
-        &self,
-        id: &RawId,
-        envelope: &Envelope,
-        claims: &Claims<'_>,
-        cancelled: oneshot::Receiver<()>,
-    ) -> Option<Bytes> {
-        let mut splice = Splice::new(envelope.bytes());
-        let narrowed = self.narrow(&mut splice, claims).and_then(|()| {
-            let watched = param(envelope, "notifications").and_then(|filter| filter.at(&["resourceSubscriptions"]));
-            let tasks = param(envelope, "notifications").and_then(|filter| filter.at(&["taskIds"]));
-            if let Some(tasks) = tasks.and_then(Raw::array) {
-                splice.retain_elements(tasks, |task| task.text().is_some_and(|task| self.tasks.knows(&task)))?;
-            }
-            if let Some(watched) = watched.and_then(Raw::array) {
-                splice.retain_elements(watched, |uri| {
-                    let uri = uri.text().unwrap_or_default();
-                    self.session.policy().shows(&self.tool(Endpoint::Resource, &uri))
-                })?;
-            }
-            splice.finish()
-        });
-        match narrowed {
-            // It lives as long as both sides want.
-            Ok(message) => match self.exchange_at_leisure(id, message, cancelled).await {
-                Exchange::Answered(response) => Some(response.bytes().clone()),
-                Exchange::Cancelled => None,
-                Exchange::Failed(fault) => Some(upstream_failed(id, &fault)),
-            },
-            Err(error) => Some(internal(id, &error)),
-        }
-    }
-
     fn list_alone(&self, id: &RawId, response: &Envelope, list: List) -> Bytes {
         self.thinned(id, response, list, |bytes| private_if_changed(response, bytes))
     }
@@ -205,7 +173,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
     }
 
     /// Takes from a request the capabilities that let an upstream ask what the mission does not name.
-    fn narrow(&self, splice: &mut Splice<'_>, claims: &Claims<'_>) -> Result<(), SpliceError> {
+    pub(super) fn narrow(&self, splice: &mut Splice<'_>, claims: &Claims<'_>) -> Result<(), SpliceError> {
         splice.retain_members(claims.capabilities, |name, _| {
             OFFERS.iter().all(|(offer, feature)| name != *offer || self.offers(*feature))
         })?;
