@@ -68,6 +68,7 @@ fn others(text: &mut String, upstream: &Upstream) {
             request => writeln!(text, "  send request `{request}`"),
         };
     }
+    let _ = writeln!(text, "  be told when what it may see changes");
     for feature in upstream.features.keys() {
         let what = match feature {
             Feature::Elicitation => "ask the user for input",

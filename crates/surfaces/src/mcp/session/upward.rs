@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use governance::decide::Feature;
 use governance::evidence::record::Endpoint;
 use tokio::sync::oneshot;
@@ -11,7 +12,7 @@ use super::execute::AskAgent;
 use super::intercept::{param, text_param};
 use super::{AgentSession, InFlight, Phase};
 use crate::govern::{Misbehaviour, Session};
-use crate::mcp::codec::{Envelope, EnvelopeKind, RawId, author};
+use crate::mcp::codec::{Envelope, EnvelopeKind, Raw, RawId, Splice, author};
 use crate::mcp::downstream::{Address, Downstream};
 use crate::mcp::upstream::{Arrived, Incoming, IncomingQueue};
 
@@ -60,12 +61,13 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             return;
         }
         let related = related.map(|id| self.heard_under(id));
+        let question = without_task(&envelope);
         let ask = {
             let mut state = self.state();
             if state.asked.contains_key(&id) || !Self::may_ask(&state) {
                 None
             } else {
-                Some(AskAgent::register(&mut state, &id, self.downstream.clone(), envelope.bytes().clone(), related))
+                Some(AskAgent::register(&mut state, &id, self.downstream.clone(), question, related))
             }
         };
         let answer = match ask {
@@ -172,4 +174,15 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
     pub(super) fn upstream_misbehaved(&self, what: &str) {
         self.session.misbehaved(Misbehaviour { what: what.to_owned(), who: self.session.upstream() });
     }
+}
+
+/// A question without the wish that it be a task: no server was offered that, and the client would take it up because it offered it to us.
+fn without_task(envelope: &Envelope) -> Bytes {
+    let Some(params) = envelope.params().and_then(Raw::object).filter(|params| params.member("task").is_some()) else {
+        return envelope.bytes().clone();
+    };
+    let mut splice = Splice::new(envelope.bytes());
+    let removed = splice.remove_member(params, "task").map(|_| ());
+    // What was read can be cut.
+    removed.and_then(|()| splice.finish()).unwrap_or_else(|_| envelope.bytes().clone())
 }

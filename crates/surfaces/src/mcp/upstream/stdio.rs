@@ -310,3 +310,59 @@ async fn log(mut stderr: ChildStderr, program: String) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Arrived;
+    use super::*;
+
+    /// A child that reads two requests and answers both in one array, with a notification and what is no message between them.
+    const CHILD: &str = r#"read one; read two; printf '%s\n' '[{"jsonrpc":"2.0","id":2,"result":{"n":2}},{"jsonrpc":"2.0","method":"notifications/x"},7,{"jsonrpc":"2.0","id":1,"result":{"n":1}}]'; read end"#;
+
+    #[tokio::test]
+    async fn an_array_is_taken_apart_in_its_revision_and_is_no_message_in_others() {
+        for (revision, answers, arrived) in [
+            (Revision::V2025_03_26, [r#"{"n":1}"#, r#"{"n":2}"#], vec!["notifications/x", "unreadable"]),
+            (Revision::V2025_06_18, ["lost", "lost"], vec!["unreadable"]),
+        ] {
+            let args = vec!["-c".into(), CHILD.into()];
+            let config = StdioConfig { program: "/bin/sh".into(), args, cwd: None, env: Vec::new() };
+            let (upstream, mut queue) = StdioUpstream::start(&config).unwrap();
+            upstream.opened(revision);
+            let (upstream, (told, all_told)) = (Arc::new(upstream), oneshot::channel());
+            let expected = arrived.len();
+            let listening = tokio::spawn(async move {
+                let (mut arrived, mut told) = (Vec::new(), Some(told));
+                while let Some(one) = queue.recv().await {
+                    arrived.push(match one {
+                        Arrived::Message(Incoming { envelope, .. }) => envelope.method().unwrap().to_owned(),
+                        Arrived::Unreadable(_) => "unreadable".to_owned(),
+                    });
+                    if arrived.len() == expected {
+                        told.take().map(|told| told.send(()));
+                    }
+                }
+                arrived
+            });
+            let ask = |id: i64| {
+                let upstream = upstream.clone();
+                tokio::spawn(async move {
+                    let message = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
+                    match upstream.request(&RawId::integer(id), message.into()).await {
+                        Ok(answer) => String::from_utf8(answer.result().unwrap().bytes().to_vec()).unwrap(),
+                        Err(UpstreamFault::Lost(_)) => "lost".to_owned(),
+                        Err(fault) => fault.to_string(),
+                    }
+                })
+            };
+            let asked = [ask(1), ask(2)];
+            all_told.await.unwrap();
+            // Where the array was no message, both still wait, and hear that nothing will come.
+            upstream.close().await;
+            for (asked, answer) in asked.into_iter().zip(answers) {
+                assert_eq!(asked.await.unwrap(), answer, "{revision}");
+            }
+            assert_eq!(listening.await.unwrap(), arrived, "{revision}");
+        }
+    }
+}

@@ -31,3 +31,28 @@ async fn a_request_that_the_mission_names_goes_to_the_server_and_never_to_the_cl
     assert_eq!(events.text().await, "1-0 ");
     assert_eq!(events.text().await, format!("1-1 {}", answer(1)), "the client was not asked");
 }
+
+#[tokio::test]
+async fn a_question_of_the_server_is_no_task() {
+    let asked =
+        r#"{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{"message":"?","task":{"ttl":1},"x":1.0}}"#;
+    let go_on = Arc::new(Notify::new());
+    let answered = go_on.clone();
+    let gateway = Gateway::start(LIMITS, move |seen| {
+        if seen.body.contains(r#""name":"ask""#) {
+            return vec![stream(), event(asked), Act::Await(go_on.clone()), event(&answer(1)), end()];
+        }
+        usual(seen, &go_on)
+    })
+    .await;
+    let mut agent = gateway.agent().await;
+    let mut beside = agent.beside().await;
+    let mut events = Events::of(agent.post(call(1, "ask")).await);
+    assert_eq!(events.text().await, "1-0 ");
+    assert_eq!(events.text().await, format!("1-1 {}", asked.replace(r#""task":{"ttl":1},"#, "")));
+    let yes = r#"{"jsonrpc":"2.0","id":"q","result":{"action":"accept"}}"#;
+    assert_eq!(beside.post(yes).await.status(), 202);
+    until(|| gateway.upstream.seen().iter().any(|seen| seen.body == yes)).await;
+    answered.notify_one();
+    assert_eq!(events.text().await, format!("1-2 {}", answer(1)));
+}

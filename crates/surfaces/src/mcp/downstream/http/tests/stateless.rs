@@ -356,5 +356,9 @@ async fn a_subscription_brings_what_the_mission_shows_until_its_client_leaves() 
     gateway.endpoint.close().await;
     assert_eq!(gateway.outcomes(), ["Cancelled Some(SubscriptionEnded)"]);
     let asked = gateway.session.facets.lock().unwrap().clone();
-    assert_eq!(asked, ["resourceSubscriptions an empty list", "toolsListChanged true"], "what is hidden was not subscribed");
+    assert_eq!(
+        asked,
+        ["resourceSubscriptions an empty list", "toolsListChanged true"],
+        "what is hidden was not subscribed"
+    );
 }
