@@ -34,6 +34,12 @@ pub const NAME_BYTES_MAX: usize = 256;
 /// The longest goal, owner or reason of a mission: a page of text.
 pub const SENTENCE_BYTES_MAX: usize = 4 * 1024;
 
+/// The longest pattern of an argument: identifiers take some 30 bytes, a list of alternatives a few hundred.
+pub const PATTERN_BYTES_MAX: usize = 512;
+
+/// The memory of a compiled pattern: a thousand states of 60 bytes; 5,000 rules with the largest would be 320 MB, and the usual one takes 2 kB.
+pub const PATTERN_PROGRAM_BYTES_MAX: usize = 64 * 1024;
+
 /// The most entries of one list in a mission. Alternatives nest in the policy engine at some 500 bytes of stack each: 256 are 128 KiB of the 2 MiB of a thread.
 pub const RULE_VALUES_MAX: usize = 256;
 

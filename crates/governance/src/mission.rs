@@ -9,6 +9,7 @@ mod error;
 mod explain;
 mod number;
 mod path;
+mod pattern;
 mod plan;
 mod read;
 mod rule;
@@ -33,11 +34,12 @@ pub use read::parse;
 pub(crate) use domain::domain_of;
 pub(crate) use error::nearest;
 pub(crate) use path::normal_path;
+pub(crate) use pattern::Pattern;
 pub(crate) use rule::{
     ArgumentRule, Constraint, Danger, DomainPattern, Presence, Scalar, ToolPattern, ToolRules, Upstream, UriPattern,
     key, list, tool_rule_id,
 };
-pub(crate) use spelling::brief;
+pub(crate) use spelling::{ambiguity, brief};
 pub(crate) use uri::is_plain;
 
 /// A kind of request that a server may send to the client. Off unless the mission turns it on.

@@ -13,7 +13,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::limits::{ARGUMENTS_MAX, FACET_BYTES_MAX, FACETS_BYTES_MAX, LIST_ELEMENTS_MAX, NAME_BYTES_MAX};
-use crate::mission::{Need, Plan, domain_of, normal_path};
+use crate::mission::{Need, Plan, ambiguity, domain_of, normal_path};
 pub use crate::mission::{Number, NumberError};
 
 /// The name under which facts about the arguments as a whole stand.
@@ -111,8 +111,8 @@ fn facet_values(value: &RawValue, need: Need) -> Vec<FacetValue> {
 }
 
 fn facet_value(text: &str, need: Need) -> FacetValue {
-    // Six bytes of escape can stand for one of the value.
-    if text.len() > FACET_BYTES_MAX * 6 + 2 {
+    // Six bytes of escape can stand for one of the value. A length is a fact of a few bytes, however long the text.
+    if text.len() > FACET_BYTES_MAX * 6 + 2 && need != Need::Length {
         return unparsed("longer than the rules look at");
     }
     match kind_of(text) {
@@ -134,10 +134,12 @@ fn facet_value(text: &str, need: Need) -> FacetValue {
 
 fn text_value(text: &str, need: Need) -> FacetValue {
     let Ok(Name(value)) = serde_json::from_str(text) else { return unparsed("not a text of valid characters") };
-    if value.len() > FACET_BYTES_MAX {
+    if value.len() > FACET_BYTES_MAX && need != Need::Length {
         return unparsed("longer than the rules look at");
     }
     let read = match need {
+        Need::Length => Ok(fact("length", &value.chars().count().to_string())),
+        Need::Text => ambiguity(&value).map_or_else(|| Ok(fact("text", &value)), Err),
         Need::Domain => domain_of(&value).map(|domain| fact("domain", &domain)),
         Need::Path => normal_path(&value).map(|path| fact("path", &path)),
         Need::Scalar => Ok(fact("text", &value)),

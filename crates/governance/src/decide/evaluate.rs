@@ -19,7 +19,7 @@ use evidence::time::Timestamp;
 use super::Decision;
 use super::compile::{Permission, PolicySnapshot, Slice, TextKind, scalar_text};
 use crate::classify::{Classified, Number, Standing};
-use crate::mission::{SUBSCRIBING, is_plain};
+use crate::mission::{Pattern, SUBSCRIBING, is_plain};
 use explain::Finding;
 
 /// Decides `classified` by `policy` at the time `at`.
@@ -152,7 +152,7 @@ fn failed() -> Verdict {
 
 fn rounds(facets: &[Facet], slice: &Slice) -> usize {
     let shape = &slice.context;
-    let looked_at = shape.numbers.iter().chain(shape.texts.keys());
+    let looked_at = shape.numbers.iter().chain(&shape.lengths).chain(shape.patterns.keys()).chain(shape.texts.keys());
     looked_at.filter_map(|name| facet(facets, name)).map(|facet| facet.values.len()).max().unwrap_or(1).max(1)
 }
 
@@ -186,6 +186,18 @@ fn ask(
         let numbers = shape.numbers.iter().filter_map(|name| Some((name.to_string(), number(element(name)?)?)));
         pairs.push(("numbers".to_owned(), RestrictedExpression::new_record(numbers).ok()?));
     }
+    if !shape.lengths.is_empty() {
+        let lengths = shape.lengths.iter().filter_map(|name| Some((name.to_string(), length(element(name)?)?)));
+        pairs.push(("lengths".to_owned(), RestrictedExpression::new_record(lengths).ok()?));
+    }
+    if !shape.patterns.is_empty() {
+        let matched = |(name, pattern): (&Arc<str>, &Pattern)| {
+            let value = element(name).filter(|value| *value.kind == *"text")?;
+            Some((name.to_string(), RestrictedExpression::new_bool(pattern.matches(&value.text))))
+        };
+        let patterns = shape.patterns.iter().filter_map(matched);
+        pairs.push(("patterns".to_owned(), RestrictedExpression::new_record(patterns).ok()?));
+    }
     if !shape.texts.is_empty() {
         let texts =
             shape.texts.iter().filter_map(|(name, kind)| Some((name.to_string(), text(element(name)?, *kind)?)));
@@ -212,6 +224,12 @@ fn number(value: &FacetValue) -> Option<RestrictedExpression> {
     let atto = RestrictedExpression::new_long(i64::try_from(number.atto()).ok()?);
     let whole = RestrictedExpression::new_long(number.whole());
     RestrictedExpression::new_record([("atto".to_owned(), atto), ("whole".to_owned(), whole)]).ok()
+}
+
+/// The number of characters of a text.
+fn length(value: &FacetValue) -> Option<RestrictedExpression> {
+    let count = if *value.kind == *"length" { value.text.parse().ok() } else { None };
+    count.map(RestrictedExpression::new_long)
 }
 
 fn text(value: &FacetValue, kind: TextKind) -> Option<RestrictedExpression> {

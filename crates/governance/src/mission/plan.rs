@@ -11,6 +11,8 @@ use super::rule::{Constraint, ToolPattern, ToolRules};
 pub enum Need {
     /// The domain that it leads to.
     Domain,
+    /// How many characters its text has: never the content.
+    Length,
     /// Its exact decimal value.
     Number,
     /// The one spelling of an absolute path.
@@ -19,6 +21,8 @@ pub enum Need {
     Presence,
     /// Its value as it is: text, number, truth value or null.
     Scalar,
+    /// Its text, if every reader sees the same in it.
+    Text,
 }
 
 /// What becomes of arguments that no rule names.
@@ -48,7 +52,9 @@ impl Plan {
                     Constraint::Domain(_) => Need::Domain,
                     Constraint::Free => Need::Presence,
                     Constraint::In(_) => Need::Scalar,
+                    Constraint::Length { .. } => Need::Length,
                     Constraint::Path(_) => Need::Path,
+                    Constraint::Pattern(_) => Need::Text,
                     Constraint::Range { .. } => Need::Number,
                 };
                 (name.clone(), need)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use evidence::record::EffectClass;
 
 use super::number::Number;
+use super::pattern::Pattern;
 use super::spelling::brief;
 
 /// What is allowed of one upstream.
@@ -61,8 +62,12 @@ pub(crate) enum Constraint {
     Free,
     /// One of these values.
     In(Vec<Scalar>),
+    /// A text of so many characters, both included.
+    Length { max: u32, min: u32 },
     /// One of these folders, or below; each in its one spelling.
     Path(Vec<Arc<str>>),
+    /// A text that matches as a whole.
+    Pattern(Pattern),
     /// A number from `min` to `max`, both included.
     Range { max: Number, min: Number },
 }
@@ -172,7 +177,10 @@ impl Display for Constraint {
             Self::Domain(domains) => write!(f, "an address, URL or host in {}", list(domains, "or")),
             Self::Free => f.write_str("anything"),
             Self::In(values) => write!(f, "{}", list(values, "or")),
+            Self::Length { max, min: 0 } => write!(f, "a text of at most {max} characters"),
+            Self::Length { max, min } => write!(f, "a text of {min} to {max} characters"),
             Self::Path(roots) => write!(f, "a path in {}", list(roots.iter().map(|root| format!("`{root}`")), "or")),
+            Self::Pattern(pattern) => write!(f, "a text that matches `{}`", pattern.as_str()),
             Self::Range { max, min } => write!(f, "a number from {min} to {max}"),
         }
     }
@@ -197,7 +205,9 @@ impl ArgumentRule {
             Constraint::Path(roots) => {
                 format!("a path in {}", joined(roots.iter().map(|root| format!("`{root}`")), "or"))
             }
-            Constraint::Free | Constraint::Range { .. } => return self.to_string(),
+            Constraint::Free | Constraint::Length { .. } | Constraint::Pattern(_) | Constraint::Range { .. } => {
+                return self.to_string();
+            }
         };
         match self.presence {
             Presence::Optional => format!("{values}, or left out"),

@@ -1,7 +1,7 @@
 //! Characters that make a text mean one thing to the gateway and another to the tool: controls, invisible ones, and look-alikes of path punctuation.
 
 /// The first thing in `text` that another reader may see differently.
-pub(super) fn ambiguity(text: &str) -> Option<&'static str> {
+pub(crate) fn ambiguity(text: &str) -> Option<&'static str> {
     text.chars().find_map(|character| {
         if character.is_control() {
             Some("a control character")

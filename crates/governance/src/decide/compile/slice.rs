@@ -14,8 +14,8 @@ use evidence::record::{EffectClass, Endpoint, Rule};
 use super::CompileError;
 use super::text::{any_of, literal, pattern, set, starts_with, within};
 use crate::mission::{
-    ArgumentRule, Constraint, Danger, DomainPattern, Feature, Mission, Number, PROTOCOL_REQUESTS, Plan, Presence,
-    SUBSCRIBING, Scalar, ToolPattern, ToolRules, UriPattern, key, tool_rule_id,
+    ArgumentRule, Constraint, Danger, DomainPattern, Feature, Mission, Number, PROTOCOL_REQUESTS, Pattern, Plan,
+    Presence, SUBSCRIBING, Scalar, ToolPattern, ToolRules, UriPattern, key, tool_rule_id,
 };
 
 /// Cedar's entity types and the one action.
@@ -110,10 +110,14 @@ pub(in crate::decide) enum Part {
 pub(in crate::decide) struct ContextShape {
     /// The names that arguments may have; `None` where any may be sent.
     pub(in crate::decide) listed: Option<Vec<Arc<str>>>,
+    /// Arguments by the number of their characters.
+    pub(in crate::decide) lengths: Vec<Arc<str>>,
     /// The name of the tool, prompt or method, or the URI.
     pub(in crate::decide) name: bool,
     /// Arguments as exact numbers.
     pub(in crate::decide) numbers: Vec<Arc<str>>,
+    /// Arguments that match a pattern or not.
+    pub(in crate::decide) patterns: BTreeMap<Arc<str>, Pattern>,
     /// Whether the URI is plain enough for wildcards.
     pub(in crate::decide) plain: bool,
     /// Arguments as texts.
@@ -280,7 +284,7 @@ impl<'m> Compiler<'m> {
         let mut rules = Vec::new();
         let mut rules_by_id = HashMap::new();
         let mut sentences = BTreeMap::new();
-        let mut text = draft.effects;
+        let mut text = draft.comments;
         for (rule, policy) in draft.policies {
             let id = PolicyId::new(&*rule.rule.id);
             let parsed = Policy::parse(Some(id.clone()), &policy)
@@ -438,8 +442,8 @@ impl Whole {
 /// A slice while its policies are written.
 struct Draft {
     context: ContextShape,
-    /// What tools are said to do, as comments: no policy looks at it, and it is part of what was agreed.
-    effects: String,
+    /// What tools are said to do and what patterns are, as comments: no policy says it, and it is part of what was agreed.
+    comments: String,
     policies: Vec<(SliceRule, String)>,
     resources: &'static str,
     whole: Whole,
@@ -449,7 +453,7 @@ impl Draft {
     fn new(resources: &'static str) -> Self {
         Self {
             context: ContextShape::default(),
-            effects: String::new(),
+            comments: String::new(),
             policies: Vec::new(),
             resources,
             whole: Whole::default(),
@@ -477,7 +481,7 @@ impl Draft {
 
     fn effect(&mut self, tool: &str, class: EffectClass) {
         if class != EffectClass::Unconfirmed {
-            let _ = writeln!(self.effects, "// effect of {}: {class}\n", literal(tool));
+            let _ = writeln!(self.comments, "// effect of {}: {class}\n", literal(tool));
         }
     }
 
@@ -521,6 +525,18 @@ impl Draft {
                     Scalar::Text(value) => scalar_text("text", value),
                 });
                 Some(self.text_is(name, [format!("{}.contains({text})", set(values))]))
+            }
+            Constraint::Length { max, min } => {
+                self.context.lengths.push(name.clone());
+                let name = literal(name);
+                let length = format!("context.lengths[{name}]");
+                Some(format!("context.lengths has {name} && {length} >= {min} && {length} <= {max}"))
+            }
+            Constraint::Pattern(pattern) => {
+                self.context.patterns.insert(name.clone(), pattern.clone());
+                let name = literal(name);
+                let _ = writeln!(self.comments, "// pattern of {name}: {}\n", literal(pattern.as_str()));
+                Some(format!("context.patterns has {name} && context.patterns[{name}]"))
             }
             Constraint::Path(roots) => {
                 let text = self.text_of(name, TextKind::Path);
@@ -592,6 +608,10 @@ impl Draft {
     fn schema(&self) -> String {
         let mut context = String::new();
         let shape = &self.context;
+        if !shape.lengths.is_empty() {
+            let lengths = shape.lengths.iter().map(|name| format!("{}?: Long", literal(name)));
+            let _ = writeln!(context, "      \"lengths\": {{ {} }},", lengths.collect::<Vec<_>>().join(", "));
+        }
         if shape.name {
             context.push_str("      \"name\": String,\n");
         }
@@ -602,6 +622,10 @@ impl Draft {
         if !shape.numbers.is_empty() {
             let numbers = shape.numbers.iter().map(|name| format!("{}?: Number", literal(name)));
             let _ = writeln!(context, "      \"numbers\": {{ {} }},", numbers.collect::<Vec<_>>().join(", "));
+        }
+        if !shape.patterns.is_empty() {
+            let patterns = shape.patterns.keys().map(|name| format!("{}?: Bool", literal(name)));
+            let _ = writeln!(context, "      \"patterns\": {{ {} }},", patterns.collect::<Vec<_>>().join(", "));
         }
         if shape.plain {
             context.push_str("      \"plain\": Bool,\n");

@@ -214,6 +214,8 @@ fn of_argument(name: &str, rule: &ArgumentRule, facet: Option<&Facet>) -> Findin
     let (wanted, advice) = match &rule.constraint {
         Constraint::Domain(_) => ("domain", "one plain address, URL or host name that the task was given"),
         Constraint::Free | Constraint::In(_) => ("", "a value that the task was given"),
+        Constraint::Length { .. } => ("length", "a text of a length that fits the task"),
+        Constraint::Pattern(_) => ("text", "a plain text of the form that the task was given"),
         Constraint::Path(_) => ("path", "a plain absolute path that the task was given"),
         Constraint::Range { .. } => ("number", "a plain number that the task was given"),
     };

@@ -38,7 +38,10 @@ enum Rule {
     Domain(Vec<&'static str>),
     Free,
     In(Vec<Value>),
+    Length(usize, usize),
     Path(Vec<&'static str>),
+    /// One of [`PATTERNS`].
+    Pattern(&'static str),
     Range(Decimal, Decimal),
 }
 
@@ -79,6 +82,21 @@ struct Call {
 
 const AGENTS: [&str; 3] = ["bot", "second-bot", "third-bot"];
 const ARGUMENTS: [&str; 4] = ["a", "b", "n", "odd name"];
+/// Patterns, each with what it says written out as a loop would check it.
+type Pattern = (&'static str, fn(&str) -> bool);
+const PATTERNS: [Pattern; 3] = [
+    ("[A-Z]{3}|[0-9]", |text| {
+        let bytes = text.as_bytes();
+        (bytes.len() == 3 && bytes.iter().all(u8::is_ascii_uppercase))
+            || (bytes.len() == 1 && bytes[0].is_ascii_digit())
+    }),
+    (".*example", |text| text.ends_with("example")),
+    ("/(?:[a-z]+/?)*", |text| {
+        text.starts_with('/')
+            && !text.contains("//")
+            && text.chars().all(|character| character == '/' || character.is_ascii_lowercase())
+    }),
+];
 const DOMAINS: [&str; 3] = ["corp.example", "lab.example", "*.lab.example"];
 const FOLDERS: [&str; 4] = ["/srv", "/srv/docs", "/etc", "/"];
 const RESOURCES: [&str; 5] = ["file:///srv/*", "file:///srv/docs/a", "memo:*", "*", "https://corp.example/*/public"];
@@ -241,6 +259,16 @@ fn objection(rule: &Rule, value: &Value) -> Option<&'static str> {
                 },
                 Rule::Free => Some(true),
                 Rule::In(values) => Some(values.iter().any(|listed| same(listed, value))),
+                Rule::Length(min, max) => match value {
+                    Value::Text(text) => Some((*min..=*max).contains(&text.chars().count())),
+                    _ => None,
+                },
+                Rule::Pattern(pattern) => match value {
+                    Value::Text(text) => {
+                        PATTERNS.iter().find(|(source, _)| source == pattern).map(|(_, matches)| matches(text))
+                    }
+                    _ => None,
+                },
                 Rule::Path(folders) => match value {
                     Value::Text(text) => {
                         path(text).map(|found| folders.iter().any(|folder| found.starts_with(&path(folder).unwrap())))
@@ -319,7 +347,9 @@ impl Model {
                     Rule::In(values) => {
                         format!("in = [{}]", values.iter().map(Value::json).collect::<Vec<_>>().join(", "))
                     }
+                    Rule::Length(min, max) => format!("length = {{ min = {min}, max = {max} }}"),
                     Rule::Path(folders) => format!("path = {folders:?}"),
+                    Rule::Pattern(pattern) => format!("pattern = '{pattern}'"),
                     Rule::Range(min, max) => format!("min = {:?}, max = {:?}", min.text(), max.text()),
                 };
                 let _ = writeln!(out, "{name:?} = {{ {rule}, optional = {optional} }}");
@@ -383,6 +413,8 @@ fn rules() -> impl Strategy<Value = Rule> {
         Just(Rule::Free),
         prop::collection::vec(scalars(), 1..4).prop_map(move |values| Rule::In(distinct(values))),
         subsequence(&FOLDERS[..], 1..=2).prop_map(Rule::Path),
+        (0_usize..6, 0_usize..20).prop_map(|(min, more)| Rule::Length(min, min + more)),
+        select(&PATTERNS[..]).prop_map(|(source, _)| Rule::Pattern(source)),
         (decimals(), decimals()).prop_map(|(a, b)| if a.at_most(b) { Rule::Range(a, b) } else { Rule::Range(b, a) }),
     ]
 }
@@ -494,6 +526,8 @@ fn example(rule: &Rule, index: Index) -> Value {
             .get(&[Value::Null, Value::Object, Value::Text(""), Value::Number(Decimal { mantissa: 1, places: 1 })])
             .clone(),
         Rule::In(values) => index.get(values).clone(),
+        Rule::Length(..) => pick(index, &["", "EUR", "corp.example", "/srv/docs/../a"]),
+        Rule::Pattern(_) => pick(index, &["EUR", "5", "corp.example", "/srv/docs", "srv/docs", "/srv//docs/./a/"]),
         Rule::Path(_) => pick(index, &["/srv/docs", "/srv/docs/a", "/srv//docs/./a/", "/etc/passwd", "/srv/a b"]),
         Rule::Range(min, max) => {
             let above = Decimal { mantissa: min.mantissa + 1, ..*min };
@@ -591,7 +625,9 @@ proptest! {
                         Rule::Domain(domains) => domains.truncate(1),
                         Rule::Free => argument.rule = Rule::Path(vec!["/srv"]),
                         Rule::In(values) => values.truncate(1),
+                        Rule::Length(min, max) => *max = *min,
                         Rule::Path(folders) => folders.truncate(1),
+                        Rule::Pattern(pattern) => argument.rule = Rule::In(vec![Value::Text(if *pattern == PATTERNS[0].0 { "5" } else { "" })]),
                         Rule::Range(min, max) => *max = *min,
                     }
                 }

@@ -1,4 +1,4 @@
-//! The rules of one tool's arguments: `in`, `min` and `max`, `path`, `domain`, `free`, and `optional`.
+//! The rules of one tool's arguments: `in`, `min` and `max`, `path`, `domain`, `length`, `pattern`, `free`, and `optional`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,14 +6,15 @@ use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
 
 use super::{Key, Later, Reader, Value, brief};
-use crate::limits::{ARGUMENTS_MAX, FACET_BYTES_MAX, NAME_BYTES_MAX};
+use crate::limits::{ARGUMENTS_MAX, FACET_BYTES_MAX, NAME_BYTES_MAX, RESULT_BYTES_MAX};
 use crate::mission::domain::host;
 use crate::mission::number::Number;
 use crate::mission::path::normal_path;
+use crate::mission::pattern::Pattern;
 use crate::mission::rule::{ArgumentRule, Constraint, DomainPattern, Presence, Scalar};
 use crate::mission::spelling::ambiguity;
 
-const KEYS: [&str; 7] = ["domain", "free", "in", "max", "min", "optional", "path"];
+const KEYS: [&str; 9] = ["domain", "free", "in", "length", "max", "min", "optional", "path", "pattern"];
 
 const KEYS_LATER: &Later = &[
     ("from", "remove it, or list the values with `in`"),
@@ -71,7 +72,7 @@ impl<'s> Reader<'s> {
 
     fn constraint(&mut self, key: &Key<'s>, table: &DeTable<'s>) -> Option<Constraint> {
         let range = table.contains_key("min") || table.contains_key("max");
-        let given: Vec<&str> = ["domain", "free", "in", "path"]
+        let given: Vec<&str> = ["domain", "free", "in", "length", "path", "pattern"]
             .into_iter()
             .filter(|word| table.contains_key(*word))
             .chain(range.then_some("min and max"))
@@ -80,7 +81,9 @@ impl<'s> Reader<'s> {
             ["domain"] => self.domains(table.get("domain")?).map(Constraint::Domain),
             ["free"] => self.free(table.get("free")?),
             ["in"] => self.values(table.get("in")?).map(Constraint::In),
+            ["length"] => self.length(table.get("length")?),
             ["path"] => self.roots(table.get("path")?).map(Constraint::Path),
+            ["pattern"] => self.pattern(table.get("pattern")?),
             [] => {
                 // An unknown key has been reported, and was probably meant to be the rule.
                 if table.keys().all(|key| KEYS.contains(&key.get_ref().as_ref())) {
@@ -103,6 +106,51 @@ impl<'s> Reader<'s> {
         }
         self.problem(value.span(), "`free` is true or is left out", EXAMPLE);
         None
+    }
+
+    /// `length = 200`, or `length = { min = 1, max = 200 }`.
+    fn length(&mut self, value: &Value<'s>) -> Option<Constraint> {
+        const WRITE: &str = "write `length = 200` for at most 200 characters, or `length = { min = 1, max = 200 }`";
+        let (min, max) = match value.get_ref() {
+            DeValue::Table(table) => {
+                self.check_keys(table, &["max", "min"], &[]);
+                let Some(max) = table.get("max") else {
+                    self.problem(value.span(), "a length without `max`", WRITE);
+                    return None;
+                };
+                (table.get("min"), max)
+            }
+            _ => (None, value),
+        };
+        let least = min.map_or(Some(0), |min| self.characters(min, WRITE));
+        let most = self.characters(max, WRITE);
+        let (least, most) = (least?, most?);
+        if least > most {
+            self.problem(value.span(), format!("`min` {least} is above `max` {most}"), "exchange them");
+            return None;
+        }
+        Some(Constraint::Length { max: most, min: least })
+    }
+
+    fn characters(&mut self, value: &Value<'s>, write: &'static str) -> Option<u32> {
+        let DeValue::Integer(integer) = value.get_ref() else {
+            self.wrong_kind(value, "a number of characters", write);
+            return None;
+        };
+        let count = u32::from_str_radix(integer.as_str(), integer.radix()).ok();
+        let count = count.filter(|count| *count as usize <= RESULT_BYTES_MAX);
+        if count.is_none() {
+            self.problem(value.span(), format!("`{}` is no number of characters", integer.as_str()), write);
+        }
+        count
+    }
+
+    fn pattern(&mut self, value: &Value<'s>) -> Option<Constraint> {
+        let text = self.text(value)?;
+        Pattern::parse(text)
+            .map_err(|(reason, suggestion)| self.problem(value.span(), reason, suggestion))
+            .ok()
+            .map(Constraint::Pattern)
     }
 
     fn range(&mut self, key: &Key<'s>, table: &DeTable<'s>) -> Option<Constraint> {

@@ -157,7 +157,9 @@ impl<'s> Reader<'s> {
     fn check_over(&mut self, tool: &str, rules: &ToolRules, argument: &str, line: u32) {
         let reason = match rules.arguments.get(argument).map(|rule| &rule.constraint) {
             Some(Constraint::Free | Constraint::In(_) | Constraint::Range { .. }) => return,
-            Some(Constraint::Domain(_) | Constraint::Path(_)) => format!("`{argument}` of `{tool}` is not a number"),
+            Some(Constraint::Domain(_) | Constraint::Length { .. } | Constraint::Path(_) | Constraint::Pattern(_)) => {
+                format!("`{argument}` of `{tool}` is not a number")
+            }
             None if rules.arguments.is_empty() => return,
             None => format!("the rules of `{tool}` list no argument `{argument}`"),
         };
