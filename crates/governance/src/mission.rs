@@ -17,6 +17,7 @@ mod spelling;
 #[cfg(test)]
 mod tests;
 mod uri;
+mod url;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,6 +42,7 @@ pub(crate) use rule::{
 };
 pub(crate) use spelling::{ambiguity, brief};
 pub(crate) use uri::is_plain;
+pub(crate) use url::{UrlPattern, WebUrl};
 
 /// A kind of request that a server may send to the client. Off unless the mission turns it on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

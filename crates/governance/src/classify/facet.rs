@@ -13,7 +13,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::limits::{ARGUMENTS_MAX, FACET_BYTES_MAX, FACETS_BYTES_MAX, LIST_ELEMENTS_MAX, NAME_BYTES_MAX};
-use crate::mission::{Need, Plan, ambiguity, domain_of, normal_path};
+use crate::mission::{Need, Plan, WebUrl, ambiguity, domain_of, normal_path};
 pub use crate::mission::{Number, NumberError};
 
 /// The name under which facts about the arguments as a whole stand.
@@ -145,6 +145,7 @@ fn text_value(text: &str, need: Need) -> FacetValue {
         Need::Scalar => Ok(fact("text", &value)),
         Need::Number => Err("a text"),
         Need::Presence => Ok(fact("text", "")),
+        Need::Url => WebUrl::parse(&value).map(|url| fact("url", &url.to_string())),
     };
     read.unwrap_or_else(unparsed)
 }

@@ -19,7 +19,7 @@ use super::evaluate;
 pub use crate::mission::{Feature, SUBSCRIBING};
 use crate::mission::{Mission, Plan};
 use slice::{Compiler, Vocabulary};
-pub(super) use slice::{Part, Permission, Slice, SliceRule, TextKind, scalar_text};
+pub(super) use slice::{Matcher, Part, Permission, Slice, SliceRule, TextKind, scalar_text};
 
 /// Why a mission did not compile. Its file was accepted, so each of these is a defect of this program or of the policy engine.
 #[derive(Debug, thiserror::Error)]

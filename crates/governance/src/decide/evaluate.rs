@@ -17,9 +17,9 @@ use evidence::record::{Effect, EffectClass, Endpoint, Facet, FacetValue, Policy,
 use evidence::time::Timestamp;
 
 use super::Decision;
-use super::compile::{Permission, PolicySnapshot, Slice, TextKind, scalar_text};
+use super::compile::{Matcher, Permission, PolicySnapshot, Slice, TextKind, scalar_text};
 use crate::classify::{Classified, Number, Standing};
-use crate::mission::{Pattern, SUBSCRIBING, is_plain};
+use crate::mission::{SUBSCRIBING, is_plain};
 use explain::Finding;
 
 /// Decides `classified` by `policy` at the time `at`.
@@ -152,7 +152,7 @@ fn failed() -> Verdict {
 
 fn rounds(facets: &[Facet], slice: &Slice) -> usize {
     let shape = &slice.context;
-    let looked_at = shape.numbers.iter().chain(&shape.lengths).chain(shape.patterns.keys()).chain(shape.texts.keys());
+    let looked_at = shape.numbers.iter().chain(&shape.lengths).chain(shape.matches.keys()).chain(shape.texts.keys());
     looked_at.filter_map(|name| facet(facets, name)).map(|facet| facet.values.len()).max().unwrap_or(1).max(1)
 }
 
@@ -190,13 +190,13 @@ fn ask(
         let lengths = shape.lengths.iter().filter_map(|name| Some((name.to_string(), length(element(name)?)?)));
         pairs.push(("lengths".to_owned(), RestrictedExpression::new_record(lengths).ok()?));
     }
-    if !shape.patterns.is_empty() {
-        let matched = |(name, pattern): (&Arc<str>, &Pattern)| {
-            let value = element(name).filter(|value| *value.kind == *"text")?;
-            Some((name.to_string(), RestrictedExpression::new_bool(pattern.matches(&value.text))))
+    if !shape.matches.is_empty() {
+        let matched = |(name, matcher): (&Arc<str>, &Matcher)| {
+            let matches = matcher.matches(element(name)?)?;
+            Some((name.to_string(), RestrictedExpression::new_bool(matches)))
         };
-        let patterns = shape.patterns.iter().filter_map(matched);
-        pairs.push(("patterns".to_owned(), RestrictedExpression::new_record(patterns).ok()?));
+        let matches = shape.matches.iter().filter_map(matched);
+        pairs.push(("matches".to_owned(), RestrictedExpression::new_record(matches).ok()?));
     }
     if !shape.texts.is_empty() {
         let texts =

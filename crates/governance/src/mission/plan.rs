@@ -23,6 +23,8 @@ pub enum Need {
     Scalar,
     /// Its text, if every reader sees the same in it.
     Text,
+    /// The one spelling of a URL.
+    Url,
 }
 
 /// What becomes of arguments that no rule names.
@@ -56,6 +58,7 @@ impl Plan {
                     Constraint::Path(_) => Need::Path,
                     Constraint::Pattern(_) => Need::Text,
                     Constraint::Range { .. } => Need::Number,
+                    Constraint::Url(_) => Need::Url,
                 };
                 (name.clone(), need)
             })

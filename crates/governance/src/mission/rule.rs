@@ -9,6 +9,7 @@ use evidence::record::EffectClass;
 use super::number::Number;
 use super::pattern::Pattern;
 use super::spelling::brief;
+use super::url::UrlPattern;
 
 /// What is allowed of one upstream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,6 +71,8 @@ pub(crate) enum Constraint {
     Pattern(Pattern),
     /// A number from `min` to `max`, both included.
     Range { max: Number, min: Number },
+    /// One of these URLs.
+    Url(Vec<UrlPattern>),
 }
 
 /// A value that an argument may be compared with.
@@ -182,6 +185,7 @@ impl Display for Constraint {
             Self::Path(roots) => write!(f, "a path in {}", list(roots.iter().map(|root| format!("`{root}`")), "or")),
             Self::Pattern(pattern) => write!(f, "a text that matches `{}`", pattern.as_str()),
             Self::Range { max, min } => write!(f, "a number from {min} to {max}"),
+            Self::Url(urls) => write!(f, "a URL like {}", list(urls.iter().map(|url| format!("`{url}`")), "or")),
         }
     }
 }
@@ -202,6 +206,7 @@ impl ArgumentRule {
         let values = match &self.constraint {
             Constraint::Domain(domains) => format!("an address, URL or host in {}", joined(domains, "or")),
             Constraint::In(values) => joined(values, "or"),
+            Constraint::Url(urls) => format!("a URL like {}", joined(urls.iter().map(|url| format!("`{url}`")), "or")),
             Constraint::Path(roots) => {
                 format!("a path in {}", joined(roots.iter().map(|root| format!("`{root}`")), "or"))
             }

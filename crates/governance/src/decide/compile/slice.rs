@@ -9,13 +9,13 @@ use cedar_policy::{
     EntityId, EntityTypeName, EntityUid, ParseErrors, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
 };
 use evidence::leaf::sha256_hex;
-use evidence::record::{EffectClass, Endpoint, Rule};
+use evidence::record::{EffectClass, Endpoint, FacetValue, Rule};
 
 use super::CompileError;
 use super::text::{any_of, literal, pattern, set, starts_with, within};
 use crate::mission::{
     ArgumentRule, Constraint, Danger, DomainPattern, Feature, Mission, Number, PROTOCOL_REQUESTS, Pattern, Plan,
-    Presence, SUBSCRIBING, Scalar, ToolPattern, ToolRules, UriPattern, key, tool_rule_id,
+    Presence, SUBSCRIBING, Scalar, ToolPattern, ToolRules, UriPattern, UrlPattern, WebUrl, key, tool_rule_id,
 };
 
 /// Cedar's entity types and the one action.
@@ -116,12 +116,33 @@ pub(in crate::decide) struct ContextShape {
     pub(in crate::decide) name: bool,
     /// Arguments as exact numbers.
     pub(in crate::decide) numbers: Vec<Arc<str>>,
-    /// Arguments that match a pattern or not.
-    pub(in crate::decide) patterns: BTreeMap<Arc<str>, Pattern>,
+    /// Arguments that match or not, which Cedar cannot tell.
+    pub(in crate::decide) matches: BTreeMap<Arc<str>, Matcher>,
     /// Whether the URI is plain enough for wildcards.
     pub(in crate::decide) plain: bool,
     /// Arguments as texts.
     pub(in crate::decide) texts: BTreeMap<Arc<str>, TextKind>,
+}
+
+/// What the text of an argument is held to before Cedar is asked.
+#[derive(Clone, Debug)]
+pub(in crate::decide) enum Matcher {
+    Pattern(Pattern),
+    Url(Vec<UrlPattern>),
+}
+
+impl Matcher {
+    /// Whether the value matches; `None` where it is not what was to be read.
+    pub(in crate::decide) fn matches(&self, value: &FacetValue) -> Option<bool> {
+        match (self, &*value.kind) {
+            (Self::Pattern(pattern), "text") => Some(pattern.matches(&value.text)),
+            (Self::Url(urls), "url") => {
+                let url = WebUrl::parse(&value.text).ok()?;
+                Some(urls.iter().any(|pattern| pattern.covers(&url)))
+            }
+            (Self::Pattern(_) | Self::Url(_), _) => None,
+        }
+    }
 }
 
 /// Which facet stands in a text of the context.
@@ -532,12 +553,8 @@ impl Draft {
                 let length = format!("context.lengths[{name}]");
                 Some(format!("context.lengths has {name} && {length} >= {min} && {length} <= {max}"))
             }
-            Constraint::Pattern(pattern) => {
-                self.context.patterns.insert(name.clone(), pattern.clone());
-                let name = literal(name);
-                let _ = writeln!(self.comments, "// pattern of {name}: {}\n", literal(pattern.as_str()));
-                Some(format!("context.patterns has {name} && context.patterns[{name}]"))
-            }
+            Constraint::Pattern(pattern) => Some(self.matched(name, Matcher::Pattern(pattern.clone()))),
+            Constraint::Url(urls) => Some(self.matched(name, Matcher::Url(urls.clone()))),
             Constraint::Path(roots) => {
                 let text = self.text_of(name, TextKind::Path);
                 let roots = roots.iter().flat_map(|root| match &**root {
@@ -550,6 +567,22 @@ impl Draft {
                 Some(self.text_is(name, roots))
             }
         }
+    }
+
+    /// That the argument matches. What it must match is said in a comment, so that it is part of what was agreed.
+    fn matched(&mut self, name: &Arc<str>, matcher: Matcher) -> String {
+        let quoted = literal(name);
+        let _ = match &matcher {
+            Matcher::Pattern(pattern) => {
+                writeln!(self.comments, "// pattern of {quoted}: {}\n", literal(pattern.as_str()))
+            }
+            Matcher::Url(urls) => {
+                let urls: Vec<String> = urls.iter().map(ToString::to_string).collect();
+                writeln!(self.comments, "// URLs of {quoted}: {}\n", set(&urls))
+            }
+        };
+        self.context.matches.insert(name.clone(), matcher);
+        format!("context.matches has {quoted} && context.matches[{quoted}]")
     }
 
     fn text_of(&mut self, name: &Arc<str>, kind: TextKind) -> String {
@@ -612,6 +645,10 @@ impl Draft {
             let lengths = shape.lengths.iter().map(|name| format!("{}?: Long", literal(name)));
             let _ = writeln!(context, "      \"lengths\": {{ {} }},", lengths.collect::<Vec<_>>().join(", "));
         }
+        if !shape.matches.is_empty() {
+            let matches = shape.matches.keys().map(|name| format!("{}?: Bool", literal(name)));
+            let _ = writeln!(context, "      \"matches\": {{ {} }},", matches.collect::<Vec<_>>().join(", "));
+        }
         if shape.name {
             context.push_str("      \"name\": String,\n");
         }
@@ -622,10 +659,6 @@ impl Draft {
         if !shape.numbers.is_empty() {
             let numbers = shape.numbers.iter().map(|name| format!("{}?: Number", literal(name)));
             let _ = writeln!(context, "      \"numbers\": {{ {} }},", numbers.collect::<Vec<_>>().join(", "));
-        }
-        if !shape.patterns.is_empty() {
-            let patterns = shape.patterns.keys().map(|name| format!("{}?: Bool", literal(name)));
-            let _ = writeln!(context, "      \"patterns\": {{ {} }},", patterns.collect::<Vec<_>>().join(", "));
         }
         if shape.plain {
             context.push_str("      \"plain\": Bool,\n");

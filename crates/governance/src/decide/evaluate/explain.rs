@@ -217,6 +217,7 @@ fn of_argument(name: &str, rule: &ArgumentRule, facet: Option<&Facet>) -> Findin
         Constraint::Length { .. } => ("length", "a text of a length that fits the task"),
         Constraint::Pattern(_) => ("text", "a plain text of the form that the task was given"),
         Constraint::Path(_) => ("path", "a plain absolute path that the task was given"),
+        Constraint::Url(_) => ("url", "one plain http or https URL that the task was given"),
         Constraint::Range { .. } => ("number", "a plain number that the task was given"),
     };
     let Some(facet) = facet else {

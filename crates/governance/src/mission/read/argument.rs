@@ -1,4 +1,4 @@
-//! The rules of one tool's arguments: `in`, `min` and `max`, `path`, `domain`, `length`, `pattern`, `free`, and `optional`.
+//! The rules of one tool's arguments: `in`, `min` and `max`, `path`, `domain`, `url`, `length`, `pattern`, `free`, and `optional`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,8 +13,9 @@ use crate::mission::path::normal_path;
 use crate::mission::pattern::Pattern;
 use crate::mission::rule::{ArgumentRule, Constraint, DomainPattern, Presence, Scalar};
 use crate::mission::spelling::ambiguity;
+use crate::mission::url::UrlPattern;
 
-const KEYS: [&str; 9] = ["domain", "free", "in", "length", "max", "min", "optional", "path", "pattern"];
+const KEYS: [&str; 10] = ["domain", "free", "in", "length", "max", "min", "optional", "path", "pattern", "url"];
 
 const KEYS_LATER: &Later = &[
     ("from", "remove it, or list the values with `in`"),
@@ -72,7 +73,7 @@ impl<'s> Reader<'s> {
 
     fn constraint(&mut self, key: &Key<'s>, table: &DeTable<'s>) -> Option<Constraint> {
         let range = table.contains_key("min") || table.contains_key("max");
-        let given: Vec<&str> = ["domain", "free", "in", "length", "path", "pattern"]
+        let given: Vec<&str> = ["domain", "free", "in", "length", "path", "pattern", "url"]
             .into_iter()
             .filter(|word| table.contains_key(*word))
             .chain(range.then_some("min and max"))
@@ -84,6 +85,7 @@ impl<'s> Reader<'s> {
             ["length"] => self.length(table.get("length")?),
             ["path"] => self.roots(table.get("path")?).map(Constraint::Path),
             ["pattern"] => self.pattern(table.get("pattern")?),
+            ["url"] => self.urls(table.get("url")?).map(Constraint::Url),
             [] => {
                 // An unknown key has been reported, and was probably meant to be the rule.
                 if table.keys().all(|key| KEYS.contains(&key.get_ref().as_ref())) {
@@ -253,6 +255,29 @@ impl<'s> Reader<'s> {
             }
         }
         (!roots.is_empty()).then_some(roots)
+    }
+
+    fn urls(&mut self, value: &Value<'s>) -> Option<Vec<UrlPattern>> {
+        let mut urls: Vec<UrlPattern> = Vec::new();
+        for entry in self.entries(value, "url = [\"https://api.corp.example/v1/*\"]") {
+            let Some(text) = self.text(entry) else { continue };
+            match UrlPattern::parse(text) {
+                Ok(url) if urls.contains(&url) => self.duplicate(entry, text),
+                Ok(_) if text.len() > FACET_BYTES_MAX => {
+                    self.problem(
+                        entry.span(),
+                        format!("a text longer than {FACET_BYTES_MAX} bytes"),
+                        "list shorter URLs",
+                    );
+                }
+                Ok(url) => urls.push(url),
+                Err(why) => {
+                    let suggestion = "write scheme, host and path, such as `https://api.corp.example/v1/*` or `https://*.lab.example/*`";
+                    self.problem(entry.span(), format!("`{}` is not a URL: {why}", brief(text)), suggestion);
+                }
+            }
+        }
+        (!urls.is_empty()).then_some(urls)
     }
 
     fn domains(&mut self, value: &Value<'s>) -> Option<Vec<DomainPattern>> {

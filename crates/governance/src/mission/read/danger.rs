@@ -157,7 +157,13 @@ impl<'s> Reader<'s> {
     fn check_over(&mut self, tool: &str, rules: &ToolRules, argument: &str, line: u32) {
         let reason = match rules.arguments.get(argument).map(|rule| &rule.constraint) {
             Some(Constraint::Free | Constraint::In(_) | Constraint::Range { .. }) => return,
-            Some(Constraint::Domain(_) | Constraint::Length { .. } | Constraint::Path(_) | Constraint::Pattern(_)) => {
+            Some(
+                Constraint::Domain(_)
+                | Constraint::Length { .. }
+                | Constraint::Path(_)
+                | Constraint::Pattern(_)
+                | Constraint::Url(_),
+            ) => {
                 format!("`{argument}` of `{tool}` is not a number")
             }
             None if rules.arguments.is_empty() => return,
