@@ -12,7 +12,7 @@ use std::sync::Arc;
 use evidence::record::{Effect, EffectClass, Policy, Rule};
 
 pub use cases::{Case, Cases, CasesError, Expected, parse_cases};
-pub use compile::{CompileError, Feature, PolicySnapshot, SUBSCRIBING, compile};
+pub use compile::{CompileError, Feature, PROTOCOL_REQUESTS, PolicySnapshot, SUBSCRIBING, compile};
 pub use evaluate::decide;
 
 use crate::reason::Reason;

@@ -84,7 +84,7 @@ impl Feature {
 pub const SUBSCRIBING: &str = "subscriptions/listen";
 
 /// Every request that a revision of the protocol defines, in either direction: what `requests` neither names nor means by `*`.
-pub(crate) const PROTOCOL_REQUESTS: [&str; 23] = [
+pub const PROTOCOL_REQUESTS: [&str; 23] = [
     "completion/complete",
     "elicitation/create",
     "initialize",

@@ -16,7 +16,7 @@ use cedar_policy::{Authorizer, CedarSchemaError, ParseErrors, PolicySetError};
 use evidence::record::{Endpoint, Tool};
 
 use super::evaluate;
-pub use crate::mission::{Feature, SUBSCRIBING};
+pub use crate::mission::{Feature, PROTOCOL_REQUESTS, SUBSCRIBING};
 use crate::mission::{Mission, Plan};
 use slice::{Compiler, Vocabulary};
 pub(super) use slice::{Matcher, Part, Permission, Slice, SliceRule, TextKind, scalar_text};

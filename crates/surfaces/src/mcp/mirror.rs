@@ -1,10 +1,11 @@
 //! The headers that repeat parts of a message (MCP revision 2026-07-28, Streamable HTTP, Request Metadata).
 //!
 //! Nothing is decided by them: they are held to the body on the way in ([`check`]) and written anew from the body on the way out ([`headers`]). Headers for arguments
-//! (`Mcp-Param-*`) are the server's to check, which knows what they repeat; they pass ([`params`]).
+//! (`Mcp-Param-*`) are the server's to check, which knows what they repeat; they pass ([`carried`]).
 
 use std::borrow::Cow;
 
+use governance::decide::PROTOCOL_REQUESTS;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::claims::named_revision;
@@ -110,9 +111,13 @@ pub(super) fn headers(envelope: &Envelope, revision: Revision) -> HeaderMap {
     headers
 }
 
-/// The headers that repeat arguments.
-pub(super) fn params(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-    headers.iter().filter(|(name, _)| name.as_str().starts_with(PARAM))
+/// The headers that repeat what only the server knows: arguments, and the name in a request that the protocol does not define.
+pub(super) fn carried<'h>(
+    headers: &'h HeaderMap,
+    envelope: &Envelope,
+) -> impl Iterator<Item = (&'h HeaderName, &'h HeaderValue)> {
+    let carries_name = !PROTOCOL_REQUESTS.contains(&envelope.method().unwrap_or_default());
+    headers.iter().filter(move |(name, _)| name.as_str().starts_with(PARAM) || (carries_name && **name == NAME))
 }
 
 #[cfg(test)]
@@ -175,6 +180,22 @@ mod tests {
             let checked = check(&said(&lines), &envelope);
             let checked = checked.map_or_else(|Mismatch(text)| text, |()| "ok".to_owned());
             assert!(checked.contains(expected), "{lines:?}: {checked}");
+        }
+    }
+
+    #[test]
+    fn a_name_goes_on_where_only_the_server_knows_what_it_repeats() {
+        let lines =
+            said(&[("Mcp-Name", "skill://a"), ("Mcp-Param-Region", "eu"), ("Mcp-Method", "x"), ("X-Other", "y")]);
+        for (method, expected) in [
+            ("skills/get", vec!["mcp-name", "mcp-param-region"]),
+            ("tools/list", vec!["mcp-param-region"]),
+            ("tools/call", vec!["mcp-param-region"]),
+        ] {
+            let envelope = message(method, "");
+            let mut names: Vec<_> = carried(&lines, &envelope).map(|(name, _)| name.as_str()).collect();
+            names.sort_unstable();
+            assert_eq!(names, expected, "{method}");
         }
     }
 

@@ -103,7 +103,7 @@ impl<S: Session> Posts<S> {
         };
         let revision = fit(headers, &envelope, &id)?;
         let mut repeated = mirror::headers(&envelope, revision);
-        repeated.extend(mirror::params(headers).map(|(name, value)| (name.clone(), value.clone())));
+        repeated.extend(mirror::carried(headers, &envelope).map(|(name, value)| (name.clone(), value.clone())));
         let limits = *sessions.limits();
         let busy = self.busy(gate, sessions, server, admission, &id).await?;
         let post = &busy.0;
