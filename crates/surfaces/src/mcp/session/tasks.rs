@@ -46,9 +46,19 @@ struct Task {
     /// What a further attempt at the call needs, where input goes to the task by itself.
     origin: Option<Origin>,
     progress_token: Option<RawId>,
-    /// The result that was released.
-    result_sha256: Option<String>,
+    release: Released,
     seen: Seen,
+    /// Held by whoever ends the call, until that is recorded.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// Whether the agent was told how a task ended.
+#[derive(Debug)]
+enum Released {
+    /// Not yet, or it never will be.
+    No,
+    /// It was, with the result of this digest where there was one.
+    Yes(Option<String>),
 }
 
 /// A call that became a task, as it was decided on.
@@ -151,7 +161,8 @@ impl Tasks {
         let id: Arc<str> = Arc::from(id);
         let (end, ended) = oneshot::channel();
         let open = Some(Open { end, told: None });
-        let task = Task { open, origin, progress_token, result_sha256: None, seen: Seen::Working };
+        let task =
+            Task { open, origin, progress_token, release: Released::No, seen: Seen::Working, turn: Arc::default() };
         table.tasks.insert(id.clone(), task);
         table.order.push_back(id.clone());
         Some((id, ended))
@@ -203,6 +214,7 @@ impl Tasks {
             "cancelled" => {
                 if let Some(open) = task.open.take() {
                     let _gone = open.end.send(Outcome::without_answer(Status::Cancelled, Reason::TaskCancelled));
+                    task.release = Released::Yes(None);
                 }
             }
             _ => {}
@@ -231,22 +243,38 @@ impl Tasks {
         if task.seen == Seen::Working && response.result().is_none() {
             return None;
         }
-        task.end(response.result())
+        task.end()
     }
 
-    /// Takes the end of an open call whose task is over with `result`.
-    pub(super) fn take_over(&self, id: &str, result: Option<Raw<'_>>) -> Option<Open> {
-        self.lock().tasks.get_mut(id)?.end(result)
+    /// Takes the end of an open call whose task is over.
+    pub(super) fn take_over(&self, id: &str) -> Option<Open> {
+        self.lock().tasks.get_mut(id)?.end()
+    }
+
+    /// The turn to end the call of this task: whoever asks meanwhile waits until its end is recorded.
+    pub(super) async fn turn(&self, id: &str) -> Option<tokio::sync::OwnedMutexGuard<()>> {
+        let turn = self.lock().tasks.get(id)?.turn.clone();
+        Some(turn.lock_owned().await)
+    }
+
+    /// The end of this task is recorded and the agent is told, with this result.
+    pub(super) fn released(&self, id: &str, result: Option<Raw<'_>>) {
+        if let Some(task) = self.lock().tasks.get_mut(id) {
+            task.release = Released::Yes(result.map(|result| sha256_hex(result.bytes())));
+        }
     }
 
     /// How a result of a task whose call has ended compares with the one that ended it.
     pub(super) fn repeated(&self, id: &str, result: Option<Raw<'_>>) -> Repeated {
         let table = self.lock();
-        let released = table.tasks.get(id).and_then(|task| task.result_sha256.as_ref());
-        match (released, result) {
+        let Some(task) = table.tasks.get(id) else { return Repeated::Unrecorded };
+        match (&task.release, result) {
             (_, Some(result)) if result.bytes().len() > RESULT_BYTES_MAX => Repeated::TooLarge,
-            (Some(released), Some(result)) if *released != sha256_hex(result.bytes()) => Repeated::Different,
-            (Some(_) | None, Some(_) | None) => Repeated::AsBefore,
+            (Released::Yes(Some(released)), Some(result)) if *released != sha256_hex(result.bytes()) => {
+                Repeated::Different
+            }
+            (Released::Yes(_), Some(_) | None) | (Released::No, None) => Repeated::AsBefore,
+            (Released::No, Some(_)) => Repeated::Unrecorded,
         }
     }
 }
@@ -256,8 +284,10 @@ impl Tasks {
 pub(super) enum Repeated {
     AsBefore,
     Different,
-    /// It is withheld, as the first one was.
+    /// It stays here, as the first one did.
     TooLarge,
+    /// It stays here: the end of the call could not be recorded.
+    Unrecorded,
 }
 
 impl Table {
@@ -271,10 +301,9 @@ impl Table {
 }
 
 impl Task {
-    /// Takes the way to the call, which ends with `result`.
-    fn end(&mut self, result: Option<Raw<'_>>) -> Option<Open> {
+    /// Takes the way to the call, which ends.
+    fn end(&mut self) -> Option<Open> {
         let open = self.open.take_if(|open| open.told.is_some())?;
-        self.result_sha256 = result.map(|result| sha256_hex(result.bytes()));
         // What is kept of calls that have ended is small.
         self.origin.take_if(|origin| origin.arguments.len() > TASK_ARGUMENTS_KEPT_BYTES_MAX);
         if let Some(origin) = &mut self.origin {
@@ -350,10 +379,16 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             Exchange::Cancelled => return None,
             Exchange::Failed(fault) => return Some(upstream_failed(id, &fault)),
         };
+        let _turn = self.tasks.turn(task).await;
         if let Some(Open { end, told: Some((call, mut told)) }) = self.tasks.take_open(task, &response) {
-            let _gone = end.send(outcome(Ok(response)));
+            let _gone = end.send(outcome(Ok(response.clone())));
             return match told.recv().await {
-                Some(Told::Ended(Some(reply))) => answer(id, call, reply),
+                Some(Told::Ended(Some(reply))) => {
+                    if let Reply::Passed(_) = &reply {
+                        self.tasks.released(task, response.result());
+                    }
+                    answer(id, call, reply)
+                }
                 Some(Told::Created(..) | Told::Ended(None)) | None => Some(author::error_reply(
                     Some(id),
                     FAILED,
@@ -370,6 +405,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
                 failed("the upstream gave another result of this task before")
             }
             Repeated::TooLarge => failed("the result is larger than the gateway passes on"),
+            Repeated::Unrecorded => failed("the end of this task could not be recorded"),
         }
     }
 
@@ -402,5 +438,36 @@ fn answer(id: &RawId, call: CallId, reply: Reply) -> Option<Bytes> {
     match reply {
         Reply::Passed(payload) => Some(payload),
         reply => refused(id, true, &call.to_string(), &reply),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use governance::evidence::time::Timestamp;
+
+    use super::*;
+    use crate::limits::ReadLimits;
+
+    #[test]
+    fn a_result_is_told_again_only_if_it_was_recorded_and_is_the_same() {
+        let raw = |text: &'static str| Raw::parse(text.as_bytes(), &ReadLimits::RESPONSE).unwrap();
+        let tasks = Tasks::default();
+        assert!(tasks.register("", None, None).is_none());
+        let (_, _end) = tasks.register("t", None, None).unwrap();
+        assert!(tasks.register("t", None, None).is_none(), "an id is used once");
+        assert!(tasks.take_over("t").is_none(), "nobody was told of it yet");
+        let (_sender, told) = mpsc::channel(1);
+        tasks.attach("t", CallId::at(Timestamp::EPOCH, [1; 10]), told);
+        assert!(tasks.take_over("t").is_some());
+        assert!(tasks.take_over("t").is_none(), "it ends once");
+        assert_eq!(tasks.repeated("t", Some(raw("{}"))), Repeated::Unrecorded);
+        tasks.released("t", Some(raw("{}")));
+        assert_eq!(tasks.repeated("t", Some(raw("{}"))), Repeated::AsBefore);
+        assert_eq!(tasks.repeated("t", Some(raw("{ }"))), Repeated::Different);
+        assert_eq!(tasks.repeated("u", Some(raw("{}"))), Repeated::Unrecorded);
+        let large = format!("\"{}\"", "x".repeat(RESULT_BYTES_MAX));
+        let limits = ReadLimits { bytes_max: large.len(), ..ReadLimits::RESPONSE };
+        let large = Raw::parse(large.as_bytes(), &limits).unwrap();
+        assert_eq!(tasks.repeated("t", Some(large)), Repeated::TooLarge);
     }
 }

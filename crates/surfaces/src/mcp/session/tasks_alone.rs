@@ -88,6 +88,10 @@ enum Untold {
     Malformed(&'static str),
     /// The release decision of its call.
     Refused(CallId, Reply),
+    /// The result was withheld before.
+    TooLarge,
+    /// The end of its call could not be recorded.
+    Unrecorded,
 }
 
 impl Untold {
@@ -98,6 +102,8 @@ impl Untold {
             Self::Input => {
                 (Reason::InputNotAllowed, "the task asks for input that the mission does not let it ask for")
             }
+            Self::TooLarge => (Reason::ResultTooLarge, "the result is larger than the gateway passes on"),
+            Self::Unrecorded => (Reason::LedgerUnavailable, "the end of this task could not be recorded"),
             Self::Malformed(what) => (Reason::Malformed, *what),
         };
         let data = json!({ "outcome": "failed", "reason": reason.code() });
@@ -189,10 +195,14 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             Some(Some(true)) | None => {}
         }
         let Some((end, result)) = over(message, said) else { return Ok(message.bytes().clone()) };
-        if let Some(Open { end: ended, told: Some((call, mut told)) }) = self.tasks.take_over(task, result) {
+        let _turn = self.tasks.turn(task).await;
+        if let Some(Open { end: ended, told: Some((call, mut told)) }) = self.tasks.take_over(task) {
             let _gone = ended.send(end);
             return match told.recv().await {
-                Some(Told::Ended(Some(Reply::Passed(payload)))) => Ok(payload),
+                Some(Told::Ended(Some(Reply::Passed(payload)))) => {
+                    self.tasks.released(task, result);
+                    Ok(payload)
+                }
                 Some(Told::Ended(Some(reply))) => Err(Untold::Refused(call, reply)),
                 Some(Told::Created(..) | Told::Ended(None)) | None => Err(Untold::Closing),
             };
@@ -200,7 +210,8 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         match self.tasks.repeated(task, result) {
             Repeated::AsBefore => Ok(message.bytes().clone()),
             Repeated::Different => Err(malformed("gave another result of a task than before")),
-            Repeated::TooLarge => Err(Untold::Malformed("the result is larger than the gateway passes on")),
+            Repeated::TooLarge => Err(Untold::TooLarge),
+            Repeated::Unrecorded => Err(Untold::Unrecorded),
         }
     }
 
