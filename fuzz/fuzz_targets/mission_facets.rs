@@ -26,11 +26,14 @@ until   = 2026-12-31
 why     = "First version."
 
 [allow.mcp.s.tool]
-domain = { domain = ["corp.example", "*.lab.example"], optional = true }
-free   = { free = true, optional = true }
-number = { min = 1, max = 2, optional = true }
-path   = { path = ["/srv"], optional = true }
-scalar = { in = ["a", 1, true], optional = true }
+domain  = { domain = ["corp.example", "*.lab.example"], optional = true }
+free    = { free = true, optional = true }
+length  = { length = { min = 1, max = 3 }, optional = true }
+number  = { min = 1, max = 2, optional = true }
+path    = { path = ["/srv"], optional = true }
+pattern = { pattern = "INV-[0-9]{2}", optional = true }
+scalar  = { in = ["a", 1, true], optional = true }
+url     = { url = ["https://corp.example/v1/*", "http://*.lab.example:8080/"], optional = true }
 "#;
 
 static POLICY: LazyLock<PolicySnapshot> =
@@ -79,7 +82,7 @@ fn check_facets(facets: &[Facet]) {
     let mut bytes = 0;
     for facet in facets {
         assert!(!facet.values.is_empty());
-        let is_ruled = ["", "domain", "number", "path", "scalar"].contains(&&*facet.argument);
+        let is_ruled = ["", "domain", "length", "number", "path", "pattern", "scalar", "url"].contains(&&*facet.argument);
         for FacetValue { kind, text } in &facet.values {
             assert!(text.len() <= FACET_BYTES_MAX);
             assert!(is_ruled || text.is_empty(), "`{}` is nobody's business: {text}", facet.argument);
@@ -103,12 +106,30 @@ fn check_allowed(name: &str, value: &Value) {
                 lower.contains("corp.example") || lower.contains(".lab.example")
             }
             "free" => true,
+            "length" => element.is_string() && (1..=3).contains(&text.chars().count()),
             "number" => element.as_f64().is_some_and(|number| (1.0..=2.0).contains(&number)),
             "path" => {
                 let path = Path::new(text);
                 path.starts_with("/srv") && path.components().all(|part| part != Component::ParentDir)
             }
+            "pattern" => {
+                text.len() == 6 && text.starts_with("INV-") && text.bytes().skip(4).all(|byte| byte.is_ascii_digit())
+            }
             "scalar" => text == "a" || element.as_f64() == Some(1.0) || *element == Value::Bool(true),
+            "url" => {
+                // The port and the dot at a host's end have two spellings each.
+                let lower = text.to_ascii_lowercase();
+                let after = lower.split_once("://").map_or("", |(_, after)| after);
+                let (authority, rest) = after.find(['/', '?']).map_or((after, ""), |at| after.split_at(at));
+                match lower.split("://").next() {
+                    Some("https") => {
+                        ["corp.example", "corp.example:443", "corp.example.", "corp.example.:443"].contains(&authority)
+                            && rest.starts_with("/v1/")
+                    }
+                    _ => authority.trim_end_matches(":8080").trim_end_matches('.').ends_with(".lab.example")
+                        && (rest.is_empty() || rest == "/"),
+                }
+            }
             _ => false,
         };
         assert!(holds, "`{name}` was allowed with {element}");
