@@ -65,10 +65,9 @@ pub(super) fn objection(reason: Reason) -> Finding {
             "the state that came with the call is not one that this call was given, was used already, or is too old",
             "this state was not given for this call, was used already, or is too old; call again from the beginning",
         ),
-        Reason::RequestNotAllowed => (
-            "a server asked the client what the protocol does not let servers ask",
-            "servers ask only what the protocol defines",
-        ),
+        Reason::RequestNotAllowed => {
+            ("the protocol does not let this side send such a request", "this is no request for this side to send")
+        }
         _ => ("the call breaks the protocol", "this call breaks the protocol; do not retry it"),
     };
     Finding { reason, rule: None, said_to_agent: said_to_agent.to_owned(), sentence: sentence.to_owned() }

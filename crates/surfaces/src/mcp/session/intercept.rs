@@ -196,7 +196,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let call = self.session.call_id();
         let intercepted = Intercepted::new(call, self.session.context(), tool, arguments, trace(envelope));
         let execute = CallUpstream::new(self.upstream.clone(), id.clone(), envelope.bytes().clone(), call);
-        match self.session.govern(intercepted, execute, &mut cancelled).await? {
+        match self.session.govern(as_of_agent(intercepted), execute, &mut cancelled).await? {
             Reply::Passed(payload) => Some(payload),
             reply => refused(id, is_tool, &call.to_string(), &reply),
         }
@@ -213,18 +213,26 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let tool = self.tool(Endpoint::Request, envelope.method().unwrap_or_default());
         let call = self.session.call_id();
         let intercepted = Intercepted::new(call, self.session.context(), tool, whole_params(envelope), trace(envelope));
-        let intercepted = if Feature::ALL.iter().any(|feature| Some(feature.method()) == envelope.method()) {
-            intercepted
-        } else {
-            // What the mission names as a request to the server is none of the server's.
-            intercepted.objected(Reason::RequestNotAllowed)
-        };
+        // What the mission names as a request to the server is none of the server's.
+        let intercepted =
+            if is_question(&intercepted) { intercepted } else { intercepted.objected(Reason::RequestNotAllowed) };
         ask.bind(call);
         match self.session.govern(intercepted, ask, &mut cancelled).await? {
             Reply::Passed(payload) => Some(payload),
             reply => refused(id, false, &call.to_string(), &reply),
         }
     }
+}
+
+/// Whether this is a request that a server may send to the client, and nobody else.
+fn is_question(intercepted: &Intercepted) -> bool {
+    let tool = intercepted.tool();
+    tool.endpoint == Endpoint::Request && Feature::ALL.iter().any(|feature| *tool.name == *feature.method())
+}
+
+/// A call of the agent. What the mission lets a server ask is none of the agent's requests.
+pub(super) fn as_of_agent(intercepted: Intercepted) -> Intercepted {
+    if is_question(&intercepted) { intercepted.objected(Reason::RequestNotAllowed) } else { intercepted }
 }
 
 pub(super) fn param<'a>(envelope: &'a Envelope, name: &str) -> Option<Raw<'a>> {

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::execute::{cancellation, outcome};
-use super::intercept::{Call, param, trace};
+use super::intercept::{Call, as_of_agent, param, trace};
 use super::stateless::{is_input_required, is_of_unknown_kind};
 use super::tasks::{Becoming, Origin};
 use super::tasks_alone::{created, declares_tasks, may_ask};
@@ -59,6 +59,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let bound = self.bound(envelope, &context, &tool, &arguments);
         let origin = (is_tool && declares_tasks(claims)).then(|| (arguments.clone(), context.clone(), tool.clone()));
         let intercepted = Intercepted::new(self.session.call_id(), context, tool, arguments, trace(envelope));
+        let intercepted = as_of_agent(intercepted);
         let (intercepted, round) = self.goes_on(envelope, bound.as_ref(), intercepted);
         let (call, attempt) = (intercepted.call(), intercepted.attempt());
         let own = round.as_ref().and_then(|round| round.state.as_deref());

@@ -14,9 +14,12 @@ async fn a_request_that_the_mission_names_goes_to_the_server_and_never_to_the_cl
     .await;
     let mut agent = gateway.agent().await;
     let mut beside = agent.beside().await;
-    for (method, said) in
-        [("x/known", r#""content":[]"#), ("x/unknown", "-32601"), ("x/unknown", "request_not_allowed")]
-    {
+    for (method, said) in [
+        ("x/known", r#""content":[]"#),
+        ("x/unknown", "-32601"),
+        ("x/unknown", "request_not_allowed"),
+        ("elicitation/create", "request_not_allowed"),
+    ] {
         let response = beside.post(format!(r#"{{"jsonrpc":"2.0","id":7,"method":"{method}"}}"#)).await;
         assert_eq!(response.status(), 200);
         let response = text(response).await;

@@ -166,6 +166,7 @@ async fn requests_that_do_not_fit_the_revision_are_told_how() {
         (404, "-32601", alone("1", "logging/setLevel", ""), vec![(method.clone(), "logging/setLevel")]),
         (404, "request_not_allowed", alone("1", "x/y", ""), vec![(method.clone(), "x/y")]),
         (404, "-32601", alone("1", "x/y", ""), vec![(method.clone(), "x/y")]),
+        (404, "-32601", alone("1", "elicitation/create", ""), vec![(method.clone(), "elicitation/create")]),
         (202, "", r#"{"jsonrpc":"2.0","method":"notifications/x"}"#.to_owned(), vec![]),
         (400, "send no answers", answer(1), vec![]),
         (400, "expected a key", "{]".to_owned(), vec![]),
