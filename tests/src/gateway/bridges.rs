@@ -118,9 +118,19 @@ impl Client {
         writeln!(self.stdin, "{message}").unwrap();
     }
 
+    /// Sends whatever these bytes are.
+    pub(super) fn send_bytes(&mut self, bytes: &[u8]) {
+        self.stdin.write_all(bytes).unwrap();
+    }
+
+    /// The next line from the gateway.
+    pub(super) fn line(&mut self) -> String {
+        self.process.next_line(&self.lines, PATIENCE).unwrap()
+    }
+
     /// The next message from the gateway.
     pub(super) fn message(&mut self) -> Value {
-        serde_json::from_str(&self.process.next_line(&self.lines, PATIENCE).unwrap()).unwrap()
+        serde_json::from_str(&self.line()).unwrap()
     }
 
     pub(super) fn ask(&mut self, id: u64, method: &str, params: Value) -> Value {

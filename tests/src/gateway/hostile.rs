@@ -110,7 +110,7 @@ impl Check {
 }
 
 /// The most memory that a process has had so far.
-fn resident_peak_kib(pid: u32) -> u64 {
+pub(super) fn resident_peak_kib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()

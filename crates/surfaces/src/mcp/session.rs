@@ -274,6 +274,12 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         });
     }
 
+    /// Records that the agent sent what is not even read as a message.
+    pub fn unread_from_agent(&self, why: &dyn std::fmt::Display) {
+        self.session
+            .misbehaved(Misbehaviour { what: format!("sent what cannot be read: {why}"), who: Arc::from("agent") });
+    }
+
     /// Gives a request its place among those in flight.
     fn admit(&self, id: RawId, envelope: Envelope, carrier: Option<RawId>) -> Result<Admitted, Bytes> {
         let mut state = self.state();

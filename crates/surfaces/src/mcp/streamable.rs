@@ -41,6 +41,8 @@ pub(super) struct Repeated;
 pub(super) enum BodyError {
     #[error("the body broke off: {0}")]
     Broken(#[from] hyper::Error),
+    #[error("the body did not arrive in time")]
+    Late,
     #[error("the body is larger than {bytes_max} bytes")]
     TooLarge { bytes_max: usize },
 }

@@ -155,7 +155,7 @@ impl WebClient {
         let body = read.map_err(|error| {
             let why = match error {
                 BodyError::Broken(error) => with_causes(&error),
-                error @ BodyError::TooLarge { .. } => error.to_string(),
+                error @ (BodyError::Late | BodyError::TooLarge { .. }) => error.to_string(),
             };
             WebError::Answer { url: url.to_string(), why }
         })?;

@@ -233,9 +233,12 @@ impl<G: Gate> McpEndpoint<G> {
             }
         };
         let body = timeout(self.limits.body, read_body(request.body_mut(), self.limits.request.bytes_max)).await;
-        let body = body.map_err(|_elapsed| {
-            Refused::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".to_owned())
-        })??;
+        let body = body.map_err(|_elapsed| BodyError::Late).flatten().map_err(|error| {
+            if let Some((session, _)) = &session {
+                session.agent.unread_from_agent(&error);
+            }
+            Refused::from(error)
+        })?;
         let unread = |error: EnvelopeError| {
             if let Some((session, _)) = &session {
                 session.agent.malformed_by_agent(&error);
@@ -689,6 +692,7 @@ impl Refused {
 impl From<BodyError> for Refused {
     fn from(error: BodyError) -> Self {
         match error {
+            BodyError::Late => Self::new(StatusCode::REQUEST_TIMEOUT, error.to_string()),
             BodyError::Broken(_) => Self::new(StatusCode::BAD_REQUEST, "the body broke off".to_owned()),
             BodyError::TooLarge { bytes_max } => Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,

@@ -93,7 +93,10 @@ pub async fn serve<S: Session>(
                         error.reply()
                     }
                 },
-                Err(error) => author::error_reply(None, author::PARSE_ERROR, &error.to_string(), None),
+                Err(error) => {
+                    session.unread_from_agent(&error);
+                    author::error_reply(None, author::PARSE_ERROR, &error.to_string(), None)
+                }
             };
             let _gone = session.downstream().deliver(Address::Unsolicited, refusal).await;
         }

@@ -433,7 +433,7 @@ impl Link {
         let bytes =
             exchange.connection.drive(pin!(read_body(body, limits.bytes_max))).await.map_err(|error| match error {
                 BodyError::Broken(error) => UpstreamFault::Lost(with_causes(&error)),
-                error @ BodyError::TooLarge { .. } => unreadable(&error.to_string()),
+                error @ (BodyError::Late | BodyError::TooLarge { .. }) => unreadable(&error.to_string()),
             })?;
         self.shared.idle.keep(exchange.connection, exchange.response.into_body());
         Ok(bytes)
