@@ -39,7 +39,7 @@ struct Check {
     goes_on: bool,
 }
 
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 8] = [
     Check {
         mode: "answers-twice",
         told: "\"hi\"",
@@ -52,6 +52,13 @@ const CHECKS: [Check; 7] = [
         told: "\"hi\"",
         status: "done",
         noted: [This("answered a request that nobody sent"); 2],
+        goes_on: true,
+    },
+    Check {
+        mode: "forges-progress",
+        told: "\"hi\"",
+        status: "done",
+        noted: [This("reported progress on a request that is not in flight"); 2],
         goes_on: true,
     },
     Check {
@@ -173,4 +180,38 @@ async fn a_hostile_server_over_http_is_told_apart_recorded_and_survived() {
         check.holds(1, &answers, &records, resident_kib);
         home.verify().unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_not_waited_for_without_end() {
+    let scratch = Scratch::new("never-answers").unwrap();
+    let upstream = Upstream::start(&binary("countersign-upstream"), &["--hostile", "never-answers"]).unwrap();
+    let home = Home::new(&binary("countersign"), scratch.path()).unwrap();
+    home.write_mission(&["echo"]).unwrap();
+    home.write_config(&upstream.url()).unwrap();
+    let config = scratch.join("countersign.toml");
+    let limited = format!("{}\n[limits]\ncall_timeout_s = 1\n", std::fs::read_to_string(&config).unwrap());
+    std::fs::write(config, limited).unwrap();
+    let mut served = home.serve().unwrap();
+    let mut session = HttpSession::open(&served.target(&home.token().unwrap())).await.unwrap();
+    let told = match session.call("echo", r#"{"text":"hi"}"#).await.unwrap() {
+        Answer::Done(text) | Answer::ToolError(text) | Answer::Refused(text) => text.to_owned(),
+    };
+    assert!(told.contains("the upstream did not answer in time") && told.contains("do not repeat it"), "{told}");
+    drop(session);
+    served.process.stop(Duration::from_secs(60)).unwrap();
+    let (mut outcomes, mut exceptions) = (Vec::new(), Vec::new());
+    home.audit("(type:action_record or type:exception_record)", |line| {
+        match evidence::record::read(line.as_bytes())?.body {
+            Body::Action(action) => outcomes.extend(action.status.map(|status| (status.to_string(), action.reason))),
+            Body::Exception(exception) => exceptions.push(exception.reason),
+            _ => {}
+        }
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(outcomes, [("unknown".to_owned(), Some("timeout".into()))]);
+    let [exception] = exceptions.as_slice() else { panic!("{exceptions:?}") };
+    assert!(exception.contains("find out at the upstream whether it took effect"), "{exception}");
+    home.verify().unwrap();
 }

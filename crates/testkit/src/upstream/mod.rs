@@ -52,6 +52,8 @@ pub enum Hostile {
     AnswersTwice,
     /// Answers first under an id that nobody used.
     UnknownId,
+    /// Reports progress under a token that nobody gave before it answers.
+    ForgesProgress,
     /// Takes calls and is silent.
     NeverAnswers,
     /// Writes half an answer and exits with status 9.
