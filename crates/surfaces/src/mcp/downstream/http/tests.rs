@@ -422,7 +422,7 @@ async fn requests_that_should_not_come_in_do_not() {
     let reached = seen.len() - before;
     assert_eq!(reached, checks.iter().filter(|check| check.0 == 200).count());
     let misbehaved = gateway.session.misbehaviours.lock().unwrap().len();
-    assert_eq!(misbehaved, 2, "messages that cannot be read are noted");
+    assert_eq!(misbehaved, 3, "a body that is too large and messages that cannot be read are noted");
 }
 
 #[tokio::test]
