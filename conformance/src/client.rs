@@ -1,6 +1,6 @@
 //! The client of the conformance runner's client mode: does what the scenario in `MCP_CONFORMANCE_SCENARIO` wants of a client, against the server at its last argument.
 //!
-//! With `COUNTERSIGN_RUN_TOKEN` it shows that token, as a client does that talks to a gateway. Scenarios about OAuth are not among what it can do.
+//! With `COUNTERSIGN_RUN_TOKEN` it shows that token, as a client does that talks to a gateway. In scenarios about OAuth it is the gateway that logs in.
 #![expect(deprecated, reason = "the revisions before 2026-07-28 have what the SDK deprecates")]
 
 use std::env::{self, VarError};
@@ -64,7 +64,10 @@ async fn main() -> anyhow::Result<()> {
         | "sep-2322-client-request-state"
         | "http-standard-headers"
         | "http-custom-headers"
-        | "http-invalid-tool-headers" => call_tools(&session, wanted).await?,
+        | "http-invalid-tool-headers" => drop(call_tools(&session, wanted).await?),
+        oauth if oauth.starts_with("auth/") => {
+            ensure!(call_tools(&session, wanted).await? == 0, "the server wants more than the gateway's token has")
+        }
         unknown => bail!("this client cannot do `{unknown}`"),
     }
     session.cancel().await?;
@@ -88,8 +91,9 @@ async fn connect(url: &str, scenario: &str) -> anyhow::Result<Session> {
     Ok(User.serve_with_lifecycle(transport, lifecycle).await?)
 }
 
-/// Calls what the runner wants called, or else every tool once.
-async fn call_tools(session: &Session, wanted: Wanted) -> anyhow::Result<()> {
+/// Calls what the runner wants called, or else every tool once; gives how many calls failed.
+async fn call_tools(session: &Session, wanted: Wanted) -> anyhow::Result<usize> {
+    let mut failed = 0;
     let tools = session.list_all_tools().await?;
     let mut calls: Vec<_> = wanted.tool_calls.into_iter().map(|call| (call.name, call.arguments)).collect();
     if calls.is_empty() {
@@ -101,9 +105,10 @@ async fn call_tools(session: &Session, wanted: Wanted) -> anyhow::Result<()> {
         // Some tools of the runner fail on purpose, and the next one is wanted all the same.
         if let Err(error) = session.call_tool(call).await {
             eprintln!("{name}: {error}");
+            failed += 1;
         }
     }
-    Ok(())
+    Ok(failed)
 }
 
 /// A value for each argument that the tool cannot do without.

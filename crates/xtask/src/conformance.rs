@@ -3,11 +3,12 @@
 //! Nothing is denied, everything is recorded, and what the ledger then holds is verified. `docs/design/conformance.md` says what is compared. Start at [`run`].
 
 mod checks;
+mod oauth;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use crate::count::Count;
@@ -101,8 +102,9 @@ fn servers(place: &mut Workplace, runner: &Runner, scratch: &Path, report: &mut 
         let mut governed = of_side("governed", &behind.url);
         governed.0.env("COUNTERSIGN_GATEWAY", behind.origin()).env("COUNTERSIGN_RUN_TOKEN", &behind.token);
         governed.0.env("NODE_OPTIONS", format!("--import={}", runner.folder.join("bearer.mjs").display()));
-        let [direct, governed] = checks_of(place, [of_side("direct", &direct), governed])?;
-        let (count, said) = compare(&direct, &governed, set.passed_min);
+        let sides = checks_of(place, vec![of_side("direct", &direct), governed])?;
+        let [direct, governed] = sides.as_slice() else { bail!("there are two sides") };
+        let (count, said) = compare(direct, governed, set.passed_min);
         report.take(place, set.label, count, said.is_empty(), &said.join("\n"));
     }
     let home = behind.stop()?;
@@ -123,21 +125,16 @@ fn clients(place: &mut Workplace, runner: &Runner, scratch: &Path, report: &mut 
         for scenario in scenarios(&listed.lines, revision) {
             let folder = scratch.join("client").join(revision).join(scenario);
             std::fs::create_dir_all(&folder)?;
-            let ours = format!(
-                "{} conformance-client --client {} --scratch {}",
-                this.display(),
-                client.display(),
-                folder.display()
-            );
+            let ours = wrapper(&this, &client, &folder);
             let of_side = |side: &str, command_line: &str| {
                 let mut command = runner_command(runner, "client");
                 command.args(["--command", command_line, "--scenario", scenario, "--spec-version", revision]);
                 (command, folder.join(side))
             };
             let sides = [of_side("direct", &client.display().to_string()), of_side("governed", &ours)];
-            let [of_direct, of_governed] = checks_of(place, sides)?;
-            direct.extend(of_direct);
-            governed.extend(of_governed);
+            for (side, checks) in [&mut direct, &mut governed].into_iter().zip(checks_of(place, sides.into())?) {
+                side.extend(checks);
+            }
             let Evidence { sound: verifies, complete, said } = Evidence::of(place, &folder.join("home"), 0)?;
             match verifies && complete {
                 true => sound.passed += 1,
@@ -149,14 +146,25 @@ fn clients(place: &mut Workplace, runner: &Runner, scratch: &Path, report: &mut 
     }
     sound.failed = unsound.len() as u64;
     report.take(place, "the ledgers of client mode", sound, unsound.is_empty(), &unsound.join("\n"));
-    Ok(())
+    let ours = |folder: &Path| wrapper(&this, &client, folder);
+    oauth::run(place, runner, ours, &listed.lines, scratch, report)
+}
+
+/// The command line of the governed side.
+fn wrapper(this: &Path, client: &Path, folder: &Path) -> String {
+    format!("{} conformance-client --client {} --scratch {}", this.display(), client.display(), folder.display())
+}
+
+/// The scenarios of a revision without OAuth.
+fn scenarios<'l>(lines: &'l [String], revision: &str) -> Vec<&'l str> {
+    listed_scenarios(lines, revision).into_iter().filter(|name| !name.starts_with(OAUTH)).collect()
 }
 
 /// The scenarios of a revision, of lines like `  - tools_call [2025-06-18,2025-11-25]`.
-fn scenarios<'l>(lines: &'l [String], revision: &str) -> Vec<&'l str> {
+fn listed_scenarios<'l>(lines: &'l [String], revision: &str) -> Vec<&'l str> {
     let listed = lines.iter().filter_map(|line| line.trim().strip_prefix("- ")?.strip_suffix(']')?.split_once(" ["));
     let of_revision = listed.filter(|(_, revisions)| revisions.split(',').any(|one| one == revision));
-    of_revision.map(|(name, _)| name).filter(|name| !name.starts_with(OAUTH)).collect()
+    of_revision.map(|(name, _)| name).collect()
 }
 
 fn runner_command(runner: &Runner, mode: &str) -> Command {
@@ -166,19 +174,18 @@ fn runner_command(runner: &Runner, mode: &str) -> Command {
     command
 }
 
-/// Runs both runners side by side to their ends and reads what they wrote. Whether they are content is said by their checks, not by their exit codes.
-fn checks_of(place: &mut Workplace, sides: [(Command, PathBuf); 2]) -> Result<[Vec<Check>; 2]> {
-    let [(mut first, first_out), (mut second, second_out)] = sides;
-    for (command, out) in [(&mut first, &first_out), (&mut second, &second_out)] {
+/// Runs one runner, or two side by side, to their ends and reads what they wrote. Whether they are content is said by their checks, not by their exit codes.
+fn checks_of(place: &mut Workplace, sides: Vec<(Command, PathBuf)>) -> Result<Vec<Vec<Check>>> {
+    let (mut commands, outs): (Vec<Command>, Vec<PathBuf>) = sides.into_iter().unzip();
+    for (command, out) in commands.iter_mut().zip(&outs) {
         command.args(["--timeout", SCENARIO_PATIENCE_MS, "--output-dir"]).arg(out);
     }
-    let [first, second] = place.run_both(&mut first, &mut second)?;
-    let read = |ran: &Ran, out: &Path| {
+    let read = |(ran, out): (&Ran, &PathBuf)| {
         let checks = checks::read(out)?;
         ensure!(!checks.is_empty(), "the conformance runner wrote no checks:\n{}", ran.tail(20).join("\n"));
         Ok(checks)
     };
-    Ok([read(&first, &first_out)?, read(&second, &second_out)?])
+    place.run_together(&mut commands)?.iter().zip(&outs).map(read).collect()
 }
 
 /// A gateway whose only upstream is the server at one URL.
@@ -191,20 +198,31 @@ struct Behind {
 
 impl Behind {
     fn start(place: &mut Workplace, folder: &Path, upstream: &str) -> Result<Behind> {
+        let config = Behind::write(place, folder, upstream, "")?;
+        Behind::serve(place, folder, &config)
+    }
+
+    /// Writes the gateway's mission and configuration, with `more` of the upstream; gives the configuration.
+    fn write(place: &Workplace, folder: &Path, upstream: &str, more: &str) -> Result<PathBuf> {
         let missions = folder.join("missions");
         std::fs::create_dir_all(&missions)?;
         let mission = place.root.join("conformance/mission.toml");
         std::fs::copy(mission, missions.join("conformance.toml"))
             .context("copy the mission of the conformance step")?;
-        let (home, config) = (folder.join("home"), folder.join("gateway.toml"));
+        let config = folder.join("gateway.toml");
         std::fs::write(
             &config,
             format!(
                 "[listen]\ngateway = \"127.0.0.1:0\"\n\n[missions]\ndir = \"missions\"\n\n\
-                 [upstream.mcp.conformance]\nurl = {upstream:?}\n"
+                 [upstream.mcp.conformance]\nurl = {upstream:?}\n{more}\n"
             ),
         )?;
-        let gateway = Gateway::start(place, &home, &config, &folder.join("gateway.log"))?;
+        Ok(config)
+    }
+
+    fn serve(place: &mut Workplace, folder: &Path, config: &Path) -> Result<Behind> {
+        let home = folder.join("home");
+        let gateway = Gateway::start(place, &home, config, &folder.join("gateway.log"))?;
         let token = gateway.token(place, "conformance", "runner")?;
         let url = format!("http://{}/mcp/conformance", gateway.address);
         Ok(Behind { gateway, home, token, url })
@@ -237,6 +255,10 @@ pub(crate) struct Governed {
 impl Governed {
     /// Starts a gateway before the runner's server, waits until it listens, and runs the client against it; ends as the client ends.
     pub(crate) fn run(&self) -> Result<ExitCode> {
+        let scenario = std::env::var("MCP_CONFORMANCE_SCENARIO").unwrap_or_default();
+        if scenario.starts_with(OAUTH) {
+            return self.run_with_login(&scenario);
+        }
         let mut place = Workplace::find()?;
         let behind = Behind::start(&mut place, &self.scratch, &self.url)?;
         let client =

@@ -53,10 +53,7 @@ pub(crate) fn run(place: &mut Workplace, only: &[String], time: Duration, luck: 
         for target in pair {
             fuzzers.push(fuzzer(&place.root, &manifest, &folder.join(&host).join("debug"), target, time, luck)?);
         }
-        let ran = match fuzzers.as_mut_slice() {
-            [first, second] => place.run_both(first, second)?.into(),
-            alone => alone.iter_mut().map(|fuzzer| place.run(fuzzer)).collect::<Result<Vec<_>>>()?,
-        };
+        let ran = place.run_together(&mut fuzzers)?;
         for ((target, fuzzer), ran) in pair.iter().zip(&fuzzers).zip(&ran) {
             ensure!(
                 ran.succeeded(),

@@ -78,14 +78,19 @@ impl Workplace {
         })
     }
 
-    /// Runs two programs side by side to their ends. The first one's lines are shown.
-    pub(crate) fn run_both(&mut self, first: &mut Command, second: &mut Command) -> Result<[Ran; 2]> {
+    /// Runs programs side by side to their ends. The first one's lines are shown.
+    pub(crate) fn run_together(&mut self, commands: &mut [Command]) -> Result<Vec<Ran>> {
         let log = self.log.clone();
+        let Some((first, others)) = commands.split_first_mut() else { return Ok(Vec::new()) };
         std::thread::scope(|scope| {
-            let second = scope.spawn(|| run(second, &log, PROGRAM_PATIENCE, |_| {}));
-            let first = self.run(first)?;
-            let second = second.join().map_err(|_| anyhow!("a thread that runs a program panicked"))??;
-            Ok([first, second])
+            let log = &log;
+            let others: Vec<_> =
+                others.iter_mut().map(|other| scope.spawn(|| run(other, log, PROGRAM_PATIENCE, |_| {}))).collect();
+            let mut ran = vec![self.run(first)?];
+            for other in others {
+                ran.push(other.join().map_err(|_| anyhow!("a thread that runs a program panicked"))??);
+            }
+            Ok(ran)
         })
     }
 

@@ -41,21 +41,30 @@ enum Status {
     Info,
 }
 
-/// The checks below the runner's output folder: one folder a scenario, with a `checks.json`.
+/// The checks below the runner's output folder: one folder a scenario, with a `checks.json`; where a name has a slash, a folder in a folder.
 pub(super) fn read(out: &Path) -> Result<Vec<Check>> {
     let mut checks = Vec::new();
+    collect(out, "", &mut checks)?;
+    Ok(checks)
+}
+
+fn collect(out: &Path, before: &str, checks: &mut Vec<Check>) -> Result<()> {
     let folders = std::fs::read_dir(out).with_context(|| format!("read `{}`", out.display()))?;
     for folder in folders {
         let folder = folder?;
-        let name = folder.file_name().to_string_lossy().into_owned();
-        let scenario = name.get(..name.len().saturating_sub(STAMP_CHARS)).unwrap_or_default().to_owned();
+        let name = format!("{before}{}", folder.file_name().to_string_lossy());
         let path = folder.path().join("checks.json");
+        if !path.is_file() && before.is_empty() {
+            collect(&folder.path(), &format!("{name}/"), checks)?;
+            continue;
+        }
+        let scenario = name.get(..name.len().saturating_sub(STAMP_CHARS)).unwrap_or_default().to_owned();
         let text = std::fs::read_to_string(&path).with_context(|| format!("read `{}`", path.display()))?;
         let written: Vec<Written> =
             serde_json::from_str(&text).with_context(|| format!("read `{}`", path.display()))?;
         checks.extend(written.into_iter().map(|written| Check { scenario: scenario.clone(), written }));
     }
-    Ok(checks)
+    Ok(())
 }
 
 /// What differs, and what failed on both sides; the count is of the governed side. Every check must be there as often, in the same order, with the same status.
