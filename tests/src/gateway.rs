@@ -2,6 +2,7 @@
 
 mod bridges;
 mod clients;
+mod floods;
 mod hostile;
 mod power_cut;
 mod unwritable;

@@ -85,6 +85,14 @@ impl ReadLimits {
 /// more is answered with an error.
 pub const IN_FLIGHT_MAX: usize = 256;
 
+/// Requests of one upstream that are being dealt with at one time: [`ASKED_MAX`] that wait for a person, and [`OUTGOING_MAX`] whose answers wait for an upstream that reads
+/// slowly. Beyond it nothing more is taken from the upstream, which then has to read first.
+pub const UPSTREAM_REQUESTS_MAX: usize = ASKED_MAX + OUTGOING_MAX;
+
+/// How long an upstream may take to accept that a request is taken back. The one who waits for the request has waited long enough by then, and a pipe that has room takes
+/// it at once. It is a courtesy, and given up beyond.
+pub const TAKE_BACK_MS: u64 = 1_000;
+
 /// Requests of an upstream to the agent's client that are unanswered at one time. A person answers one at a time. One more is answered with an error.
 pub const ASKED_MAX: usize = 16;
 

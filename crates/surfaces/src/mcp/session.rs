@@ -316,7 +316,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         match timeout(self.patience.housekeeping, exchange).await {
             Ok(exchange) => exchange,
             Err(_elapsed) => {
-                let _fault = self.upstream.send(execute::cancellation(id)).await;
+                self.upstream.take_back(execute::cancellation(id)).await;
                 self.upstream_misbehaved("did not answer a request of the protocol in time");
                 Exchange::Failed(UpstreamFault::TimedOut)
             }
@@ -332,7 +332,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
                 Err(fault) => Exchange::Failed(fault),
             },
             Ok(()) = &mut cancelled => {
-                let _fault = self.upstream.send(execute::cancellation(id)).await;
+                self.upstream.take_back(execute::cancellation(id)).await;
                 Exchange::Cancelled
             }
         }

@@ -60,6 +60,8 @@ pub enum Hostile {
     DiesMidCall,
     /// Writes megabytes to standard error before it answers.
     FloodsStderr,
+    /// Asks without end and reads nothing more.
+    FloodsRequests,
     /// Sends a line that is not JSON before it answers.
     GarbageLine,
     /// Answers with more than any client should read.

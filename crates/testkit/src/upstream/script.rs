@@ -56,6 +56,8 @@ pub(super) enum Act {
     Ask { ask: u64, request: Bytes },
     /// Writes to standard error.
     Flood(usize),
+    /// Writes to standard output until nobody reads it, and does nothing else meanwhile.
+    Pour(Bytes),
     /// Waits for ever.
     Hang,
     /// Ends the process.
@@ -137,6 +139,7 @@ async fn perform(script: Script, waiting: &Waiting, wire: &impl Wire) {
                 wire.send(answer(&script.id, &[&text_result(&text)]));
             }
             Act::Flood(bytes) => flood(bytes),
+            Act::Pour(bytes) => pour(&bytes),
             Act::Hang => std::future::pending().await,
             // The writer of stdio flushes every message, and sockets get theirs from a task that must run first.
             Act::Die => {
@@ -156,4 +159,10 @@ fn flood(bytes: usize) {
             return;
         }
     }
+}
+
+fn pour(bytes: &[u8]) {
+    let mut stdout = std::io::stdout().lock();
+    // Ends: whoever reads this goes away at some time.
+    while stdout.write_all(bytes).is_ok() {}
 }

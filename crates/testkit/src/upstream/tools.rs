@@ -243,6 +243,9 @@ impl Server {
                 (Shape::Stream, vec![Act::Garbage(right.slice(..right.len() / 2)), Act::Wait(Duration::from_millis(1)), Act::Die])
             }
             Hostile::FloodsStderr => (Shape::Single, vec![Act::Flood(STDERR_FLOOD_BYTES), Act::Send(right)]),
+            Hostile::FloodsRequests => {
+                (Shape::Single, vec![Act::Pour([&ours(Some(0), "ping", "{}"), &b"\n"[..]].concat().into())])
+            }
             Hostile::GarbageLine => {
                 (Shape::Stream, vec![Act::Garbage(Bytes::from_static(b"Listening on port 3000...\n")), Act::Send(right)])
             }

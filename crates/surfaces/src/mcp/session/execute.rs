@@ -64,8 +64,7 @@ impl Execute for CallUpstream {
     }
 
     async fn cancel(&mut self) {
-        // The upstream may have ended already; it then needs no cancellation.
-        let _fault = self.upstream.send(cancellation(&self.id)).await;
+        self.upstream.take_back(cancellation(&self.id)).await;
     }
 }
 

@@ -215,8 +215,7 @@ impl<S: Session> Execute for CallRound<S> {
 
     async fn cancel(&mut self) {
         if let Some(upstream) = &self.upstream {
-            // The upstream may have ended already; it then needs no cancellation.
-            let _fault = upstream.send(cancellation(&self.id)).await;
+            upstream.take_back(cancellation(&self.id)).await;
         }
     }
 }

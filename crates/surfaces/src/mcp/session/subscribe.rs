@@ -107,7 +107,7 @@ impl Execute for Subscribe {
         let answer = tokio::select! {
             biased;
             Ok(()) = &mut cancelled => {
-                let _fault = self.upstream.send(cancellation(&self.id)).await;
+                self.upstream.take_back(cancellation(&self.id)).await;
                 return ended(Reason::SubscriptionEnded);
             }
             answer = self.upstream.request(&self.id, std::mem::take(&mut self.message)) => answer,

@@ -12,6 +12,7 @@ use super::execute::AskAgent;
 use super::intercept::{param, text_param};
 use super::{AgentSession, InFlight, Phase};
 use crate::govern::{Misbehaviour, Session};
+use crate::limits::UPSTREAM_REQUESTS_MAX;
 use crate::mcp::codec::{Envelope, EnvelopeKind, Raw, RawId, Splice, author};
 use crate::mcp::downstream::{Address, Downstream};
 use crate::mcp::upstream::{Arrived, Incoming, IncomingQueue};
@@ -31,6 +32,8 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             };
             match incoming.envelope.kind() {
                 EnvelopeKind::Request { .. } => {
+                    // An upstream that asks without reading what it is answered would leave one more here with every message.
+                    while questions.len() >= UPSTREAM_REQUESTS_MAX && questions.join_next().await.is_some() {}
                     let session = self.clone();
                     questions.spawn(async move { session.asked_by_upstream(incoming).await });
                 }

@@ -7,12 +7,15 @@ mod incoming;
 mod lanes;
 pub mod stdio;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 pub use self::incoming::IncomingQueue;
 pub(super) use self::lanes::{Lane, Lanes};
 use super::codec::{Envelope, RawId};
 use super::era::Revision;
+use crate::limits::TAKE_BACK_MS;
 
 /// What an upstream sends by itself: a notification or a request of its own.
 #[derive(Debug)]
@@ -86,6 +89,18 @@ impl Upstream {
             Self::Http(upstream) => upstream.send(message).await,
             Self::Lane(lane) => lane.send(message).await,
             Self::Stdio(upstream) => upstream.send(message).await,
+        }
+    }
+
+    /// Tells the upstream that a request is taken back. What became of the request is told and recorded whether or not the upstream takes this, and soon.
+    pub(super) async fn take_back(&self, cancellation: Bytes) {
+        // Boxed: every call would carry the room for it.
+        let sent = Box::pin(self.send(cancellation));
+        match tokio::time::timeout(Duration::from_millis(TAKE_BACK_MS), sent).await {
+            Ok(Ok(())) => {}
+            // It may have ended already, and then needs no cancellation.
+            Ok(Err(fault)) => tracing::debug!(%fault, "a cancellation was not sent"),
+            Err(_elapsed) => tracing::debug!("the upstream takes no cancellation"),
         }
     }
 

@@ -235,7 +235,9 @@ async fn read(
     'reading: while matches!(stdout.read_buf(&mut chunk).await, Ok(1..)) {
         lines.push(&chunk);
         chunk.clear();
+        let mut is_nothing = true;
         while let Some(line) = lines.next_line() {
+            is_nothing = false;
             let line = match line {
                 Ok(line) => line,
                 Err(error) => {
@@ -254,6 +256,10 @@ async fn read(
                     break 'reading;
                 }
             }
+        }
+        if is_nothing {
+            // Blank lines would keep the turn, and with it everybody's clock and connections.
+            tokio::task::yield_now().await;
         }
     }
     // Dropping the senders tells everyone who waits that no answer will come.

@@ -46,14 +46,19 @@ impl Events {
 
     /// The next message, unread. Events of other types, and those without data, are none.
     pub(super) async fn next(&mut self) -> Result<Bytes, Cut> {
+        if let Some(message) = self.buffered() {
+            return message;
+        }
         loop {
-            if let Some(message) = self.buffered() {
-                return message;
-            }
             match self.connection.drive(pin!(next_data(&mut self.body))).await? {
                 Some(chunk) => self.decoder.push(&chunk),
                 None => return Err(Cut::Ended),
             }
+            if let Some(message) = self.buffered() {
+                return message;
+            }
+            // A server that sends comments faster than they are read would keep the turn, and with it everybody's clock and connections.
+            tokio::task::yield_now().await;
         }
     }
 
