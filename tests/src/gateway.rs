@@ -2,7 +2,10 @@
 
 mod bridges;
 mod clients;
+mod door;
 mod floods;
 mod hostile;
+mod oddities;
 mod power_cut;
+mod stateless;
 mod unwritable;

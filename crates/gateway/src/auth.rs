@@ -188,6 +188,12 @@ impl Accepted {
         Holder(hash.finalize().into())
     }
 
+    /// Whom it is about, for a scope.
+    #[must_use]
+    pub fn whom(&self) -> String {
+        format!("subject:{} at {}", self.claims.subject, self.claims.issuer)
+    }
+
     /// What is recorded of the token.
     #[must_use]
     pub fn facts(&self) -> AccessToken {

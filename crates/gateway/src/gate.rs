@@ -9,9 +9,10 @@ use evidence::record::{AccessToken, Authenticated, Context, ExceptionEvent, Exce
 use evidence::time::Timestamp;
 use governance::limits::EXCEPTION_DUE_US;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use surfaces::mcp::downstream::http::{
-    Admission, AdmitError, Caller, ConnectError, Connected, Gate, Holder, Protection,
+    Admission, AdmitError, Caller, ConnectError, Connected, Gate, Holder, Protection, TurnedAway,
 };
 use surfaces::mcp::upstream::Upstream;
 use surfaces::mcp::upstream::http::{HttpUpstream, HttpUpstreamConfig, HttpUpstreamLimits};
@@ -22,9 +23,11 @@ use crate::auth::grant::Granted;
 use crate::auth::keys::KeyError;
 use crate::auth::{Accepted, Auth, ExamineError, METADATA_PATH};
 use crate::config::{Config, UpstreamConfig};
+use crate::limits::REFUSAL_CHARS_MAX;
 use crate::missions::Policy;
 use crate::oauth::UpstreamTokens;
 use crate::oauth::vault::Vault;
+use crate::refusals::{GATEWAY, Sort};
 use crate::runs::{Run, RunError, Standing, Wanted, Which};
 use crate::session::{AgentSession, Proof};
 use crate::{Gateway, Readiness, clock};
@@ -52,6 +55,24 @@ pub struct Ticket {
     /// The access token, where it was not a run token.
     token: Option<AccessToken>,
 }
+
+/// Why somebody is not let in.
+#[derive(Debug)]
+struct Refused {
+    error: AdmitError,
+    /// Whom it is about, where a token says so that is known or verified.
+    whom: Option<String>,
+}
+
+impl From<AdmitError> for Refused {
+    fn from(error: AdmitError) -> Self {
+        Self { error, whom: None }
+    }
+}
+
+const UNKNOWN_NAME: &str = "a request came by a name that is not the gateway's, or from a foreign page";
+
+const MISPLACED_TOKEN: &str = "a request's token was not where one belongs, or there were several";
 
 /// What run tokens begin with; no signed token does.
 const RUN_TOKEN: &str = "cst_";
@@ -94,25 +115,28 @@ impl RunGate {
     }
 
     /// Lets the token of a run in.
-    fn admit_run(&self, server: &str, token: &str) -> Result<Admission<Ticket>, AdmitError> {
+    fn admit_run(&self, server: &str, token: &str) -> Result<Admission<Ticket>, Refused> {
         let unauthorized = |text: &str| AdmitError::Unauthorized(text.to_owned());
         let run = self.gateway.runs.bearing(token).ok_or_else(|| unauthorized("the run token is not known here"))?;
+        let whom = |error: AdmitError| Refused { error, whom: Some(format!("run:{}", run.id)) };
         // An ended run's sessions stay readable to nobody: what it may still be told is in the evidence.
         match run.standing(clock::now()) {
             Standing::Open => {}
-            standing => return Err(unauthorized(&format!("the run is {}; start another", standing.as_str()))),
+            standing => return Err(whom(unauthorized(&format!("the run is {}; start another", standing.as_str())))),
         }
-        let ticket = self.ticket(server, run, None)?;
+        let ticket = self.ticket(server, run.clone(), None).map_err(whom)?;
         Ok(Admission { holder: Holder(Sha256::digest(token.as_bytes()).into()), ticket })
     }
 
     /// Lets a signed token in that is known to be good and whose run is open.
-    fn admit_seen(&self, auth: &Auth, caller: Caller<'_>, token: &str) -> Result<Admission<Ticket>, AdmitError> {
+    fn admit_seen(&self, auth: &Auth, caller: Caller<'_>, token: &str) -> Result<Admission<Ticket>, Refused> {
         let accepted = auth.seen(token).ok_or(AdmitError::Unexamined)?;
+        let whom = |error: AdmitError| Refused { error, whom: Some(accepted.whom()) };
         let at = clock::now();
-        let granted = auth.authorize(&accepted, caller.host, caller.server, seconds(at))?;
+        let granted =
+            auth.authorize(&accepted, caller.host, caller.server, seconds(at)).map_err(|denied| whom(denied.into()))?;
         let run = accepted.run(granted.grant).filter(|run| run.standing(at) == Standing::Open);
-        self.admission(caller.server, &accepted, run.ok_or(AdmitError::Unexamined)?)
+        self.admission(caller.server, &accepted, run.ok_or(AdmitError::Unexamined)?).map_err(whom)
     }
 
     fn admission(&self, server: &str, accepted: &Accepted, run: Arc<Run>) -> Result<Admission<Ticket>, AdmitError> {
@@ -121,28 +145,26 @@ impl RunGate {
     }
 
     /// Examines a signed token, and lets it join its run.
-    async fn examine_signed(
-        &self,
-        auth: &Auth,
-        caller: Caller<'_>,
-        token: &str,
-    ) -> Result<Admission<Ticket>, AdmitError> {
+    async fn examine_signed(&self, auth: &Auth, caller: Caller<'_>, token: &str) -> Result<Admission<Ticket>, Refused> {
         let accepted = match auth.examine(token).await {
             Ok(accepted) => accepted,
             Err(error) => {
                 if let ExamineError::Key(KeyError::Unavailable { begins: true, why }) = &error {
                     self.note_outage(auth, why).await;
                 }
-                return Err(error.into());
+                return Err(AdmitError::from(error).into());
             }
         };
-        let granted = auth.authorize(&accepted, caller.host, caller.server, seconds(clock::now()))?;
+        let whom = |error: AdmitError| Refused { error, whom: Some(accepted.whom()) };
+        let granted = auth
+            .authorize(&accepted, caller.host, caller.server, seconds(clock::now()))
+            .map_err(|denied| whom(denied.into()))?;
         if !self.upstreams.contains_key(caller.server) {
-            return Err(unknown(caller.server));
+            return Err(whom(unknown(caller.server)));
         }
-        let run = self.join(auth, &accepted, granted).await?;
+        let run = self.join(auth, &accepted, granted).await.map_err(whom)?;
         accepted.joined(granted.grant, run.clone());
-        self.admission(caller.server, &accepted, run)
+        self.admission(caller.server, &accepted, run).map_err(whom)
     }
 
     /// The open run of a grant's mission and agent for this initiator, or a new one.
@@ -184,6 +206,55 @@ impl RunGate {
         Ok(Ticket { policy, run, token })
     }
 
+    /// Takes note of somebody who is not let in; gives what they are told.
+    fn bar(&self, caller: Caller<'_>, Refused { error, whom }: Refused) -> AdmitError {
+        let reason = match &error {
+            // Not judged yet, nobody is let in any more, or a client that asks where to get a token, which is how the protocol begins.
+            AdmitError::Unexamined => return error,
+            AdmitError::Unavailable(_) if self.gateway.readiness() == Readiness::Stopping => return error,
+            AdmitError::Unauthorized(_) if caller.bearer.is_none() && self.auth.is_some() => return error,
+            // The name is of the caller's choice.
+            AdmitError::UnknownServer(_) => "no such upstream is configured",
+            AdmitError::Forbidden(text) | AdmitError::Unauthorized(text) | AdmitError::Unavailable(text) => text,
+            AdmitError::InsufficientScope { text, .. } => text,
+        };
+        let sort = Sort { name: reason.to_owned(), scope: self.scope(caller, whom) };
+        self.gateway.note_refusal(sort, &format!("an agent was not let in: {reason}"));
+        error
+    }
+
+    /// Whom a refusal is about: the one whom the token names, or else the server.
+    fn scope(&self, caller: Caller<'_>, whom: Option<String>) -> String {
+        let server = || self.upstreams.get_key_value(caller.server).map(|(name, _)| format!("upstream:{name}"));
+        whom.or_else(server).unwrap_or_else(|| GATEWAY.to_owned())
+    }
+
+    /// Whom a good token is about.
+    fn whom(&self, caller: Caller<'_>) -> Option<String> {
+        let token = caller.bearer?;
+        match self.gateway.runs.bearing(token) {
+            Some(run) => Some(format!("run:{}", run.id)),
+            None => self.auth.as_ref()?.seen(token).map(|accepted| accepted.whom()),
+        }
+    }
+
+    fn look(&self, caller: Caller<'_>) -> Result<Admission<Ticket>, Refused> {
+        self.is_open()?;
+        match (&self.auth, caller.bearer) {
+            (Some(auth), Some(token)) if !token.starts_with(RUN_TOKEN) => self.admit_seen(auth, caller, token),
+            (_, Some(token)) => self.admit_run(caller.server, token),
+            (Some(auth), None) => Err(AdmitError::Unauthorized(format!(
+                "send an access token of `{}` for this endpoint: `Authorization: Bearer TOKEN`",
+                auth.issuer()
+            ))
+            .into()),
+            (None, None) => Err(AdmitError::Unauthorized(
+                "send the run's token: `Authorization: Bearer TOKEN`; `countersign run start` gives one".to_owned(),
+            )
+            .into()),
+        }
+    }
+
     /// Records that the authorization server's keys cannot be had, once for each outage.
     async fn note_outage(&self, auth: &Auth, why: &str) {
         let at = clock::now();
@@ -201,6 +272,13 @@ impl RunGate {
             tracing::error!(%error, "an outage of the authorization server could not be recorded");
         }
     }
+}
+
+/// The message of a JSON-RPC error, cut to size.
+fn said(told: &[u8]) -> String {
+    let told: Value = serde_json::from_slice(told).unwrap_or_default();
+    let message = told.pointer("/error/message").and_then(Value::as_str).unwrap_or("without a word");
+    message.chars().take(REFUSAL_CHARS_MAX).collect()
 }
 
 fn unknown(server: &str) -> AdmitError {
@@ -239,25 +317,30 @@ impl Gate for RunGate {
     type Ticket = Ticket;
 
     fn admit(&self, caller: Caller<'_>) -> Result<Admission<Ticket>, AdmitError> {
-        self.is_open()?;
-        match (&self.auth, caller.bearer) {
-            (Some(auth), Some(token)) if !token.starts_with(RUN_TOKEN) => self.admit_seen(auth, caller, token),
-            (_, Some(token)) => self.admit_run(caller.server, token),
-            (Some(auth), None) => Err(AdmitError::Unauthorized(format!(
-                "send an access token of `{}` for this endpoint: `Authorization: Bearer TOKEN`",
-                auth.issuer()
-            ))),
-            (None, None) => Err(AdmitError::Unauthorized(
-                "send the run's token: `Authorization: Bearer TOKEN`; `countersign run start` gives one".to_owned(),
-            )),
-        }
+        self.look(caller).map_err(|refused| self.bar(caller, refused))
     }
 
     async fn examine(&self, caller: Caller<'_>) -> Result<Admission<Ticket>, AdmitError> {
         match (&self.auth, caller.bearer) {
-            (Some(auth), Some(token)) => self.examine_signed(auth, caller, token).await,
+            (Some(auth), Some(token)) => {
+                let examined = self.examine_signed(auth, caller, token).await;
+                examined.map_err(|refused| self.bar(caller, refused))
+            }
             _ => self.admit(caller),
         }
+    }
+
+    fn turned_away(&self, why: TurnedAway<'_>) {
+        let (name, scope, reason) = match why {
+            TurnedAway::Foreign => ("foreign".to_owned(), GATEWAY.to_owned(), UNKNOWN_NAME.to_owned()),
+            TurnedAway::Misplaced => ("misplaced".to_owned(), GATEWAY.to_owned(), MISPLACED_TOKEN.to_owned()),
+            TurnedAway::Unfit { caller, status, told } => (
+                status.as_str().to_owned(),
+                self.scope(caller, self.whom(caller)),
+                format!("a request was refused: {}", said(told)),
+            ),
+        };
+        self.gateway.note_refusal(Sort { name, scope }, &reason);
     }
 
     fn protection(&self, caller: Caller<'_>) -> Option<Protection> {

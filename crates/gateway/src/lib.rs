@@ -18,6 +18,7 @@ pub mod listener;
 pub mod missions;
 pub mod oauth;
 pub mod people;
+mod refusals;
 pub mod runs;
 pub mod session;
 pub mod socket;
@@ -35,6 +36,7 @@ use crate::clock::{Entropy, now};
 use crate::halts::Halts;
 use crate::home::Home;
 use crate::missions::Missions;
+use crate::refusals::Refusals;
 use crate::runs::Runs;
 
 /// What all sessions share.
@@ -45,6 +47,7 @@ pub struct Gateway {
     pub(crate) home: Home,
     pub(crate) ledger: Ledger,
     pub(crate) missions: Missions,
+    pub(crate) refusals: Refusals,
     pub(crate) rounds: Rounds,
     pub(crate) runs: Runs,
     pub(crate) stopping: watch::Sender<bool>,
@@ -110,6 +113,7 @@ impl Gateway {
             home,
             ledger,
             missions,
+            refusals: Refusals::default(),
             rounds: Rounds::new(key),
             runs,
             stopping,
@@ -144,6 +148,7 @@ impl Gateway {
     /// Writes the ledger's last records and syncs everything.
     pub async fn close(self: Arc<Self>) {
         self.stop();
+        self.count_refusals().await;
         if let Err(error) = self.ledger.clone().close().await {
             tracing::error!(%error, "the ledger was not closed in order; what is missing is made up for when it is opened again");
         }

@@ -113,3 +113,13 @@ pub const CALLBACK_WAIT: Duration = Duration::from_secs(10);
 
 /// The head of such a request: a code of 2 KiB, cookies of other programs on this machine.
 pub const CALLBACK_BYTES_MAX: usize = 64 << 10;
+
+/// What is kept of the words with which a request was refused: they say where it was wrong, and may repeat a piece of it.
+pub const REFUSAL_CHARS_MAX: usize = 300;
+
+/// Sorts of refusals at the door that are told apart in one window: each server, run and subject counts by itself. Each costs up to 2 KiB: 512 KiB at most. All beyond
+/// are counted as one.
+pub const REFUSALS_MAX: usize = 256;
+
+/// How long refusals are counted before the count is recorded. At most 2 records for each sort: 514 in a window, 49,344 a day, whatever is sent.
+pub const REFUSALS_WINDOW: Duration = Duration::from_secs(15 * 60);

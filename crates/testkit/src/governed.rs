@@ -124,8 +124,16 @@ impl Home {
     /// # Errors
     /// When the file cannot be written.
     pub fn write_config(&self, upstream: &str) -> anyhow::Result<()> {
+        self.write_config_with(&format!("url = \"{upstream}\""), "")
+    }
+
+    /// As [`Home::write_config`], with `upstream` the line that says how it is reached, and `more` sections.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_config_with(&self, upstream: &str, more: &str) -> anyhow::Result<()> {
         let config = format!(
-            "[listen]\ngateway = \"127.0.0.1:0\"\n\n[missions]\ndir = \"missions\"\n\n[upstream.mcp.{SERVER}]\nurl = \"{upstream}\"\n"
+            "[listen]\ngateway = \"127.0.0.1:0\"\n\n[missions]\ndir = \"missions\"\n\n[upstream.mcp.{SERVER}]\n{upstream}\n\n{more}\n"
         );
         Ok(std::fs::write(self.config(), config)?)
     }

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use evidence::record::{Body, Record, Status};
 use serde_json::{Value, json};
-use testkit::governed::{Home, Served, Upstream};
+use testkit::governed::{Home, READY_PATH, Served, Upstream};
 use testkit::scratch::Scratch;
+use testkit::wait;
 
 use super::bridges::{PATIENCE, World, binary};
 use super::hostile::resident_peak_kib;
@@ -73,7 +74,7 @@ fn messages() -> Vec<Message> {
 }
 
 /// What the exceptions of a ledger say, in order.
-fn noted(records: &[Record]) -> Vec<&str> {
+pub(super) fn noted(records: &[Record]) -> Vec<&str> {
     records
         .iter()
         .filter_map(
@@ -83,7 +84,7 @@ fn noted(records: &[Record]) -> Vec<&str> {
 }
 
 /// The statuses of all outcomes, in order.
-fn statuses(records: &[Record]) -> Vec<Status> {
+pub(super) fn statuses(records: &[Record]) -> Vec<Status> {
     let status = |record: &Record| if let Body::Action(action) = &record.body { action.status } else { None };
     records.iter().filter_map(status).collect()
 }
@@ -132,32 +133,41 @@ fn a_line_without_end_is_refused_once_and_forgotten() {
 }
 
 /// A gateway over HTTP in front of a good server.
-struct Http {
-    home: Home,
-    served: Served,
-    token: String,
-    _upstream: Upstream,
+pub(super) struct Http {
+    pub(super) home: Home,
+    pub(super) served: Served,
+    pub(super) token: String,
+    _upstream: Option<Upstream>,
     _scratch: Scratch,
 }
 
 impl Http {
-    fn new(name: &str) -> Self {
-        let scratch = Scratch::new(name).unwrap();
+    pub(super) fn new(name: &str) -> Self {
         let upstream = Upstream::start(&binary("countersign-upstream"), &[]).unwrap();
-        let home = Home::new(&binary("countersign"), scratch.path()).unwrap();
-        home.write_mission(&["echo", "record_4k"]).unwrap();
-        home.write_config(&upstream.url()).unwrap();
-        let served = home.serve().unwrap();
-        let token = home.token().unwrap();
-        Self { home, served, token, _upstream: upstream, _scratch: scratch }
+        let url = format!("url = {:?}", upstream.url());
+        Self { _upstream: Some(upstream), ..Self::before(name, &url, "") }
     }
 
-    fn connect(&self) -> Raw {
+    /// In front of an upstream, a line of configuration; with further lines of what the mission allows of it.
+    pub(super) fn before(name: &str, upstream: &str, allows: &str) -> Self {
+        let scratch = Scratch::new(name).unwrap();
+        let home = Home::new(&binary("countersign"), scratch.path()).unwrap();
+        home.write_mission(&["echo", "record_4k"]).unwrap();
+        let mission = std::fs::read_to_string(home.mission()).unwrap();
+        std::fs::write(home.mission(), mission.replace("\n[effect", &format!("\n{allows}\n\n[effect"))).unwrap();
+        home.write_config_with(upstream, "").unwrap();
+        let served = home.start().unwrap();
+        wait::http_ready(served.addr, READY_PATH, PATIENCE).unwrap();
+        let token = home.token().unwrap();
+        Self { home, served, token, _upstream: None, _scratch: scratch }
+    }
+
+    pub(super) fn connect(&self) -> Raw {
         Raw::connect(self.served.addr)
     }
 
     /// A request's head up to what says how long its body is.
-    fn head(&self, session: Option<&str>) -> String {
+    pub(super) fn head(&self, session: Option<&str>) -> String {
         let session = session.map(|id| format!("Mcp-Session-Id: {id}\r\nMCP-Protocol-Version: 2025-11-25\r\n"));
         format!(
             "POST /mcp/upstream HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
@@ -168,13 +178,13 @@ impl Http {
         )
     }
 
-    fn request(&self, session: Option<&str>, body: &[u8]) -> Vec<u8> {
+    pub(super) fn request(&self, session: Option<&str>, body: &[u8]) -> Vec<u8> {
         let head = format!("{}Content-Length: {}\r\n\r\n", self.head(session), body.len());
         [head.as_bytes(), body].concat()
     }
 
     /// Opens a session; gives its id.
-    fn open(&self) -> String {
+    pub(super) fn open(&self) -> String {
         let mut raw = self.connect();
         raw.send(&self.request(
             None,
@@ -188,27 +198,27 @@ impl Http {
         id
     }
 
-    fn call(&self, id: u32, text: &str) -> Vec<u8> {
+    pub(super) fn call(&self, id: u32, text: &str) -> Vec<u8> {
         json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": { "name": "echo", "arguments": { "text": text } } })
             .to_string()
             .into_bytes()
     }
 
-    fn assert_serves(&self, session: &str, after: &str) {
+    pub(super) fn assert_serves(&self, session: &str, after: &str) {
         let mut raw = self.connect();
         raw.send(&self.request(Some(session), &self.call(900, "good")));
         let answer = raw.answer();
         assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#""text":"good""#), "after {after}: {answer}");
     }
 
-    /// Stops the gateway; gives its outcomes and exceptions.
-    fn end(mut self) -> Vec<Record> {
+    /// Stops the gateway; gives its decisions, outcomes and exceptions.
+    pub(super) fn end(mut self) -> Vec<Record> {
         let resident_kib = resident_peak_kib(self.served.process.pid());
         assert!(resident_kib <= RESIDENT_KIB_MAX, "{resident_kib} KiB resident");
         self.served.process.stop(PATIENCE).unwrap();
         let mut records = Vec::new();
         self.home
-            .audit("(type:action_record or type:exception_record)", |line| {
+            .audit("(type:action_record or type:decision_record or type:exception_record)", |line| {
                 records.push(evidence::record::read(line.as_bytes())?);
                 Ok(())
             })
@@ -219,7 +229,7 @@ impl Http {
 }
 
 /// A connection without a client's manners.
-struct Raw(TcpStream);
+pub(super) struct Raw(TcpStream);
 
 impl Raw {
     fn connect(addr: SocketAddr) -> Self {
@@ -230,7 +240,7 @@ impl Raw {
         Self(stream)
     }
 
-    fn send(&mut self, bytes: &[u8]) {
+    pub(super) fn send(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).unwrap();
     }
 
@@ -240,7 +250,7 @@ impl Raw {
     }
 
     /// One response, its body by its length; all that came where the connection ends before.
-    fn answer(&mut self) -> String {
+    pub(super) fn answer(&mut self) -> String {
         let mut read = Vec::new();
         let mut chunk = [0; 16 << 10];
         loop {

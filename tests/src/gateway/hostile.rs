@@ -188,10 +188,7 @@ async fn a_server_that_never_answers_is_not_waited_for_without_end() {
     let upstream = Upstream::start(&binary("countersign-upstream"), &["--hostile", "never-answers"]).unwrap();
     let home = Home::new(&binary("countersign"), scratch.path()).unwrap();
     home.write_mission(&["echo"]).unwrap();
-    home.write_config(&upstream.url()).unwrap();
-    let config = scratch.join("countersign.toml");
-    let limited = format!("{}\n[limits]\ncall_timeout_s = 1\n", std::fs::read_to_string(&config).unwrap());
-    std::fs::write(config, limited).unwrap();
+    home.write_config_with(&format!("url = {:?}", upstream.url()), "[limits]\ncall_timeout_s = 1").unwrap();
     let mut served = home.serve().unwrap();
     let mut session = HttpSession::open(&served.target(&home.token().unwrap())).await.unwrap();
     let told = match session.call("echo", r#"{"text":"hi"}"#).await.unwrap() {

@@ -177,6 +177,8 @@ words! {
 words! {
     /// What kind of thing was outside the plan.
     ExceptionKind {
+        /// An agent or a request was refused at the door.
+        Access = "access",
         /// A mission file was refused.
         BadMission = "bad_mission",
         /// The clock jumped.

@@ -23,6 +23,12 @@ use crate::limits::{EFFECT_KEY_BYTES_MAX, OVERSIZE_RESULT_BYTES, PROGRESS_STEPS_
 /// The revision that is spoken, and the older ones that are close enough.
 const REVISIONS: [&str; 3] = ["2025-11-25", "2025-06-18", "2025-03-26"];
 
+/// What is said to clients of the revision without a handshake.
+const DISCOVERED: &str = concat!(
+    r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"#,
+    r#""ttlMs":0,"cacheScope":"private"}"#
+);
+
 const TOOLS: [(&str, &str, &str); 5] = [
     ("echo", "Gives `text` back.", r#"{"type":"object","properties":{"text":{"type":"string"}},"required":["text"]}"#),
     (
@@ -110,6 +116,7 @@ impl Server {
     fn request(&self, id: &RawValue, method: &str, message: &Message<'_>) -> Bytes {
         match method {
             "initialize" => answer(id, &[&initialized(message)]),
+            "server/discover" => answer(id, &[DISCOVERED]),
             "ping" | "logging/setLevel" => answer(id, &["{}"]),
             "tools/list" => answer(id, &[&self.tool_list()]),
             "resources/list" => {

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -32,7 +32,7 @@ use tokio::time::{sleep, timeout};
 
 pub use self::body::McpBody;
 use self::challenge::bearer;
-pub use self::gate::{Admission, AdmitError, Caller, ConnectError, Connected, Gate, Holder, Protection};
+pub use self::gate::{Admission, AdmitError, Caller, ConnectError, Connected, Gate, Holder, Protection, TurnedAway};
 use self::mailbox::Mailbox;
 use self::outbox::{Closed, Form, Offered, Outbox, Place, Prime, Reading, Unopened, Unreadable};
 use self::peer::Peers;
@@ -168,7 +168,7 @@ impl<G: Gate> McpEndpoint<G> {
     /// # Errors
     /// The response that says so.
     pub fn accepted<'a, B>(&self, request: &'a Request<B>) -> Result<&'a str, Box<Response<McpBody>>> {
-        self.peers.check(request.uri(), request.headers()).map_err(|refused| Box::new(refused.into_response()))
+        self.known(request.uri(), request.headers()).map_err(|refused| Box::new(refused.into_response()))
     }
 
     /// Ends all sessions: requests in flight finish or are recorded, upstreams are closed, new sessions are refused.
@@ -181,33 +181,48 @@ impl<G: Gate> McpEndpoint<G> {
         self.sessions.count()
     }
 
+    fn known<'a>(&self, uri: &'a Uri, headers: &'a HeaderMap) -> Result<&'a str, Refused> {
+        self.peers.check(uri, headers).inspect_err(|_| self.gate.turned_away(TurnedAway::Foreign))
+    }
+
     async fn respond(&self, server: &str, request: Request<Incoming>) -> Served {
-        let headers = request.headers();
-        let host = self.peers.check(request.uri(), headers)?;
-        let caller = Caller { bearer: bearer(request.uri(), headers)?, host, server };
+        let (request, body) = request.into_parts();
+        let headers = &request.headers;
+        let host = self.known(&request.uri, headers)?;
+        let misplaced = |_: &Refused| self.gate.turned_away(TurnedAway::Misplaced);
+        let caller = Caller { bearer: bearer(&request.uri, headers).inspect_err(misplaced)?, host, server };
         let admission = match self.gate.admit(caller) {
             // Boxed: every request would carry the room for it.
             Err(AdmitError::Unexamined) => Box::pin(self.gate.examine(caller)).await,
             admitted => admitted,
         };
         let admission = admission.map_err(|error| Refused::not_admitted(error, &*self.gate, caller))?;
-        match *request.method() {
-            Method::POST => self.post(server, admission, request).await,
+        let served = match request.method {
+            Method::POST => self.post(server, admission, headers, body).await,
             Method::GET | Method::DELETE if stateless::is_stateless(headers) => Err(stateless::only_post()),
             Method::GET => self.follow(server, admission.holder, headers),
-            Method::DELETE => {
-                let (session, _) = self.session(server, admission.holder, headers)?;
+            Method::DELETE => self.session(server, admission.holder, headers).map(|(session, _)| {
                 self.sessions.end(&session);
-                Ok(empty(StatusCode::NO_CONTENT))
-            }
+                empty(StatusCode::NO_CONTENT)
+            }),
             _ => Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, "use POST, GET or DELETE".to_owned())
                 .with(ALLOW, HeaderValue::from_static("GET, POST, DELETE"))),
-        }
+        };
+        served.inspect_err(|refused| {
+            if refused.is_worth_a_note() {
+                self.gate.turned_away(TurnedAway::Unfit { caller, status: refused.status, told: &refused.body });
+            }
+        })
     }
 
     /// Takes one message.
-    async fn post(&self, server: &str, admission: Admission<G::Ticket>, mut request: Request<Incoming>) -> Served {
-        let headers = request.headers();
+    async fn post(
+        &self,
+        server: &str,
+        admission: Admission<G::Ticket>,
+        headers: &HeaderMap,
+        mut body: Incoming,
+    ) -> Served {
         if !accepts(headers, &JSON) || !accepts(headers, &EVENT_STREAM) {
             return Err(Refused::new(
                 StatusCode::NOT_ACCEPTABLE,
@@ -232,18 +247,21 @@ impl<G: Gate> McpEndpoint<G> {
                 None
             }
         };
-        let body = timeout(self.limits.body, read_body(request.body_mut(), self.limits.request.bytes_max)).await;
+        let body = timeout(self.limits.body, read_body(&mut body, self.limits.request.bytes_max)).await;
         let body = body.map_err(|_elapsed| BodyError::Late).flatten().map_err(|error| {
             if let Some((session, _)) = &session {
                 session.agent.unread_from_agent(&error);
+                return Refused::from(error).noted();
             }
             Refused::from(error)
         })?;
         let unread = |error: EnvelopeError| {
+            let refused = Refused::with_body(StatusCode::BAD_REQUEST, error.reply());
             if let Some((session, _)) = &session {
                 session.agent.malformed_by_agent(&error);
+                return refused.noted();
             }
-            Refused::with_body(StatusCode::BAD_REQUEST, error.reply())
+            refused
         };
         if let Some((session, revision)) = &session
             && revision.has_batches()
@@ -254,11 +272,11 @@ impl<G: Gate> McpEndpoint<G> {
         }
         let envelope = Envelope::parse(body, &self.limits.request).map_err(unread)?;
         if is_stateless || stateless::stands_alone(&envelope) {
-            let alone = self.posts.take(&*self.gate, &self.sessions, server, admission, request.headers(), envelope);
+            let alone = self.posts.take(&*self.gate, &self.sessions, server, admission, headers, envelope);
             return Box::pin(alone).await;
         }
         if session.is_none() {
-            said_revision(request.headers())?;
+            said_revision(headers)?;
         }
         match session {
             Some((session, revision)) => take(session, envelope, prime(revision), self.limits.stream_after).await,
@@ -641,6 +659,8 @@ impl Downstream for HttpDownstream {
 struct Refused {
     body: Bytes,
     header: Option<(HeaderName, HeaderValue)>,
+    /// Whether it is in the evidence.
+    is_noted: bool,
     status: StatusCode,
 }
 
@@ -651,11 +671,20 @@ impl Refused {
     }
 
     const fn with_body(status: StatusCode, body: Bytes) -> Self {
-        Self { body, header: None, status }
+        Self { body, header: None, is_noted: false, status }
     }
 
     fn with(self, name: HeaderName, value: HeaderValue) -> Self {
         Self { header: Some((name, value)), ..self }
+    }
+
+    fn noted(self) -> Self {
+        Self { is_noted: true, ..self }
+    }
+
+    /// Whether it should be in the evidence and is not. Clients look for sessions that have ended, and for streams that are not offered, whenever they come back.
+    fn is_worth_a_note(&self) -> bool {
+        !self.is_noted && !matches!(self.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
     }
 
     fn not_connected(error: &ConnectError, id: &RawId) -> Self {

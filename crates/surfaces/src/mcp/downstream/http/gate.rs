@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use http::StatusCode;
+
 use crate::govern::Session;
 use crate::mcp::upstream::{IncomingQueue, Upstream};
 
@@ -26,6 +28,9 @@ pub trait Gate: Send + Sync + 'static {
     fn examine(&self, caller: Caller<'_>) -> impl Future<Output = Result<Admission<Self::Ticket>, AdmitError>> + Send {
         std::future::ready(self.admit(caller))
     }
+
+    /// Takes note of a request that was refused, and of which no session knows.
+    fn turned_away(&self, why: TurnedAway<'_>);
 
     /// Where an agent that is not let in learns how to get a token; `None` where no authorization server is configured.
     fn protection(&self, caller: Caller<'_>) -> Option<Protection> {
@@ -117,6 +122,24 @@ pub enum AdmitError {
     /// There is no such server (404).
     #[error("{0}")]
     UnknownServer(String),
+}
+
+/// A request that was refused before a session knew of it.
+#[derive(Clone, Copy)]
+pub enum TurnedAway<'a> {
+    /// It came by a name that is not the gateway's, or from a foreign page.
+    Foreign,
+    /// Its token is not where one belongs, or there are several.
+    Misplaced,
+    /// Its token was good; it was not.
+    Unfit {
+        /// Who sent it.
+        caller: Caller<'a>,
+        /// How it was answered.
+        status: StatusCode,
+        /// With what: a JSON-RPC error.
+        told: &'a [u8],
+    },
 }
 
 /// Why a session cannot be opened.

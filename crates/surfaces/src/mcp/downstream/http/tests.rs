@@ -71,6 +71,8 @@ impl Gate for TestGate {
         Ok(Admission { holder, ticket: () })
     }
 
+    fn turned_away(&self, _: TurnedAway<'_>) {}
+
     /// `token-w` is as good as `token-a`, but that takes a look.
     async fn examine(&self, caller: Caller<'_>) -> Result<Admission<()>, AdmitError> {
         self.admit(Caller { bearer: Some("token-a"), ..caller })
