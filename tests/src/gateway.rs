@@ -5,6 +5,7 @@ mod clients;
 mod door;
 mod floods;
 mod hostile;
+mod limits;
 mod oddities;
 mod power_cut;
 mod stateless;

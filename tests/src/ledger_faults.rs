@@ -57,6 +57,7 @@ fn begun(n: u64, padding: usize) -> Vec<Draft> {
             args_bytes: 2,
             args_sha256: "00".repeat(32),
             call_sha256: "11".repeat(32),
+            counters: Vec::new(),
             facets: vec![],
             tool: tool(),
         },
@@ -66,6 +67,7 @@ fn begun(n: u64, padding: usize) -> Vec<Draft> {
         reasons: vec![],
         rules: vec![],
         sentence: "x".repeat(padding),
+        would: None,
     };
     vec![draft(n, decision.into()), draft(n, action(ActionEvent::Intent, None).into())]
 }
@@ -78,6 +80,7 @@ fn action(event: ActionEvent, status: Option<Status>) -> ActionRecord {
     ActionRecord {
         args_sha256: "00".repeat(32),
         attempt: 1,
+        counted: Vec::new(),
         duration_us: None,
         effect_class: EffectClass::Write,
         event,

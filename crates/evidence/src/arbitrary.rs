@@ -10,10 +10,10 @@ use proptest::sample::select;
 use crate::ids::{CallId, ExceptionId, RecordId, RunId};
 use crate::limits::INTEGER_MAX;
 use crate::record::{
-    AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, Channel, Client, Context, DecisionInput,
+    AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, Channel, Client, Context, Count, DecisionInput,
     DecisionPoint, DecisionRecord, Draft, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind,
     ExceptionRecord, Facet, FacetValue, Initiator, LedgerEvent, LedgerState, Link, Obligation, Policy, Purpose,
-    RequestContext, Rule, Status, Surface, Tool, VersionLog, VersionedKind, VersionedObject,
+    Reading, RequestContext, Rule, Status, Surface, Tool, VersionLog, VersionedKind, VersionedObject,
 };
 use crate::time::Timestamp;
 
@@ -91,11 +91,15 @@ fn decision() -> impl Strategy<Value = Body> {
     let kinds = &["text", "number", "bool", "path", "domain", "null", "list", "object", "unparsed"][..];
     let value = (select(kinds), shared()).prop_map(|(kind, text)| FacetValue { kind: kind.into(), text });
     let facet = (shared(), vec(value, 0..3)).prop_map(|(argument, values)| Facet { argument, values });
-    let input = (integer(), sha256(), sha256(), vec(facet, 0..3), tool()).prop_map(
-        |(args_bytes, args_sha256, call_sha256, facets, tool)| DecisionInput {
+    let reading = (name(), decimal(), option::of(decimal()), name()).prop_map(|(counter, used, wanted, window)| {
+        Reading { counter: counter.into(), used, wanted, window: window.into() }
+    });
+    let input = (integer(), sha256(), sha256(), vec(reading, 0..3), vec(facet, 0..3), tool()).prop_map(
+        |(args_bytes, args_sha256, call_sha256, counters, facets, tool)| DecisionInput {
             args_bytes,
             args_sha256,
             call_sha256,
+            counters,
             facets,
             tool,
         },
@@ -106,12 +110,28 @@ fn decision() -> impl Strategy<Value = Body> {
     let rule = (name(), prop_oneof![any::<u32>(), Just(0), Just(u32::MAX)])
         .prop_map(|(id, line)| Rule { id: id.into(), line });
     let reasons = vec(name().prop_map(Arc::from), 0..3);
-    let rest = (word(DecisionPoint::ALL), policy, reasons, vec(rule, 0..3), text());
+    let would = option::of(prop_oneof![Just(Effect::Ask), Just(Effect::Deny)]);
+    let rest = (word(DecisionPoint::ALL), policy, reasons, vec(rule, 0..3), text(), would);
     (word(Effect::ALL), input, vec(obligation, 0..2), rest).prop_map(
-        |(effect, input, obligations, (point, policy, reasons, rules, sentence))| {
-            Body::Decision(DecisionRecord { effect, input, obligations, point, policy, reasons, rules, sentence })
+        |(effect, input, obligations, (point, policy, reasons, rules, sentence, would))| {
+            Body::Decision(DecisionRecord {
+                effect,
+                input,
+                obligations,
+                point,
+                policy,
+                reasons,
+                rules,
+                sentence,
+                would,
+            })
         },
     )
+}
+
+/// An exact decimal in its shortest spelling.
+fn decimal() -> impl Strategy<Value = Arc<str>> {
+    "-?(0|[1-9][0-9]{0,18})(\\.[0-9]{0,17}[1-9])?".prop_map(Arc::from)
 }
 
 fn action() -> impl Strategy<Value = Body> {
@@ -125,11 +145,17 @@ fn action() -> impl Strategy<Value = Body> {
     );
     let attempt = prop_oneof![1..=u32::MAX, Just(1), Just(u32::MAX)];
     let happened = prop_oneof![option::of(sha256()).prop_map(Err), outcome.prop_map(Ok)];
-    (sha256(), attempt, word(EffectClass::ALL), tool(), happened).prop_map(
-        |(args_sha256, attempt, effect_class, tool, happened)| {
+    let count = (decimal(), name(), name()).prop_map(|(amount, counter, window)| Count {
+        amount,
+        counter: counter.into(),
+        window: window.into(),
+    });
+    (sha256(), attempt, vec(count, 0..3), word(EffectClass::ALL), tool(), happened).prop_map(
+        |(args_sha256, attempt, counted, effect_class, tool, happened)| {
             let intent = ActionRecord {
                 args_sha256,
                 attempt,
+                counted,
                 duration_us: None,
                 effect_class,
                 event: ActionEvent::Intent,

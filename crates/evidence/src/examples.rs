@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::ids::{CallId, ExceptionId, RecordId, RunId};
 use crate::record::{
-    AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, Channel, Client, Context, DecisionInput,
+    AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, Channel, Client, Context, Count, DecisionInput,
     DecisionPoint, DecisionRecord, Draft, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind,
     ExceptionRecord, Facet, FacetValue, Initiator, LedgerEvent, LedgerState, Link, Obligation, Place, Policy, Purpose,
-    RequestContext, Rule, Status, Surface, Tool, VersionLog, VersionedKind, VersionedObject, write,
+    Reading, RequestContext, Rule, Status, Surface, Tool, VersionLog, VersionedKind, VersionedObject, write,
 };
 use crate::time::Timestamp;
 
@@ -66,6 +66,9 @@ pub(crate) fn send_money() -> Tool {
     Tool { endpoint: Endpoint::Tool, name: "send_money".into(), surface: Surface::Mcp, upstream: "bank".into() }
 }
 
+/// The sum of what is sent in a day.
+const PER_DAY: &str = "allow.mcp.bank.send_money.amount.per_day";
+
 pub(crate) fn decision(effect: Effect, tool: Tool, args: u8) -> DecisionRecord {
     let (reasons, sentence): (Vec<Arc<str>>, _) = match effect {
         Effect::Allow => (vec![], "The mission allows `send_money` with these arguments."),
@@ -80,6 +83,12 @@ pub(crate) fn decision(effect: Effect, tool: Tool, args: u8) -> DecisionRecord {
             args_bytes: 61,
             args_sha256: sha256(args),
             call_sha256: sha256(args ^ 0xff),
+            counters: vec![Reading {
+                counter: PER_DAY.into(),
+                used: "12000".into(),
+                wanted: Some("4200".into()),
+                window: "2026-11-23".into(),
+            }],
             facets: vec![Facet {
                 argument: "amount".into(),
                 values: vec![FacetValue { kind: "number".into(), text: "4200".into() }],
@@ -92,6 +101,7 @@ pub(crate) fn decision(effect: Effect, tool: Tool, args: u8) -> DecisionRecord {
         reasons,
         rules: vec![Rule { id: "allow.mcp.bank.send_money".into(), line: 12 }],
         sentence: sentence.into(),
+        would: None,
     }
 }
 
@@ -99,6 +109,7 @@ pub(crate) fn intent(tool: Tool, args: u8) -> ActionRecord {
     ActionRecord {
         args_sha256: sha256(args),
         attempt: 1,
+        counted: vec![Count { amount: "4200".into(), counter: PER_DAY.into(), window: "2026-11-23".into() }],
         duration_us: None,
         effect_class: EffectClass::Pay,
         event: ActionEvent::Intent,
@@ -114,6 +125,7 @@ pub(crate) fn intent(tool: Tool, args: u8) -> ActionRecord {
 
 pub(crate) fn outcome(tool: Tool, args: u8, status: Status) -> ActionRecord {
     ActionRecord {
+        counted: Vec::new(),
         duration_us: Some(183_250),
         event: ActionEvent::Outcome,
         result_bytes: Some(48),
@@ -169,6 +181,8 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
     redacting.obligations = vec![Obligation { kind: "redact".into(), target: "result:/iban".into() }];
     redacting.reasons = vec!["data_class_pii".into()];
     redacting.sentence = "The mission allows the call; personal data in the result must be redacted.".into();
+    let observed =
+        DecisionRecord { effect: Effect::Allow, would: Some(Effect::Deny), ..decision(Effect::Deny, send_money(), 5) };
     let answering = ActionRecord { input_sha256: Some(sha256(0xd1)), ..intent(send_money(), 7) };
     let failed = ActionRecord {
         external_reference: Some("TX-20261123-0042".into()),
@@ -209,6 +223,7 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
         ("exception_record", draft(8, Some(8), exception.into())),
         ("version_log", system(9, version.into())),
         ("request_context-oidc", Draft::new(signed_in(), None, at(10), signed)),
+        ("decision_record-observed", draft(11, Some(5), observed.into())),
     ];
     for (_, draft) in &mut drafts {
         if draft.call.is_some() {

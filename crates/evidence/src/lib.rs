@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod arbitrary;
 pub mod checkpoint;
+pub mod decimal;
 #[cfg(test)]
 mod examples;
 pub mod filter;

@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use body::{
-    AccessToken, ActionEvent, ActionRecord, Body, Channel, Client, DecisionInput, DecisionPoint, DecisionRecord,
+    AccessToken, ActionEvent, ActionRecord, Body, Channel, Client, Count, DecisionInput, DecisionPoint, DecisionRecord,
     Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind, ExceptionRecord, Facet, FacetValue, LedgerEvent,
-    LedgerState, Obligation, Policy, Purpose, RecordType, RequestContext, Rule, Status, Surface, Tool, VersionLog,
-    VersionedKind, VersionedObject,
+    LedgerState, Obligation, Policy, Purpose, Reading, RecordType, RequestContext, Rule, Status, Surface, Tool,
+    VersionLog, VersionedKind, VersionedObject,
 };
 
 use crate::ids::{CallId, RecordId, RunId};

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use evidence::record::{Draft, Status};
+use evidence::record::{Body, Draft, ExceptionKind, Status};
 use governance::call::{Call, Effect, Input, Reply};
 use governance::classify::{Standing, classify};
 use governance::decide::PolicySnapshot;
@@ -17,10 +17,11 @@ use tokio::sync::oneshot;
 
 use crate::Gateway;
 use crate::clock::now;
+use crate::refusals::Sort;
 
 /// Governs one call; `None` when the client took it back, which `cancelled` tells.
 pub(crate) async fn drive<E: Execute>(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     intercepted: Intercepted,
     policy: Arc<PolicySnapshot>,
     standing: impl Fn() -> Standing,
@@ -34,9 +35,21 @@ pub(crate) async fn drive<E: Execute>(
     while let Some(effect) = effects.pop_front() {
         let input = match effect {
             Effect::Classify(intercepted) => {
-                let plan = policy.plan(intercepted.tool());
-                let classified = classify(intercepted, plan, standing());
-                Input::Classified(Box::new(classified), policy.clone())
+                let tool = intercepted.tool();
+                let is_counted = policy.counters(tool).next().is_some();
+                let plan = policy.plan(tool);
+                if is_counted && let Err(error) = gateway.open_counters(policy.mission().name()).await {
+                    tracing::error!(%error, "what was used of limits is not known; nothing that they limit runs");
+                }
+                let classified = Box::new(classify(intercepted, plan, standing()));
+                if is_counted {
+                    let (next, more) = gateway.counters.decide(call, classified, policy.clone(), now());
+                    call = next;
+                    note_limits(gateway, &policy, &more);
+                    effects.extend(more);
+                    continue;
+                }
+                Input::Classified(classified, policy.clone())
             }
             // CRASH: the answer may be out before the outcome is durable; recovery closes the call as unknown. Only what reads answers so.
             Effect::Append(drafts) if reply.is_some() => {
@@ -97,9 +110,27 @@ pub(crate) async fn drive<E: Execute>(
         };
         let (next, more) = call.handle(input, now());
         call = next;
+        if let Some(Effect::Append(drafts)) = more.iter().find(|effect| matches!(effect, Effect::Append(_))) {
+            gateway.counters.add(drafts, now());
+        }
         effects.extend(more);
     }
     reply
+}
+
+/// Opens an exception where a call was denied because too much was used: one for each rule in a window, however often it is tried.
+fn note_limits(gateway: &Arc<Gateway>, policy: &PolicySnapshot, effects: &[Effect]) {
+    let drafts =
+        effects.iter().filter_map(|effect| if let Effect::Append(drafts) = effect { Some(drafts) } else { None });
+    for draft in drafts.flatten() {
+        let Body::Decision(decision) = &draft.body else { continue };
+        if !decision.reasons.iter().any(|reason| **reason == *Reason::LimitReached.code()) {
+            continue;
+        }
+        let name = decision.rules.first().map(|rule| rule.id.to_string()).unwrap_or_default();
+        let sort = Sort { kind: ExceptionKind::Budget, name, scope: format!("mission:{}", policy.mission().name()) };
+        gateway.note_refusal(sort, &decision.sentence);
+    }
 }
 
 /// Appends what nobody waits for: it is written with the next call's records, or soon without them. That it failed shows in the gateway's readiness and in the

@@ -218,7 +218,7 @@ impl RunGate {
             AdmitError::Forbidden(text) | AdmitError::Unauthorized(text) | AdmitError::Unavailable(text) => text,
             AdmitError::InsufficientScope { text, .. } => text,
         };
-        let sort = Sort { name: reason.to_owned(), scope: self.scope(caller, whom) };
+        let sort = Sort { kind: ExceptionKind::Access, name: reason.to_owned(), scope: self.scope(caller, whom) };
         self.gateway.note_refusal(sort, &format!("an agent was not let in: {reason}"));
         error
     }
@@ -340,7 +340,7 @@ impl Gate for RunGate {
                 format!("a request was refused: {}", said(told)),
             ),
         };
-        self.gateway.note_refusal(Sort { name, scope }, &reason);
+        self.gateway.note_refusal(Sort { kind: ExceptionKind::Access, name, scope }, &reason);
     }
 
     fn protection(&self, caller: Caller<'_>) -> Option<Protection> {

@@ -8,6 +8,7 @@ pub mod bridge;
 pub mod clock;
 pub mod config;
 pub mod control;
+mod counters;
 pub mod discovery;
 pub mod driver;
 pub mod gate;
@@ -33,6 +34,7 @@ use surfaces::mcp::rounds::Rounds;
 use tokio::sync::watch;
 
 use crate::clock::{Entropy, now};
+use crate::counters::Counters;
 use crate::halts::Halts;
 use crate::home::Home;
 use crate::missions::Missions;
@@ -42,6 +44,7 @@ use crate::runs::Runs;
 /// What all sessions share.
 pub struct Gateway {
     pub(crate) call_timeout: Duration,
+    pub(crate) counters: Counters,
     pub(crate) entropy: Entropy,
     pub(crate) halts: Halts,
     pub(crate) home: Home,
@@ -108,6 +111,7 @@ impl Gateway {
         clock::random(&mut key);
         Ok(Arc::new(Self {
             call_timeout,
+            counters: Counters::default(),
             entropy: Entropy::default(),
             halts,
             home,

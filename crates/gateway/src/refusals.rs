@@ -1,6 +1,6 @@
-//! What was refused at the door, as evidence that nobody can flood: agents that were not let in, and requests that no session knows of.
+//! What was refused again and again, as evidence that nobody can flood: agents that were not let in, requests that no session knows of, calls beyond a limit.
 //!
-//! Anybody who reaches the door can be refused as often as they like. So the first refusal of a kind opens an exception at once, further ones are counted in memory, and
+//! Whoever reaches the gateway can be refused as often as they like. So the first refusal of a kind opens an exception at once, further ones are counted in memory, and
 //! the count is added to the exception when the window ends or the gateway stops. A crash loses the count of one window, and not that there was something.
 
 use std::collections::HashMap;
@@ -26,6 +26,7 @@ pub(crate) struct Refusals(Mutex<HashMap<Sort, Counted>>);
 /// What is counted as one: nothing in it is of an agent's choice, but for names that an issuer's signature vouches for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Sort {
+    pub(crate) kind: ExceptionKind,
     /// What sort of refusal.
     pub(crate) name: String,
     /// A server, a run, a subject, or the gateway.
@@ -56,7 +57,7 @@ impl Refusals {
     fn note(&self, sort: Sort, reason: &str, at: Timestamp, fresh: impl FnOnce() -> ExceptionId) -> Noted {
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let sort = if window.len() >= REFUSALS_MAX && !window.contains_key(&sort) {
-            Sort { name: "other".to_owned(), scope: GATEWAY.to_owned() }
+            Sort { kind: sort.kind, name: "other".to_owned(), scope: GATEWAY.to_owned() }
         } else {
             sort
         };
@@ -88,10 +89,7 @@ impl Gateway {
         let noted = self.refusals.note(sort, reason, at, || ExceptionId::at(at, self.entropy.bits()));
         let Noted::Opened { begins, exception, sort } = noted else { return };
         let mitigation = "nothing was executed".to_owned();
-        append_beside(
-            self,
-            vec![draft(ExceptionEvent::Opened, exception, (sort.scope, reason.to_owned()), mitigation, at)],
-        );
+        append_beside(self, vec![draft(ExceptionEvent::Opened, exception, (sort, reason.to_owned()), mitigation, at)]);
         if begins {
             let gateway = Arc::clone(self);
             tokio::spawn(async move {
@@ -109,7 +107,7 @@ impl Gateway {
         let further = self.refusals.end().into_iter().map(|(sort, counted)| {
             let Counted { exception, further, last, opened, reason } = counted;
             let mitigation = format!("nothing was executed; {further} more of the same sort, the last at {last}");
-            draft(ExceptionEvent::Mitigated, exception, (sort.scope, reason), mitigation, opened)
+            draft(ExceptionEvent::Mitigated, exception, (sort, reason), mitigation, opened)
         });
         let further: Vec<_> = further.collect();
         if further.is_empty() {
@@ -124,7 +122,7 @@ impl Gateway {
 fn draft(
     event: ExceptionEvent,
     exception: ExceptionId,
-    (scope, reason): (String, String),
+    (Sort { kind, scope, .. }, reason): (Sort, String),
     mitigation: String,
     opened: Timestamp,
 ) -> Draft {
@@ -132,7 +130,7 @@ fn draft(
         due: Some(opened.plus_micros(EXCEPTION_DUE_US)),
         event,
         exception,
-        kind: ExceptionKind::Access,
+        kind,
         mitigation: Some(mitigation),
         owner: "operator".to_owned(),
         reason,
@@ -146,7 +144,7 @@ mod tests {
     use super::*;
 
     fn sort(name: &str) -> Sort {
-        Sort { name: name.to_owned(), scope: "upstream:erp".to_owned() }
+        Sort { kind: ExceptionKind::Access, name: name.to_owned(), scope: "upstream:erp".to_owned() }
     }
 
     fn at(micros: i64) -> Timestamp {

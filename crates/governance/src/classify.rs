@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use evidence::record::Facet;
 
+use crate::count::Tally;
 use crate::intercept::Intercepted;
 use crate::mission::Plan;
-pub use facet::{Number, NumberError, facets};
+pub use facet::facets;
 pub(crate) use facet::{UNPARSED, WHOLE};
 
 /// What stands behind a call at the moment of its decision, beside the mission.
@@ -40,11 +41,13 @@ pub struct Classified {
     pub intercepted: Intercepted,
     /// What stands behind it.
     pub standing: Standing,
+    /// How the counters stand that limit it, as [`crate::count::Book::tally`] says. Without them the policy denies what they limit.
+    pub tallies: Vec<Tally>,
 }
 
 /// Classifies the arguments of `intercepted` by `plan`; without a plan (nothing is allowed, or arguments are not ruled) there are no facets.
 #[must_use]
 pub fn classify(intercepted: Intercepted, plan: Option<&Plan>, standing: Standing) -> Classified {
     let facets = plan.map(|plan| facets(intercepted.arguments(), plan)).unwrap_or_default();
-    Classified { data_classes: Vec::new(), facets, intercepted, standing }
+    Classified { data_classes: Vec::new(), facets, intercepted, standing, tallies: Vec::new() }
 }

@@ -5,6 +5,7 @@
 //! - [`mission`]: what an owner allows, parsed from a file;
 //! - [`intercept`]: who asked for what, in exact bytes;
 //! - [`classify`]: typed facts about the arguments;
+//! - [`count`]: what calls have used of limits on all of them together;
 //! - [`decide`]: allow, ask or deny, with reasons; the only code that knows Cedar;
 //! - [`execute`]: what came back from the tool;
 //! - [`record`]: which evidence each step must write;
@@ -14,6 +15,7 @@
 
 pub mod call;
 pub mod classify;
+pub mod count;
 pub mod decide;
 pub mod execute;
 pub mod intercept;

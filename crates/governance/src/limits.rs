@@ -31,6 +31,9 @@ pub const EXCEPTION_DUE_US: i64 = 24 * 60 * 60 * 1_000_000;
 /// The longest name of a tool, argument, prompt or agent. The protocol advises 128 characters for tools; twice that leaves room for other scripts.
 pub const NAME_BYTES_MAX: usize = 256;
 
+/// Windows of one mission's counters after which those that are over are forgotten: 100 counters in each of 100 runs. Each keeps about 200 bytes: 2 MB.
+pub const BOOK_WINDOWS_MAX: usize = 10_000;
+
 /// The longest goal, owner or reason of a mission: a page of text.
 pub const SENTENCE_BYTES_MAX: usize = 4 * 1024;
 

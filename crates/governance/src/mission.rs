@@ -7,7 +7,6 @@ mod difference;
 mod domain;
 mod error;
 mod explain;
-mod number;
 mod path;
 mod pattern;
 mod plan;
@@ -28,7 +27,6 @@ use evidence::time::Timestamp;
 pub use difference::difference;
 pub use error::{MissionError, Problem};
 pub use explain::explain;
-pub use number::{Number, NumberError};
 pub use plan::{Need, Others, Plan};
 pub use read::parse;
 
@@ -37,8 +35,8 @@ pub(crate) use error::nearest;
 pub(crate) use path::normal_path;
 pub(crate) use pattern::Pattern;
 pub(crate) use rule::{
-    ArgumentRule, Constraint, Danger, DomainPattern, Presence, Scalar, ToolPattern, ToolRules, Upstream, UriPattern,
-    key, list, tool_rule_id,
+    ArgumentRule, Constraint, Danger, DomainPattern, Limit, Period, Presence, Scalar, Spent, ToolPattern, ToolRules,
+    Upstream, UriPattern, key, list, tool_rule_id,
 };
 pub(crate) use spelling::{ambiguity, brief};
 pub(crate) use uri::is_plain;
@@ -115,6 +113,7 @@ pub const PROTOCOL_REQUESTS: [&str; 23] = [
 pub struct Mission {
     agents: Vec<Arc<str>>,
     agents_line: u32,
+    budget: BTreeMap<Spent, Vec<Limit>>,
     dangers: BTreeMap<Arc<str>, Danger>,
     goal: Arc<str>,
     name: Arc<str>,
@@ -191,6 +190,10 @@ impl Mission {
 
     pub(crate) const fn agents_line(&self) -> u32 {
         self.agents_line
+    }
+
+    pub(crate) const fn budget(&self) -> &BTreeMap<Spent, Vec<Limit>> {
+        &self.budget
     }
 
     pub(crate) const fn dangers(&self) -> &BTreeMap<Arc<str>, Danger> {

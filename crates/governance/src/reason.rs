@@ -56,6 +56,8 @@ reasons! {
     InputUnasked = "input_unasked",
     /// Evidence cannot be written.
     LedgerUnavailable = "ledger_unavailable",
+    /// All calls together would use more than the mission allows in a run, an hour or a day.
+    LimitReached = "limit_reached",
     /// The message breaks the protocol.
     Malformed = "malformed",
     /// The mission's `until` has passed.

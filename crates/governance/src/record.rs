@@ -13,6 +13,7 @@ use evidence::time::Timestamp;
 use serde::Serialize;
 
 use crate::classify::Classified;
+use crate::count::{self, Tally};
 use crate::decide::Decision;
 use crate::execute::Outcome;
 use crate::intercept::Intercepted;
@@ -63,6 +64,7 @@ pub fn decision(classified: &Classified, decision: &Decision, point: DecisionPoi
             args_bytes: intercepted.arguments().len() as u64,
             args_sha256: intercepted.args_sha256().to_owned(),
             call_sha256: call_sha256(intercepted, decision.policy.slice_sha256.as_deref()),
+            counters: classified.tallies.iter().map(Tally::reading).collect(),
             facets: classified.facets.clone(),
             tool: intercepted.tool().clone(),
         },
@@ -72,6 +74,7 @@ pub fn decision(classified: &Classified, decision: &Decision, point: DecisionPoi
         reasons: decision.reasons.iter().chain(&intercepted.note()).map(|reason| Arc::from(reason.code())).collect(),
         rules: decision.rules.clone(),
         sentence: decision.sentence.to_string(),
+        would: None,
     };
     draft(classified, at, body)
 }
@@ -79,7 +82,8 @@ pub fn decision(classified: &Classified, decision: &Decision, point: DecisionPoi
 /// What is about to run.
 #[must_use]
 pub fn intent(classified: &Classified, effect_class: EffectClass, at: Timestamp) -> Draft {
-    draft(classified, at, action(classified, effect_class, ActionEvent::Intent))
+    let counted = count::of_intent(&classified.tallies);
+    draft(classified, at, ActionRecord { counted, ..action(classified, effect_class, ActionEvent::Intent) })
 }
 
 /// What became of it.
@@ -93,6 +97,7 @@ pub fn outcome(
 ) -> Draft {
     let (result_sha256, result_bytes) = outcome.digest().unzip();
     let body = ActionRecord {
+        counted: count::of_outcome(&classified.tallies, outcome.status, result_bytes),
         duration_us: Some(at.micros_since(intended_at).unsigned_abs()),
         external_reference: outcome.external_reference.clone(),
         reason: outcome.reason.map(|reason| Arc::from(reason.code())),
@@ -155,6 +160,7 @@ fn action(classified: &Classified, effect_class: EffectClass, event: ActionEvent
     ActionRecord {
         args_sha256: classified.intercepted.args_sha256().to_owned(),
         attempt: classified.intercepted.attempt(),
+        counted: Vec::new(),
         duration_us: None,
         effect_class,
         event,

@@ -137,6 +137,7 @@ pub(crate) fn decision(n: u64, effect: Effect, name: &str) -> Draft {
             args_bytes: 2,
             args_sha256: "00".repeat(32),
             call_sha256: "11".repeat(32),
+            counters: Vec::new(),
             facets: vec![],
             tool: tool(name),
         },
@@ -146,6 +147,7 @@ pub(crate) fn decision(n: u64, effect: Effect, name: &str) -> Draft {
         reasons,
         rules: vec![],
         sentence: "Because.".into(),
+        would: None,
     };
     Draft::new(context("pay"), Some(call(n)), at(n), body)
 }
@@ -154,6 +156,7 @@ pub(crate) fn action(n: u64, event: ActionEvent, status: Option<Status>, name: &
     let body = ActionRecord {
         args_sha256: "00".repeat(32),
         attempt: 1,
+        counted: Vec::new(),
         duration_us: None,
         effect_class: EffectClass::Write,
         event,

@@ -150,16 +150,44 @@ impl Http {
 
     /// In front of an upstream, a line of configuration; with further lines of what the mission allows of it.
     pub(super) fn before(name: &str, upstream: &str, allows: &str) -> Self {
+        Self::with(name, upstream, allows, "")
+    }
+
+    /// As [`Self::before`], with `sections` of the mission of its own.
+    pub(super) fn with(name: &str, upstream: &str, allows: &str, sections: &str) -> Self {
         let scratch = Scratch::new(name).unwrap();
         let home = Home::new(&binary("countersign"), scratch.path()).unwrap();
         home.write_mission(&["echo", "record_4k"]).unwrap();
         let mission = std::fs::read_to_string(home.mission()).unwrap();
-        std::fs::write(home.mission(), mission.replace("\n[effect", &format!("\n{allows}\n\n[effect"))).unwrap();
+        std::fs::write(
+            home.mission(),
+            format!("{}\n{sections}", mission.replace("\n[effect", &format!("\n{allows}\n\n[effect"))),
+        )
+        .unwrap();
         home.write_config_with(upstream, "").unwrap();
         let served = home.start().unwrap();
         wait::http_ready(served.addr, READY_PATH, PATIENCE).unwrap();
         let token = home.token().unwrap();
         Self { home, served, token, _upstream: None, _scratch: scratch }
+    }
+
+    /// How many calls were about to run.
+    pub(super) fn intents(&self) -> u32 {
+        let mut intents = 0;
+        self.home
+            .audit("type:action_record", |line| {
+                let body = evidence::record::read(line.as_bytes())?.body;
+                intents += u32::from(matches!(body, Body::Action(action) if action.status.is_none()));
+                Ok(())
+            })
+            .unwrap();
+        intents
+    }
+
+    /// `kill -9`, and another gateway on the same home.
+    pub(super) fn restart(&mut self) {
+        self.served.process.kill().unwrap();
+        self.served = self.home.serve().unwrap();
     }
 
     pub(super) fn connect(&self) -> Raw {

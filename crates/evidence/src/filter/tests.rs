@@ -20,7 +20,7 @@ fn matching(text: &str) -> Vec<&'static str> {
 fn filters_pick_records() {
     let all: Vec<_> = drafts().into_iter().map(|(name, _)| name).collect();
     let but = |without: &[&str]| all.iter().copied().filter(|name| !without.contains(name)).collect::<Vec<_>>();
-    let (allow, deny) = ("decision_record-allow", "decision_record-deny");
+    let (allow, deny, observed) = ("decision_record-allow", "decision_record-deny", "decision_record-observed");
     let (intent, outcome, unknown) = ("action_record-intent", "action_record-outcome", "action_record-unknown");
     let (call7, call8) = (call_id(7).to_string(), call_id(8).to_string());
 
@@ -39,31 +39,31 @@ fn filters_pick_records() {
         ("agent:AP-BOT", vec![]),
         ("initiator:*@corp.example", but(&["ledger_state", "version_log"])),
         ("tool:mcp:bank/send_money type:action_record", vec![intent, outcome, unknown]),
-        ("tool:mcp:bank/*", vec![allow, deny, intent, outcome, unknown]),
+        ("tool:mcp:bank/*", vec![allow, deny, intent, outcome, unknown, observed]),
         ("tool:mcp:erp/*", vec![]),
-        ("tool:*/send_*", vec![allow, deny, intent, outcome, unknown]),
+        ("tool:*/send_*", vec![allow, deny, intent, outcome, unknown, observed]),
         ("decision:deny", vec![deny]),
-        ("decision:allow,deny", vec![allow, deny]),
-        ("not decision:allow", but(&[allow])),
+        ("decision:allow,deny", vec![allow, deny, observed]),
+        ("not decision:allow", but(&[allow, observed])),
         ("status:unknown", vec![unknown]),
         ("status:done,unknown", vec![outcome, unknown]),
         ("status:*", vec![outcome, unknown]),
-        ("reason:argument_out_of_bounds", vec![deny]),
-        ("reason:upstream_*,argument_*", vec![deny, unknown]),
+        ("reason:argument_out_of_bounds", vec![deny, observed]),
+        ("reason:upstream_*,argument_*", vec![deny, unknown, observed]),
         (&format!("call:{call7}"), vec![allow, intent, outcome]),
         (&format!("call:{call7},{call8}"), vec![allow, intent, outcome, unknown, "exception_record"]),
-        ("call:*", vec![allow, deny, intent, outcome, unknown, "exception_record"]),
+        ("call:*", vec![allow, deny, intent, outcome, unknown, "exception_record", observed]),
         (&format!("run:{}*", run_id().to_string().get(..14).unwrap()), but(&["ledger_state", "version_log"])),
         ("run:0193*", vec![]),
         ("seq:1", vec!["ledger_state"]),
         ("seq:1,9", vec!["ledger_state", "version_log"]),
         ("seq:5..7", vec![intent, outcome, unknown]),
-        ("seq:8..", vec!["exception_record", "version_log", "request_context-oidc"]),
+        ("seq:8..", vec!["exception_record", "version_log", "request_context-oidc", observed]),
         ("seq:..2", vec!["ledger_state", "request_context"]),
         ("after:2026-11-23", all.clone()),
         ("before:2026-11-23", vec![]),
         ("after:2026-11-24", vec![]),
-        ("after:2026-11-23T09:30:00.009Z", vec!["version_log", "request_context-oidc"]),
+        ("after:2026-11-23T09:30:00.009Z", vec!["version_log", "request_context-oidc", observed]),
         ("before:2026-11-23T10:30:00.002+01:00", vec!["ledger_state"]),
         ("status:done or decision:deny", vec![deny, outcome]),
         ("status:done or decision:deny type:action_record", vec![outcome]),

@@ -181,6 +181,8 @@ words! {
         Access = "access",
         /// A mission file was refused.
         BadMission = "bad_mission",
+        /// All calls together would have used more than the mission allows.
+        Budget = "budget",
         /// The clock jumped.
         Clock = "clock",
         /// The authorization server could not be asked for its keys.
@@ -372,6 +374,33 @@ pub struct FacetValue {
     pub text: Arc<str>,
 }
 
+/// How a counter stood when a call was decided.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reading {
+    /// The rule's id in the compiled policy.
+    pub counter: Arc<str>,
+    /// What was counted before, as an exact decimal.
+    pub used: Arc<str>,
+    /// What this call would add, as an exact decimal; absent where it cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<Arc<str>>,
+    /// Since when it counts: a run, a day or an hour.
+    pub window: Arc<str>,
+}
+
+/// What a record adds to a counter.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Count {
+    /// An exact decimal; below zero where an intent did not run.
+    pub amount: Arc<str>,
+    /// The rule's id in the compiled policy.
+    pub counter: Arc<str>,
+    /// Since when it counts: a run, a day or an hour.
+    pub window: Arc<str>,
+}
+
 /// All that a decision looked at; with the policy it gives the decision again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -382,6 +411,9 @@ pub struct DecisionInput {
     pub args_sha256: String,
     /// Binds the call: SHA-256 over the JCS of run, agent, initiator, surface, upstream, policy slice and `args_sha256`.
     pub call_sha256: String,
+    /// How the counters stood that limit this call, sorted by counter; those of its elements are summed up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counters: Vec<Reading>,
     /// What the rules could see, sorted by argument name.
     pub facets: Vec<Facet>,
     /// The tool.
@@ -408,6 +440,9 @@ pub struct DecisionRecord {
     pub rules: Vec<Rule>,
     /// The rationale in one sentence.
     pub sentence: String,
+    /// What the mission says, where it is only observed: the call runs all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub would: Option<Effect>,
 }
 
 /// The executed action and its tool surface: `intent` before, `outcome` after.
@@ -418,6 +453,9 @@ pub struct ActionRecord {
     pub args_sha256: String,
     /// Which attempt at this call, from 1.
     pub attempt: u32,
+    /// What this adds to the mission's counters; their sum over all records is what is used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counted: Vec<Count>,
     /// Microseconds from intent to outcome; only on outcomes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_us: Option<u64>,

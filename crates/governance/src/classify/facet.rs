@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use evidence::decimal::{Number, NumberError};
 use evidence::record::{Facet, FacetValue};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::limits::{ARGUMENTS_MAX, FACET_BYTES_MAX, FACETS_BYTES_MAX, LIST_ELEMENTS_MAX, NAME_BYTES_MAX};
 use crate::mission::{Need, Plan, WebUrl, ambiguity, domain_of, normal_path};
-pub use crate::mission::{Number, NumberError};
 
 /// The name under which facts about the arguments as a whole stand.
 pub(crate) const WHOLE: &str = "";

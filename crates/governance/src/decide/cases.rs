@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use evidence::ids::CallId;
+use evidence::ids::{CallId, RunId};
 use evidence::record::{Agent, Authenticated, Context, Effect, Endpoint, Initiator, Surface, Tool};
 use evidence::time::Timestamp;
 use serde::Deserialize;
@@ -18,6 +18,7 @@ use toml::{Spanned, Value};
 
 use super::{Decision, PolicySnapshot, decide};
 use crate::classify::{Standing, classify};
+use crate::count::Book;
 use crate::intercept::Intercepted;
 use crate::limits::{CASES_BYTES_MAX, CASES_MAX};
 use crate::mission::nearest;
@@ -240,14 +241,17 @@ impl Case {
             context: None,
             initiator: Initiator { authenticated: Authenticated::Asserted, name: mission.owner().clone() },
             mission: Some(mission.name().clone()),
-            run: None,
+            run: Some(RunId::from_bytes([0; 16])),
         };
         let bytes = Bytes::copy_from_slice(self.arguments.as_bytes());
         // No record will have it.
         let call = CallId::from_bytes([0; 16]);
         let intercepted = Intercepted::new(call, Arc::new(actor), self.call.clone(), bytes, None);
-        let classified = classify(intercepted, policy.plan(&self.call), Standing::Good);
+        let mut classified = classify(intercepted, policy.plan(&self.call), Standing::Good);
         let at = self.at.unwrap_or_else(|| mission.until().plus_micros(-1));
+        // Each case is the first call of its run and day.
+        classified.tallies =
+            Book::default().tally(policy.counters(&self.call), &classified.intercepted, &classified.facets, at);
         decide(&classified, policy, at)
     }
 }

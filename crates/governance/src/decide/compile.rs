@@ -16,6 +16,7 @@ use cedar_policy::{Authorizer, CedarSchemaError, ParseErrors, PolicySetError};
 use evidence::record::{Endpoint, Tool};
 
 use super::evaluate;
+use crate::count::Counter;
 pub use crate::mission::{Feature, PROTOCOL_REQUESTS, SUBSCRIBING};
 use crate::mission::{Mission, Plan};
 use slice::{Compiler, Vocabulary};
@@ -122,6 +123,11 @@ impl PolicySnapshot {
     #[must_use]
     pub fn plan(&self, tool: &Tool) -> Option<&Plan> {
         self.slice(tool).plan()
+    }
+
+    /// The counters that limit calls of `tool`, which a decision needs beside the facts.
+    pub fn counters<'a>(&'a self, tool: &'a Tool) -> impl Iterator<Item = &'a Arc<Counter>> {
+        self.slice(tool).counters().iter().filter(|counter| counter.covers(tool))
     }
 
     /// Whether `tool` is in the lists that the agent sees: whether some call of it could be allowed, or would be with an approval.

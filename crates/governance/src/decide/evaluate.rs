@@ -13,12 +13,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cedar_policy::{Context, Decision as CedarDecision, Entities, Request, RestrictedExpression};
+use evidence::decimal::Number;
 use evidence::record::{Effect, EffectClass, Endpoint, Facet, FacetValue, Policy, Tool};
 use evidence::time::Timestamp;
 
 use super::Decision;
 use super::compile::{Matcher, Permission, PolicySnapshot, Slice, TextKind, scalar_text};
-use crate::classify::{Classified, Number, Standing};
+use crate::classify::{Classified, Standing};
 use crate::mission::{SUBSCRIBING, is_plain};
 use explain::Finding;
 
@@ -69,11 +70,27 @@ pub fn decide(classified: &Classified, policy: &PolicySnapshot, at: Timestamp) -
 /// Whether a permit of `slice` names `tool`, for one of the mission's agents while the mission holds.
 pub(super) fn is_named(policy: &PolicySnapshot, slice: &Slice, tool: &Tool) -> bool {
     let Some(agent) = policy.mission().agents().first() else { return false };
-    let request = ask(policy, slice, tool, agent, &[], 0, Timestamp::EPOCH);
+    // Whatever is used up, it is still part of the mission.
+    let after = slice.context.counters.iter().map(|counter| (counter.clone(), Number::ZERO)).collect();
+    let request = ask(policy, slice, tool, agent, &Seen { after, facets: &[] }, 0, Timestamp::EPOCH);
     request.is_some_and(|request| {
         policy.authorizer.is_authorized(&request, slice.policies(), &Entities::empty()).decision()
             == CedarDecision::Allow
     })
+}
+
+/// What policies see of a call, beside the tool, who acts and the time.
+struct Seen<'a> {
+    /// What would be used of each limit with the call, where that is known.
+    after: Vec<(Arc<str>, Number)>,
+    facets: &'a [Facet],
+}
+
+impl<'a> Seen<'a> {
+    fn of(classified: &'a Classified) -> Self {
+        let after = classified.tallies.iter().filter_map(|tally| Some((tally.counter.id.clone(), tally.after()?)));
+        Self { after: after.collect(), facets: &classified.facets }
+    }
 }
 
 enum Verdict {
@@ -100,11 +117,11 @@ fn judge(classified: &Classified, policy: &PolicySnapshot, slice: &Slice, at: Ti
 
 /// Whether the policies in one permit every element of the call.
 fn holds(classified: &Classified, policy: &PolicySnapshot, slice: &Slice, whole: &Permission, at: Timestamp) -> bool {
-    let (tool, facets) = (classified.intercepted.tool(), classified.facets.as_slice());
+    let (tool, seen) = (classified.intercepted.tool(), Seen::of(classified));
     let agent = &classified.intercepted.context().agent.name;
     let entities = Entities::empty();
-    (0..rounds(facets, slice)).all(|round| {
-        let Some(request) = ask(policy, slice, tool, agent, facets, round, at) else { return false };
+    (0..rounds(seen.facets, slice)).all(|round| {
+        let Some(request) = ask(policy, slice, tool, agent, &seen, round, at) else { return false };
         let response = policy.authorizer.is_authorized(&request, &whole.policies, &entities);
         response.decision() == CedarDecision::Allow && response.diagnostics().errors().next().is_none()
     })
@@ -114,13 +131,13 @@ fn holds(classified: &Classified, policy: &PolicySnapshot, slice: &Slice, whole:
 ///
 /// Each `forbid` looks at one argument, so the elements of all lists are judged side by side: the questions are as many as the longest list has elements.
 fn explained(classified: &Classified, policy: &PolicySnapshot, slice: &Slice, at: Timestamp) -> Verdict {
-    let (tool, facets) = (classified.intercepted.tool(), classified.facets.as_slice());
+    let (tool, seen) = (classified.intercepted.tool(), Seen::of(classified));
     let agent = &classified.intercepted.context().agent.name;
     let entities = Entities::empty();
     let (mut permits, mut forbids) = (BTreeSet::new(), BTreeSet::new());
     let mut refused = false;
-    for round in 0..rounds(facets, slice) {
-        let Some(request) = ask(policy, slice, tool, agent, facets, round, at) else { return failed() };
+    for round in 0..rounds(seen.facets, slice) {
+        let Some(request) = ask(policy, slice, tool, agent, &seen, round, at) else { return failed() };
         let response = policy.authorizer.is_authorized(&request, slice.policies(), &entities);
         if response.diagnostics().errors().next().is_some() {
             return failed();
@@ -141,7 +158,7 @@ fn explained(classified: &Classified, policy: &PolicySnapshot, slice: &Slice, at
         (true, true) => Verdict::Denied(vec![explain::not_allowed(tool)]),
         (true, false) => {
             let rules = forbids.iter().filter_map(|place| slice.rules().get(*place));
-            Verdict::Denied(explain::forbidden(rules, slice, facets))
+            Verdict::Denied(explain::forbidden(rules, slice, classified))
         }
     }
 }
@@ -162,11 +179,11 @@ fn ask(
     slice: &Slice,
     tool: &Tool,
     agent: &str,
-    facets: &[Facet],
+    seen: &Seen<'_>,
     round: usize,
     at: Timestamp,
 ) -> Option<Request> {
-    let shape = &slice.context;
+    let (shape, facets) = (&slice.context, seen.facets);
     let mut pairs = vec![("now".to_owned(), RestrictedExpression::new_long(at.micros()))];
     if shape.name {
         pairs.push(("name".to_owned(), RestrictedExpression::new_string(tool.name.to_string())));
@@ -182,6 +199,10 @@ fn ask(
         let values = &facet(facets, name)?.values;
         values.get(round).or(values.last())
     };
+    if !shape.counters.is_empty() {
+        let counters = seen.after.iter().filter_map(|(id, after)| Some((id.to_string(), record(*after)?)));
+        pairs.push(("counters".to_owned(), RestrictedExpression::new_record(counters).ok()?));
+    }
     if !shape.numbers.is_empty() {
         let numbers = shape.numbers.iter().filter_map(|name| Some((name.to_string(), number(element(name)?)?)));
         pairs.push(("numbers".to_owned(), RestrictedExpression::new_record(numbers).ok()?));
@@ -220,7 +241,10 @@ fn number(value: &FacetValue) -> Option<RestrictedExpression> {
     if *value.kind != *"number" {
         return None;
     }
-    let number = Number::parse(&value.text).ok()?;
+    record(Number::parse(&value.text).ok()?)
+}
+
+fn record(number: Number) -> Option<RestrictedExpression> {
     let atto = RestrictedExpression::new_long(i64::try_from(number.atto()).ok()?);
     let whole = RestrictedExpression::new_long(number.whole());
     RestrictedExpression::new_record([("atto".to_owned(), atto), ("whole".to_owned(), whole)]).ok()

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use evidence::record::EffectClass;
 
-use super::rule::{Danger, ToolRules, Upstream, joined};
+use super::explain::spent_of;
+use super::rule::{ArgumentRule, Danger, Limit, Period, Spent, ToolRules, Upstream, joined};
 use super::{Feature, Mission};
 
 /// What `new` changes against `old`, in plain sentences; against nothing, all that it allows. Empty where only comments, spelling or the reason changed.
@@ -43,6 +44,8 @@ pub fn difference(old: Option<&Mission>, new: &Mission) -> Vec<String> {
         );
     }
     let no_dangers = BTreeMap::new();
+    let no_budget = BTreeMap::new();
+    budget(&mut sentences, old.map_or(&no_budget, |old| &old.budget), &new.budget);
     dangers(&mut sentences, old.map_or(&no_dangers, |old| &old.dangers), &new.dangers);
     sentences
 }
@@ -149,7 +152,7 @@ fn arguments(sentences: &mut Vec<String>, tool: &str, old: &ToolRules, new: &Too
         match (old.arguments.get(name), new.arguments.get(name)) {
             (None, Some(rule)) => sentences.push(format!("{argument} is now listed: it must be {}", rule.in_full())),
             (Some(_), None) => sentences.push(format!("{argument} may no longer be sent")),
-            (Some(old), Some(new)) if old.constraint != new.constraint || old.presence != new.presence => {
+            (Some(old), Some(new)) if !same(old, new) => {
                 sentences.push(format!("{argument} must now be {} (was {})", new.in_full(), old.in_full()));
             }
             (Some(_), Some(_)) | (None, None) => {}
@@ -157,10 +160,37 @@ fn arguments(sentences: &mut Vec<String>, tool: &str, old: &ToolRules, new: &Too
     }
 }
 
+/// Whether two rules say the same, wherever they stand.
+fn same(old: &ArgumentRule, new: &ArgumentRule) -> bool {
+    let limits = |rule: &ArgumentRule| rule.limits.iter().map(|limit| (limit.period, limit.most)).collect::<Vec<_>>();
+    old.constraint == new.constraint && old.presence == new.presence && limits(old) == limits(new)
+}
+
+/// What all calls together may use.
+fn budget(sentences: &mut Vec<String>, old: &BTreeMap<Spent, Vec<Limit>>, new: &BTreeMap<Spent, Vec<Limit>>) {
+    for spent in Spent::ALL {
+        let limits = |budget: &BTreeMap<Spent, Vec<Limit>>| {
+            let limits = budget.get(&spent).map(Vec::as_slice).unwrap_or_default();
+            limits.iter().map(|limit| (limit.period, spent_of(spent, limit))).collect::<BTreeMap<_, _>>()
+        };
+        let (before, after) = (limits(old), limits(new));
+        for period in Period::ALL {
+            match (before.get(&period), after.get(&period)) {
+                (None, Some(most)) => sentences.push(format!("all calls together may now use at most {most}")),
+                (Some(most), None) => sentences.push(format!("all calls together may now use more than {most}")),
+                (Some(old), Some(new)) if old != new => {
+                    sentences.push(format!("all calls together may now use at most {new} (was {old})"));
+                }
+                (Some(_), Some(_)) | (None, None) => {}
+            }
+        }
+    }
+}
+
 fn dangers(sentences: &mut Vec<String>, old: &BTreeMap<Arc<str>, Danger>, new: &BTreeMap<Arc<str>, Danger>) {
     let zone = |danger: &Danger| {
-        let over = danger.over.iter().map(|(argument, (size, _))| format!("`{argument}` over {size}"));
-        let over = if danger.over.is_empty() { String::new() } else { format!(" with {}", joined(over, "or")) };
+        let sizes = danger.sizes();
+        let over = if sizes.is_empty() { String::new() } else { format!(" with {}", joined(sizes, "or")) };
         format!("calls of {}{over}", joined(danger.when.iter().map(|pattern| format!("`{pattern}`")), "and"))
     };
     for name in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::rule::{Danger, ToolRules, Upstream, joined};
+use super::rule::{Danger, Limit, Spent, ToolRules, Upstream, joined};
 use super::{Feature, Mission};
 
 /// What `mission` allows, for its owner, an approver or an auditor. Ends in a line break; nothing that it allows is left out.
@@ -30,6 +30,7 @@ pub fn explain(mission: &Mission) -> String {
         }
         text.push('\n');
     }
+    budget(&mut text, mission);
     text.push_str("Everything else is hidden from the agent, and denied when it is called anyway.\n");
     text
 }
@@ -94,8 +95,27 @@ fn effects(text: &mut String, upstream: &Upstream) {
     };
 }
 
-fn zone(Danger { over, when, .. }: &Danger) -> String {
-    let calls = joined(when.iter().map(|pattern| format!("`{pattern}`")), "and");
-    let over: Vec<String> = over.iter().map(|(argument, (size, _))| format!("`{argument}` over {size}")).collect();
-    if over.is_empty() { format!("calls of {calls}") } else { format!("calls of {calls} with {}", over.join(" or ")) }
+fn zone(danger: &Danger) -> String {
+    let calls = joined(danger.when.iter().map(|pattern| format!("`{pattern}`")), "and");
+    let sizes = danger.sizes();
+    if sizes.is_empty() { format!("calls of {calls}") } else { format!("calls of {calls} with {}", sizes.join(" or ")) }
+}
+
+/// What may be used in all.
+fn budget(text: &mut String, mission: &Mission) {
+    for (spent, limits) in &mission.budget {
+        let _ = writeln!(
+            text,
+            "All calls together may use at most {}.",
+            joined(limits.iter().map(|limit| spent_of(*spent, limit)), "and")
+        );
+    }
+    if !mission.budget.is_empty() {
+        text.push('\n');
+    }
+}
+
+/// `200 calls in a run`.
+pub(super) fn spent_of(spent: Spent, limit: &Limit) -> String {
+    format!("{} {} in {}", limit.most, spent.key(), limit.period.within())
 }

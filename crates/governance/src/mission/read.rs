@@ -4,6 +4,7 @@
 
 mod allow;
 mod argument;
+mod budget;
 mod danger;
 mod effect;
 
@@ -30,11 +31,10 @@ type Later = [(&'static str, &'static str)];
 /// Microseconds of one day.
 const DAY_US: i64 = 86_400_000_000;
 
-const KEYS: [&str; 9] = ["agents", "allow", "danger", "effect", "goal", "mission", "owner", "until", "why"];
+const KEYS: [&str; 10] = ["agents", "allow", "budget", "danger", "effect", "goal", "mission", "owner", "until", "why"];
 
 const KEYS_LATER: &Later = &[
     ("ask", "write the calls that need approval as `[danger.NAME]`"),
-    ("budget", "remove the section"),
     ("data", "remove the section"),
     ("gate", "remove the section: until approval gates exist, a call in a danger zone is denied"),
     ("mode", "remove the key: every mission is enforced"),
@@ -112,6 +112,7 @@ impl<'s> Reader<'s> {
         };
         let allow_is_sound = self.problems.len() == before;
         let dangers = table.get("danger").map(|value| self.dangers(value)).unwrap_or_default();
+        let budget = table.get("budget").map(|value| self.budget(value)).unwrap_or_default();
         let effects = table.get("effect").map(|value| self.effects(value)).unwrap_or_default();
         if allow_is_sound {
             self.check_dangers(&dangers, &upstreams);
@@ -129,6 +130,7 @@ impl<'s> Reader<'s> {
         Some(Mission {
             agents,
             agents_line,
+            budget,
             dangers,
             goal: goal?,
             name: name?,

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write as _};
 use std::sync::Arc;
 
+use evidence::decimal::Number;
 use evidence::record::EffectClass;
 
-use super::number::Number;
 use super::pattern::Pattern;
 use super::spelling::brief;
 use super::url::UrlPattern;
@@ -43,8 +43,77 @@ pub(crate) struct ToolRules {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ArgumentRule {
     pub(crate) constraint: Constraint,
+    /// On its sum over calls.
+    pub(crate) limits: Vec<Limit>,
     pub(crate) line: u32,
     pub(crate) presence: Presence,
+}
+
+/// The most that there may be of something in a run, an hour or a day, all calls together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Limit {
+    pub(crate) line: u32,
+    pub(crate) most: Number,
+    pub(crate) period: Period,
+}
+
+/// Over what a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Period {
+    /// A day of UTC.
+    Day,
+    /// An hour of UTC.
+    Hour,
+    /// A run.
+    Run,
+}
+
+impl Period {
+    pub(crate) const ALL: [Self; 3] = [Self::Day, Self::Hour, Self::Run];
+
+    /// The key in a mission file.
+    pub(crate) const fn key(self) -> &'static str {
+        match self {
+            Self::Day => "per_day",
+            Self::Hour => "per_hour",
+            Self::Run => "per_run",
+        }
+    }
+
+    /// Over what, to follow "in".
+    pub(crate) const fn within(self) -> &'static str {
+        match self {
+            Self::Day => "a day",
+            Self::Hour => "an hour",
+            Self::Run => "a run",
+        }
+    }
+}
+
+impl Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {}", self.most, self.period.within())
+    }
+}
+
+/// What a whole mission may use, by its key in `[budget]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Spent {
+    /// Bytes of arguments and results.
+    Bytes,
+    /// Calls.
+    Calls,
+}
+
+impl Spent {
+    pub(crate) const ALL: [Self; 2] = [Self::Bytes, Self::Calls];
+
+    pub(crate) const fn key(self) -> &'static str {
+        match self {
+            Self::Bytes => "bytes",
+            Self::Calls => "calls",
+        }
+    }
 }
 
 /// Whether an argument may be left out.
@@ -96,12 +165,25 @@ pub(crate) enum DomainPattern {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct UriPattern(pub(super) Arc<str>);
 
+impl Danger {
+    /// What is large: `amount` over 1000, or all calls together over 3000 in a day. Empty where every call is in the zone.
+    pub(crate) fn sizes(&self) -> Vec<String> {
+        let one = self.over.iter().map(|(argument, (size, _))| format!("`{argument}` over {size}"));
+        let together = self.over.keys().flat_map(|argument| {
+            self.sums.iter().map(move |sum| format!("`{argument}` of all calls together over {sum}"))
+        });
+        one.chain(together).collect()
+    }
+}
+
 /// Calls that need approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Danger {
     pub(crate) line: u32,
     /// Limits on the size of arguments; without any, every matching call is in the zone.
     pub(crate) over: BTreeMap<Arc<str>, (Number, u32)>,
+    /// Limits on the sum of the one argument that `over` names.
+    pub(crate) sums: Vec<Limit>,
     pub(crate) when: Vec<ToolPattern>,
 }
 
@@ -193,14 +275,21 @@ impl Display for Constraint {
 impl Display for ArgumentRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.constraint.fmt(f)?;
-        match self.presence {
-            Presence::Optional => f.write_str(", or left out"),
-            Presence::Required => Ok(()),
-        }
+        self.rest(f)
     }
 }
 
 impl ArgumentRule {
+    fn rest(&self, f: &mut impl fmt::Write) -> fmt::Result {
+        if let Presence::Optional = self.presence {
+            f.write_str(", or left out")?;
+        }
+        if !self.limits.is_empty() {
+            write!(f, ", and all calls together at most {}", joined(&self.limits, "and"))?;
+        }
+        Ok(())
+    }
+
     /// The rule with every value that it lists: a sentence that hides one could hide what is allowed.
     pub(crate) fn in_full(&self) -> String {
         let values = match &self.constraint {
@@ -214,10 +303,10 @@ impl ArgumentRule {
                 return self.to_string();
             }
         };
-        match self.presence {
-            Presence::Optional => format!("{values}, or left out"),
-            Presence::Required => values,
-        }
+        let mut phrase = values;
+        // Writing to a text cannot fail.
+        let _ = self.rest(&mut phrase);
+        phrase
     }
 }
 

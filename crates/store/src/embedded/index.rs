@@ -6,18 +6,19 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use evidence::decimal::Number;
 use evidence::filter::Filter;
 use evidence::ids::CallId;
-use evidence::record::{Effect, Status, VersionedKind};
+use evidence::record::{Count, Effect, Status, VersionedKind};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 
 use super::query::{Order, select};
 use crate::ledger::log::{Cursor, Spot};
-use crate::ledger::rows::{Batch, CallRow, PartRow, RecordRow};
+use crate::ledger::rows::{Batch, CallRow, Counted, PartRow, RecordRow};
 use crate::ports::{Index, IndexError};
 
 /// Changes whenever tables or the meaning of a column change; an index with another number is made anew.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
 const TABLES: &str = "
 CREATE TABLE calls (
@@ -34,6 +35,9 @@ CREATE TABLE records (
 ) STRICT;
 CREATE TABLE versions (
     kind TEXT NOT NULL, name TEXT NOT NULL, seq INTEGER NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE counts (
+    mission TEXT NOT NULL, counter TEXT NOT NULL, span TEXT NOT NULL, amount TEXT NOT NULL, PRIMARY KEY (mission, counter, span)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE progress (
     one INTEGER PRIMARY KEY CHECK (one = 1), emitter TEXT NOT NULL, next_seq INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL
@@ -175,6 +179,18 @@ impl SqliteIndex {
         Ok(self.connection.unchecked_transaction()?)
     }
 
+    /// What the calls of a mission have counted, with how far the index is, both as of one moment.
+    pub(crate) fn counts_with_progress(&self, mission: &str) -> Result<(Vec<Count>, Cursor), IndexError> {
+        let _moment = self.moment()?;
+        let mut statement =
+            self.connection.prepare_cached("SELECT amount, counter, span FROM counts WHERE mission = ?1")?;
+        let counts = statement.query_map([mission], |row| {
+            let (amount, counter, window): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(Count { amount: amount.into(), counter: counter.into(), window: window.into() })
+        })?;
+        Ok((counts.collect::<Result<_, _>>()?, self.progress()?))
+    }
+
     /// [`Index::latest_versions`] with how far the index is, both as of one moment.
     pub(crate) fn versions_with_progress(&self, kind: VersionedKind) -> Result<(Vec<Spot>, Cursor), IndexError> {
         let _moment = self.connection.unchecked_transaction()?;
@@ -233,6 +249,9 @@ impl Index for SqliteIndex {
         for row in &batch.others {
             insert_record(&transaction, row)?;
         }
+        for (counted, amount) in &batch.counted {
+            add_count(&transaction, counted, *amount)?;
+        }
         note_progress(&transaction, &self.emitter, upto)?;
         transaction.commit()?;
         Ok(())
@@ -240,7 +259,8 @@ impl Index for SqliteIndex {
 
     fn clear(&mut self) -> Result<(), IndexError> {
         let transaction = self.connection.transaction()?;
-        transaction.execute_batch("DELETE FROM calls; DELETE FROM records; DELETE FROM versions;")?;
+        transaction
+            .execute_batch("DELETE FROM calls; DELETE FROM counts; DELETE FROM records; DELETE FROM versions;")?;
         note_progress(&transaction, &self.emitter, Cursor::START)?;
         transaction.commit()?;
         Ok(())
@@ -290,6 +310,21 @@ fn note_progress(transaction: &Transaction<'_>, emitter: &str, at: Cursor) -> Re
         signed(at.segment),
         signed(at.offset)
     ])?;
+    Ok(())
+}
+
+/// Adds to what a mission's calls have counted.
+fn add_count(transaction: &Transaction<'_>, counted: &Counted, amount: Number) -> Result<(), IndexError> {
+    let Counted { mission, counter, window } = counted;
+    let known: Option<String> = transaction
+        .prepare_cached("SELECT amount FROM counts WHERE mission = ?1 AND counter = ?2 AND span = ?3")?
+        .query_row(params![mission, counter, window], |row| row.get(0))
+        .optional()?;
+    let known = known.map_or(Number::ZERO, |known| Number::parse(&known).unwrap_or(Number::MAX));
+    let sum = known.plus(amount).unwrap_or(Number::MAX).to_string();
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO counts VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![mission, counter, window, sum])?;
     Ok(())
 }
 

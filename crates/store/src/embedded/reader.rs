@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use evidence::filter::{Filter, SeqRange, Term};
 use evidence::ids::CallId;
-use evidence::record::{self, Body, ReadRecordError, Record, VersionedKind};
+use evidence::record::{self, Body, Count, ReadRecordError, Record, VersionedKind};
 
 use super::disk::HomeDisk;
 use super::index::{IndexPlace, SqliteIndex};
@@ -215,6 +215,25 @@ impl Reader {
             }
         })?;
         Ok(latest)
+    }
+
+    /// What the calls of a mission have counted, record by record or summed up.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn counts(&self, mission: &str) -> Result<Vec<Count>, ReadError> {
+        let (mut counts, from) = match &self.index {
+            Some(index) => index.counts_with_progress(mission)?,
+            None => (Vec::new(), Cursor::START),
+        };
+        self.scan_records(from, |record| {
+            if let Body::Action(action) = record.body
+                && record.correlation.mission.as_deref() == Some(mission)
+            {
+                counts.extend(action.counted);
+            }
+        })?;
+        Ok(counts)
     }
 
     fn read_spots(&self, spots: &[Spot]) -> Result<Vec<Record>, ReadError> {

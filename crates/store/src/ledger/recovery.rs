@@ -349,6 +349,8 @@ pub(crate) fn close_call(intent: &Record, exception: ExceptionId, at: Timestamp)
     let outcome = ActionRecord {
         args_sha256: action.args_sha256.clone(),
         attempt: action.attempt,
+        // What nobody knows stays counted.
+        counted: Vec::new(),
         duration_us: None,
         effect_class: action.effect_class,
         event: ActionEvent::Outcome,

@@ -3,9 +3,10 @@
 //! Reads only the fields it needs, borrowed from the record's bytes: this runs for every record the gateway writes, beside the hot path.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
 
+use evidence::decimal::Number;
 use evidence::ids::{CallId, RecordId, RunId};
 use evidence::leaf::{self, Leaf, Salt};
 use evidence::record::{ActionEvent, DecisionPoint, Effect, Endpoint, RecordType, Status, Surface, VersionedKind};
@@ -82,11 +83,24 @@ pub struct About {
     pub tool: Option<String>,
 }
 
+/// A counter of a mission, in one run, hour or day.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Counted {
+    /// The mission's name.
+    pub mission: String,
+    /// The counter's id.
+    pub counter: String,
+    /// Since when it counts.
+    pub window: String,
+}
+
 /// Rows of consecutive records, for one transaction. The same records give the same index, wherever one batch ends and the next begins.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// Rows of calls, to be taken in this order; each may add to a row that is there.
     pub calls: Vec<CallRow>,
+    /// What is added to the counters of missions.
+    pub counted: BTreeMap<Counted, Number>,
     /// Rows of other records.
     pub others: Vec<RecordRow>,
     /// Where the last row of a call is in `calls`.
@@ -156,6 +170,8 @@ impl WireTool<'_> {
 struct WireBody<'a> {
     attempt: Option<u32>,
     #[serde(borrow)]
+    counted: Option<Vec<WireCount<'a>>>,
+    #[serde(borrow)]
     effect: Option<Text<'a>>,
     #[serde(borrow)]
     event: Option<Text<'a>>,
@@ -173,6 +189,16 @@ struct WireBody<'a> {
     status: Option<Text<'a>>,
     #[serde(borrow)]
     tool: Option<WireTool<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct WireCount<'a> {
+    #[serde(borrow)]
+    amount: Cow<'a, str>,
+    #[serde(borrow)]
+    counter: Cow<'a, str>,
+    #[serde(borrow)]
+    window: Cow<'a, str>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -245,6 +271,9 @@ impl Batch {
                 part = (point == DecisionPoint::Call).then_some(Part::Decision);
             }
             RecordType::ActionRecord => {
+                for count in body.counted.into_iter().flatten() {
+                    self.count(row.about.mission.as_deref().unwrap_or_default(), count);
+                }
                 row.about.tool = Some(needed(body.tool, "tool")?.text());
                 row.status = body.status.map(|status| word(Some(status), "status")).transpose()?;
                 row.reasons = body.reason.into_iter().map(Text::into_owned).collect();
@@ -265,6 +294,13 @@ impl Batch {
             _ => self.others.push(row),
         }
         Ok(())
+    }
+
+    /// A sum beyond all numbers stays the largest.
+    fn count(&mut self, mission: &str, WireCount { amount, counter, window }: WireCount<'_>) {
+        let place = Counted { mission: mission.to_owned(), counter: counter.into_owned(), window: window.into_owned() };
+        let sum = self.counted.entry(place).or_insert(Number::ZERO);
+        *sum = sum.plus(Number::parse(&amount).unwrap_or(Number::MAX)).unwrap_or(Number::MAX);
     }
 
     fn add_to_call(&mut self, call: CallId, part: Part, row: RecordRow) {

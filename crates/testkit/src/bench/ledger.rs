@@ -223,6 +223,7 @@ impl Calls {
                 args_bytes: arguments.len() as u64,
                 args_sha256: args_sha256.clone(),
                 call_sha256: sha256_hex(args_sha256.as_bytes()),
+                counters: Vec::new(),
                 facets: vec![Facet {
                     argument: "text".into(),
                     values: vec![FacetValue { kind: "text".into(), text: "the quick brown fox".into() }],
@@ -235,10 +236,12 @@ impl Calls {
             reasons: Vec::new(),
             rules: vec![Rule { id: "allow.mcp.upstream.echo".into(), line: 9 }],
             sentence: "The mission allows `echo` with these arguments.".to_owned(),
+            would: None,
         };
         let intent = ActionRecord {
             args_sha256,
             attempt: 1,
+            counted: Vec::new(),
             duration_us: None,
             effect_class: EffectClass::Write,
             event: ActionEvent::Intent,

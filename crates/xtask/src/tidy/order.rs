@@ -5,7 +5,7 @@ use super::paths::{Named, paths};
 use super::tree::{Module, Tree};
 
 /// The path of a call. A stage uses earlier ones only.
-const STAGES: &[&str] = &["mission", "intercept", "classify", "decide", "approve", "execute", "record"];
+const STAGES: &[&str] = &["mission", "intercept", "count", "classify", "decide", "approve", "execute", "record"];
 
 /// The one module that sees all stages.
 const WHOLE: &str = "call";

@@ -8,14 +8,16 @@ use std::sync::Arc;
 use cedar_policy::{
     EntityId, EntityTypeName, EntityUid, ParseErrors, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
 };
+use evidence::decimal::Number;
 use evidence::leaf::sha256_hex;
 use evidence::record::{EffectClass, Endpoint, FacetValue, Rule};
 
 use super::CompileError;
 use super::text::{any_of, literal, pattern, set, starts_with, within};
+use crate::count::{Counter, Measure};
 use crate::mission::{
-    ArgumentRule, Constraint, Danger, DomainPattern, Feature, Mission, Number, PROTOCOL_REQUESTS, Pattern, Plan,
-    Presence, SUBSCRIBING, Scalar, ToolPattern, ToolRules, UriPattern, UrlPattern, WebUrl, key, tool_rule_id,
+    ArgumentRule, Constraint, Danger, DomainPattern, Feature, Limit, Mission, PROTOCOL_REQUESTS, Pattern, Plan,
+    Presence, SUBSCRIBING, Scalar, Spent, ToolPattern, ToolRules, UriPattern, UrlPattern, WebUrl, key, tool_rule_id,
 };
 
 /// Cedar's entity types and the one action.
@@ -63,6 +65,7 @@ const ACTION: &str = "Countersign::Action::\"call\"";
 /// The policies that decide one kind of call.
 pub(in crate::decide) struct Slice {
     pub(in crate::decide) context: ContextShape,
+    counters: Vec<Arc<Counter>>,
     plan: Option<Plan>,
     policies: PolicySet,
     rules: Vec<SliceRule>,
@@ -96,6 +99,11 @@ pub(in crate::decide) enum Part {
         name: Arc<str>,
         rule: ArgumentRule,
     },
+    /// All calls together; in a danger zone where that is named.
+    Counter {
+        counter: Arc<Counter>,
+        danger: Option<Arc<str>>,
+    },
     Danger {
         name: Arc<str>,
         over: Option<Arc<str>>,
@@ -108,6 +116,8 @@ pub(in crate::decide) enum Part {
 /// What the policies of a slice see, beside the time.
 #[derive(Default)]
 pub(in crate::decide) struct ContextShape {
+    /// Ids of counters.
+    pub(in crate::decide) counters: Vec<Arc<str>>,
     /// The names that arguments may have; `None` where any may be sent.
     pub(in crate::decide) listed: Option<Vec<Arc<str>>>,
     /// Arguments by the number of their characters.
@@ -193,6 +203,7 @@ impl<'m> Compiler<'m> {
         for (danger, zone) in self.mission.dangers().iter().filter(|(_, zone)| zone.when.iter().any(covers)) {
             slice.danger(danger, zone, None);
         }
+        slice.budget(self.mission);
         slice.effect(&format!("mcp:{upstream}/{name}"), self.mission.effect_class(upstream, name));
         self.build(slice, &id, plan)
     }
@@ -212,6 +223,7 @@ impl<'m> Compiler<'m> {
                 slice.danger(danger, zone, Some(&any_of(&names)));
             }
         }
+        slice.budget(self.mission);
         if let Some(rules) = self.mission.rules().get(upstream) {
             for (name, (class, _)) in rules.effects.iter().filter(|(name, _)| !rules.tools.contains_key(*name)) {
                 slice.effect(&format!("mcp:{upstream}/{name}"), *class);
@@ -296,6 +308,7 @@ impl<'m> Compiler<'m> {
         for (id, line, condition) in permits {
             slice.permit(id, line, &format!("resource is Countersign::{entity}"), Some(&condition));
         }
+        slice.budget(self.mission);
         self.build(slice, id, None).map(Some)
     }
 
@@ -331,6 +344,7 @@ impl<'m> Compiler<'m> {
         let sha256 = Some(sha256_hex(format!("{schema_text}\n{text}").as_bytes()).into());
         Ok(Slice {
             context: draft.context,
+            counters: draft.counters,
             plan,
             policies,
             rules,
@@ -368,6 +382,10 @@ fn permission(slice: &str, permit: usize, policy: &str) -> Result<Permission, Co
 impl Slice {
     pub(super) fn plan(&self) -> Option<&Plan> {
         self.plan.as_ref()
+    }
+
+    pub(super) fn counters(&self) -> &[Arc<Counter>] {
+        &self.counters
     }
 
     pub(in crate::decide) const fn policies(&self) -> &PolicySet {
@@ -463,6 +481,7 @@ impl Whole {
 /// A slice while its policies are written.
 struct Draft {
     context: ContextShape,
+    counters: Vec<Arc<Counter>>,
     /// What tools are said to do and what patterns are, as comments: no policy says it, and it is part of what was agreed.
     comments: String,
     policies: Vec<(SliceRule, String)>,
@@ -474,6 +493,7 @@ impl Draft {
     fn new(resources: &'static str) -> Self {
         Self {
             context: ContextShape::default(),
+            counters: Vec::new(),
             comments: String::new(),
             policies: Vec::new(),
             resources,
@@ -523,6 +543,45 @@ impl Draft {
             let part = Part::Argument { name: name.clone(), rule: rule.clone() };
             self.forbid(format!("{tool_id}.{}", key(name)), rule.line, part, condition);
         }
+        for (name, limit) in
+            rules.arguments.iter().flat_map(|(name, rule)| rule.limits.iter().map(move |limit| (name, limit)))
+        {
+            let id = format!("{tool_id}.{}.{}", key(name), limit.period.key());
+            self.counter(id, limit, Measure::Sum(name.clone()), None);
+        }
+    }
+
+    /// What the mission as a whole may use.
+    fn budget(&mut self, mission: &Mission) {
+        for (spent, limits) in mission.budget() {
+            let of = match spent {
+                Spent::Bytes => Measure::Bytes,
+                Spent::Calls => Measure::Calls,
+            };
+            for limit in limits {
+                self.counter(format!("budget.{}.{}", spent.key(), limit.period.key()), limit, of.clone(), None);
+            }
+        }
+    }
+
+    /// That all calls together stay within a limit: all of the slice, or those in a danger zone.
+    fn counter(&mut self, id: String, limit: &Limit, of: Measure, zone: Option<(&Arc<str>, &Danger, Option<&str>)>) {
+        let counter = Arc::new(Counter {
+            covers: zone.map(|(_, zone, _)| zone.when.clone()),
+            id: id.as_str().into(),
+            most: limit.most,
+            of,
+            period: limit.period,
+        });
+        self.counters.push(counter.clone());
+        self.context.counters.push(counter.id.clone());
+        let quoted = literal(&id);
+        let within = within(&format!("context.counters[{quoted}]"), Number::ZERO, limit.most);
+        let matches = zone.and_then(|(_, _, matches)| matches).map(|matches| format!("{matches} && "));
+        let clause =
+            Clause::When(format!("{}!(context.counters has {quoted} && {within})", matches.unwrap_or_default()));
+        let danger = zone.map(|(name, _, _)| name.clone());
+        self.forbid(id, limit.line, Part::Counter { counter, danger }, clause);
     }
 
     /// That the argument `name` is there and as `constraint` says; `None` where it may be anything.
@@ -606,6 +665,11 @@ impl Draft {
     /// A danger zone. What is larger than `over`, with whatever sign, is in it; so is what cannot be read.
     fn danger(&mut self, name: &Arc<str>, zone: &Danger, matches: Option<&str>) {
         let id = format!("danger.{name}");
+        for (argument, limit) in zone.over.keys().flat_map(|argument| zone.sums.iter().map(move |sum| (argument, sum)))
+        {
+            let id = format!("{id}.{}.{}", key(argument), limit.period.key());
+            self.counter(id, limit, Measure::Sum(argument.clone()), Some((name, zone, matches)));
+        }
         if zone.over.is_empty() {
             let condition = matches.map_or(Clause::Always, |matches| Clause::When(matches.to_owned()));
             self.forbid(id, zone.line, Part::Danger { name: name.clone(), over: None }, condition);
@@ -641,6 +705,10 @@ impl Draft {
     fn schema(&self) -> String {
         let mut context = String::new();
         let shape = &self.context;
+        if !shape.counters.is_empty() {
+            let counters = shape.counters.iter().map(|id| format!("{}?: Number", literal(id)));
+            let _ = writeln!(context, "      \"counters\": {{ {} }},", counters.collect::<Vec<_>>().join(", "));
+        }
         if !shape.lengths.is_empty() {
             let lengths = shape.lengths.iter().map(|name| format!("{}?: Long", literal(name)));
             let _ = writeln!(context, "      \"lengths\": {{ {} }},", lengths.collect::<Vec<_>>().join(", "));

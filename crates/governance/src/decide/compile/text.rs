@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::mission::Number;
+use evidence::decimal::Number;
 
 /// A Cedar string literal. Everything but plain ASCII is escaped, so that the policy shows what it compares.
 pub(super) fn literal(text: &str) -> String {

@@ -3,7 +3,8 @@
 use evidence::record::{Endpoint, Facet, Rule, Tool};
 
 use super::facet;
-use crate::classify::{Standing, UNPARSED, WHOLE};
+use crate::classify::{Classified, Standing, UNPARSED, WHOLE};
+use crate::count::Counter;
 use crate::decide::compile::{Part, Slice, SliceRule};
 use crate::mission::{ArgumentRule, Constraint, brief, list};
 use crate::reason::Reason;
@@ -121,14 +122,23 @@ pub(super) fn not_allowed(tool: &Tool) -> Finding {
 pub(super) fn forbidden<'a>(
     rules: impl Iterator<Item = &'a SliceRule>,
     slice: &Slice,
-    facets: &[Facet],
+    classified: &Classified,
 ) -> Vec<Finding> {
+    let facets = classified.facets.as_slice();
     let whole = facet(facets, WHOLE).and_then(|facet| facet.values.first()).filter(|value| *value.kind == *UNPARSED);
     let mut findings: Vec<Finding> = Vec::new();
     for SliceRule { part, rule } in rules {
         let finding = match (part, whole) {
             (Part::Agents, _) => of_agents(),
             (Part::Until, _) => of_until(),
+            (Part::Counter { counter, danger }, _) => {
+                // What cannot be added up has a rule of its own that says so.
+                match of_counter(counter, danger.as_deref(), classified) {
+                    Some(finding) => finding,
+                    None if findings.is_empty() => failed(),
+                    None => continue,
+                }
+            }
             (Part::Danger { name, over }, _) => of_danger(name, over.as_deref()),
             (Part::Allow | Part::Argument { .. } | Part::Others, Some(why)) => {
                 if findings.iter().any(|finding| finding.reason == Reason::ArgumentUnparsable) {
@@ -179,6 +189,28 @@ fn of_danger(name: &str, over: Option<&str>) -> Finding {
             .to_owned(),
         sentence,
     }
+}
+
+/// All calls together would use too much; `None` where it is not known what this one uses.
+fn of_counter(counter: &Counter, danger: Option<&str>, classified: &Classified) -> Option<Finding> {
+    let tally = classified.tallies.iter().find(|tally| tally.counter.id == counter.id)?;
+    let after = tally.after()?;
+    let within = counter.period.within();
+    let what = format!("{} would come to {after} in {within}, and {} is the most", counter.of, counter.most);
+    Some(match danger {
+        Some(name) => Finding {
+            sentence: format!("danger zone `{name}`: {what}, and approval gates do not exist here"),
+            ..of_danger(name, None)
+        },
+        None => Finding {
+            reason: Reason::LimitReached,
+            rule: None,
+            said_to_agent: format!(
+                "this call would go beyond what this mission allows in {within}; do not retry it in this one, and tell the person you work for"
+            ),
+            sentence: what,
+        },
+    })
 }
 
 fn of_whole(why: &str) -> Finding {

@@ -3,26 +3,25 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use evidence::decimal::Number;
 use toml::de::{DeTable, DeValue};
 
 use super::{Key, Later, Reader, Value, brief};
 use crate::limits::{ARGUMENTS_MAX, FACET_BYTES_MAX, NAME_BYTES_MAX, RESULT_BYTES_MAX};
 use crate::mission::domain::host;
-use crate::mission::number::Number;
 use crate::mission::path::normal_path;
 use crate::mission::pattern::Pattern;
-use crate::mission::rule::{ArgumentRule, Constraint, DomainPattern, Presence, Scalar};
+use crate::mission::rule::{ArgumentRule, Constraint, DomainPattern, Limit, Period, Presence, Scalar};
 use crate::mission::spelling::ambiguity;
 use crate::mission::url::UrlPattern;
 
-const KEYS: [&str; 10] = ["domain", "free", "in", "length", "max", "min", "optional", "path", "pattern", "url"];
-
-const KEYS_LATER: &Later = &[
-    ("from", "remove it, or list the values with `in`"),
-    ("named", "remove it, or list the values with `in`"),
-    ("per_day", "remove it: limits hold for one call"),
-    ("per_run", "remove it: limits hold for one call"),
+const KEYS: [&str; 13] = [
+    "domain", "free", "in", "length", "max", "min", "optional", "path", "pattern", "per_day", "per_hour", "per_run",
+    "url",
 ];
+
+const KEYS_LATER: &Later =
+    &[("from", "remove it, or list the values with `in`"), ("named", "remove it, or list the values with `in`")];
 
 const EXAMPLE: &str = "write what it may be, such as `{ in = [\"a\", \"b\"] }`, or `{ free = true }` for anything";
 
@@ -68,7 +67,44 @@ impl<'s> Reader<'s> {
             }
         };
         let constraint = self.constraint(key, table)?;
-        Some(ArgumentRule { constraint, line: self.line(key), presence })
+        let limits = self.limits(table);
+        for limit in &limits {
+            self.check_limit(limit, &constraint);
+        }
+        Some(ArgumentRule { constraint, limits, line: self.line(key), presence })
+    }
+
+    /// `per_day = 20000` and the like, of any table.
+    pub(super) fn limits(&mut self, table: &DeTable<'s>) -> Vec<Limit> {
+        let mut limits = Vec::new();
+        for period in Period::ALL {
+            let Some((key, value)) = table.get_key_value(period.key()) else { continue };
+            self.rules += 1;
+            match self.number(value) {
+                Some(most) if most <= Number::ZERO => {
+                    let reason = format!("`{}` is {most}, which allows nothing", period.key());
+                    self.problem(value.span(), reason, "write the most that there may be, above 0");
+                }
+                Some(most) => limits.push(Limit { line: self.line(key), most, period }),
+                None => {}
+            }
+        }
+        limits
+    }
+
+    /// A sum needs numbers, and a call that is allowed by itself should fit under it.
+    fn check_limit(&mut self, limit: &Limit, constraint: &Constraint) {
+        let period = limit.period.key();
+        let Constraint::Range { max, min } = constraint else {
+            let reason = format!("`{period}` sums up numbers, and this rule is about no number");
+            self.problem_at_line(limit.line, reason, Some("give `min` and `max` beside it".to_owned()));
+            return;
+        };
+        let sizes = [max, min].map(|end| end.magnitude().unwrap_or(Number::MAX));
+        if sizes.iter().any(|size| *size > limit.most) {
+            let reason = format!("`{period}` {} is less than one call may have", limit.most);
+            self.problem_at_line(limit.line, reason, Some(format!("lower `max`, or raise `{period}`")));
+        }
     }
 
     fn constraint(&mut self, key: &Key<'s>, table: &DeTable<'s>) -> Option<Constraint> {

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use evidence::decimal::Number;
 use toml::de::DeValue;
 
 use super::{Key, Later, Reader, Value, brief, is_name, nearest};
-use crate::mission::number::Number;
-use crate::mission::rule::{Constraint, Danger, ToolPattern, ToolRules, Upstream};
+use crate::mission::rule::{Constraint, Danger, Limit, Period, ToolPattern, ToolRules, Upstream};
 
 const KEYS: [&str; 2] = ["over", "when"];
 
@@ -18,8 +18,8 @@ const KEYS_LATER: &Later = &[
     ("who", "remove it: until approval gates exist, a call in a danger zone is denied"),
 ];
 
-const OVER_LATER: &Later =
-    &[("per_day", "remove it: limits hold for one call"), ("per_run", "remove it: limits hold for one call")];
+/// The largest size of each argument, with its line.
+type Sizes = BTreeMap<Arc<str>, (Number, u32)>;
 
 const WHEN_EXAMPLE: &str = "write `when = \"mcp:server/tool\"`";
 
@@ -42,7 +42,7 @@ impl<'s> Reader<'s> {
     fn danger(&mut self, key: &Key<'s>, value: &Value<'s>) -> Option<Danger> {
         let table = self.table(value, "write `[danger.NAME]`")?;
         self.check_keys(table, &KEYS, KEYS_LATER);
-        let over = table.get("over").map(|value| self.over(value)).unwrap_or_default();
+        let (over, sums) = table.get("over").map(|value| self.over(value)).unwrap_or_default();
         let Some(when) = table.get("when") else {
             self.problem(key.span(), "a danger zone without `when`", WHEN_EXAMPLE);
             return None;
@@ -59,7 +59,7 @@ impl<'s> Reader<'s> {
                 }
             }
         }
-        (!patterns.is_empty()).then_some(Danger { line: self.line(key), over, when: patterns })
+        (!patterns.is_empty()).then_some(Danger { line: self.line(key), over, sums, when: patterns })
     }
 
     fn tool_pattern(&mut self, value: &Value<'s>, text: &str) -> Option<ToolPattern> {
@@ -93,22 +93,20 @@ impl<'s> Reader<'s> {
         Some(ToolPattern { name: start.into(), open, upstream: upstream.into() })
     }
 
-    fn over(&mut self, value: &Value<'s>) -> BTreeMap<Arc<str>, (Number, u32)> {
+    /// `over = { amount = 1000, per_day = 3000 }`: one call's size, and the size of all calls together.
+    fn over(&mut self, value: &Value<'s>) -> (Sizes, Vec<Limit>) {
         let mut over = BTreeMap::new();
-        let Some(table) = self.table(value, "write `over = { amount = 1000 }`") else { return over };
-        if table.is_empty() {
-            self.problem(value.span(), "`over` names no argument", "write `over = { amount = 1000 }`, or leave it out");
-        }
+        let Some(table) = self.table(value, "write `over = { amount = 1000 }`") else { return (over, Vec::new()) };
+        let sums = self.limits(table);
         for (key, value) in table {
-            self.rules += 1;
             let name = key.get_ref().as_ref();
-            if OVER_LATER.iter().any(|(word, _)| *word == name) {
-                self.unknown_key(key, &[], OVER_LATER);
+            if Period::ALL.iter().any(|period| period.key() == name) {
                 continue;
             }
+            self.rules += 1;
             self.check_argument_name(key);
             let Some(number) = self.number(value) else { continue };
-            if number < Number::from(0) {
+            if number < Number::ZERO {
                 self.problem(
                     value.span(),
                     format!("`over` compares sizes, and {number} is below 0"),
@@ -118,7 +116,17 @@ impl<'s> Reader<'s> {
                 over.insert(name.into(), (number, self.line(key)));
             }
         }
-        over
+        if table.is_empty() || (over.is_empty() && !sums.is_empty()) {
+            self.problem(value.span(), "`over` names no argument", "write `over = { amount = 1000 }`, or leave it out");
+        }
+        if over.len() > 1 && !sums.is_empty() {
+            self.problem(
+                value.span(),
+                "`over` names several arguments, and the sum of one",
+                "make a danger zone for each argument",
+            );
+        }
+        (over, sums)
     }
 
     /// A danger zone that matches nothing guards nothing, and one that cannot see its argument guards everything: both are slips.
@@ -173,7 +181,7 @@ impl<'s> Reader<'s> {
         self.problem_at_line(line, reason, known.map(|word| format!("did you mean `{word}`?")));
     }
 
-    fn problem_at_line(&mut self, line: u32, reason: String, suggestion: Option<String>) {
+    pub(super) fn problem_at_line(&mut self, line: u32, reason: String, suggestion: Option<String>) {
         let start =
             usize::try_from(line).ok().and_then(|line| self.line_starts.get(line - 1)).copied().unwrap_or_default();
         self.problem(start..start, reason, suggestion);

@@ -1,9 +1,12 @@
-//! Exact decimals: what a limit compares, without the rounding of floating point.
+//! Exact decimals: what a limit compares and a counter adds up, without the rounding of floating point.
 
 use std::fmt;
 
 /// Units of the fraction in one whole: 10^18, so that both parts fit a 64-bit integer.
 const ATTO: i128 = 1_000_000_000_000_000_000;
+
+/// The largest fraction.
+const ATTO_MAX: u64 = 999_999_999_999_999_999;
 
 /// The most decimal places that a [`Number`] holds.
 const PLACES: i64 = 18;
@@ -70,6 +73,28 @@ impl Number {
         let factor = 10_i128.checked_pow(shift).ok_or(NumberError::TooLarge)?;
         let scaled = unscaled.checked_mul(factor).ok_or(NumberError::TooLarge)?;
         Self::from_scaled(if negative { -scaled } else { scaled })
+    }
+
+    /// Nothing.
+    pub const ZERO: Self = Self { whole: 0, atto: 0 };
+
+    /// The largest of all.
+    pub const MAX: Self = Self { whole: i64::MAX, atto: ATTO_MAX };
+
+    /// The sum, exactly.
+    ///
+    /// # Errors
+    /// [`NumberError::TooLarge`] where it does not fit 64 bits.
+    pub fn plus(self, other: Self) -> Result<Self, NumberError> {
+        Self::from_scaled(self.scaled() + other.scaled())
+    }
+
+    /// The size, without its sign.
+    ///
+    /// # Errors
+    /// [`NumberError::TooLarge`] for -2^63 alone.
+    pub fn magnitude(self) -> Result<Self, NumberError> {
+        Self::from_scaled(self.scaled().abs())
     }
 
     /// The largest integer that is not above this number.
@@ -208,6 +233,8 @@ mod tests {
             let number = |mantissa: i64| Number::parse(&format!("{mantissa}e-{places}")).unwrap();
             prop_assert_eq!(a.cmp(&b), number(a).cmp(&number(b)));
             prop_assert_eq!(number(a).negated().unwrap(), number(-a));
+            prop_assert_eq!(number(a).plus(number(b)).unwrap(), number(a + b));
+            prop_assert_eq!(number(a).magnitude().unwrap(), number(a.abs()));
         }
 
         #[test]
