@@ -6,6 +6,7 @@ mod door;
 mod floods;
 mod hostile;
 mod limits;
+mod observe;
 mod oddities;
 mod power_cut;
 mod stateless;

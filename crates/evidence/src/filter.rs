@@ -11,7 +11,7 @@ mod tests;
 use std::fmt;
 
 use crate::ids::{CallId, RunId};
-use crate::record::{Body, Effect, Record, RecordType, Status, Tool};
+use crate::record::{Body, Effect, ExceptionKind, Record, RecordType, Status, Tool};
 use crate::time::Timestamp;
 
 pub use parse::FilterError;
@@ -46,6 +46,10 @@ pub enum Term {
     Decision(Vec<Effect>),
     /// The status of an outcome.
     Status(Vec<Status>),
+    /// What a decision would have been, where the mission is only observed.
+    Would(Vec<Effect>),
+    /// The kind of an exception.
+    Kind(Vec<ExceptionKind>),
     /// Any of a decision's reason codes, or an outcome's.
     Reason(Vec<Pattern>),
     /// The call, or calls whose identifiers start alike.
@@ -76,6 +80,8 @@ pub(crate) enum Field {
     After,
     Before,
     Seq,
+    Would,
+    Kind,
 }
 
 impl Field {
@@ -93,6 +99,8 @@ impl Field {
         ("after", Self::After),
         ("before", Self::Before),
         ("seq", Self::Seq),
+        ("would", Self::Would),
+        ("kind", Self::Kind),
     ];
 }
 
@@ -186,6 +194,12 @@ impl Term {
             Self::Tool(tools) => matches(tools, tool(&record.body).map(ToString::to_string).as_deref()),
             Self::Decision(effects) => effect(&record.body).is_some_and(|effect| effects.contains(&effect)),
             Self::Status(statuses) => status(&record.body).is_some_and(|status| statuses.contains(&status)),
+            Self::Would(effects) => {
+                matches!(&record.body, Body::Decision(decision) if decision.would.is_some_and(|would| effects.contains(&would)))
+            }
+            Self::Kind(kinds) => {
+                matches!(&record.body, Body::Exception(exception) if kinds.contains(&exception.kind))
+            }
             Self::Reason(codes) => matches(codes, reasons(&record.body)),
             Self::Call(ids) => correlation.call.is_some_and(|id| ids.iter().any(|ids| ids.low <= id && id <= ids.high)),
             Self::Run(ids) => correlation.run.is_some_and(|id| ids.iter().any(|ids| ids.low <= id && id <= ids.high)),
@@ -277,6 +291,8 @@ impl fmt::Display for Term {
             Self::Tool(values) => list(f, "tool", values),
             Self::Decision(values) => list(f, "decision", values),
             Self::Status(values) => list(f, "status", values),
+            Self::Would(values) => list(f, "would", values),
+            Self::Kind(values) => list(f, "kind", values),
             Self::Reason(values) => list(f, "reason", values),
             Self::Call(values) => list(f, "call", values),
             Self::Run(values) => list(f, "run", values),

@@ -17,8 +17,8 @@ use evidence::record::{
     Context, ExceptionEvent, ExceptionKind, ExceptionRecord, VersionLog, VersionedKind, VersionedObject,
 };
 use governance::decide::{PolicySnapshot, compile};
-use governance::limits::{EXCEPTION_DUE_US, MISSION_BYTES_MAX};
-use governance::mission::{self, Mission};
+use governance::limits::{EXCEPTION_DUE_US, MISSION_BYTES_MAX, OBSERVE_DUE_US};
+use governance::mission::{self, Mission, Mode};
 use store::Reader;
 
 use crate::clock::now;
@@ -193,6 +193,9 @@ impl Gateway {
             };
             let context = Context { mission: Some(name.as_str().into()), ..Context::system() };
             self.note(context.into(), body).await?;
+            if fresh.mode() == Mode::Observe {
+                self.observed(&fresh).await?;
+            }
             let mut accepted = self.missions.accepted.write().unwrap_or_else(PoisonError::into_inner);
             accepted.insert(name.clone(), fresh.sha256().to_string());
         }
@@ -224,6 +227,23 @@ impl Gateway {
             }
         }
         Ok(())
+    }
+
+    /// An exception with a date: somebody must decide when a mission that is only observed is held to.
+    async fn observed(&self, mission: &Mission) -> Result<(), store::AppendError> {
+        let at = now();
+        let body = ExceptionRecord {
+            due: Some(at.plus_micros(OBSERVE_DUE_US)),
+            event: ExceptionEvent::Opened,
+            exception: ExceptionId::at(at, self.entropy.bits()),
+            kind: ExceptionKind::Observe,
+            mitigation: Some("what pays, destroys, administers or is unconfirmed is held to the mission".to_owned()),
+            owner: mission.owner().to_string(),
+            reason: format!("mission `{}` is only observed; {}", mission.name(), mission.why()),
+            scope: format!("mission:{}", mission.name()),
+        };
+        let context = Context { mission: Some(mission.name().clone()), ..Context::system() };
+        self.note(context.into(), body).await.map(|_| ())
     }
 
     async fn refused(&self, path: &Path, error: &LoadError) {

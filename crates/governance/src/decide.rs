@@ -32,6 +32,8 @@ pub struct Decision {
     pub rules: Vec<Rule>,
     /// The rationale in one sentence for the record: for the owner, may name rules and bounds.
     pub sentence: Arc<str>,
+    /// What the mission says, where it is only observed and the call runs all the same.
+    pub would: Option<Effect>,
     /// One sentence for the agent, that helps it correct itself without telling the policy.
     pub said_to_agent: Arc<str>,
 }

@@ -28,6 +28,9 @@ pub const ARGUMENTS_MAX: usize = 256;
 /// How long an exception may stay open before it is overdue: one day, the shortest span in which an office answers.
 pub const EXCEPTION_DUE_US: i64 = 24 * 60 * 60 * 1_000_000;
 
+/// How long a mission may be only observed before somebody must say why: two weeks show what a workflow does at the end of a month or of a sprint.
+pub const OBSERVE_DUE_US: i64 = 14 * 24 * 60 * 60 * 1_000_000;
+
 /// The longest name of a tool, argument, prompt or agent. The protocol advises 128 characters for tools; twice that leaves room for other scripts.
 pub const NAME_BYTES_MAX: usize = 256;
 

@@ -108,6 +108,15 @@ pub const PROTOCOL_REQUESTS: [&str; 23] = [
     "tools/list",
 ];
 
+/// What becomes of a call that the mission does not allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It is denied.
+    Enforce,
+    /// It runs, if its tool does nothing grave, and the record says what would have been.
+    Observe,
+}
+
 /// Versioned authority for one workflow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mission {
@@ -116,6 +125,7 @@ pub struct Mission {
     budget: BTreeMap<Spent, Vec<Limit>>,
     dangers: BTreeMap<Arc<str>, Danger>,
     goal: Arc<str>,
+    mode: Mode,
     name: Arc<str>,
     owner: Arc<str>,
     sha256: Arc<str>,
@@ -138,6 +148,12 @@ impl Mission {
     #[must_use]
     pub const fn goal(&self) -> &Arc<str> {
         &self.goal
+    }
+
+    /// Whether it is held to.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// The mission's name: `[a-z0-9][a-z0-9-]{0,62}`.

@@ -74,7 +74,7 @@ pub fn decision(classified: &Classified, decision: &Decision, point: DecisionPoi
         reasons: decision.reasons.iter().chain(&intercepted.note()).map(|reason| Arc::from(reason.code())).collect(),
         rules: decision.rules.clone(),
         sentence: decision.sentence.to_string(),
-        would: None,
+        would: decision.would,
     };
     draft(classified, at, body)
 }

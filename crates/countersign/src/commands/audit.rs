@@ -109,7 +109,11 @@ fn row(record: &Record) -> [String; 9] {
             (action.tool.to_string(), verdict, action.reason.as_deref().unwrap_or_default().to_owned())
         }
         Body::Decision(decision) => {
-            (decision.input.tool.to_string(), decision.effect.to_string(), decision.reasons.join(", "))
+            let effect = match decision.would {
+                Some(would) => format!("{} (would {would})", decision.effect),
+                None => decision.effect.to_string(),
+            };
+            (decision.input.tool.to_string(), effect, decision.reasons.join(", "))
         }
         Body::Exception(exception) => {
             (exception.scope.clone(), format!("{} {}", exception.kind, exception.event), exception.reason.clone())

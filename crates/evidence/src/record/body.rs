@@ -189,6 +189,8 @@ words! {
         Issuer = "issuer",
         /// The ledger was damaged, full or could not be written.
         Ledger = "ledger",
+        /// A mission is only observed.
+        Observe = "observe",
         /// A peer broke the protocol.
         Protocol = "protocol",
         /// A call ended without a known outcome.

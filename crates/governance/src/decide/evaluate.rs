@@ -20,7 +20,8 @@ use evidence::time::Timestamp;
 use super::Decision;
 use super::compile::{Matcher, Permission, PolicySnapshot, Slice, TextKind, scalar_text};
 use crate::classify::{Classified, Standing};
-use crate::mission::{SUBSCRIBING, is_plain};
+use crate::mission::{Mode, SUBSCRIBING, is_plain};
+use crate::reason::Reason;
 use explain::Finding;
 
 /// Decides `classified` by `policy` at the time `at`.
@@ -43,6 +44,7 @@ pub fn decide(classified: &Classified, policy: &PolicySnapshot, at: Timestamp) -
         rules: Vec::new(),
         sentence: Arc::from(""),
         said_to_agent: Arc::from(""),
+        would: None,
     };
     match verdict {
         Verdict::Allowed(places) => {
@@ -62,9 +64,40 @@ pub fn decide(classified: &Classified, policy: &PolicySnapshot, at: Timestamp) -
             decision.said_to_agent =
                 findings.first().map(|finding| finding.said_to_agent.as_str()).unwrap_or_default().into();
             decision.rules = findings.into_iter().filter_map(|finding| finding.rule).collect();
+            observe(&mut decision, policy);
         }
     }
     decision
+}
+
+/// Lets a call run that the mission would not allow, where it is only observed and its owner said that the tool does nothing grave. Who acts, until when, and what could
+/// not be judged is held to in any case.
+fn observe(decision: &mut Decision, policy: &PolicySnapshot) {
+    let is_of_the_call = |reason: &Reason| {
+        matches!(
+            reason,
+            Reason::ApprovalUnavailable
+                | Reason::ArgumentMissing
+                | Reason::ArgumentNotListed
+                | Reason::ArgumentOutOfBounds
+                | Reason::ArgumentUnparsable
+                | Reason::LimitReached
+                | Reason::PromptNotAllowed
+                | Reason::ResourceNotAllowed
+        )
+    };
+    let is_mild = match decision.effect_class {
+        EffectClass::Read | EffectClass::Send | EffectClass::Write => true,
+        EffectClass::Admin | EffectClass::Destroy | EffectClass::Pay | EffectClass::Unconfirmed => false,
+    };
+    if policy.mission().mode() != Mode::Observe || !is_mild || !decision.reasons.iter().all(is_of_the_call) {
+        return;
+    }
+    let is_asking = decision.reasons == [Reason::ApprovalUnavailable];
+    decision.would = Some(if is_asking { Effect::Ask } else { Effect::Deny });
+    decision.effect = Effect::Allow;
+    decision.sentence = format!("only observed, and it runs: {}", decision.sentence).into();
+    decision.said_to_agent = Arc::from("allowed");
 }
 
 /// Whether a permit of `slice` names `tool`, for one of the mission's agents while the mission holds.

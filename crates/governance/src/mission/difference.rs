@@ -7,7 +7,7 @@ use evidence::record::EffectClass;
 
 use super::explain::spent_of;
 use super::rule::{ArgumentRule, Danger, Limit, Period, Spent, ToolRules, Upstream, joined};
-use super::{Feature, Mission};
+use super::{Feature, Mission, Mode};
 
 /// What `new` changes against `old`, in plain sentences; against nothing, all that it allows. Empty where only comments, spelling or the reason changed.
 #[must_use]
@@ -18,11 +18,19 @@ pub fn difference(old: Option<&Mission>, new: &Mission) -> Vec<String> {
             changed(&mut sentences, "the mission is now called", &old.name, &new.name);
             changed(&mut sentences, "the goal is now", &old.goal, &new.goal);
             changed(&mut sentences, "the owner is now", &old.owner, &new.owner);
+            match (old.mode, new.mode) {
+                (Mode::Enforce, Mode::Observe) => sentences.push(OBSERVED.to_owned()),
+                (Mode::Observe, Mode::Enforce) => sentences.push("the mission is now held to".to_owned()),
+                (Mode::Enforce, Mode::Enforce) | (Mode::Observe, Mode::Observe) => {}
+            }
             if old.until != new.until {
                 changed(&mut sentences, "the mission now holds until", &old.until_text, &new.until_text);
             }
         }
-        None => sentences.push(format!("new mission `{}` of `{}`, until `{}`", new.name, new.owner, new.until_text)),
+        None => {
+            sentences.push(format!("new mission `{}` of `{}`, until `{}`", new.name, new.owner, new.until_text));
+            sentences.extend((new.mode == Mode::Observe).then(|| OBSERVED.to_owned()));
+        }
     }
     let nobody = Vec::new();
     names(
@@ -49,6 +57,8 @@ pub fn difference(old: Option<&Mission>, new: &Mission) -> Vec<String> {
     dangers(&mut sentences, old.map_or(&no_dangers, |old| &old.dangers), &new.dangers);
     sentences
 }
+
+const OBSERVED: &str = "the mission is now only observed, which is wider: what it does not allow runs where its tool reads, writes or sends";
 
 fn changed(sentences: &mut Vec<String>, what: &str, old: &str, new: &str) {
     if old != new {

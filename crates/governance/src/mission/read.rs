@@ -17,9 +17,9 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 use toml::value::Datetime;
 
-use super::Mission;
 use super::error::{MissionError, Problem, nearest};
 use super::spelling::{ambiguity, brief};
+use super::{Mission, Mode};
 use crate::limits::{MISSION_BYTES_MAX, MISSION_RULES_MAX, NAME_BYTES_MAX, RULE_VALUES_MAX, SENTENCE_BYTES_MAX};
 
 type Key<'s> = Spanned<DeString<'s>>;
@@ -31,13 +31,13 @@ type Later = [(&'static str, &'static str)];
 /// Microseconds of one day.
 const DAY_US: i64 = 86_400_000_000;
 
-const KEYS: [&str; 10] = ["agents", "allow", "budget", "danger", "effect", "goal", "mission", "owner", "until", "why"];
+const KEYS: [&str; 11] =
+    ["agents", "allow", "budget", "danger", "effect", "goal", "mission", "mode", "owner", "until", "why"];
 
 const KEYS_LATER: &Later = &[
     ("ask", "write the calls that need approval as `[danger.NAME]`"),
     ("data", "remove the section"),
     ("gate", "remove the section: until approval gates exist, a call in a danger zone is denied"),
-    ("mode", "remove the key: every mission is enforced"),
     ("pins", "remove the key"),
     ("timezone", "remove the key: days are UTC"),
 ];
@@ -102,6 +102,7 @@ impl<'s> Reader<'s> {
             .map(|value| (self.agents(value), self.line(value)));
         let until =
             self.required(table, "until", "until = 2026-12-31").and_then(|value| Some((self.until(value)?, value)));
+        let mode = table.get("mode").map_or(Some(Mode::Enforce), |value| self.mode(value));
         let before = self.problems.len();
         let mut upstreams = match table.get("allow") {
             Some(value) => self.allow(value),
@@ -133,6 +134,7 @@ impl<'s> Reader<'s> {
             budget,
             dangers,
             goal: goal?,
+            mode: mode?,
             name: name?,
             owner: owner?,
             sha256: sha256_hex(self.source.as_bytes()).into(),
@@ -143,6 +145,21 @@ impl<'s> Reader<'s> {
             upstreams,
             why: why?,
         })
+    }
+
+    fn mode(&mut self, value: &Value<'s>) -> Option<Mode> {
+        match self.text(value)? {
+            "enforce" => Some(Mode::Enforce),
+            "observe" => Some(Mode::Observe),
+            text => {
+                self.problem(
+                    value.span(),
+                    format!("`{}` is no mode", brief(text)),
+                    "write `mode = \"observe\"` to watch a workflow before the mission is held to, or leave it out",
+                );
+                None
+            }
+        }
     }
 
     fn agents(&mut self, value: &Value<'s>) -> Vec<Arc<str>> {

@@ -125,6 +125,15 @@ impl Source {
                 Self::Outcome | Self::Other => any(statuses, |status| equal("status", status.as_str(), values)),
                 Self::Decision | Self::Intent => constant(false),
             },
+            // No column has these.
+            Term::Would(_) => match self {
+                Self::Decision | Self::Other => bound.unsure().to_owned(),
+                Self::Intent | Self::Outcome => constant(false),
+            },
+            Term::Kind(_) => match (self, bound) {
+                (Self::Other, Bound::Wider) => equal("type", RecordType::ExceptionRecord.as_str(), values),
+                (Self::Other, Bound::Narrower) | (Self::Decision | Self::Intent | Self::Outcome, _) => constant(false),
+            },
             // The column holds the codes of all records of a call.
             Term::Reason(codes) => any(codes, |code| match (bound, code.exact()) {
                 (Bound::Wider, Some(code)) => {

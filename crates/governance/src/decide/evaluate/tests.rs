@@ -196,3 +196,61 @@ fn a_tool_does_what_the_owner_says_and_else_nobody_knows() {
         assert_eq!(decide(&call, &policy, noon().parse().unwrap()).effect_class, class, "{tool}");
     }
 }
+
+#[test]
+fn a_mission_that_is_only_observed_lets_run_what_is_not_grave_and_says_what_would_have_been() {
+    let rules = "[allow.mcp.s.look]\nn = { min = 1, max = 5 }\n[allow.mcp.s.pay]\nn = { min = 1, max = 5 }\n[allow.mcp.s.other]\nn = { min = 1, max = 5 }\n\
+         [allow.mcp.s.send]\n[danger.d]\nwhen = 'mcp:s/send'\n[effect.mcp.s]\nlook = 'read'\npay = 'pay'\nsend = 'send'\n";
+    let header = "mission = 'm'\ngoal = 'g'\nowner = 'o'\nagents = ['bot']\nuntil = 2026-12-31\nwhy = 'w'\n";
+    let observed = snapshot(&format!("{header}mode = 'observe'\n{rules}"));
+    let enforced = snapshot(&format!("{header}mode = 'enforce'\n{rules}"));
+    let decided = |policy: &PolicySnapshot, agent: &str, tool: &str, arguments: &str, at: &str, standing| {
+        let decision =
+            decide(&classified(policy, agent, parse_tool(tool), arguments, standing), policy, at.parse().unwrap());
+        (decision.effect, decision.would, decision.reasons.first().copied())
+    };
+    let (noon, late) = (noon(), "2027-02-01T12:00:00.000000Z");
+    let noon = noon.as_str();
+    use Effect::{Allow, Ask, Deny};
+    for (agent, tool, arguments, at, standing, effect, would, reason) in [
+        ("bot", "mcp:s/look", r#"{"n":3}"#, noon, Standing::Good, Allow, None, None),
+        ("bot", "mcp:s/look", r#"{"n":9}"#, noon, Standing::Good, Allow, Some(Deny), Some(Reason::ArgumentOutOfBounds)),
+        (
+            "bot",
+            "mcp:s/look",
+            r#"{"n":"x"}"#,
+            noon,
+            Standing::Good,
+            Allow,
+            Some(Deny),
+            Some(Reason::ArgumentUnparsable),
+        ),
+        ("bot", "mcp:s/look", "{}", noon, Standing::Good, Allow, Some(Deny), Some(Reason::ArgumentMissing)),
+        (
+            "bot",
+            "mcp:s/look",
+            r#"{"n":3,"m":1}"#,
+            noon,
+            Standing::Good,
+            Allow,
+            Some(Deny),
+            Some(Reason::ArgumentNotListed),
+        ),
+        ("bot", "mcp:s/resource:memo:a", "", noon, Standing::Good, Allow, Some(Deny), Some(Reason::ResourceNotAllowed)),
+        ("bot", "mcp:s/send", "{}", noon, Standing::Good, Allow, Some(Ask), Some(Reason::ApprovalUnavailable)),
+        ("bot", "mcp:s/pay", r#"{"n":9}"#, noon, Standing::Good, Deny, None, Some(Reason::ArgumentOutOfBounds)),
+        ("bot", "mcp:s/other", r#"{"n":9}"#, noon, Standing::Good, Deny, None, Some(Reason::ArgumentOutOfBounds)),
+        ("bot", "mcp:s/unnamed", "{}", noon, Standing::Good, Deny, None, Some(Reason::ToolNotAllowed)),
+        ("bot", "mcp:s/request:x/y", "{}", noon, Standing::Good, Deny, None, Some(Reason::RequestNotAllowed)),
+        ("fox", "mcp:s/look", r#"{"n":9}"#, noon, Standing::Good, Deny, None, Some(Reason::AgentNotAllowed)),
+        ("bot", "mcp:s/look", r#"{"n":9}"#, late, Standing::Good, Deny, None, Some(Reason::MissionExpired)),
+        ("bot", "mcp:s/look", r#"{"n":3}"#, noon, Standing::Halted, Deny, None, Some(Reason::Halted)),
+    ] {
+        let found = decided(&observed, agent, tool, arguments, at, standing);
+        assert_eq!(found, (effect, would, reason), "{agent} {tool} {arguments} {at}");
+        // Held to, the same is denied for the same reason.
+        let held = decided(&enforced, agent, tool, arguments, at, standing);
+        let expected = if reason.is_none() { Allow } else { Deny };
+        assert_eq!(held, (expected, None, reason), "{agent} {tool} {arguments} {at}, held to");
+    }
+}
