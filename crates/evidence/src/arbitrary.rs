@@ -11,7 +11,7 @@ use crate::ids::{CallId, ExceptionId, RecordId, RunId};
 use crate::limits::INTEGER_MAX;
 use crate::record::{
     AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, Channel, Client, Context, Count, DecisionInput,
-    DecisionPoint, DecisionRecord, Draft, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind,
+    DecisionPoint, DecisionRecord, Direction, Draft, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind,
     ExceptionRecord, Facet, FacetValue, Initiator, LedgerEvent, LedgerState, Link, Obligation, Policy, Purpose,
     Reading, RequestContext, Rule, Status, Surface, Tool, VersionLog, VersionedKind, VersionedObject,
 };
@@ -198,9 +198,10 @@ fn exception() -> impl Strategy<Value = Body> {
 fn version() -> impl Strategy<Value = Body> {
     let object = (word(VersionedKind::ALL), shared()).prop_map(|(kind, name)| VersionedObject { kind, name });
     let states = (option::of(shared()), option::of(text()), shared());
-    (option::of(record_id()), vec(text(), 0..3), object, states, text(), text()).prop_map(
-        |(approval, difference, object, (from, state, to), who, why)| {
-            Body::Version(VersionLog { approval, difference, from, object, state, to, who, why })
+    let difference = (vec(text(), 0..3), option::of(word(Direction::ALL)));
+    (option::of(record_id()), difference, object, states, text(), text()).prop_map(
+        |(approval, (difference, direction), object, (from, state, to), who, why)| {
+            Body::Version(VersionLog { approval, difference, direction, from, object, state, to, who, why })
         },
     )
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::ids::{CallId, ExceptionId, RecordId, RunId};
 use crate::record::{
     AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, Channel, Client, Context, Count, DecisionInput,
-    DecisionPoint, DecisionRecord, Draft, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind,
+    DecisionPoint, DecisionRecord, Direction, Draft, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind,
     ExceptionRecord, Facet, FacetValue, Initiator, LedgerEvent, LedgerState, Link, Obligation, Place, Policy, Purpose,
     Reading, RequestContext, Rule, Status, Surface, Tool, VersionLog, VersionedKind, VersionedObject, write,
 };
@@ -204,6 +204,7 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
     let version = VersionLog {
         approval: Some(record_id(1)),
         difference: vec!["`amount` of `mcp:bank/send_money` may be up to 5000; before, up to 1000.".into()],
+        direction: Some(Direction::Wider),
         from: Some(format!("sha256:{}", sha256(0xa0)).into()),
         object: VersionedObject { kind: VersionedKind::Mission, name: "pay-supplier-invoices".into() },
         state: Some(r#"{"until":"2026-12-31"}"#.into()),

@@ -15,9 +15,9 @@ use serde_json::value::RawValue;
 
 pub use body::{
     AccessToken, ActionEvent, ActionRecord, Body, Channel, Client, Count, DecisionInput, DecisionPoint, DecisionRecord,
-    Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind, ExceptionRecord, Facet, FacetValue, LedgerEvent,
-    LedgerState, Obligation, Policy, Purpose, Reading, RecordType, RequestContext, Rule, Status, Surface, Tool,
-    VersionLog, VersionedKind, VersionedObject,
+    Direction, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind, ExceptionRecord, Facet, FacetValue,
+    LedgerEvent, LedgerState, Obligation, Policy, Purpose, Reading, RecordType, RequestContext, Rule, Status, Surface,
+    Tool, VersionLog, VersionedKind, VersionedObject,
 };
 
 use crate::ids::{CallId, RecordId, RunId};

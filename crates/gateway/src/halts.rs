@@ -123,6 +123,7 @@ impl Gateway {
         let body = VersionLog {
             approval: None,
             difference: vec![format!("{scope} is {}", switch.as_str())],
+            direction: None,
             from: Some(from.as_str().into()),
             object: VersionedObject { kind: VersionedKind::Halt, name: scope.to_string().into() },
             state: None,

@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use evidence::ids::ExceptionId;
 use evidence::record::{
-    Context, ExceptionEvent, ExceptionKind, ExceptionRecord, VersionLog, VersionedKind, VersionedObject,
+    Context, Direction, ExceptionEvent, ExceptionKind, ExceptionRecord, VersionLog, VersionedKind, VersionedObject,
 };
 use governance::decide::{PolicySnapshot, compile};
 use governance::limits::{EXCEPTION_DUE_US, MISSION_BYTES_MAX, OBSERVE_DUE_US};
@@ -184,6 +184,11 @@ impl Gateway {
             let body = VersionLog {
                 approval: None,
                 difference: mission::difference(old.as_ref(), &fresh),
+                direction: match &old {
+                    Some(old) => mission::overall(&mission::compare(old, &fresh)),
+                    // Against nothing, whatever it allows is new; so it is where what was in force cannot be read any more.
+                    None => Some(Direction::Wider),
+                },
                 from: before.map(Into::into),
                 object: VersionedObject { kind: VersionedKind::Mission, name: name.as_str().into() },
                 state: None,

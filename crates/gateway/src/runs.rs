@@ -411,6 +411,7 @@ impl Gateway {
                 run.terms.initiator.name,
                 to.as_str()
             )],
+            direction: None,
             from: from.map(|from| from.as_str().into()),
             object: VersionedObject { kind: VersionedKind::Run, name: run.id.to_string().into() },
             state: Some(state),

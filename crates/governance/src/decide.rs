@@ -6,6 +6,7 @@
 mod cases;
 mod compile;
 mod evaluate;
+mod example;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use evidence::record::{Effect, EffectClass, Policy, Rule};
 pub use cases::{Case, Cases, CasesError, Expected, parse_cases};
 pub use compile::{CompileError, Feature, PROTOCOL_REQUESTS, PolicySnapshot, SUBSCRIBING, compile};
 pub use evaluate::decide;
+pub use example::{Example, Proved, Versions};
 
 use crate::reason::Reason;
 

@@ -3,6 +3,8 @@
 //! [`parse`] is the only way to a [`Mission`]; what it has accepted is never checked again. It reports every problem of a file at once, each with its line. It
 //! knows no tools but by name, and decides nothing: [`crate::decide::compile`] turns a mission into policy. `docs/missions.md` teaches the language.
 
+mod compare;
+mod contain;
 mod difference;
 mod domain;
 mod error;
@@ -24,12 +26,14 @@ use std::sync::Arc;
 use evidence::record::EffectClass;
 use evidence::time::Timestamp;
 
+pub use compare::{Change, Subject, compare, overall};
 pub use difference::difference;
 pub use error::{MissionError, Problem};
 pub use explain::explain;
 pub use plan::{Need, Others, Plan};
 pub use read::parse;
 
+pub(crate) use contain::accepts;
 pub(crate) use domain::domain_of;
 pub(crate) use error::nearest;
 pub(crate) use path::normal_path;

@@ -184,6 +184,7 @@ pub(crate) fn version(name: &str, to: &str) -> Draft {
     let body = VersionLog {
         approval: None,
         difference: vec![],
+        direction: None,
         from: None,
         object: VersionedObject { kind: VersionedKind::Run, name: name.into() },
         state: Some(format!("{{\"to\":\"{to}\"}}")),

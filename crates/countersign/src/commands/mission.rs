@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Subcommand;
-use governance::decide::{Cases, PolicySnapshot, compile, parse_cases};
+use governance::decide::{Cases, Example, PolicySnapshot, Proved, Versions, compile, parse_cases};
 use governance::limits::{CASES_BYTES_MAX, MISSION_BYTES_MAX};
 use governance::mission::{self, Mission as Parsed};
+use serde_json::json;
 
+use super::{Format, table};
 use crate::exit_code::{Exit, Failure};
 
 /// Check and explain mission files
@@ -16,6 +18,7 @@ use crate::exit_code::{Exit, Failure};
   countersign mission check missions/document-reader.toml
   countersign mission explain missions/document-reader.toml
   countersign mission test missions/document-reader.cases.toml
+  countersign mission diff /etc/countersign/missions/reader.toml reader.toml
   countersign mission compile missions/document-reader.toml")]
 pub(crate) enum Mission {
     /// Check mission files: every problem with line, reason and suggestion
@@ -29,6 +32,18 @@ pub(crate) enum Mission {
         /// The file
         #[arg(value_name = "FILE")]
         file: PathBuf,
+    },
+    /// Say what a mission allows beyond another, with a call that shows it; exits with 1 where it is wider
+    Diff {
+        /// The file of the version in force
+        #[arg(value_name = "OLD")]
+        old: PathBuf,
+        /// The file of the version that would follow
+        #[arg(value_name = "NEW")]
+        new: PathBuf,
+        /// How to write the changes [default: a table in a terminal, else json]
+        #[arg(long)]
+        format: Option<Format>,
     },
     /// Say in plain sentences what a mission allows
     Explain {
@@ -73,6 +88,10 @@ impl Mission {
                 }
                 Err(fault) => Err(fault.into()),
             },
+            Self::Diff { old, new, format } => {
+                let ((_, old), (_, new)) = (compiled(&old)?, compiled(&new)?);
+                diff(&Versions { old: &old, new: &new }.changes(), Format::or_fitting(format))
+            }
             Self::Explain { file } => {
                 let (mission, _) = compiled(&file)?;
                 print!("{}", mission::explain(&mission));
@@ -82,6 +101,57 @@ impl Mission {
         }
     }
 }
+
+/// Writes the changes; the answer is no where one of them is wider.
+fn diff(changes: &[Proved], format: Format) -> Result<Exit, Failure> {
+    let example = |example: &Option<Example>| {
+        example.as_ref().map(|Example { agent, arguments, at, call }| {
+            json!({ "agent": agent, "arguments": arguments, "at": at, "call": call.to_string() })
+        })
+    };
+    let short = |example: &Option<Example>| {
+        example.as_ref().map(|example| format!("{} {}", example.call, example.arguments)).unwrap_or_default()
+    };
+    match format {
+        Format::Json => {
+            for Proved { change, newly_allowed, newly_denied } in changes {
+                println!(
+                    "{}",
+                    json!({
+                        "change": change.sentence,
+                        "direction": change.direction,
+                        "newly_allowed": example(newly_allowed),
+                        "newly_denied": example(newly_denied),
+                    })
+                );
+            }
+        }
+        Format::Csv => {
+            let mut out = csv::Writer::from_writer(std::io::stdout().lock());
+            out.write_record(DIFF_COLUMNS).map_err(Failure::could_not)?;
+            for Proved { change, newly_allowed, newly_denied } in changes {
+                let row =
+                    [change.direction.to_string(), change.sentence.clone(), short(newly_allowed), short(newly_denied)];
+                out.write_record(row).map_err(Failure::could_not)?;
+            }
+            out.flush().map_err(Failure::could_not)?;
+        }
+        Format::Table if changes.is_empty() => println!("The new version allows the same."),
+        Format::Table => {
+            let mut table = table(&DIFF_COLUMNS);
+            for Proved { change, newly_allowed, newly_denied } in changes {
+                let row =
+                    [change.direction.to_string(), change.sentence.clone(), short(newly_allowed), short(newly_denied)];
+                table.add_row(row);
+            }
+            println!("{table}");
+        }
+    }
+    let is_wider = changes.iter().any(|proved| proved.change.direction.is_wider());
+    Ok(if is_wider { Exit::No } else { Exit::Done })
+}
+
+const DIFF_COLUMNS: [&str; 4] = ["direction", "change", "newly allowed", "newly denied"];
 
 /// Decides all cases of all files: one line for each that is not decided as expected, and one for each file.
 fn test(files: &[PathBuf]) -> Result<Exit, Failure> {

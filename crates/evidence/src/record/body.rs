@@ -199,6 +199,31 @@ words! {
 }
 
 words! {
+    /// Which way a version changes what is allowed. What cannot be told counts as wider.
+    Direction {
+        /// It allows something new, and something no longer.
+        Both = "both",
+        /// It allows less.
+        Narrower = "narrower",
+        /// Whether it allows something new cannot be told.
+        Unclear = "unclear",
+        /// It allows something new.
+        Wider = "wider",
+    }
+}
+
+impl Direction {
+    /// Whether something new may be allowed.
+    #[must_use]
+    pub const fn is_wider(self) -> bool {
+        match self {
+            Self::Both | Self::Unclear | Self::Wider => true,
+            Self::Narrower => false,
+        }
+    }
+}
+
+words! {
     /// What a `version_log` is about.
     VersionedKind {
         /// The stop switch of a mission, an agent or everything.
@@ -530,6 +555,9 @@ pub struct VersionLog {
     pub approval: Option<RecordId>,
     /// The difference in sentences.
     pub difference: Vec<String>,
+    /// Which way it changes what is allowed; absent where it changes nothing of that, or is no mission.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
     /// Before: a digest or a state; absent when it is new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Arc<str>>,

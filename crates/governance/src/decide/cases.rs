@@ -236,24 +236,34 @@ impl Case {
     pub fn decide(&self, policy: &PolicySnapshot) -> Decision {
         let mission = policy.mission();
         let agent = self.agent.as_ref().or(mission.agents().first()).cloned().unwrap_or_else(|| Arc::from(""));
-        let actor = Context {
-            agent: Agent { name: agent, version: None },
-            context: None,
-            initiator: Initiator { authenticated: Authenticated::Asserted, name: mission.owner().clone() },
-            mission: Some(mission.name().clone()),
-            run: Some(RunId::from_bytes([0; 16])),
-        };
-        let bytes = Bytes::copy_from_slice(self.arguments.as_bytes());
-        // No record will have it.
-        let call = CallId::from_bytes([0; 16]);
-        let intercepted = Intercepted::new(call, Arc::new(actor), self.call.clone(), bytes, None);
-        let mut classified = classify(intercepted, policy.plan(&self.call), Standing::Good);
         let at = self.at.unwrap_or_else(|| mission.until().plus_micros(-1));
-        // Each case is the first call of its run and day.
-        classified.tallies =
-            Book::default().tally(policy.counters(&self.call), &classified.intercepted, &classified.facets, at);
-        decide(&classified, policy, at)
+        decide_alone(policy, agent, &self.call, &self.arguments, at)
     }
+}
+
+/// Decides a call as the path would, as the first one of its run and day.
+pub(super) fn decide_alone(
+    policy: &PolicySnapshot,
+    agent: Arc<str>,
+    call: &Tool,
+    arguments: &str,
+    at: Timestamp,
+) -> Decision {
+    let mission = policy.mission();
+    let actor = Context {
+        agent: Agent { name: agent, version: None },
+        context: None,
+        initiator: Initiator { authenticated: Authenticated::Asserted, name: mission.owner().clone() },
+        mission: Some(mission.name().clone()),
+        run: Some(RunId::from_bytes([0; 16])),
+    };
+    let bytes = Bytes::copy_from_slice(arguments.as_bytes());
+    // No record will have it.
+    let id = CallId::from_bytes([0; 16]);
+    let intercepted = Intercepted::new(id, Arc::new(actor), call.clone(), bytes, None);
+    let mut classified = classify(intercepted, policy.plan(call), Standing::Good);
+    classified.tallies = Book::default().tally(policy.counters(call), &classified.intercepted, &classified.facets, at);
+    decide(&classified, policy, at)
 }
 
 impl Expected {

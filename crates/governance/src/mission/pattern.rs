@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
+use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::spelling::ambiguity;
 use crate::limits::{PATTERN_BYTES_MAX, PATTERN_PROGRAM_BYTES_MAX};
@@ -53,10 +54,46 @@ impl Pattern {
         &self.text
     }
 
+    /// Some short texts that match.
+    pub(crate) fn examples(&self) -> Vec<String> {
+        let Ok(pattern) = regex_syntax::parse(&self.text) else { return Vec::new() };
+        let mut texts = spelled(&pattern);
+        texts.retain(|text| self.matches(text));
+        texts
+    }
+
     /// Whether all of `value` matches.
     pub(crate) fn matches(&self, value: &str) -> bool {
         self.regex.is_match(value)
     }
+}
+
+/// The most texts that are made of one pattern.
+const EXAMPLES_MAX: usize = 8;
+
+/// Some shortest texts that the piece of a pattern matches.
+fn spelled(piece: &Hir) -> Vec<String> {
+    let mut texts = match piece.kind() {
+        HirKind::Empty | HirKind::Look(_) => vec![String::new()],
+        HirKind::Literal(literal) => vec![String::from_utf8_lossy(&literal.0).into_owned()],
+        HirKind::Class(Class::Unicode(class)) => class.iter().map(|range| range.start().to_string()).collect(),
+        HirKind::Class(Class::Bytes(class)) => {
+            class.iter().map(|range| char::from(range.start()).to_string()).collect()
+        }
+        HirKind::Repetition(repetition) => {
+            let count = usize::try_from(repetition.min).unwrap_or_default().min(PATTERN_BYTES_MAX);
+            spelled(&repetition.sub).iter().map(|text| text.repeat(count)).collect()
+        }
+        HirKind::Capture(capture) => spelled(&capture.sub),
+        HirKind::Alternation(pieces) => pieces.iter().flat_map(spelled).collect(),
+        HirKind::Concat(pieces) => pieces.iter().fold(vec![String::new()], |starts, piece| {
+            let ends = spelled(piece);
+            let joined = starts.iter().flat_map(|start| ends.iter().map(move |end| format!("{start}{end}")));
+            joined.take(EXAMPLES_MAX).collect()
+        }),
+    };
+    texts.truncate(EXAMPLES_MAX);
+    texts
 }
 
 /// What is not taken, and what to write instead.
@@ -118,6 +155,18 @@ mod tests {
             ("k", "\u{212a}", false),
         ] {
             assert_eq!(Pattern::parse(pattern).unwrap().matches(value), matches, "{pattern} on {value:?}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_has_examples_that_match() {
+        for (pattern, first) in
+            [("INV-[0-9]{6}", "INV-000000"), ("[A-Z]{3}|[0-9]", "AAA"), ("(?:EU|CH)[1-9]*", "EU"), (r"a\.b?", "a.")]
+        {
+            let pattern = Pattern::parse(pattern).unwrap();
+            let examples = pattern.examples();
+            assert_eq!(examples.first().map(String::as_str), Some(first));
+            assert!(examples.iter().all(|text| pattern.matches(text)), "{examples:?}");
         }
     }
 

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::contain::holds_domain;
 use super::domain::host;
 use super::rule::DomainPattern;
 use super::uri::is_plain;
@@ -136,6 +137,16 @@ impl UrlPattern {
         let WebUrl { host, is_tls, port, rest } = url;
         let host = if below { DomainPattern::Subdomains(host.into()) } else { DomainPattern::Exact(host.into()) };
         Ok(Self { host, is_open, is_tls, port, rest: rest.into() })
+    }
+
+    /// Whether it covers every URL that `other` covers.
+    pub(super) fn holds(&self, other: &Self) -> bool {
+        let is_rest = match (self.is_open, other.is_open) {
+            (true, _) => other.rest.starts_with(&*self.rest),
+            (false, true) => false,
+            (false, false) => self.rest == other.rest,
+        };
+        holds_domain(&self.host, &other.host) && is_rest && self.is_tls == other.is_tls && self.port == other.port
     }
 
     /// Whether `url` is one of these.

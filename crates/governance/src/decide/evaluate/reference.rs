@@ -8,6 +8,9 @@ use proptest::sample::{Index, select, subsequence};
 
 use super::tests::{classified, parse_tool, snapshot};
 use super::*;
+use crate::decide::Versions;
+use crate::mission::compare;
+use evidence::record::Direction;
 
 /// A mission as a test sees it.
 #[derive(Clone, Debug)]
@@ -585,6 +588,33 @@ proptest! {
             prop_assert_eq!(codes(&read), expected, "{}\n{}", model.source(), uri);
             let shown = judge_resource(&model, uri, model.agents.first().unwrap(), 1).is_empty();
             prop_assert_eq!(policy.shows(&tool), shown, "{}\n{}", model.source(), uri);
+        }
+    }
+
+    #[test]
+    fn what_is_not_called_wider_allows_nothing_new((old, calls) in models_and_calls(), (new, more) in models_and_calls()) {
+        let (before, after) = (snapshot(&old.source()), snapshot(&new.source()));
+        let changes = compare(before.mission(), after.mission());
+        let is_wider = changes.iter().any(|change| change.direction.is_wider());
+        let is_narrower = changes.iter().any(|change| change.direction != Direction::Wider);
+        for call in calls.iter().chain(&more) {
+            let allowed = [&before, &after].map(|policy| outcome(policy, call).effect == Effect::Allow);
+            let told = format!("{call:?}\n{changes:#?}\n{}\n--- then:\n{}", old.source(), new.source());
+            prop_assert!(allowed != [false, true] || is_wider, "newly allowed: {told}");
+            prop_assert!(allowed != [true, false] || is_narrower, "newly denied: {told}");
+        }
+        prop_assert!(compare(before.mission(), before.mission()).is_empty());
+        // What is shown is proved: asked once more, in words of its own.
+        let versions = Versions { old: &before, new: &after };
+        for proved in versions.changes() {
+            for (example, expected) in [(proved.newly_allowed, [false, true]), (proved.newly_denied, [true, false])] {
+                let Some(example) = example else { continue };
+                let decided = [&before, &after].map(|policy| {
+                    let call = classified(policy, &example.agent, example.call.clone(), &example.arguments, Standing::Good);
+                    decide(&call, policy, example.at).effect == Effect::Allow
+                });
+                prop_assert_eq!(decided, expected, "{:?}\n{}\n--- then:\n{}", example, old.source(), new.source());
+            }
         }
     }
 

@@ -1,0 +1,338 @@
+//! What a mission allows beyond another, and what no longer, one change after the other. Who reads it decides on it, so what cannot be told counts as wider.
+//!
+//! A call is allowed where every condition holds, so a mission of which no condition became wider allows nothing new. Start at [`compare`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use evidence::record::{Direction, EffectClass};
+
+use super::contain::{Holds, holds, holds_uri, holds_zone};
+use super::explain::spent_of;
+use super::rule::{ArgumentRule, Danger, Limit, Period, Presence, Spent, ToolRules, Upstream, UriPattern, joined};
+use super::{Feature, Mission, Mode};
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Which way.
+    pub direction: Direction,
+    /// In a sentence.
+    pub sentence: String,
+    /// What it is about.
+    pub subject: Subject,
+}
+
+/// What a change is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Who may act.
+    Agent(Arc<str>),
+    /// A tool's argument.
+    Argument {
+        /// The argument.
+        argument: Arc<str>,
+        /// The tool.
+        tool: Arc<str>,
+        /// Its server.
+        upstream: Arc<str>,
+    },
+    /// What shows only over several calls, or in no call.
+    Beyond,
+    /// A prompt.
+    Prompt(Arc<str>, Arc<str>),
+    /// A request.
+    Request(Arc<str>, Arc<str>),
+    /// Resources.
+    Resource(Arc<str>, Arc<str>),
+    /// A tool: of a server, by its name, which may be one that no mission names.
+    Tool(Arc<str>, Arc<str>),
+    /// Until when it holds.
+    Until,
+    /// A danger zone: a server, and how its tools' names begin.
+    Zone(Arc<str>, Arc<str>),
+}
+
+/// What `new` allows beyond `old`, and what no longer; empty where it allows the same.
+#[must_use]
+pub fn compare(old: &Mission, new: &Mission) -> Vec<Change> {
+    let mut changes = Changes(Vec::new());
+    changes.who_and_when(old, new);
+    let nothing = Upstream::default();
+    for name in old.upstreams.keys().chain(new.upstreams.keys()).collect::<BTreeSet<_>>() {
+        let rules = |mission: &Mission| mission.upstreams.get(name).cloned();
+        let (before, after) = (rules(old), rules(new));
+        let is_known = (before.is_some(), after.is_some());
+        let (before, after) = (before.unwrap_or_else(|| nothing.clone()), after.unwrap_or_else(|| nothing.clone()));
+        changes.named(name, &before, &after, is_known);
+        changes.resources(name, &before.resources, &after.resources);
+        changes.tools(name, &before, &after);
+        changes.effects(name, &before, &after);
+    }
+    changes.zones(old, new);
+    for spent in Spent::ALL {
+        let limits = |mission: &Mission| mission.budget.get(&spent).cloned().unwrap_or_default();
+        changes.limits(&limits(old), &limits(new), |limit| spent_of(spent, limit));
+    }
+    changes.0
+}
+
+/// The direction of all changes together; `None` where there are none.
+#[must_use]
+pub fn overall(changes: &[Change]) -> Option<Direction> {
+    let is_wider = changes.iter().any(|change| change.direction.is_wider());
+    let is_sure = changes.iter().any(|change| matches!(change.direction, Direction::Wider | Direction::Both));
+    let is_narrower = changes.iter().any(|change| matches!(change.direction, Direction::Narrower | Direction::Both));
+    match (is_wider, is_sure, is_narrower) {
+        (false, _, false) => None,
+        (false, _, true) => Some(Direction::Narrower),
+        (true, false, _) => Some(Direction::Unclear),
+        (true, true, false) => Some(Direction::Wider),
+        (true, true, true) => Some(Direction::Both),
+    }
+}
+
+/// The direction of a set that was `old` and is `new`, by which of them holds the other.
+const fn direction(new_holds_old: Holds, old_holds_new: Holds) -> Option<Direction> {
+    match (new_holds_old, old_holds_new) {
+        (Holds::Yes, Holds::Yes) => None,
+        (Holds::Yes, Holds::No) => Some(Direction::Wider),
+        (_, Holds::Yes) => Some(Direction::Narrower),
+        (_, Holds::No) => Some(Direction::Both),
+        (_, Holds::Unknown) => Some(Direction::Unclear),
+    }
+}
+
+struct Changes(Vec<Change>);
+
+impl Changes {
+    fn push(&mut self, direction: Direction, subject: Subject, sentence: String) {
+        self.0.push(Change { direction, sentence, subject });
+    }
+
+    /// Something that came or went.
+    fn came(&mut self, before: bool, after: bool, subject: Subject, what: &str) {
+        match (before, after) {
+            (false, true) => self.push(Direction::Wider, subject, format!("{what} is now allowed")),
+            (true, false) => self.push(Direction::Narrower, subject, format!("{what} is no longer allowed")),
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    fn who_and_when(&mut self, old: &Mission, new: &Mission) {
+        for agent in old.agents.iter().chain(&new.agents).collect::<BTreeSet<_>>() {
+            let (before, after) = (old.agents.contains(agent), new.agents.contains(agent));
+            self.came(before, after, Subject::Agent(agent.clone()), &format!("agent `{agent}`"));
+        }
+        let until = match new.until.cmp(&old.until) {
+            std::cmp::Ordering::Greater => Some(Direction::Wider),
+            std::cmp::Ordering::Less => Some(Direction::Narrower),
+            std::cmp::Ordering::Equal => None,
+        };
+        if let Some(direction) = until {
+            let sentence = format!("the mission holds until `{}` (was `{}`)", new.until_text, old.until_text);
+            self.push(direction, Subject::Until, sentence);
+        }
+        match (old.mode, new.mode) {
+            (Mode::Enforce, Mode::Observe) => {
+                self.push(Direction::Wider, Subject::Beyond, "the mission is only observed".to_owned());
+            }
+            (Mode::Observe, Mode::Enforce) => {
+                self.push(Direction::Narrower, Subject::Beyond, "the mission is held to".to_owned());
+            }
+            (Mode::Enforce, Mode::Enforce) | (Mode::Observe, Mode::Observe) => {}
+        }
+    }
+
+    /// What is allowed by its name.
+    fn named(&mut self, server: &Arc<str>, old: &Upstream, new: &Upstream, is_known: (bool, bool)) {
+        for feature in Feature::ALL {
+            let is_on = |upstream: &Upstream| upstream.features.contains_key(&feature);
+            let subject = Subject::Request(server.clone(), feature.method().into());
+            let what = format!("request `{}` of server `{server}` to the client", feature.method());
+            self.came(is_on(old), is_on(new), subject, &what);
+        }
+        let subject = Subject::Request(server.clone(), super::SUBSCRIBING.into());
+        self.came(is_known.0, is_known.1, subject, &format!("to be told of changes at server `{server}`"));
+        let names = |list: &[(Arc<str>, u32)]| list.iter().map(|(name, _)| name.clone()).collect::<BTreeSet<_>>();
+        let is_open = |list: &BTreeSet<Arc<str>>| list.contains("*");
+        let (before, after) = (names(&old.prompts), names(&new.prompts));
+        for name in before.union(&after) {
+            let allows = |list: &BTreeSet<Arc<str>>| list.contains(name) || is_open(list);
+            let (subject, what) = (Subject::Prompt(server.clone(), name.clone()), one_or_every("prompt", name));
+            self.came(allows(&before), allows(&after), subject, &format!("{what} of server `{server}`"));
+        }
+        let (before, after) = (names(&old.requests), names(&new.requests));
+        for name in before.union(&after) {
+            let is_ours = !super::PROTOCOL_REQUESTS.contains(&&**name);
+            let allows = |list: &BTreeSet<Arc<str>>| list.contains(name) || (is_open(list) && is_ours);
+            let (subject, what) = (Subject::Request(server.clone(), name.clone()), one_or_every("request", name));
+            self.came(allows(&before), allows(&after), subject, &format!("{what} to server `{server}`"));
+        }
+    }
+
+    fn resources(&mut self, server: &Arc<str>, old: &[(UriPattern, u32)], new: &[(UriPattern, u32)]) {
+        let held = |uri: &UriPattern, by: &[(UriPattern, u32)]| {
+            by.iter().map(|(wide, _)| holds_uri(wide, uri)).fold(Holds::No, |best, holds| match (best, holds) {
+                (Holds::Yes, _) | (_, Holds::Yes) => Holds::Yes,
+                (Holds::Unknown, _) | (_, Holds::Unknown) => Holds::Unknown,
+                (Holds::No, Holds::No) => Holds::No,
+            })
+        };
+        for (uri, _) in new {
+            let direction = match held(uri, old) {
+                Holds::Yes => continue,
+                Holds::No => Direction::Wider,
+                Holds::Unknown => Direction::Unclear,
+            };
+            let subject = Subject::Resource(server.clone(), uri.as_str().into());
+            self.push(direction, subject, format!("resources `{}` of server `{server}` are now allowed", uri.as_str()));
+        }
+        for (uri, _) in old.iter().filter(|(uri, _)| held(uri, new) != Holds::Yes) {
+            let subject = Subject::Resource(server.clone(), uri.as_str().into());
+            let sentence = format!("resources `{}` of server `{server}` are no longer all allowed", uri.as_str());
+            self.push(Direction::Narrower, subject, sentence);
+        }
+    }
+
+    fn tools(&mut self, server: &Arc<str>, old: &Upstream, new: &Upstream) {
+        let every = Subject::Tool(server.clone(), "*".into());
+        let what = format!("every tool of server `{server}` that is not named, with any arguments,");
+        self.came(old.every_tool.is_some(), new.every_tool.is_some(), every, &what);
+        let any = ToolRules::default();
+        for name in old.tools.keys().chain(new.tools.keys()).collect::<BTreeSet<_>>() {
+            let rules = |upstream: &Upstream| {
+                upstream.tools.get(name).cloned().or_else(|| upstream.every_tool.map(|_| any.clone()))
+            };
+            let subject = Subject::Tool(server.clone(), name.clone());
+            match (rules(old), rules(new)) {
+                (Some(old), Some(new)) => self.arguments(server, name, &old, &new),
+                (before, after) => {
+                    let what = format!("tool `mcp:{server}/{name}`");
+                    self.came(before.is_some(), after.is_some(), subject, &what);
+                }
+            }
+        }
+    }
+
+    fn arguments(&mut self, server: &Arc<str>, tool: &Arc<str>, old: &ToolRules, new: &ToolRules) {
+        let whole = Subject::Tool(server.clone(), tool.clone());
+        match (old.arguments.is_empty(), new.arguments.is_empty()) {
+            (true, true) => return,
+            (true, false) => {
+                let sentence = format!("tool `mcp:{server}/{tool}` may be called with certain arguments only");
+                return self.push(Direction::Narrower, whole, sentence);
+            }
+            (false, true) => {
+                let sentence = format!("tool `mcp:{server}/{tool}` may be called with any arguments");
+                return self.push(Direction::Wider, whole, sentence);
+            }
+            (false, false) => {}
+        }
+        for name in old.arguments.keys().chain(new.arguments.keys()).collect::<BTreeSet<_>>() {
+            let subject = Subject::Argument { argument: name.clone(), tool: tool.clone(), upstream: server.clone() };
+            let what = format!("argument `{name}` of `mcp:{server}/{tool}`");
+            match (old.arguments.get(name), new.arguments.get(name)) {
+                (Some(old), Some(new)) => self.argument(subject, &what, old, new),
+                (None, Some(rule)) => {
+                    let direction = match rule.presence {
+                        Presence::Optional => Direction::Wider,
+                        Presence::Required => Direction::Both,
+                    };
+                    self.push(direction, subject, format!("{what} is now listed: it must be {}", rule.in_full()));
+                }
+                (Some(rule), None) => {
+                    let direction = match rule.presence {
+                        Presence::Optional => Direction::Narrower,
+                        Presence::Required => Direction::Both,
+                    };
+                    self.push(direction, subject, format!("{what} is no longer listed (was {})", rule.in_full()));
+                }
+                (None, None) => {}
+            }
+        }
+    }
+
+    fn argument(&mut self, subject: Subject, what: &str, old: &ArgumentRule, new: &ArgumentRule) {
+        let (new_holds_old, old_holds_new) =
+            (holds(&new.constraint, &old.constraint), holds(&old.constraint, &new.constraint));
+        let is_optional = |rule: &ArgumentRule| rule.presence == Presence::Optional;
+        let (old_optional, new_optional) = (is_optional(old), is_optional(new));
+        let and = |value: Holds, presence: bool| if presence { value } else { Holds::No };
+        let found = direction(
+            and(new_holds_old, new_optional || !old_optional),
+            and(old_holds_new, old_optional || !new_optional),
+        );
+        if let Some(direction) = found {
+            self.push(direction, subject, format!("{what} must be {} (was {})", new.in_full(), old.in_full()));
+        }
+        self.limits(&old.limits, &new.limits, |limit| format!("{limit} of {what}"));
+    }
+
+    /// Limits on all calls together.
+    fn limits(&mut self, old: &[Limit], new: &[Limit], said: impl Fn(&Limit) -> String) {
+        for period in Period::ALL {
+            let of = |limits: &[Limit]| limits.iter().find(|limit| limit.period == period).cloned();
+            let (direction, sentence) = match (of(old), of(new)) {
+                (None, Some(new)) => (Direction::Narrower, format!("all calls together: at most {}", said(&new))),
+                (Some(old), None) => (Direction::Wider, format!("all calls together: more than {}", said(&old))),
+                (Some(old), Some(new)) if new.most != old.most => {
+                    let direction = if new.most > old.most { Direction::Wider } else { Direction::Narrower };
+                    (direction, format!("all calls together: at most {} (was {})", said(&new), said(&old)))
+                }
+                (Some(_), Some(_)) | (None, None) => continue,
+            };
+            self.push(direction, Subject::Beyond, sentence);
+        }
+    }
+
+    /// What the owner says that tools do: the milder, the wider.
+    fn effects(&mut self, server: &Arc<str>, old: &Upstream, new: &Upstream) {
+        for name in old.effects.keys().chain(new.effects.keys()).collect::<BTreeSet<_>>() {
+            let class =
+                |upstream: &Upstream| upstream.effects.get(name).map_or(EffectClass::Unconfirmed, |(class, _)| *class);
+            let (before, after) = (class(old), class(new));
+            if before == after {
+                continue;
+            }
+            let direction = if gravity(after) < gravity(before) { Direction::Wider } else { Direction::Narrower };
+            let sentence = format!("tool `mcp:{server}/{name}` is said to be `{after}` (was `{before}`)");
+            self.push(direction, Subject::Beyond, sentence);
+        }
+    }
+
+    /// Danger zones, by the calls that they hold and not by their names.
+    fn zones(&mut self, old: &Mission, new: &Mission) {
+        let is_held = |zone: &Danger, pattern, by: &BTreeMap<Arc<str>, Danger>| {
+            by.values().any(|wide| holds_zone(wide, zone, pattern))
+        };
+        for (mission, by, direction, verb) in
+            [(old, new, Direction::Wider, "no longer need"), (new, old, Direction::Narrower, "now need")]
+        {
+            for zone in mission.dangers.values() {
+                for pattern in zone.when.iter().filter(|pattern| !is_held(zone, pattern, &by.dangers)) {
+                    let sizes = zone.sizes();
+                    let with = if sizes.is_empty() { String::new() } else { format!(" with {}", joined(sizes, "or")) };
+                    let subject = Subject::Zone(pattern.upstream.clone(), pattern.name.clone());
+                    self.push(direction, subject, format!("calls of `{pattern}`{with} {verb} approval, all of them"));
+                }
+            }
+        }
+    }
+}
+
+const fn gravity(class: EffectClass) -> u8 {
+    match class {
+        EffectClass::Read => 0,
+        EffectClass::Write => 1,
+        EffectClass::Send => 2,
+        EffectClass::Pay => 3,
+        EffectClass::Destroy => 4,
+        EffectClass::Admin => 5,
+        EffectClass::Unconfirmed => 6,
+    }
+}
+
+fn one_or_every(kind: &str, name: &str) -> String {
+    if name == "*" { format!("every {kind}") } else { format!("{kind} `{name}`") }
+}

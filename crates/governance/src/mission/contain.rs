@@ -1,0 +1,148 @@
+//! Whether everything that one rule allows is allowed by another: exact where sets can be compared, and never a yes on a guess.
+
+use evidence::decimal::Number;
+
+use super::domain::domain_of;
+use super::path::normal_path;
+use super::rule::{Constraint, Danger, DomainPattern, Scalar, ToolPattern, UriPattern};
+use super::spelling::ambiguity;
+use super::uri::is_plain;
+use super::url::WebUrl;
+
+/// Whether one set holds another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holds {
+    No,
+    /// It cannot be told: neither may be built upon.
+    Unknown,
+    Yes,
+}
+
+impl From<bool> for Holds {
+    fn from(holds: bool) -> Self {
+        if holds { Self::Yes } else { Self::No }
+    }
+}
+
+/// Whether `wide` allows every value that `narrow` allows.
+pub(crate) fn holds(wide: &Constraint, narrow: &Constraint) -> Holds {
+    match (wide, narrow) {
+        (Constraint::Free, _) => Holds::Yes,
+        (_, Constraint::Free) => Holds::No,
+        (wide, Constraint::In(values)) => values.iter().all(|value| accepts(wide, value)).into(),
+        (Constraint::In(_), Constraint::Range { max, min }) if max == min => {
+            accepts(wide, &Scalar::Number(*max)).into()
+        }
+        (Constraint::Range { max, min }, Constraint::Range { max: high, min: low }) => {
+            (min <= low && high <= max).into()
+        }
+        (Constraint::Length { max, min }, Constraint::Length { max: most, min: least }) => {
+            (min <= least && most <= max).into()
+        }
+        (Constraint::Path(wide), Constraint::Path(narrow)) => {
+            narrow.iter().all(|folder| wide.iter().any(|root| is_below(folder, root))).into()
+        }
+        (Constraint::Domain(wide), Constraint::Domain(narrow)) => {
+            narrow.iter().all(|domain| wide.iter().any(|wide| holds_domain(wide, domain))).into()
+        }
+        (Constraint::Url(wide), Constraint::Url(narrow)) => {
+            narrow.iter().all(|url| wide.iter().any(|wide| wide.holds(url))).into()
+        }
+        (Constraint::Pattern(wide), Constraint::Pattern(narrow)) if wide == narrow => Holds::Yes,
+        // A list of values, and numbers against texts, hold little of anything else. The rest would take more than a comparison.
+        (Constraint::In(_) | Constraint::Range { .. }, _) | (_, Constraint::Range { .. }) => Holds::No,
+        (
+            Constraint::Domain(_)
+            | Constraint::Length { .. }
+            | Constraint::Path(_)
+            | Constraint::Pattern(_)
+            | Constraint::Url(_),
+            _,
+        ) => Holds::Unknown,
+    }
+}
+
+/// Whether `constraint` allows `value`, as the path would decide it.
+pub(crate) fn accepts(constraint: &Constraint, value: &Scalar) -> bool {
+    match (constraint, value) {
+        (Constraint::Free, _) => true,
+        (Constraint::In(values), value) => values.contains(value),
+        (Constraint::Range { max, min }, Scalar::Number(number)) => min <= number && number <= max,
+        (Constraint::Domain(domains), Scalar::Text(text)) => domain_of(text).is_ok_and(|found| {
+            domains.iter().any(|domain| holds_domain(domain, &DomainPattern::Exact(found.as_str().into())))
+        }),
+        (Constraint::Length { max, min }, Scalar::Text(text)) => {
+            let count = text.chars().count();
+            (*min as usize..=*max as usize).contains(&count)
+        }
+        (Constraint::Path(roots), Scalar::Text(text)) => {
+            normal_path(text).is_ok_and(|path| roots.iter().any(|root| is_below(&path, root)))
+        }
+        (Constraint::Pattern(pattern), Scalar::Text(text)) => ambiguity(text).is_none() && pattern.matches(text),
+        (Constraint::Url(urls), Scalar::Text(text)) => {
+            WebUrl::parse(text).is_ok_and(|url| urls.iter().any(|pattern| pattern.covers(&url)))
+        }
+        (
+            Constraint::Domain(_)
+            | Constraint::Length { .. }
+            | Constraint::Path(_)
+            | Constraint::Pattern(_)
+            | Constraint::Range { .. }
+            | Constraint::Url(_),
+            Scalar::Bool(_) | Scalar::Number(_) | Scalar::Text(_),
+        ) => false,
+    }
+}
+
+/// Whether `path` is `root` or lies below it.
+fn is_below(path: &str, root: &str) -> bool {
+    root == "/" || path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+pub(super) fn holds_domain(wide: &DomainPattern, narrow: &DomainPattern) -> bool {
+    let below = |name: &str, domain: &str| name.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
+    match (wide, narrow) {
+        (DomainPattern::Exact(wide), DomainPattern::Exact(narrow)) => wide == narrow,
+        (DomainPattern::Exact(_), DomainPattern::Subdomains(_)) => false,
+        (DomainPattern::Subdomains(wide), DomainPattern::Exact(narrow)) => below(narrow, wide),
+        (DomainPattern::Subdomains(wide), DomainPattern::Subdomains(narrow)) => wide == narrow || below(narrow, wide),
+    }
+}
+
+/// Whether `wide` matches every URI that `narrow` matches. Wildcards match plain URIs alone.
+pub(crate) fn holds_uri(wide: &UriPattern, narrow: &UriPattern) -> Holds {
+    let (wide, narrow) = (wide.as_str(), narrow.as_str());
+    let is_open = |text: &str| text.contains('*');
+    if wide == narrow {
+        return Holds::Yes;
+    }
+    match wide.strip_suffix('*') {
+        _ if !is_open(wide) => Holds::No,
+        Some(start) if !is_open(start) => {
+            let fixed = narrow.split('*').next().unwrap_or_default();
+            (fixed.starts_with(start) && (is_open(narrow) || is_plain(narrow))).into()
+        }
+        Some(_) | None => Holds::Unknown,
+    }
+}
+
+fn holds_tools(wide: &ToolPattern, narrow: &ToolPattern) -> bool {
+    let is_name = match (wide.open, narrow.open) {
+        (true, _) => narrow.name.starts_with(&*wide.name),
+        (false, true) => false,
+        (false, false) => wide.name == narrow.name,
+    };
+    wide.upstream == narrow.upstream && is_name
+}
+
+/// Whether every call of `pattern` that is in `narrow` is in `wide` too.
+pub(crate) fn holds_zone(wide: &Danger, narrow: &Danger, pattern: &ToolPattern) -> bool {
+    let is_size = |(argument, (size, _)): (&std::sync::Arc<str>, &(Number, u32))| {
+        wide.over.get(argument).is_some_and(|(other, _)| other <= size)
+    };
+    let is_sum =
+        |sum: &super::rule::Limit| wide.sums.iter().any(|other| other.period == sum.period && other.most <= sum.most);
+    let sizes = wide.over.is_empty()
+        || (!narrow.over.is_empty() && narrow.over.iter().all(is_size) && narrow.sums.iter().all(is_sum));
+    sizes && wide.when.iter().any(|wide| holds_tools(wide, pattern))
+}
