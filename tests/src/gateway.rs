@@ -8,6 +8,7 @@ mod hostile;
 mod limits;
 mod observe;
 mod oddities;
+mod pins;
 mod power_cut;
 mod stateless;
 mod unwritable;

@@ -47,6 +47,9 @@ enum Command {
     /// Log in at upstreams that want OAuth, and out again
     #[command(subcommand)]
     Upstream(commands::upstream::Upstream),
+    /// Compare, accept and confirm the definitions of tools
+    #[command(subcommand)]
+    Tools(commands::tools::Tools),
     /// Check and explain mission files
     #[command(subcommand)]
     Mission(commands::mission::Mission),
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::Serve(command) => home().and_then(|home| command.run(home)),
         Command::Run(command) => home().and_then(|home| command.run(&home)),
         Command::Upstream(command) => home().and_then(|home| command.run(&home)),
+        Command::Tools(command) => home().and_then(|home| command.run(&home)),
         Command::Mission(command) => command.run(),
         Command::Audit(command) => home().and_then(|home| command.run(&home)),
         Command::Verify(command) => home().and_then(|home| command.run(&home)),

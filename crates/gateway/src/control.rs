@@ -1,12 +1,15 @@
 //! What commands ask of a gateway, and what it answers: the same whether it runs already or is opened for the question.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use evidence::ids::RunId;
+use evidence::record::EffectClass;
 use evidence::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::halts::{Scope, Switch};
+use crate::pins::{Pin, PinError};
 use crate::runs::{Run, RunError, Standing, Wanted, Which};
 use crate::{Gateway, Readiness, clock};
 
@@ -25,6 +28,24 @@ pub enum Ask {
         /// Why.
         why: String,
     },
+    /// Confirm what a tool of an accepted definition does.
+    ConfirmTool {
+        /// What it does.
+        effect: EffectClass,
+        /// Which, as `mcp:bank/send_money`.
+        tool: String,
+        /// Why.
+        why: String,
+    },
+    /// Accept what the server of a tool lists.
+    PinTool {
+        /// Which.
+        tool: String,
+        /// Why.
+        why: String,
+    },
+    /// List the tools that were seen.
+    Pins,
     /// List runs.
     Runs,
     /// Begin a run that is reached with a token.
@@ -82,6 +103,8 @@ pub enum Answer {
     },
     /// It is done.
     Done,
+    /// The tools that were seen, and how each stands.
+    Pins(BTreeMap<String, Pin>),
     /// It is not done.
     Refused(Refused),
     /// The runs.
@@ -195,6 +218,16 @@ impl From<RunError> for Answer {
     }
 }
 
+fn done(pinned: Result<(), PinError>) -> Answer {
+    match pinned {
+        Ok(()) => Answer::Done,
+        Err(error @ PinError::Unrecorded(_)) => Answer::refused(Blame::Operator, error),
+        Err(error @ (PinError::Same(_) | PinError::Unknown(_) | PinError::Unpinned(_))) => {
+            Answer::refused(Blame::Nobody, error)
+        }
+    }
+}
+
 impl Gateway {
     /// Answers `ask`, put by the user `who`. A bridge is not a question: the socket takes it.
     pub async fn answer(&self, ask: Ask, who: &str) -> Answer {
@@ -206,6 +239,9 @@ impl Gateway {
             Ask::CloseRun { run, to, why } => {
                 self.close_run(run, to, who, &why).await.map_or_else(Answer::from, |()| Answer::Done)
             }
+            Ask::ConfirmTool { effect, tool, why } => done(self.confirm(&tool, effect, who, &why).await),
+            Ask::PinTool { tool, why } => done(self.pin(&tool, who, &why).await),
+            Ask::Pins => Answer::Pins(self.pins.list()),
             Ask::Runs => Answer::Runs(self.list_runs().iter().map(|run| RunView::of(run)).collect()),
             Ask::StartRun { mission_file, wanted } => self.answer_start(mission_file, wanted, who).await,
             Ask::Status => Answer::Status(self.status()),

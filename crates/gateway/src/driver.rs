@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use evidence::record::{Body, Draft, ExceptionKind, Status};
 use governance::call::{Call, Effect, Input, Reply};
-use governance::classify::{Standing, classify};
+use governance::classify::{Classified, Standing, classify};
 use governance::decide::PolicySnapshot;
 use governance::execute::{Execution, Outcome};
 use governance::intercept::Intercepted;
@@ -41,7 +41,8 @@ pub(crate) async fn drive<E: Execute>(
                 if is_counted && let Err(error) = gateway.open_counters(policy.mission().name()).await {
                     tracing::error!(%error, "what was used of limits is not known; nothing that they limit runs");
                 }
-                let classified = Box::new(classify(intercepted, plan, standing()));
+                let confirmed = gateway.pins.confirmed(tool);
+                let classified = Box::new(Classified { confirmed, ..classify(intercepted, plan, standing()) });
                 if is_counted {
                     let (next, more) = gateway.counters.decide(call, classified, policy.clone(), now());
                     call = next;

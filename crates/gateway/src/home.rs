@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 /// The folder that holds everything a gateway keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Home(PathBuf);
@@ -33,6 +35,16 @@ pub enum HomeError {
         /// Why not.
         source: io::Error,
     },
+}
+
+/// Writes a file durably: whole or not at all.
+fn keep(path: &Path, text: &str) -> io::Result<()> {
+    let fresh = path.with_added_extension("new");
+    let mut file = File::create(&fresh)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)?;
+    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
 
 impl Home {
@@ -79,8 +91,8 @@ impl Home {
     /// # Errors
     /// [`HomeError`] says what is wrong with which folder.
     pub fn prepare(&self) -> Result<(), HomeError> {
-        let missions = self.0.join("missions");
-        for path in [&self.0, &missions] {
+        let (missions, pins) = (self.0.join("missions"), self.0.join("pins"));
+        for path in [&self.0, &missions, &pins] {
             let io = |source| HomeError::Io { path: path.clone(), source };
             DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
             let found = fs::symlink_metadata(path).map_err(io)?;
@@ -104,14 +116,33 @@ impl Home {
     /// The file system's.
     pub fn keep_mission(&self, sha256: &str, source: &str) -> io::Result<()> {
         let path = self.mission(sha256);
-        if path.exists() {
-            return Ok(());
-        }
-        let fresh = path.with_extension("toml.new");
-        let mut file = File::create(&fresh)?;
-        file.write_all(source.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&fresh, &path)?;
-        path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+        if path.exists() { Ok(()) } else { keep(&path, source) }
+    }
+
+    /// The accepted definition of a tool with the digest `sha256`.
+    #[must_use]
+    pub fn definition(&self, sha256: &str) -> Option<String> {
+        fs::read_to_string(self.0.join("pins").join(format!("{sha256}.json"))).ok()
+    }
+
+    /// What the server of `tool` lists instead of what was accepted.
+    #[must_use]
+    pub fn refused_definition(&self, tool: &str) -> Option<String> {
+        fs::read_to_string(self.refused(tool)).ok()
+    }
+
+    pub(crate) fn keep_definition(&self, sha256: &str, text: &str) -> io::Result<()> {
+        let path = self.0.join("pins").join(format!("{sha256}.json"));
+        if path.exists() { Ok(()) } else { keep(&path, text) }
+    }
+
+    pub(crate) fn keep_refused_definition(&self, tool: &str, text: &str) -> io::Result<()> {
+        keep(&self.refused(tool), text)
+    }
+
+    /// Named by a digest: a tool's name is its server's choice, and may be no file's.
+    fn refused(&self, tool: &str) -> PathBuf {
+        let name = hex::encode(Sha256::digest(tool.as_bytes()));
+        self.0.join("pins").join(format!("{name}.refused.json"))
     }
 }

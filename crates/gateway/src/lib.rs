@@ -19,6 +19,7 @@ pub mod listener;
 pub mod missions;
 pub mod oauth;
 pub mod people;
+pub mod pins;
 mod refusals;
 pub mod runs;
 pub mod session;
@@ -38,6 +39,7 @@ use crate::counters::Counters;
 use crate::halts::Halts;
 use crate::home::Home;
 use crate::missions::Missions;
+use crate::pins::Pins;
 use crate::refusals::Refusals;
 use crate::runs::Runs;
 
@@ -50,6 +52,7 @@ pub struct Gateway {
     pub(crate) home: Home,
     pub(crate) ledger: Ledger,
     pub(crate) missions: Missions,
+    pub(crate) pins: Pins,
     pub(crate) refusals: Refusals,
     pub(crate) rounds: Rounds,
     pub(crate) runs: Runs,
@@ -106,6 +109,7 @@ impl Gateway {
         let missions = Missions::restore(&reader)?;
         let runs = Runs::restore(&reader)?;
         let halts = Halts::restore(&reader)?;
+        let pins = Pins::restore(&reader)?;
         let (stopping, _) = watch::channel(false);
         let mut key = [0; 32];
         clock::random(&mut key);
@@ -117,6 +121,7 @@ impl Gateway {
             home,
             ledger,
             missions,
+            pins,
             refusals: Refusals::default(),
             rounds: Rounds::new(key),
             runs,

@@ -114,6 +114,12 @@ pub const CALLBACK_WAIT: Duration = Duration::from_secs(10);
 /// The head of such a request: a code of 2 KiB, cookies of other programs on this machine.
 pub const CALLBACK_BYTES_MAX: usize = 64 << 10;
 
+/// Tools that are pinned: the largest catalogues that agents are given have some hundreds. Each keeps about 500 bytes, and a file: 5 MB and 10,000 files.
+pub const PINS_MAX: usize = 10_000;
+
+/// The largest definition of a tool that is pinned. Long ones have 20 KiB of schema.
+pub const DEFINITION_BYTES_MAX: usize = 256 << 10;
+
 /// What is kept of the words with which a request was refused: they say where it was wrong, and may repeat a piece of it.
 pub const REFUSAL_CHARS_MAX: usize = 300;
 

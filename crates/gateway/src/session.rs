@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use evidence::ids::{CallId, ExceptionId};
 use evidence::record::{
-    AccessToken, Authenticated, Channel, Context, Draft, ExceptionEvent, ExceptionKind, ExceptionRecord, RequestContext,
+    AccessToken, Authenticated, Channel, Context, Draft, ExceptionEvent, ExceptionKind, ExceptionRecord,
+    RequestContext, Tool,
 };
 use governance::call::{Refusal, Reply};
 use governance::classify::Standing;
@@ -13,7 +14,7 @@ use governance::decide::PolicySnapshot;
 use governance::intercept::Intercepted;
 use governance::limits::EXCEPTION_DUE_US;
 use governance::reason::Reason;
-use surfaces::govern::{Execute, Misbehaviour, Session};
+use surfaces::govern::{Execute, Misbehaviour, Place, Session};
 use surfaces::mcp::rounds::Rounds;
 use tokio::sync::oneshot;
 
@@ -22,6 +23,7 @@ use crate::clock::now;
 use crate::driver::{append_beside, drive};
 use crate::limits::MISBEHAVIOURS_MAX;
 use crate::missions::Policy;
+use crate::pins::Sight;
 use crate::runs::{self, Run};
 
 /// What proved who acts, when a session was opened.
@@ -103,7 +105,14 @@ impl Session for AgentSession {
         execute: E,
         cancelled: &mut oneshot::Receiver<()>,
     ) -> Option<Reply> {
+        let refused = self.gateway.pins.refuses(intercepted.tool(), self.policy.load().mission().pins());
+        let intercepted = if refused { intercepted.objected(Reason::DefinitionRefused) } else { intercepted };
         drive(&self.gateway, intercepted, self.policy.load_full(), || self.standing(), execute, cancelled).await
+    }
+
+    fn sighted(&self, tool: &Tool, definition: &[u8], place: Place) -> bool {
+        let policy = self.policy.load().mission().pins();
+        self.gateway.sighted(&tool.to_string(), definition, policy, place) == Sight::Shown
     }
 
     fn misbehaved(&self, misbehaviour: Misbehaviour) {

@@ -7,7 +7,7 @@ mod facet;
 
 use std::sync::Arc;
 
-use evidence::record::Facet;
+use evidence::record::{EffectClass, Facet};
 
 use crate::count::Tally;
 use crate::intercept::Intercepted;
@@ -33,6 +33,8 @@ pub enum Standing {
 /// A call with the facts that its rules need.
 #[derive(Clone, Debug)]
 pub struct Classified {
+    /// What a person has confirmed that the tool does, by its accepted definition; where the mission's owner says nothing.
+    pub confirmed: Option<EffectClass>,
     /// Data classes found or declared, sorted.
     pub data_classes: Vec<Arc<str>>,
     /// Facts about ruled arguments, sorted by argument; names of unlisted arguments too, so that rules can refuse them.
@@ -49,5 +51,5 @@ pub struct Classified {
 #[must_use]
 pub fn classify(intercepted: Intercepted, plan: Option<&Plan>, standing: Standing) -> Classified {
     let facets = plan.map(|plan| facets(intercepted.arguments(), plan)).unwrap_or_default();
-    Classified { data_classes: Vec::new(), facets, intercepted, standing, tallies: Vec::new() }
+    Classified { confirmed: None, data_classes: Vec::new(), facets, intercepted, standing, tallies: Vec::new() }
 }

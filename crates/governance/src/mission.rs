@@ -32,6 +32,7 @@ pub use error::{MissionError, Problem};
 pub use explain::explain;
 pub use plan::{Need, Others, Plan};
 pub use read::parse;
+pub use spelling::hides;
 
 pub(crate) use contain::accepts;
 pub(crate) use domain::domain_of;
@@ -121,6 +122,15 @@ pub enum Mode {
     Observe,
 }
 
+/// What becomes of a tool whose definition nobody has accepted yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PinPolicy {
+    /// It is pinned as it is first seen.
+    FirstSight,
+    /// It waits for a person.
+    Strict,
+}
+
 /// Versioned authority for one workflow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mission {
@@ -132,6 +142,7 @@ pub struct Mission {
     mode: Mode,
     name: Arc<str>,
     owner: Arc<str>,
+    pins: PinPolicy,
     sha256: Arc<str>,
     source: Arc<str>,
     until: Timestamp,
@@ -170,6 +181,12 @@ impl Mission {
     #[must_use]
     pub const fn owner(&self) -> &Arc<str> {
         &self.owner
+    }
+
+    /// What becomes of tools that nobody has accepted yet.
+    #[must_use]
+    pub const fn pins(&self) -> PinPolicy {
+        self.pins
     }
 
     /// SHA-256 of the file's bytes, lower-case hexadecimal.

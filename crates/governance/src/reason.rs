@@ -38,6 +38,8 @@ reasons! {
     CancelledByClient = "cancelled_by_client",
     /// The connection to the upstream ended before an answer.
     ConnectionLost = "connection_lost",
+    /// The tool's definition is not the one that was accepted.
+    DefinitionRefused = "definition_refused",
     /// The policy engine met an error.
     EvaluationFailed = "evaluation_failed",
     /// The gateway died between intent and outcome.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use governance::call::{Refusal, Reply, Warrant};
 use governance::decide::PolicySnapshot;
 use governance::evidence::ids::CallId;
-use governance::evidence::record::{Channel, Context, Status};
+use governance::evidence::record::{Channel, Context, Status, Tool};
 use governance::execute::{Execution, Outcome};
 use governance::intercept::Intercepted;
 use governance::reason::Reason;
@@ -26,6 +26,15 @@ pub trait Execute: Send + 'static {
 
     /// Tells the upstream that the call was taken back. The future of [`Self::execute`] is gone by then.
     fn cancel(&mut self) -> impl Future<Output = ()> + Send;
+}
+
+/// Where in a list a tool stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The list had the tool before.
+    Again,
+    /// It is the only one of its name so far.
+    First,
 }
 
 /// A peer that broke the protocol in a way that belongs into evidence.
@@ -53,6 +62,9 @@ pub trait Session: Send + Sync + 'static {
         execute: E,
         cancelled: &mut oneshot::Receiver<()>,
     ) -> impl Future<Output = Option<Reply>> + Send;
+
+    /// Takes note of a tool's definition in a list, in its exact bytes; whether the agent may see it.
+    fn sighted(&self, tool: &Tool, definition: &[u8], place: Place) -> bool;
 
     /// Records, within bounds, that a peer broke the protocol.
     fn misbehaved(&self, misbehaviour: Misbehaviour);

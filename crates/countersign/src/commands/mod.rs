@@ -7,6 +7,7 @@ pub(crate) mod mcp;
 pub(crate) mod mission;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod tools;
 pub(crate) mod upstream;
 pub(crate) mod verify;
 

@@ -185,6 +185,8 @@ words! {
         Budget = "budget",
         /// The clock jumped.
         Clock = "clock",
+        /// A tool's definition is not the one that was accepted.
+        Drift = "drift",
         /// The authorization server could not be asked for its keys.
         Issuer = "issuer",
         /// The ledger was damaged, full or could not be written.
@@ -232,6 +234,8 @@ words! {
         Key = "key",
         /// A mission file.
         Mission = "mission",
+        /// The accepted definition of a tool.
+        Pin = "pin",
         /// A run.
         Run = "run",
     }

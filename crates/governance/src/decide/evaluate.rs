@@ -38,7 +38,10 @@ pub fn decide(classified: &Classified, policy: &PolicySnapshot, at: Timestamp) -
     let tool = classified.intercepted.tool();
     let mut decision = Decision {
         effect: Effect::Deny,
-        effect_class: effect_class(policy, tool),
+        effect_class: match (effect_class(policy, tool), classified.confirmed) {
+            (EffectClass::Unconfirmed, Some(confirmed)) if tool.endpoint == Endpoint::Tool => confirmed,
+            (said, _) => said,
+        },
         policy: Policy { mission_sha256: policy.mission().sha256().clone(), slice_sha256: slice.sha256().cloned() },
         reasons: Vec::new(),
         rules: Vec::new(),

@@ -10,7 +10,7 @@ use evidence::record::{Direction, EffectClass};
 use super::contain::{Holds, holds, holds_uri, holds_zone};
 use super::explain::spent_of;
 use super::rule::{ArgumentRule, Danger, Limit, Period, Presence, Spent, ToolRules, Upstream, UriPattern, joined};
-use super::{Feature, Mission, Mode};
+use super::{Feature, Mission, Mode, PinPolicy};
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +141,17 @@ impl Changes {
                 self.push(Direction::Narrower, Subject::Beyond, "the mission is held to".to_owned());
             }
             (Mode::Enforce, Mode::Enforce) | (Mode::Observe, Mode::Observe) => {}
+        }
+        match (old.pins, new.pins) {
+            (PinPolicy::Strict, PinPolicy::FirstSight) => {
+                let sentence = "tools are accepted as they are first seen".to_owned();
+                self.push(Direction::Wider, Subject::Beyond, sentence);
+            }
+            (PinPolicy::FirstSight, PinPolicy::Strict) => {
+                let sentence = "a person must accept each tool's definition first".to_owned();
+                self.push(Direction::Narrower, Subject::Beyond, sentence);
+            }
+            (PinPolicy::FirstSight, PinPolicy::FirstSight) | (PinPolicy::Strict, PinPolicy::Strict) => {}
         }
     }
 

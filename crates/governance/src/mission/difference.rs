@@ -7,7 +7,7 @@ use evidence::record::EffectClass;
 
 use super::explain::spent_of;
 use super::rule::{ArgumentRule, Danger, Limit, Period, Spent, ToolRules, Upstream, joined};
-use super::{Feature, Mission, Mode};
+use super::{Feature, Mission, Mode, PinPolicy};
 
 /// What `new` changes against `old`, in plain sentences; against nothing, all that it allows. Empty where only comments, spelling or the reason changed.
 #[must_use]
@@ -22,6 +22,15 @@ pub fn difference(old: Option<&Mission>, new: &Mission) -> Vec<String> {
                 (Mode::Enforce, Mode::Observe) => sentences.push(OBSERVED.to_owned()),
                 (Mode::Observe, Mode::Enforce) => sentences.push("the mission is now held to".to_owned()),
                 (Mode::Enforce, Mode::Enforce) | (Mode::Observe, Mode::Observe) => {}
+            }
+            match (old.pins, new.pins) {
+                (PinPolicy::FirstSight, PinPolicy::Strict) => {
+                    sentences.push("a person must now accept each tool's definition first".to_owned());
+                }
+                (PinPolicy::Strict, PinPolicy::FirstSight) => {
+                    sentences.push("tools are now accepted as they are first seen, which is wider".to_owned());
+                }
+                (PinPolicy::FirstSight, PinPolicy::FirstSight) | (PinPolicy::Strict, PinPolicy::Strict) => {}
             }
             if old.until != new.until {
                 changed(&mut sentences, "the mission now holds until", &old.until_text, &new.until_text);

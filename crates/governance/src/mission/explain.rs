@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::rule::{Danger, Limit, Spent, ToolRules, Upstream, joined};
-use super::{Feature, Mission, Mode};
+use super::{Feature, Mission, Mode, PinPolicy};
 
 /// What `mission` allows, for its owner, an approver or an auditor. Ends in a line break; nothing that it allows is left out.
 #[must_use]
@@ -16,6 +16,9 @@ pub fn explain(mission: &Mission) -> String {
         if is_day { format!("through {}, UTC", mission.until_text) } else { format!("until {}", mission.until_text) };
     let _ = writeln!(text, "{agents} may act {until}.");
     let _ = writeln!(text, "Reason for this version: {}\n", mission.why);
+    if mission.pins == PinPolicy::Strict {
+        text.push_str("A person must accept each tool's definition before it is shown or called.\n\n");
+    }
     if mission.mode == Mode::Observe {
         text.push_str(
             "ONLY OBSERVED: what is not allowed here runs all the same where its tool is said to read, write or send, and the record\nsays what would have been. What pays, destroys, administers or is unconfirmed is held to the mission.\n\n",

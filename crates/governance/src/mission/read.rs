@@ -19,7 +19,7 @@ use toml::value::Datetime;
 
 use super::error::{MissionError, Problem, nearest};
 use super::spelling::{ambiguity, brief};
-use super::{Mission, Mode};
+use super::{Mission, Mode, PinPolicy};
 use crate::limits::{MISSION_BYTES_MAX, MISSION_RULES_MAX, NAME_BYTES_MAX, RULE_VALUES_MAX, SENTENCE_BYTES_MAX};
 
 type Key<'s> = Spanned<DeString<'s>>;
@@ -31,14 +31,13 @@ type Later = [(&'static str, &'static str)];
 /// Microseconds of one day.
 const DAY_US: i64 = 86_400_000_000;
 
-const KEYS: [&str; 11] =
-    ["agents", "allow", "budget", "danger", "effect", "goal", "mission", "mode", "owner", "until", "why"];
+const KEYS: [&str; 12] =
+    ["agents", "allow", "budget", "danger", "effect", "goal", "mission", "mode", "owner", "pins", "until", "why"];
 
 const KEYS_LATER: &Later = &[
     ("ask", "write the calls that need approval as `[danger.NAME]`"),
     ("data", "remove the section"),
     ("gate", "remove the section: until approval gates exist, a call in a danger zone is denied"),
-    ("pins", "remove the key"),
     ("timezone", "remove the key: days are UTC"),
 ];
 
@@ -103,6 +102,7 @@ impl<'s> Reader<'s> {
         let until =
             self.required(table, "until", "until = 2026-12-31").and_then(|value| Some((self.until(value)?, value)));
         let mode = table.get("mode").map_or(Some(Mode::Enforce), |value| self.mode(value));
+        let pins = table.get("pins").map_or(Some(PinPolicy::FirstSight), |value| self.pins(value));
         let before = self.problems.len();
         let mut upstreams = match table.get("allow") {
             Some(value) => self.allow(value),
@@ -137,6 +137,7 @@ impl<'s> Reader<'s> {
             mode: mode?,
             name: name?,
             owner: owner?,
+            pins: pins?,
             sha256: sha256_hex(self.source.as_bytes()).into(),
             source: self.source.into(),
             until,
@@ -156,6 +157,21 @@ impl<'s> Reader<'s> {
                     value.span(),
                     format!("`{}` is no mode", brief(text)),
                     "write `mode = \"observe\"` to watch a workflow before the mission is held to, or leave it out",
+                );
+                None
+            }
+        }
+    }
+
+    fn pins(&mut self, value: &Value<'s>) -> Option<PinPolicy> {
+        match self.text(value)? {
+            "first-sight" => Some(PinPolicy::FirstSight),
+            "strict" => Some(PinPolicy::Strict),
+            text => {
+                self.problem(
+                    value.span(),
+                    format!("`{}` is no way to pin tools", brief(text)),
+                    "write `pins = \"strict\"` where a person must accept each tool first, or leave it out",
                 );
                 None
             }

@@ -15,6 +15,19 @@ pub(crate) fn ambiguity(text: &str) -> Option<&'static str> {
     })
 }
 
+/// Whether a text for people and models holds what one of them does not see: control characters but for line breaks and tabs, marks that reorder or hide text. Joiners
+/// and the selectors of pictures are no harm after a letter or picture of their kind.
+#[must_use]
+pub fn hides(text: &str) -> bool {
+    let mut before = ' ';
+    text.chars().any(|character| {
+        let joins = matches!(character, '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}') && !before.is_ascii();
+        before = character;
+        let is_odd = character.is_control() && !matches!(character, '\n' | '\r' | '\t');
+        is_odd || (is_hidden(character) && !joins)
+    })
+}
+
 /// Format characters of Unicode's general category Cf and the line separators: some programs drop them, after which their neighbours meet.
 fn is_hidden(character: char) -> bool {
     matches!(character,

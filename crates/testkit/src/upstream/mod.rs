@@ -28,6 +28,9 @@ pub struct Options {
     /// Where every message that arrives is appended as it came.
     #[arg(long, value_name = "FILE")]
     pub transcript: Option<PathBuf>,
+    /// What `tools/list` answers instead of the usual tools: a file with their list as JSON, read anew each time.
+    #[arg(long, value_name = "FILE")]
+    pub definitions: Option<PathBuf>,
     /// Misbehave on tool calls.
     #[arg(long, value_name = "MODE")]
     pub hostile: Option<Hostile>,

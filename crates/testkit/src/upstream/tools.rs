@@ -60,6 +60,7 @@ const PROMPT: &str = "summarise";
 /// The server behind every transport.
 pub(super) struct Server {
     changed: Cell<bool>,
+    definitions: Option<std::path::PathBuf>,
     effects: Option<File>,
     hostile: Option<Hostile>,
     waiting: Waiting,
@@ -71,6 +72,7 @@ impl Server {
     pub(super) fn open(options: &Options) -> anyhow::Result<Self> {
         Ok(Self {
             changed: Cell::new(false),
+            definitions: options.definitions.clone(),
             effects: options.effects.as_deref().map(append_to).transpose()?,
             hostile: options.hostile,
             waiting: Waiting::default(),
@@ -156,6 +158,9 @@ impl Server {
     }
 
     fn tool_list(&self) -> String {
+        if let Some(listed) = self.definitions.as_ref().and_then(|file| std::fs::read_to_string(file).ok()) {
+            return format!(r#"{{"tools":{listed}}}"#);
+        }
         let mut tools: Vec<String> =
             TOOLS.iter().map(|(name, description, schema)| tool(name, description, schema)).collect();
         if self.changed.get() {

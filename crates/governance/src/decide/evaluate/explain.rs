@@ -66,6 +66,10 @@ pub(super) fn objection(reason: Reason) -> Finding {
             "the state that came with the call is not one that this call was given, was used already, or is too old",
             "this state was not given for this call, was used already, or is too old; call again from the beginning",
         ),
+        Reason::DefinitionRefused => (
+            "what the server lists of this tool is not what was accepted; `countersign tools diff` shows it",
+            "this tool is not what it was when it was accepted; do not call it, and tell the person you work for",
+        ),
         Reason::RequestNotAllowed => {
             ("the protocol does not let this side send such a request", "this is no request for this side to send")
         }

@@ -1,11 +1,13 @@
 //! Lists show only what the mission allows; what stays keeps its bytes.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use governance::evidence::record::Endpoint;
 use tokio::sync::oneshot;
 
 use super::{AgentSession, Exchange, FAILED, upstream_failed};
-use crate::govern::Session;
+use crate::govern::{Place, Session};
 use crate::mcp::codec::{Envelope, Raw, RawId, Splice, SpliceError, author};
 use crate::mcp::downstream::Downstream;
 
@@ -65,8 +67,14 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             items.elements().for_each(|task| self.tasks.note(task));
         }
         let mut splice = Splice::new(response.bytes());
+        let mut seen = HashSet::new();
         let thinned = splice.retain_elements(items, |item| {
-            item.at(&[name]).and_then(Raw::text).is_some_and(|name| self.shows(list, &name))
+            let Some(name) = item.at(&[name]).and_then(Raw::text) else { return false };
+            if !self.shows(list, &name) || list != List::Tools {
+                return self.shows(list, &name);
+            }
+            let place = if seen.insert(name.to_string()) { Place::First } else { Place::Again };
+            self.session.sighted(&self.tool(Endpoint::Tool, &name), item.bytes(), place)
         });
         match thinned.map(|_| ()).and_then(|()| splice.finish()).and_then(finished) {
             Ok(bytes) => bytes,
