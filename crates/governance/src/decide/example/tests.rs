@@ -98,3 +98,79 @@ fn every_kind_of_change_is_told_with_an_example_that_both_deciders_prove() {
         insta::assert_snapshot!("compared", shown);
     });
 }
+
+/// Every shipped mission, each of its tools, with arguments at the edges of its rules and beyond them: how each is decided. Read it before you accept a change.
+#[test]
+fn the_shipped_missions_decide_as_was_reviewed() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../missions");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let mut matrix = String::new();
+    for file in files.iter().filter(|file| !file.to_string_lossy().ends_with(".cases.toml")) {
+        let policy = policy(&std::fs::read_to_string(file).unwrap());
+        let mission = policy.mission();
+        matrix.push_str(&format!("# {}\n", mission.name()));
+        for (server, upstream) in mission.rules() {
+            for (tool, rules) in &upstream.tools {
+                for (what, arguments) in edges(rules) {
+                    let call = Tool {
+                        endpoint: Endpoint::Tool,
+                        name: tool.clone(),
+                        surface: Surface::Mcp,
+                        upstream: server.clone(),
+                    };
+                    let agent = mission.agents()[0].clone();
+                    let decision = decide_alone(&policy, agent, &call, &arguments, mission.until().plus_micros(-1));
+                    let reasons: Vec<&str> = decision.reasons.iter().map(|reason| reason.code()).collect();
+                    let shown: String = arguments.chars().take(160).collect();
+                    matrix.push_str(&format!("{:5} {call} {what}: {shown} {}\n", decision.effect, reasons.join(" ")));
+                }
+            }
+        }
+        matrix.push('\n');
+    }
+    insta::with_settings!({ snapshot_path => "../../../../../corpus/decisions", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!("matrix", matrix);
+    });
+}
+
+/// Values that agents try where a rule stands.
+const BEYOND: [(&str, &str); 12] = [
+    ("null", "null"),
+    ("true", "true"),
+    ("nothing", "\"\""),
+    ("below zero", "-1"),
+    ("a fraction of a cent", "0.001"),
+    ("a large number", "1e15"),
+    ("a number as text", "\"5\""),
+    ("a way up", "\"/srv/docs/../../etc/passwd\""),
+    ("somebody else", "\"me@attacker.example\""),
+    ("another address", "\"https://attacker.example/\""),
+    ("an empty list", "[]"),
+    ("an object", "{\"a\":1}"),
+];
+
+/// What to send to a tool: the simplest that it takes, each edge of each argument, each of [`BEYOND`], one left out, and one too many.
+fn edges(rules: &ToolRules) -> Vec<(String, String)> {
+    let base = base(rules, rules);
+    let text = |arguments: &[(Arc<str>, String)]| {
+        let members: Vec<String> = arguments.iter().map(|(name, value)| format!("{}:{value}", quoted(name))).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    let mut edges = vec![("simplest".to_owned(), text(&base))];
+    for (name, rule) in &rules.arguments {
+        let without: Vec<_> = base.iter().filter(|(other, _)| other != name).cloned().collect();
+        edges.push((format!("without {name}"), text(&without)));
+        let inside = values_of(&rule.constraint).into_iter().map(|value| ("edge".to_owned(), value));
+        let beyond = BEYOND.iter().map(|(what, value)| ((*what).to_owned(), (*value).to_owned()));
+        for (what, value) in inside.chain(beyond) {
+            let mut arguments = without.clone();
+            arguments.push((name.clone(), value));
+            edges.push((format!("{name} {what}"), text(&arguments)));
+        }
+    }
+    let mut more = base;
+    more.push(("unlisted".into(), "1".to_owned()));
+    edges.push(("one too many".to_owned(), text(&more)));
+    edges
+}
