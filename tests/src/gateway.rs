@@ -3,6 +3,7 @@
 mod bridges;
 mod clients;
 mod door;
+mod exceptions;
 mod floods;
 mod hostile;
 mod limits;

@@ -55,6 +55,9 @@ enum Command {
     Mission(commands::mission::Mission),
     /// Filter the evidence
     Audit(commands::audit::Audit),
+    /// See to what was outside the plan: open, mitigate, review, close
+    #[command(subcommand)]
+    Exceptions(commands::exceptions::Exceptions),
     /// Check the ledger byte by byte
     Verify(commands::verify::Verify),
     /// Stop everything, a mission or an agent now
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Command::Tools(command) => home().and_then(|home| command.run(&home)),
         Command::Mission(command) => command.run(),
         Command::Audit(command) => home().and_then(|home| command.run(&home)),
+        Command::Exceptions(command) => home().and_then(|home| command.run(&home)),
         Command::Verify(command) => home().and_then(|home| command.run(&home)),
         Command::Halt(command) => home().and_then(|home| command.run(&home, gateway::halts::Switch::Halted)),
         Command::Resume(command) => home().and_then(|home| command.run(&home, gateway::halts::Switch::Resumed)),

@@ -187,10 +187,22 @@ fn action() -> impl Strategy<Value = Body> {
 
 fn exception() -> impl Strategy<Value = Body> {
     let kinds = (word(ExceptionEvent::ALL), word(ExceptionKind::ALL));
-    (option::of(time()), kinds, any::<[u8; 10]>(), option::of(text()), name(), text(), text()).prop_map(
-        |(due, (event, kind), entropy, mitigation, owner, reason, scope)| {
+    let people = (name(), option::of(name()), option::of(text()));
+    (option::of(time()), kinds, any::<[u8; 10]>(), option::of(text()), people, text(), text()).prop_map(
+        |(due, (event, kind), entropy, mitigation, (owner, who, note), reason, scope)| {
             let exception = ExceptionId::at(due.unwrap_or(Timestamp::EPOCH), entropy);
-            Body::Exception(ExceptionRecord { due, event, exception, kind, mitigation, owner, reason, scope })
+            Body::Exception(ExceptionRecord {
+                due,
+                event,
+                exception,
+                kind,
+                mitigation,
+                note,
+                owner,
+                reason,
+                scope,
+                who,
+            })
         },
     )
 }

@@ -200,6 +200,8 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
         owner: "finance@corp.example".into(),
         reason: "The connection to `bank` closed before an answer came.".into(),
         scope: format!("call {}", call_id(8)),
+        note: Some("Seen at the bank, too.".into()),
+        who: Some("ana".into()),
     };
     let version = VersionLog {
         approval: Some(record_id(1)),
@@ -257,6 +259,16 @@ pub(crate) fn story() -> Vec<Draft> {
         if name == "action_record-unknown" {
             story.push(before(6, decision(Effect::Allow, send_money(), 8).into()));
             story.push(before(6, intent(send_money(), 8).into()));
+        }
+        if let Body::Exception(exception) = &draft.body {
+            let opened = ExceptionRecord {
+                event: ExceptionEvent::Opened,
+                mitigation: None,
+                note: None,
+                who: None,
+                ..exception.clone()
+            };
+            story.push(before(8, opened.into()));
         }
         story.push(draft);
     }

@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod decimal;
 #[cfg(test)]
 mod examples;
+pub mod exceptions;
 pub mod filter;
 pub mod ids;
 pub mod leaf;

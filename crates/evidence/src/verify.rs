@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::checkpoint::{Checkpoint, CheckpointError, VerifierKey};
+use crate::exceptions::{Illegal, Lives};
 use crate::ids::{CallId, RecordId};
 use crate::leaf::{Hash, Leaf, Salt, commitment, hex_text};
 use crate::limits::{FINDINGS_MAX, OPEN_CALLS_MAX, TILE_WIDTH};
@@ -86,6 +87,9 @@ pub enum Flaw {
         /// The key's name.
         want: String,
     },
+    /// An exception goes on in a way in which it may not.
+    #[error("it is no event that may follow: {0}")]
+    Exception(#[from] Illegal),
     /// A `ledger_state` record counts other than what is there.
     #[error("it says that {found} records are before it")]
     Count {
@@ -244,6 +248,7 @@ pub struct LedgerCheck<'a> {
     missing: Vec<TileRef>,
     previous: Option<(String, Timestamp)>,
     calls: Calls,
+    lives: Lives,
     report: Report,
 }
 
@@ -272,6 +277,7 @@ impl<'a> LedgerCheck<'a> {
             missing: Vec::new(),
             previous: None,
             calls: Calls::default(),
+            lives: Lives::default(),
             report: Report {
                 records: 0,
                 types: BTreeMap::new(),
@@ -326,6 +332,11 @@ impl<'a> LedgerCheck<'a> {
                 *self.report.types.entry(record.record_type).or_default() += 1;
                 if let Err(flaw) = self.calls.record(seq, &record) {
                     self.find(Some(seq), Some(start), flaw);
+                }
+                if let Body::Exception(exception) = &record.body
+                    && let Err(illegal) = self.lives.take(exception, record.occurred_at)
+                {
+                    self.find(Some(seq), Some(start), illegal.into());
                 }
                 // So that one gap is one finding.
                 self.expected = record.seq.saturating_add(1);

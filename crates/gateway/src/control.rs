@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use evidence::ids::RunId;
+use evidence::ids::{ExceptionId, RunId};
 use evidence::record::EffectClass;
 use evidence::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::exceptions::{Deed, DeedError};
 use crate::halts::{Scope, Switch};
 use crate::pins::{Pin, PinError};
 use crate::runs::{Run, RunError, Standing, Wanted, Which};
@@ -37,6 +38,8 @@ pub enum Ask {
         /// Why.
         why: String,
     },
+    /// Do something about an exception.
+    Exception(Box<Deed>),
     /// Accept what the server of a tool lists.
     PinTool {
         /// Which.
@@ -103,6 +106,8 @@ pub enum Answer {
     },
     /// It is done.
     Done,
+    /// It is done, about this exception.
+    Excepted(ExceptionId),
     /// The tools that were seen, and how each stands.
     Pins(BTreeMap<String, Pin>),
     /// It is not done.
@@ -240,6 +245,11 @@ impl Gateway {
                 self.close_run(run, to, who, &why).await.map_or_else(Answer::from, |()| Answer::Done)
             }
             Ask::ConfirmTool { effect, tool, why } => done(self.confirm(&tool, effect, who, &why).await),
+            Ask::Exception(deed) => match self.exception(*deed, who).await {
+                Ok(exception) => Answer::Excepted(exception),
+                Err(error @ (DeedError::Illegal(_) | DeedError::Unfit)) => Answer::refused(Blame::Nobody, error),
+                Err(error @ (DeedError::Read(_) | DeedError::Unrecorded(_))) => Answer::refused(Blame::Operator, error),
+            },
             Ask::PinTool { tool, why } => done(self.pin(&tool, who, &why).await),
             Ask::Pins => Answer::Pins(self.pins.list()),
             Ask::Runs => Answer::Runs(self.list_runs().iter().map(|run| RunView::of(run)).collect()),

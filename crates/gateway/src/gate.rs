@@ -267,6 +267,8 @@ impl RunGate {
             owner: "operator".to_owned(),
             reason: why.to_owned(),
             scope: format!("issuer:{}", auth.issuer()),
+            note: None,
+            who: None,
         };
         if let Err(error) = self.gateway.note(Context::system().into(), body).await {
             tracing::error!(%error, "an outage of the authorization server could not be recorded");

@@ -11,6 +11,7 @@ pub mod control;
 mod counters;
 pub mod discovery;
 pub mod driver;
+pub mod exceptions;
 pub mod gate;
 pub mod halts;
 pub mod home;
@@ -48,6 +49,8 @@ pub struct Gateway {
     pub(crate) call_timeout: Duration,
     pub(crate) counters: Counters,
     pub(crate) entropy: Entropy,
+    /// One person does something about exceptions at a time.
+    pub(crate) excepting: tokio::sync::Mutex<()>,
     pub(crate) halts: Halts,
     pub(crate) home: Home,
     pub(crate) ledger: Ledger,
@@ -117,6 +120,7 @@ impl Gateway {
             call_timeout,
             counters: Counters::default(),
             entropy: Entropy::default(),
+            excepting: tokio::sync::Mutex::default(),
             halts,
             home,
             ledger,

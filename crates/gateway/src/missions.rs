@@ -246,6 +246,8 @@ impl Gateway {
             owner: mission.owner().to_string(),
             reason: format!("mission `{}` is only observed; {}", mission.name(), mission.why()),
             scope: format!("mission:{}", mission.name()),
+            note: None,
+            who: None,
         };
         let context = Context { mission: Some(mission.name().clone()), ..Context::system() };
         self.note(context.into(), body).await.map(|_| ())
@@ -262,6 +264,8 @@ impl Gateway {
             owner: "operator".to_owned(),
             reason: error.to_string().chars().take(4_096).collect(),
             scope: format!("file:{}", path.display()),
+            note: None,
+            who: None,
         };
         if let Err(error) = self.note(Context::system().into(), body).await {
             tracing::error!(%error, "the refusal could not be recorded");

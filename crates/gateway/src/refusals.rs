@@ -135,6 +135,8 @@ fn draft(
         owner: "operator".to_owned(),
         reason,
         scope,
+        note: None,
+        who: None,
     };
     Draft::new(Context::system().into(), None, now(), body)
 }

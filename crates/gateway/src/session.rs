@@ -131,6 +131,8 @@ impl Session for AgentSession {
             owner: "operator".to_owned(),
             reason: format!("`{who}` {what}"),
             scope: format!("upstream:{}", self.upstream),
+            note: None,
+            who: None,
         };
         append_beside(&self.gateway, vec![Draft::new(self.context(), None, at, body)]);
     }

@@ -125,6 +125,8 @@ pub fn unknown_outcome(classified: &Classified, reason: Reason, at: Timestamp) -
             intercepted.tool()
         ),
         scope: format!("call:{}", intercepted.call()),
+        note: None,
+        who: None,
     };
     draft(classified, at, body)
 }
@@ -146,6 +148,8 @@ pub fn unexpected(call: CallId, context: &Arc<Context>, state: &str, input: &str
         owner: "operator".to_owned(),
         reason: format!("a call in state {state} was given {input}; report this as a fault of Countersign"),
         scope: format!("call:{call}"),
+        note: None,
+        who: None,
     };
     Draft::new(context.clone(), Some(call), at, body)
 }

@@ -161,7 +161,7 @@ fn print(records: &[Record]) {
 }
 
 /// Control characters and the like, which agents and tools can put into names, never reach a terminal.
-fn visible(text: String) -> String {
+pub(super) fn visible(text: String) -> String {
     text.chars()
         .map(|letter| if letter.is_control() || is_invisible(letter) { '\u{FFFD}' } else { letter })
         .take(160)

@@ -197,6 +197,8 @@ words! {
         Protocol = "protocol",
         /// A call ended without a known outcome.
         UnknownOutcome = "unknown_outcome",
+        /// A person accepted it, with a compensating control, until a date.
+        Waiver = "waiver",
     }
 }
 
@@ -529,15 +531,21 @@ pub struct ExceptionRecord {
     pub exception: ExceptionId,
     /// What kind.
     pub kind: ExceptionKind,
-    /// What was done about it.
+    /// What was done about it; for a waiver, the compensating control.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mitigation: Option<String>,
+    /// What its reviewer, or who closed it, has to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// Who must see to it.
     pub owner: String,
     /// What happened, in a sentence.
     pub reason: String,
     /// What it touches: a call, a mission, a file.
     pub scope: String,
+    /// The person who wrote this event; absent where the gateway did by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
 }
 
 /// What is versioned.

@@ -374,6 +374,8 @@ pub(crate) fn close_call(intent: &Record, exception: ExceptionId, at: Timestamp)
             action.tool.to_string().chars().take(TOOL_CHARS_MAX).collect::<String>()
         ),
         scope: format!("call:{call}"),
+        note: None,
+        who: None,
     };
     let context = Arc::new(Context {
         agent: Agent { name: intent.agent.name.clone(), version: intent.agent.version.clone() },

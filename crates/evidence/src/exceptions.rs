@@ -1,0 +1,256 @@
+//! The life of an exception over its records: opened, mitigated, reviewed by somebody else, closed.
+//!
+//! A fold over the records of one exception: what state it is in, and whether the next event may follow. Whoever writes an event asks first, and whoever verifies a log asks
+//! again. Start at [`Life::take`].
+
+use std::collections::BTreeMap;
+
+use crate::ids::ExceptionId;
+use crate::limits::EXCEPTIONS_MAX;
+use crate::record::{ExceptionEvent, ExceptionKind, ExceptionRecord};
+use crate::time::Timestamp;
+
+/// One exception.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// When it must be closed; for a waiver, until when it holds.
+    pub due: Option<Timestamp>,
+    /// What kind.
+    pub kind: ExceptionKind,
+    /// What was done about it, in order.
+    pub mitigations: Vec<String>,
+    /// When it was found.
+    pub opened_at: Timestamp,
+    /// Who must see to it.
+    pub owner: String,
+    /// What happened.
+    pub reason: String,
+    /// Who looked at it.
+    pub reviewer: Option<String>,
+    /// What it touches.
+    pub scope: String,
+    /// Where in its life it is.
+    pub state: ExceptionEvent,
+    /// Who of the persons did something about it last.
+    doer: Option<String>,
+}
+
+/// Why an event may not follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Illegal {
+    /// It is closed.
+    #[error("the exception is closed; open another if there is more to it")]
+    Closed,
+    /// Nothing was done about it.
+    #[error("nothing was done about the exception yet; `countersign exceptions mitigate` says what was")]
+    NothingDone,
+    /// It was never opened.
+    #[error("no exception with this id was opened")]
+    NotOpened,
+    /// Nobody looked at it since.
+    #[error("nobody has reviewed what was done; `countersign exceptions review`, by somebody else than owner and doer")]
+    NotReviewed,
+    /// Its owner, or who did something about it, looks at their own work.
+    #[error("somebody else than its owner and than who did something about it must review an exception")]
+    OwnReview,
+    /// There are more exceptions than are followed.
+    #[error("there are more exceptions than are followed")]
+    TooMany,
+    /// It does not say who looked at it.
+    #[error("a review without a reviewer")]
+    Unnamed,
+    /// A waiver needs a compensating control and an end.
+    #[error("a waiver needs a compensating control and a date until which it holds")]
+    UnboundedWaiver,
+}
+
+impl Life {
+    /// The life that `record` begins.
+    ///
+    /// # Errors
+    /// [`Illegal`].
+    pub fn begin(record: &ExceptionRecord, at: Timestamp) -> Result<Self, Illegal> {
+        if record.event != ExceptionEvent::Opened {
+            return Err(Illegal::NotOpened);
+        }
+        if record.kind == ExceptionKind::Waiver && (record.due.is_none() || record.mitigation.is_none()) {
+            return Err(Illegal::UnboundedWaiver);
+        }
+        let mitigations: Vec<String> = record.mitigation.iter().cloned().collect();
+        Ok(Self {
+            due: record.due,
+            kind: record.kind,
+            mitigations,
+            opened_at: at,
+            owner: record.owner.clone(),
+            reason: record.reason.clone(),
+            reviewer: None,
+            scope: record.scope.clone(),
+            state: ExceptionEvent::Opened,
+            doer: record.who.clone(),
+        })
+    }
+
+    /// Takes the next event.
+    ///
+    /// # Errors
+    /// [`Illegal`]; the life is as it was.
+    pub fn take(&mut self, record: &ExceptionRecord) -> Result<(), Illegal> {
+        match (record.event, self.state) {
+            // More of the same may be counted by the gateway after a person has closed it: then it is open again.
+            (ExceptionEvent::Mitigated, ExceptionEvent::Closed) if record.who.is_some() => return Err(Illegal::Closed),
+            (ExceptionEvent::Mitigated, _) => {
+                self.mitigations.extend(record.mitigation.iter().cloned());
+                self.doer = record.who.clone().or(self.doer.take());
+                self.reviewer = None;
+            }
+            (_, ExceptionEvent::Closed) => return Err(Illegal::Closed),
+            (ExceptionEvent::Reviewed, _) => {
+                let reviewer = record.who.as_ref().ok_or(Illegal::Unnamed)?;
+                if self.mitigations.is_empty() {
+                    return Err(Illegal::NothingDone);
+                }
+                if *reviewer == self.owner || self.doer.as_ref() == Some(reviewer) {
+                    return Err(Illegal::OwnReview);
+                }
+                self.reviewer = Some(reviewer.clone());
+            }
+            (ExceptionEvent::Closed, _) if self.reviewer.is_none() => return Err(Illegal::NotReviewed),
+            // The same exception found again says nothing new.
+            (ExceptionEvent::Opened, _) => return Ok(()),
+            (ExceptionEvent::Closed, _) => {}
+        }
+        self.state = record.event;
+        Ok(())
+    }
+
+    /// Whether it should be closed by `at` and is not.
+    #[must_use]
+    pub fn is_overdue(&self, at: Timestamp) -> bool {
+        self.state != ExceptionEvent::Closed && self.due.is_some_and(|due| due < at)
+    }
+}
+
+/// All exceptions of a log, by their ids.
+#[derive(Clone, Debug, Default)]
+pub struct Lives(BTreeMap<ExceptionId, Life>);
+
+impl Lives {
+    /// Takes the next record about an exception.
+    ///
+    /// # Errors
+    /// [`Illegal`].
+    pub fn take(&mut self, record: &ExceptionRecord, at: Timestamp) -> Result<(), Illegal> {
+        if let Some(life) = self.0.get_mut(&record.exception) {
+            return life.take(record);
+        }
+        if self.0.len() >= EXCEPTIONS_MAX {
+            return Err(Illegal::TooMany);
+        }
+        self.0.insert(record.exception, Life::begin(record, at)?);
+        Ok(())
+    }
+
+    /// The exception with this id.
+    #[must_use]
+    pub fn get(&self, id: ExceptionId) -> Option<&Life> {
+        self.0.get(&id)
+    }
+
+    /// All of them, the oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (&ExceptionId, &Life)> {
+        self.0.iter()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(event: ExceptionEvent, who: Option<&str>, mitigation: Option<&str>) -> ExceptionRecord {
+        ExceptionRecord {
+            due: Some(Timestamp::from_micros(100)),
+            event,
+            exception: ExceptionId::from_bytes([1; 16]),
+            kind: ExceptionKind::UnknownOutcome,
+            mitigation: mitigation.map(str::to_owned),
+            note: None,
+            owner: "owner".to_owned(),
+            reason: "r".to_owned(),
+            scope: "s".to_owned(),
+            who: who.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn what_may_follow_what() {
+        use ExceptionEvent::{Closed, Mitigated, Opened, Reviewed};
+        let open = record(Opened, None, None);
+        for (events, expected) in [
+            (vec![record(Closed, Some("a"), None)], Some(Illegal::NotReviewed)),
+            (vec![record(Reviewed, Some("a"), None)], Some(Illegal::NothingDone)),
+            (
+                vec![record(Mitigated, Some("a"), Some("m")), record(Reviewed, Some("a"), None)],
+                Some(Illegal::OwnReview),
+            ),
+            (
+                vec![record(Mitigated, Some("a"), Some("m")), record(Reviewed, Some("owner"), None)],
+                Some(Illegal::OwnReview),
+            ),
+            (vec![record(Mitigated, Some("a"), Some("m")), record(Reviewed, None, None)], Some(Illegal::Unnamed)),
+            (
+                vec![record(Mitigated, Some("a"), Some("m")), record(Closed, Some("b"), None)],
+                Some(Illegal::NotReviewed),
+            ),
+            (
+                vec![
+                    record(Mitigated, Some("a"), Some("m")),
+                    record(Reviewed, Some("b"), None),
+                    record(Mitigated, Some("b"), Some("more")),
+                    record(Closed, Some("b"), None),
+                ],
+                Some(Illegal::NotReviewed),
+            ),
+            (
+                vec![
+                    record(Mitigated, Some("a"), Some("m")),
+                    record(Reviewed, Some("b"), None),
+                    record(Closed, Some("a"), None),
+                ],
+                None,
+            ),
+        ] {
+            let mut life = Life::begin(&open, Timestamp::EPOCH).unwrap();
+            let outcome = events.iter().map(|event| life.take(event)).find_map(Result::err);
+            assert_eq!(outcome, expected, "{events:?}");
+            if expected.is_none() {
+                assert_eq!(life.state, Closed);
+                assert_eq!(life.take(&record(Mitigated, Some("a"), Some("late"))), Err(Illegal::Closed));
+                assert_eq!(life.take(&record(Reviewed, Some("b"), None)), Err(Illegal::Closed));
+                // What the gateway counts after that opens it again.
+                life.take(&record(Mitigated, None, Some("12 more"))).unwrap();
+                assert_eq!((life.state, life.reviewer.as_deref()), (Mitigated, None));
+            }
+        }
+        assert_eq!(Life::begin(&record(Mitigated, None, None), Timestamp::EPOCH), Err(Illegal::NotOpened));
+    }
+
+    #[test]
+    fn a_waiver_has_a_control_and_an_end() {
+        let waiver = ExceptionRecord {
+            kind: ExceptionKind::Waiver,
+            ..record(ExceptionEvent::Opened, Some("ana"), Some("two people look at each payment"))
+        };
+        let life = Life::begin(&waiver, Timestamp::EPOCH).unwrap();
+        assert!(!life.is_overdue(Timestamp::from_micros(100)) && life.is_overdue(Timestamp::from_micros(101)));
+        for bad in [ExceptionRecord { due: None, ..waiver.clone() }, ExceptionRecord { mitigation: None, ..waiver }] {
+            assert_eq!(Life::begin(&bad, Timestamp::EPOCH), Err(Illegal::UnboundedWaiver));
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What persons do about exceptions: each event is checked against the exception's life before it is written, one at a time.
+
+use std::ops::ControlFlow;
+
+use evidence::exceptions::{Illegal, Life, Lives};
+use evidence::filter::{Filter, Term};
+use evidence::ids::ExceptionId;
+use evidence::record::{Body, Context, ExceptionEvent, ExceptionKind, ExceptionRecord, RecordType};
+use evidence::time::Timestamp;
+use governance::limits::SENTENCE_BYTES_MAX;
+use serde::{Deserialize, Serialize};
+use store::{Order, ReadError, Reader};
+
+use crate::Gateway;
+use crate::clock::now;
+
+/// What a person does.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Deed {
+    /// Closes it.
+    Close {
+        /// Which.
+        exception: ExceptionId,
+        /// With which words.
+        note: String,
+    },
+    /// Says what was done about it.
+    Mitigate {
+        /// Which.
+        exception: ExceptionId,
+        /// What was done.
+        what: String,
+    },
+    /// Opens one.
+    Open {
+        /// When it must be closed; for a waiver, until when it holds.
+        due: Timestamp,
+        /// What kind.
+        kind: ExceptionKind,
+        /// What was done about it already; for a waiver, the compensating control.
+        mitigation: Option<String>,
+        /// Who must see to it.
+        owner: String,
+        /// What happened.
+        reason: String,
+        /// What it touches.
+        scope: String,
+    },
+    /// Looks at what was done.
+    Review {
+        /// Which.
+        exception: ExceptionId,
+        /// With which words.
+        note: String,
+    },
+}
+
+/// Why a deed is not done.
+#[derive(Debug, thiserror::Error)]
+pub enum DeedError {
+    /// It may not follow.
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
+    /// A text is empty or too long.
+    #[error("say it in a sentence of at most {SENTENCE_BYTES_MAX} bytes")]
+    Unfit,
+    /// What the ledger knows cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// It could not be recorded.
+    #[error(transparent)]
+    Unrecorded(#[from] store::AppendError),
+}
+
+/// The lives of all exceptions that the ledger knows.
+///
+/// # Errors
+/// [`ReadError`]. What may not follow is skipped: verification names it.
+pub fn lives(reader: &Reader) -> Result<Lives, ReadError> {
+    let mut lives = Lives::default();
+    let filter = Filter::Term(Term::Type(vec![RecordType::ExceptionRecord]));
+    reader.visit(&filter, Order::OldestFirst, |record| {
+        if let Body::Exception(exception) = &record.body
+            && let Err(illegal) = lives.take(exception, record.occurred_at)
+        {
+            tracing::debug!(%illegal, seq = record.seq, "an exception goes on in a way in which it may not");
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(lives)
+}
+
+impl Gateway {
+    /// Does what `who` wants about an exception; gives its id.
+    ///
+    /// # Errors
+    /// [`DeedError`]; then nothing was written.
+    pub async fn exception(&self, deed: Deed, who: &str) -> Result<ExceptionId, DeedError> {
+        let _one_at_a_time = self.excepting.lock().await;
+        let (reader, at) = (self.ledger.reader()?, now());
+        let lives = tokio::task::spawn_blocking(move || lives(&reader)).await;
+        let lives = lives.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?;
+        let record = self.record_of(deed, &lives, who, at)?;
+        let exception = record.exception;
+        match lives.get(exception) {
+            Some(life) => life.clone().take(&record)?,
+            None => drop(Life::begin(&record, at)?),
+        }
+        self.note(Context::system().into(), record).await?;
+        Ok(exception)
+    }
+
+    fn record_of(&self, deed: Deed, lives: &Lives, who: &str, at: Timestamp) -> Result<ExceptionRecord, DeedError> {
+        let (event, exception, mitigation, note) = match deed {
+            Deed::Open { due, kind, mitigation, owner, reason, scope } => {
+                let texts = [&owner, &reason, &scope].into_iter().chain(&mitigation);
+                texts.map(|text| fit(text)).collect::<Result<Vec<_>, _>>()?;
+                return Ok(ExceptionRecord {
+                    due: Some(due),
+                    event: ExceptionEvent::Opened,
+                    exception: ExceptionId::at(at, self.entropy.bits()),
+                    kind,
+                    mitigation,
+                    note: None,
+                    owner,
+                    reason,
+                    scope,
+                    who: Some(who.to_owned()),
+                });
+            }
+            Deed::Close { exception, note } => (ExceptionEvent::Closed, exception, None, Some(note)),
+            Deed::Mitigate { exception, what } => (ExceptionEvent::Mitigated, exception, Some(what), None),
+            Deed::Review { exception, note } => (ExceptionEvent::Reviewed, exception, None, Some(note)),
+        };
+        mitigation.iter().chain(&note).try_for_each(|text| fit(text))?;
+        let life = lives.get(exception).ok_or(Illegal::NotOpened)?;
+        Ok(ExceptionRecord {
+            due: life.due,
+            event,
+            exception,
+            kind: life.kind,
+            mitigation,
+            note,
+            owner: life.owner.clone(),
+            reason: life.reason.clone(),
+            scope: life.scope.clone(),
+            who: Some(who.to_owned()),
+        })
+    }
+}
+
+fn fit(text: &str) -> Result<(), DeedError> {
+    if text.trim().is_empty() || text.len() > SENTENCE_BYTES_MAX { Err(DeedError::Unfit) } else { Ok(()) }
+}
