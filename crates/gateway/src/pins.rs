@@ -338,34 +338,6 @@ fn draft(tool: &str, from: Option<&str>, pin: &Pin, Deed { difference, who, why 
     Draft::new(Context::system().into(), None, now(), body)
 }
 
-/// A suggestion for a person, from what the tool is called and what its server says: never taken without one.
-#[must_use]
-pub fn suggested(tool: &str, definition: &Value) -> EffectClass {
-    const VERBS: [(EffectClass, &[&str]); 5] = [
-        (EffectClass::Admin, &["grant", "revoke", "permission", "role", "admin", "invite"]),
-        (EffectClass::Pay, &["pay", "transfer", "charge", "refund", "payout", "purchase", "send_money"]),
-        (EffectClass::Destroy, &["delete", "remove", "drop", "destroy", "purge", "truncate", "kill"]),
-        (EffectClass::Send, &["send", "post", "publish", "email", "mail", "notify", "share", "upload"]),
-        (EffectClass::Write, &["create", "update", "write", "edit", "set", "add", "move", "insert", "put", "rename"]),
-    ];
-    let name = tool.rsplit('/').next().unwrap_or(tool).to_ascii_lowercase();
-    let by_name = VERBS.iter().find(|(_, verbs)| verbs.iter().any(|verb| name.contains(verb)));
-    let says = |hint: &str| definition.pointer(&format!("/annotations/{hint}")).and_then(Value::as_bool);
-    match (by_name, says("destructiveHint"), says("readOnlyHint")) {
-        (Some((class, _)), _, _) => *class,
-        (None, Some(true), _) => EffectClass::Destroy,
-        (None, _, Some(true)) => EffectClass::Read,
-        (None, _, _)
-            if ["get", "list", "read", "search", "find", "show", "query", "fetch"]
-                .iter()
-                .any(|verb| name.contains(verb)) =>
-        {
-            EffectClass::Read
-        }
-        (None, _, _) => EffectClass::Unconfirmed,
-    }
-}
-
 impl fmt::Display for Pin {
     /// How it stands, for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

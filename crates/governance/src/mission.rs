@@ -7,6 +7,7 @@ mod compare;
 mod contain;
 mod difference;
 mod domain;
+mod draft;
 mod error;
 mod explain;
 mod path;
@@ -28,6 +29,7 @@ use evidence::time::Timestamp;
 
 pub use compare::{Change, Subject, compare, overall};
 pub use difference::difference;
+pub use draft::{Heading, Listed, draft, suggested};
 pub use error::{MissionError, Problem};
 pub use explain::explain;
 pub use plan::{Need, Others, Plan};

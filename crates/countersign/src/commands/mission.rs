@@ -9,6 +9,7 @@ use governance::limits::{CASES_BYTES_MAX, MISSION_BYTES_MAX};
 use governance::mission::{self, Mission as Parsed};
 use serde_json::json;
 
+use super::init::Init;
 use super::{Format, table};
 use crate::exit_code::{Exit, Failure};
 
@@ -18,6 +19,7 @@ use crate::exit_code::{Exit, Failure};
   countersign mission check missions/document-reader.toml
   countersign mission explain missions/document-reader.toml
   countersign mission test missions/document-reader.cases.toml
+  countersign mission init --server files -- npx -y @modelcontextprotocol/server-filesystem /srv/docs > reader.toml
   countersign mission diff /etc/countersign/missions/reader.toml reader.toml
   countersign mission compile missions/document-reader.toml")]
 pub(crate) enum Mission {
@@ -51,6 +53,8 @@ pub(crate) enum Mission {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Start a server, ask for its tools, and print a mission that allows nothing yet
+    Init(Init),
     /// Decide the calls of files with cases, and compare with what they expect; nothing is executed
     Test {
         /// The files with cases; each names its mission
@@ -97,6 +101,7 @@ impl Mission {
                 print!("{}", mission::explain(&mission));
                 Ok(Exit::Done)
             }
+            Self::Init(init) => init.run(),
             Self::Test { files } => test(&files),
         }
     }

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod doctor;
 pub(crate) mod exceptions;
 pub(crate) mod halt;
+pub(crate) mod init;
 pub(crate) mod mcp;
 pub(crate) mod mission;
 pub(crate) mod run;

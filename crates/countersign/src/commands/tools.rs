@@ -4,7 +4,8 @@ use clap::Subcommand;
 use evidence::record::EffectClass;
 use gateway::control::{Answer, Ask};
 use gateway::home::Home;
-use gateway::pins::{Pin, suggested};
+use gateway::pins::Pin;
+use governance::mission::suggested;
 use serde_json::{Value, json};
 
 use super::{Format, ask, table};

@@ -8,6 +8,8 @@ mod budget;
 mod danger;
 mod effect;
 
+pub(super) use self::allow::RESERVED;
+
 use std::ops::Range;
 use std::sync::Arc;
 

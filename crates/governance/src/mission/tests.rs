@@ -260,3 +260,53 @@ proptest! {
         }
     }
 }
+
+/// The schema that editors use: what the reader takes, it takes, and what the reader calls unknown, it refuses.
+#[test]
+fn the_schema_for_editors_says_what_the_reader_says() {
+    let schema: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(root().join("schemas/mission.schema.json")).unwrap()).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let read = |file: &std::path::Path| json(toml::from_str(&std::fs::read_to_string(file).unwrap()).unwrap());
+    let mut taken: Vec<_> = files(&root().join("missions"), "toml");
+    taken.retain(|file| !file.to_string_lossy().ends_with(".cases.toml"));
+    taken.push(root().join("corpus/missions/everything.toml"));
+    assert!(taken.len() >= 8);
+    for file in taken {
+        let errors: Vec<_> = validator.iter_errors(&read(&file)).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{}: {errors:?}", file.display());
+    }
+    for name in ["arguments", "effects", "keys", "limits", "no-allow", "texts"] {
+        let file = root().join(format!("corpus/missions/errors/{name}.toml"));
+        assert!(!validator.is_valid(&read(&file)), "{name}");
+    }
+    // Each key that it lists is one that the reader takes, and there are no others.
+    let keys = |pointer: &str| {
+        schema.pointer(pointer).unwrap().as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(", ")
+    };
+    let known = |source: &str, of: &str| {
+        let error = parse(source).unwrap_err().render("x");
+        let line = error.lines().find(|line| line.contains(of)).unwrap_or_else(|| panic!("{error}")).to_owned();
+        line.split("the keys here are ").nth(1).unwrap().to_owned()
+    };
+    assert_eq!(known(&format!("{HEADER}zzzzzzzzzzzz = 1\n[allow.mcp.a]\nt = {{}}\n"), "zzzz"), keys("/properties"));
+    let argument = format!("{HEADER}[allow.mcp.a.t]\nx = {{ zzzzzzzzzzzz = 1 }}\n");
+    assert_eq!(known(&argument, "zzzz"), keys("/$defs/argument/properties"));
+    let danger = format!("{HEADER}[allow.mcp.a]\nt = {{}}\n[danger.d]\nzzzzzzzzzzzz = 1\nwhen = 'mcp:a/t'\n");
+    assert_eq!(known(&danger, "zzzz"), keys("/$defs/danger/properties"));
+    let budget = format!("{HEADER}[allow.mcp.a]\nt = {{}}\n[budget]\nzzzzzzzzzzzz = 1\n");
+    assert_eq!(known(&budget, "zzzz"), keys("/properties/budget/properties"));
+}
+
+/// TOML as the editors' tools see it.
+fn json(value: toml::Value) -> serde_json::Value {
+    match value {
+        toml::Value::Array(items) => items.into_iter().map(json).collect(),
+        toml::Value::Boolean(value) => value.into(),
+        toml::Value::Datetime(time) => time.to_string().into(),
+        toml::Value::Float(number) => number.into(),
+        toml::Value::Integer(number) => number.into(),
+        toml::Value::String(text) => text.into(),
+        toml::Value::Table(members) => members.into_iter().map(|(name, value)| (name, json(value))).collect(),
+    }
+}

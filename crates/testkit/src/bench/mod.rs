@@ -1,13 +1,14 @@
 //! Load figures: the path of a governed call beside the direct one, in one run, windows interleaved, so that both see the same machine.
 //!
 //! [`path`] is the whole way through the gateway's process, [`sustained`] the same for minutes, [`growth`] the same where there is more of
-//! everything, [`ledger`] the log alone, [`counts`] what a call costs where no clock is trusted; [`load`] makes the load; [`usage`] reads what it cost. No figure is
+//! everything, [`ledger`] the log alone, [`missions`] decisions and what missions take, [`counts`] what a call costs where no clock is trusted; [`load`] makes the load; [`usage`] reads what it cost. No figure is
 //! asserted here.
 
 mod counts;
 mod growth;
 mod ledger;
 mod load;
+mod missions;
 mod path;
 mod sustained;
 mod usage;
@@ -19,6 +20,7 @@ use anyhow::Context as _;
 pub use counts::{Options as CountsOptions, run as counts};
 pub use growth::{Options as GrowthOptions, run as growth};
 pub use ledger::{Options as LedgerOptions, run as ledger};
+pub use missions::{Options as MissionsOptions, run as missions};
 pub use path::{Options as PathOptions, run as path};
 pub use sustained::{Options as SustainedOptions, run as sustained};
 

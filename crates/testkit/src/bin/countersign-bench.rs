@@ -24,12 +24,14 @@ enum What {
     Growth(bench::GrowthOptions),
     /// Allocations, instructions and system calls of one governed call; no clock.
     Counts(bench::CountsOptions),
+    /// Decisions by the number of rules and missions, and what missions take to read, compile and keep.
+    Missions(bench::MissionsOptions),
     /// The log alone, with the records of governed calls.
     Ledger(bench::LedgerOptions),
 }
 
 /// The names of all measurements, the shorter ones first.
-const ALL: [&str; 5] = ["counts", "path", "ledger", "growth", "sustained"];
+const ALL: [&str; 6] = ["missions", "counts", "path", "ledger", "growth", "sustained"];
 
 fn main() -> ExitCode {
     match measure(Arguments::parse().what) {
@@ -53,6 +55,7 @@ fn measure(what: What) -> anyhow::Result<()> {
         What::Sustained(options) => tasks.block_on(&runtime, bench::sustained(&options)),
         What::Growth(options) => tasks.block_on(&runtime, bench::growth(&options)),
         What::Counts(options) => tasks.block_on(&runtime, bench::counts(&options)),
+        What::Missions(options) => bench::missions(&options),
         What::Ledger(options) => tasks.block_on(&runtime, bench::ledger(&options)),
     }
 }

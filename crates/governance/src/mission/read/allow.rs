@@ -20,7 +20,8 @@ const SURFACES_LATER: &Later = &[
 ];
 
 /// Keys of a server that are not tools. A tool of such a name is written with the prefix `tool:`.
-pub(super) const RESERVED: [&str; 6] = ["elicitation", "prompts", "requests", "resources", "roots", "sampling"];
+pub(in crate::mission) const RESERVED: [&str; 6] =
+    ["elicitation", "prompts", "requests", "resources", "roots", "sampling"];
 
 /// Says that what follows is a tool, whatever its name.
 pub(super) const TOOL_PREFIX: &str = "tool:";
