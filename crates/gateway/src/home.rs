@@ -37,11 +37,23 @@ pub enum HomeError {
     },
 }
 
-/// Writes a file durably: whole or not at all.
-fn keep(path: &Path, text: &str) -> io::Result<()> {
+/// Whether a file must be on disk when it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// It is there after a power cut.
+    Durable,
+    /// Whoever loses it can live without it: its digest is in the ledger.
+    Lost,
+}
+
+/// Writes a file: whole or not at all.
+fn keep(path: &Path, text: &str, durability: Durability) -> io::Result<()> {
     let fresh = path.with_added_extension("new");
     let mut file = File::create(&fresh)?;
     file.write_all(text.as_bytes())?;
+    if durability == Durability::Lost {
+        return fs::rename(&fresh, path);
+    }
     file.sync_all()?;
     fs::rename(&fresh, path)?;
     path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
@@ -116,7 +128,7 @@ impl Home {
     /// The file system's.
     pub fn keep_mission(&self, sha256: &str, source: &str) -> io::Result<()> {
         let path = self.mission(sha256);
-        if path.exists() { Ok(()) } else { keep(&path, source) }
+        if path.exists() { Ok(()) } else { keep(&path, source, Durability::Durable) }
     }
 
     /// The accepted definition of a tool with the digest `sha256`.
@@ -131,13 +143,14 @@ impl Home {
         fs::read_to_string(self.refused(tool)).ok()
     }
 
-    pub(crate) fn keep_definition(&self, sha256: &str, text: &str) -> io::Result<()> {
+    pub(crate) fn keep_definition(&self, sha256: &str, text: &str, durability: Durability) -> io::Result<()> {
         let path = self.0.join("pins").join(format!("{sha256}.json"));
-        if path.exists() { Ok(()) } else { keep(&path, text) }
+        if durability == Durability::Lost && path.exists() { Ok(()) } else { keep(&path, text, durability) }
     }
 
     pub(crate) fn keep_refused_definition(&self, tool: &str, text: &str) -> io::Result<()> {
-        keep(&self.refused(tool), text)
+        // Written for each new definition that a server thinks of: nobody waits for a disk there.
+        keep(&self.refused(tool), text, Durability::Lost)
     }
 
     /// Named by a digest: a tool's name is its server's choice, and may be no file's.

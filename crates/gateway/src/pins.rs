@@ -21,6 +21,7 @@ use surfaces::govern::Place;
 
 use crate::clock::now;
 use crate::driver::append_beside;
+use crate::home::Durability;
 use crate::limits::{DEFINITION_BYTES_MAX, PINS_MAX};
 use crate::refusals::Sort;
 use crate::{Gateway, OpenError, versions};
@@ -215,7 +216,7 @@ impl Gateway {
     }
 
     fn pin_at_first_sight(self: &Arc<Self>, tool: &str, definition: &Definition) -> Sight {
-        if let Err(error) = self.home.keep_definition(&definition.sha256, &definition.text) {
+        if let Err(error) = self.home.keep_definition(&definition.sha256, &definition.text, Durability::Lost) {
             tracing::error!(%error, tool, "a tool's definition could not be kept; the tool is not shown");
             return Sight::Refused;
         }
@@ -288,7 +289,7 @@ impl Gateway {
         // What is accepted is what people can read, not what the server may list by now.
         let text = self.home.refused_definition(tool).ok_or_else(|| PinError::Unknown(tool.to_owned()))?;
         let sha256 = hex::encode(Sha256::digest(text.as_bytes()));
-        if let Err(error) = self.home.keep_definition(&sha256, &text) {
+        if let Err(error) = self.home.keep_definition(&sha256, &text, Durability::Durable) {
             tracing::error!(%error, tool, "the accepted definition could not be kept");
             return Err(PinError::Unknown(tool.to_owned()));
         }
