@@ -10,6 +10,7 @@ mod domain;
 mod draft;
 mod error;
 mod explain;
+mod hours;
 mod path;
 mod pattern;
 mod plan;
@@ -39,6 +40,7 @@ pub use spelling::hides;
 pub(crate) use contain::accepts;
 pub(crate) use domain::domain_of;
 pub(crate) use error::nearest;
+pub(crate) use hours::{Hours, minute_of_week};
 pub(crate) use path::normal_path;
 pub(crate) use pattern::Pattern;
 pub(crate) use rule::{
@@ -141,6 +143,12 @@ pub struct Mission {
     budget: BTreeMap<Spent, Vec<Limit>>,
     dangers: BTreeMap<Arc<str>, Danger>,
     goal: Arc<str>,
+    hours: Vec<Hours>,
+    hours_line: u32,
+    /// On whose behalf; anybody's where it is empty. A `*` stands for any start.
+    initiators: Vec<Arc<str>>,
+    initiators_line: u32,
+    last_moment: Timestamp,
     mode: Mode,
     name: Arc<str>,
     owner: Arc<str>,
@@ -225,6 +233,28 @@ impl Mission {
     pub fn effect_class(&self, upstream: &str, name: &str) -> EffectClass {
         let declared = self.upstreams.get(upstream).and_then(|upstream| upstream.effects.get(name));
         declared.map_or(EffectClass::Unconfirmed, |(class, _)| *class)
+    }
+
+    /// The last moment at which it holds.
+    #[must_use]
+    pub const fn last_moment(&self) -> Timestamp {
+        self.last_moment
+    }
+
+    pub(crate) fn hours(&self) -> &[Hours] {
+        &self.hours
+    }
+
+    pub(crate) const fn hours_line(&self) -> u32 {
+        self.hours_line
+    }
+
+    pub(crate) fn initiators(&self) -> &[Arc<str>] {
+        &self.initiators
+    }
+
+    pub(crate) const fn initiators_line(&self) -> u32 {
+        self.initiators_line
     }
 
     pub(crate) const fn agents_line(&self) -> u32 {

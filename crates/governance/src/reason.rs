@@ -48,6 +48,8 @@ reasons! {
     GatewayStopping = "gateway_stopping",
     /// A person stopped this mission, this agent or everything.
     Halted = "halted",
+    /// The mission does not let agents act on behalf of this initiator.
+    InitiatorNotAllowed = "initiator_not_allowed",
     /// The task has taken the input; what it makes of it, its end says.
     InputGiven = "input_given",
     /// The upstream asked for input that the mission does not let it ask for.
@@ -64,6 +66,8 @@ reasons! {
     Malformed = "malformed",
     /// The mission's `until` has passed.
     MissionExpired = "mission_expired",
+    /// It is not one of the hours in which the mission holds.
+    OutsideHours = "outside_hours",
     /// The mission does not allow this prompt.
     PromptNotAllowed = "prompt_not_allowed",
     /// The mission does not allow this kind of request.

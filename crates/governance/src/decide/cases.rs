@@ -21,7 +21,7 @@ use crate::classify::{Standing, classify};
 use crate::count::Book;
 use crate::intercept::Intercepted;
 use crate::limits::{CASES_BYTES_MAX, CASES_MAX};
-use crate::mission::nearest;
+use crate::mission::{Mission, nearest};
 use crate::reason::Reason;
 
 /// The cases of one file.
@@ -236,8 +236,16 @@ impl Case {
     pub fn decide(&self, policy: &PolicySnapshot) -> Decision {
         let mission = policy.mission();
         let agent = self.agent.as_ref().or(mission.agents().first()).cloned().unwrap_or_else(|| Arc::from(""));
-        let at = self.at.unwrap_or_else(|| mission.until().plus_micros(-1));
+        let at = self.at.unwrap_or_else(|| mission.last_moment());
         decide_alone(policy, agent, &self.call, &self.arguments, at)
+    }
+}
+
+/// Somebody on whose behalf the mission lets agents act.
+fn first_initiator(mission: &Mission) -> Arc<str> {
+    match mission.initiators().first() {
+        Some(name) => name.replacen('*', "somebody", 1).into(),
+        None => mission.owner().clone(),
     }
 }
 
@@ -253,7 +261,7 @@ pub(super) fn decide_alone(
     let actor = Context {
         agent: Agent { name: agent, version: None },
         context: None,
-        initiator: Initiator { authenticated: Authenticated::Asserted, name: mission.owner().clone() },
+        initiator: Initiator { authenticated: Authenticated::Asserted, name: first_initiator(mission) },
         mission: Some(mission.name().clone()),
         run: Some(RunId::from_bytes([0; 16])),
     };

@@ -3,6 +3,7 @@
 //! Small sets, because Cedar's time grows with the policies of a set. Every set is validated strictly against its schema, so that evaluation cannot fail for a
 //! type. A tool's set holds one `permit` and, for each thing that can be wrong with a call, one `forbid` that names it. Start at [`compile`].
 
+mod draft;
 mod slice;
 #[cfg(test)]
 mod tests;

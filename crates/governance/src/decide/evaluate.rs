@@ -20,7 +20,7 @@ use evidence::time::Timestamp;
 use super::Decision;
 use super::compile::{Matcher, Permission, PolicySnapshot, Slice, TextKind, scalar_text};
 use crate::classify::{Classified, Standing};
-use crate::mission::{Mode, SUBSCRIBING, is_plain};
+use crate::mission::{Mode, SUBSCRIBING, is_plain, minute_of_week};
 use crate::reason::Reason;
 use explain::Finding;
 
@@ -108,7 +108,10 @@ pub(super) fn is_named(policy: &PolicySnapshot, slice: &Slice, tool: &Tool) -> b
     let Some(agent) = policy.mission().agents().first() else { return false };
     // Whatever is used up, it is still part of the mission.
     let after = slice.context.counters.iter().map(|counter| (counter.clone(), Number::ZERO)).collect();
-    let request = ask(policy, slice, tool, agent, &Seen { after, facets: &[] }, 0, Timestamp::EPOCH);
+    let mission = policy.mission();
+    let initiator = mission.initiators().first().map_or_else(String::new, |name| name.replacen('*', "a", 1));
+    let seen = Seen { after, facets: &[], initiator: &initiator };
+    let request = ask(policy, slice, tool, agent, &seen, 0, mission.last_moment());
     request.is_some_and(|request| {
         policy.authorizer.is_authorized(&request, slice.policies(), &Entities::empty()).decision()
             == CedarDecision::Allow
@@ -120,12 +123,14 @@ struct Seen<'a> {
     /// What would be used of each limit with the call, where that is known.
     after: Vec<(Arc<str>, Number)>,
     facets: &'a [Facet],
+    initiator: &'a str,
 }
 
 impl<'a> Seen<'a> {
     fn of(classified: &'a Classified) -> Self {
         let after = classified.tallies.iter().filter_map(|tally| Some((tally.counter.id.clone(), tally.after()?)));
-        Self { after: after.collect(), facets: &classified.facets }
+        let initiator = &classified.intercepted.context().initiator.name;
+        Self { after: after.collect(), facets: &classified.facets, initiator }
     }
 }
 
@@ -221,6 +226,13 @@ fn ask(
 ) -> Option<Request> {
     let (shape, facets) = (&slice.context, seen.facets);
     let mut pairs = vec![("now".to_owned(), RestrictedExpression::new_long(at.micros()))];
+    if shape.initiator {
+        pairs.push(("initiator".to_owned(), RestrictedExpression::new_string(seen.initiator.to_owned())));
+    }
+    if shape.minute {
+        let minute = i64::from(minute_of_week(at));
+        pairs.push(("minute".to_owned(), RestrictedExpression::new_long(minute)));
+    }
     if shape.name {
         pairs.push(("name".to_owned(), RestrictedExpression::new_string(tool.name.to_string())));
     }

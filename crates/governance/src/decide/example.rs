@@ -204,11 +204,14 @@ impl Candidates<'_> {
     fn example(&self, server: &str, endpoint: Endpoint, name: &str, arguments: String) -> Option<Example> {
         let agent = self.by.agents().iter().find(|agent| self.other.agents().contains(agent));
         let agent = agent.or(self.by.agents().first())?.clone();
-        // Where both hold, unless only one does at any time.
-        let until = self.by.until().min(self.other.until());
-        let at = if self.by.until() > self.other.until() { self.by.until() } else { until };
+        // Where only one of them holds, if there is such a time; else where both do.
+        let at = if self.by.until() > self.other.until() {
+            self.by.last_moment()
+        } else {
+            self.by.last_moment().min(self.other.last_moment())
+        };
         let call = Tool { endpoint, name: name.into(), surface: Surface::Mcp, upstream: server.into() };
-        Some(Example { agent, arguments, at: at.plus_micros(-1), call })
+        Some(Example { agent, arguments, at, call })
     }
 }
 

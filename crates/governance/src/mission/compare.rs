@@ -9,6 +9,7 @@ use evidence::record::{Direction, EffectClass};
 
 use super::contain::{Holds, holds, holds_uri, holds_zone};
 use super::explain::spent_of;
+use super::hours::{WEEK, hold};
 use super::rule::{ArgumentRule, Danger, Limit, Period, Presence, Spent, ToolRules, Upstream, UriPattern, joined};
 use super::{Feature, Mission, Mode, PinPolicy};
 
@@ -133,6 +134,8 @@ impl Changes {
             let sentence = format!("the mission holds until `{}` (was `{}`)", new.until_text, old.until_text);
             self.push(direction, Subject::Until, sentence);
         }
+        self.initiators(old, new);
+        self.hours(old, new);
         match (old.mode, new.mode) {
             (Mode::Enforce, Mode::Observe) => {
                 self.push(Direction::Wider, Subject::Beyond, "the mission is only observed".to_owned());
@@ -153,6 +156,49 @@ impl Changes {
             }
             (PinPolicy::FirstSight, PinPolicy::FirstSight) | (PinPolicy::Strict, PinPolicy::Strict) => {}
         }
+    }
+
+    /// On whose behalf: no list is everybody.
+    fn initiators(&mut self, old: &Mission, new: &Mission) {
+        let holds = |by: &Mission, name: &str| {
+            by.initiators.is_empty()
+                || by.initiators.iter().any(|wide| match wide.strip_prefix('*') {
+                    Some(end) => name.ends_with(end),
+                    None => **wide == *name,
+                })
+        };
+        let everybody = |by: &Mission, of: &Mission| of.initiators.is_empty() && !by.initiators.is_empty();
+        for name in new.initiators.iter().filter(|name| !holds(old, name)) {
+            self.push(Direction::Wider, Subject::Beyond, format!("agents may act for `{name}`"));
+        }
+        for name in old.initiators.iter().filter(|name| !holds(new, name)) {
+            self.push(Direction::Narrower, Subject::Beyond, format!("agents may no longer act for all of `{name}`"));
+        }
+        if everybody(old, new) {
+            self.push(Direction::Wider, Subject::Beyond, "agents may act for anybody".to_owned());
+        }
+        if everybody(new, old) {
+            self.push(Direction::Narrower, Subject::Beyond, "agents may act for some only".to_owned());
+        }
+    }
+
+    /// Every minute of the week, compared.
+    fn hours(&mut self, old: &Mission, new: &Mission) {
+        let held = |by: &Mission| (0..WEEK).map(|minute| hold(&by.hours, minute)).collect::<Vec<_>>();
+        let (before, after) = (held(old), held(new));
+        let more = before.iter().zip(&after).any(|(before, after)| *after && !*before);
+        let less = before.iter().zip(&after).any(|(before, after)| *before && !*after);
+        let direction = match (more, less) {
+            (false, false) => return,
+            (true, false) => Direction::Wider,
+            (false, true) => Direction::Narrower,
+            (true, true) => Direction::Both,
+        };
+        let said = |mission: &Mission| match mission.hours.as_slice() {
+            [] => "at any hour".to_owned(),
+            hours => joined(hours, "and"),
+        };
+        self.push(direction, Subject::Beyond, format!("the mission holds {} (was {})", said(new), said(old)));
     }
 
     /// What is allowed by its name.

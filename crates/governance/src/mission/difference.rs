@@ -42,6 +42,27 @@ pub fn difference(old: Option<&Mission>, new: &Mission) -> Vec<String> {
         }
     }
     let nobody = Vec::new();
+    let initiators = |mission: &Mission| match mission.initiators.as_slice() {
+        [] => "anybody".to_owned(),
+        names => joined(names.iter().map(|name| format!("`{name}`")), "or"),
+    };
+    let hours = |mission: &Mission| match mission.hours.as_slice() {
+        [] => "at any hour".to_owned(),
+        hours => joined(hours, "and"),
+    };
+    let (for_whom, when) = (initiators(new), hours(new));
+    match old.map(initiators) {
+        Some(before) if before == for_whom => {}
+        Some(before) => sentences.push(format!("agents may now act for {for_whom} (was {before})")),
+        None if new.initiators.is_empty() => {}
+        None => sentences.push(format!("agents may act for {for_whom}")),
+    }
+    match old.map(hours) {
+        Some(before) if before == when => {}
+        Some(before) => sentences.push(format!("the mission now holds {when} (was {before})")),
+        None if new.hours.is_empty() => {}
+        None => sentences.push(format!("the mission holds {when}")),
+    }
     names(
         &mut sentences,
         old.map_or(&nobody, |old| &old.agents),

@@ -15,6 +15,13 @@ pub fn explain(mission: &Mission) -> String {
     let until =
         if is_day { format!("through {}, UTC", mission.until_text) } else { format!("until {}", mission.until_text) };
     let _ = writeln!(text, "{agents} may act {until}.");
+    if !mission.initiators.is_empty() {
+        let names = joined(mission.initiators.iter().map(|name| format!("`{name}`")), "or");
+        let _ = writeln!(text, "On behalf of {names}, and nobody else.");
+    }
+    if !mission.hours.is_empty() {
+        let _ = writeln!(text, "On {}, UTC.", joined(&mission.hours, "and"));
+    }
     let _ = writeln!(text, "Reason for this version: {}\n", mission.why);
     if mission.pins == PinPolicy::Strict {
         text.push_str("A person must accept each tool's definition before it is shown or called.\n\n");

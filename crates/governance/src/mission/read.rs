@@ -7,6 +7,7 @@ mod argument;
 mod budget;
 mod danger;
 mod effect;
+mod when;
 
 pub(super) use self::allow::RESERVED;
 
@@ -20,6 +21,7 @@ use toml::de::{DeString, DeTable, DeValue};
 use toml::value::Datetime;
 
 use super::error::{MissionError, Problem, nearest};
+use super::hours::last_moment;
 use super::spelling::{ambiguity, brief};
 use super::{Mission, Mode, PinPolicy};
 use crate::limits::{MISSION_BYTES_MAX, MISSION_RULES_MAX, NAME_BYTES_MAX, RULE_VALUES_MAX, SENTENCE_BYTES_MAX};
@@ -33,8 +35,22 @@ type Later = [(&'static str, &'static str)];
 /// Microseconds of one day.
 const DAY_US: i64 = 86_400_000_000;
 
-const KEYS: [&str; 12] =
-    ["agents", "allow", "budget", "danger", "effect", "goal", "mission", "mode", "owner", "pins", "until", "why"];
+const KEYS: [&str; 14] = [
+    "agents",
+    "allow",
+    "budget",
+    "danger",
+    "effect",
+    "goal",
+    "hours",
+    "initiators",
+    "mission",
+    "mode",
+    "owner",
+    "pins",
+    "until",
+    "why",
+];
 
 const KEYS_LATER: &Later = &[
     ("ask", "write the calls that need approval as `[danger.NAME]`"),
@@ -105,6 +121,10 @@ impl<'s> Reader<'s> {
             self.required(table, "until", "until = 2026-12-31").and_then(|value| Some((self.until(value)?, value)));
         let mode = table.get("mode").map_or(Some(Mode::Enforce), |value| self.mode(value));
         let pins = table.get("pins").map_or(Some(PinPolicy::FirstSight), |value| self.pins(value));
+        let (hours, hours_line) =
+            table.get("hours").map(|value| (self.hours(value), self.line(value))).unwrap_or_default();
+        let (initiators, initiators_line) =
+            table.get("initiators").map(|value| (self.initiators(value), self.line(value))).unwrap_or_default();
         let before = self.problems.len();
         let mut upstreams = match table.get("allow") {
             Some(value) => self.allow(value),
@@ -136,6 +156,11 @@ impl<'s> Reader<'s> {
             budget,
             dangers,
             goal: goal?,
+            last_moment: last_moment(&hours, until),
+            hours,
+            hours_line,
+            initiators,
+            initiators_line,
             mode: mode?,
             name: name?,
             owner: owner?,

@@ -134,6 +134,8 @@ pub(super) fn forbidden<'a>(
     for SliceRule { part, rule } in rules {
         let finding = match (part, whole) {
             (Part::Agents, _) => of_agents(),
+            (Part::Hours, _) => of_hours(),
+            (Part::Initiators, _) => of_initiators(),
             (Part::Until, _) => of_until(),
             (Part::Counter { counter, danger }, _) => {
                 // What cannot be added up has a rule of its own that says so.
@@ -164,6 +166,25 @@ fn of_agents() -> Finding {
         rule: None,
         said_to_agent: "this agent has no part in this mission; tell the person you work for".to_owned(),
         sentence: "the mission does not name this agent".to_owned(),
+    }
+}
+
+fn of_hours() -> Finding {
+    Finding {
+        reason: Reason::OutsideHours,
+        rule: None,
+        said_to_agent: "this mission does not hold at this hour; do not retry now, and tell the person you work for"
+            .to_owned(),
+        sentence: "the mission does not hold at this hour of the week (UTC)".to_owned(),
+    }
+}
+
+fn of_initiators() -> Finding {
+    Finding {
+        reason: Reason::InitiatorNotAllowed,
+        rule: None,
+        said_to_agent: "this mission is not for the person you work for; tell them".to_owned(),
+        sentence: "the mission does not name this initiator".to_owned(),
     }
 }
 

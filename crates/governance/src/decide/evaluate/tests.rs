@@ -254,3 +254,43 @@ fn a_mission_that_is_only_observed_lets_run_what_is_not_grave_and_says_what_woul
         assert_eq!(held, (expected, None, reason), "{agent} {tool} {arguments} {at}, held to");
     }
 }
+
+#[test]
+fn a_mission_holds_for_its_initiators_in_its_hours() {
+    let header = "mission = 'm'\ngoal = 'g'\nowner = 'o'\nagents = ['bot']\nuntil = 2026-12-31\nwhy = 'w'\n";
+    let policy = |more: &str| snapshot(&format!("{header}{more}\n[allow.mcp.s]\nt = {{}}\nresources = ['memo:*']\n"));
+    let reasons = |policy: &PolicySnapshot, at: &str| {
+        // `ann` asks.
+        let call = classified(policy, "bot", parse_tool("mcp:s/t"), "{}", Standing::Good);
+        decide(&call, policy, at.parse().unwrap()).reasons
+    };
+    let (wednesday, sunday) = ("2026-11-25T12:00:00.000000Z", "2026-11-29T12:00:00.000000Z");
+    for (initiators, expected) in [
+        ("initiators = ['ann']", vec![]),
+        ("initiators = ['ana', '*n']", vec![]),
+        ("initiators = ['*nn']", vec![]),
+        ("initiators = ['an']", vec![Reason::InitiatorNotAllowed]),
+        ("initiators = ['*@corp.example', 'Ann']", vec![Reason::InitiatorNotAllowed]),
+    ] {
+        assert_eq!(reasons(&policy(initiators), wednesday), expected, "{initiators}");
+    }
+    let office = policy(
+        "hours = [{ days = ['mon', 'wed'], from = '08:00', to = '12:01' }, { days = ['sun'], from = '23:00', to = '24:00' }]",
+    );
+    for (at, expected) in [
+        (wednesday, vec![]),
+        ("2026-11-25T08:00:00.000000Z", vec![]),
+        ("2026-11-25T07:59:59.999999Z", vec![Reason::OutsideHours]),
+        ("2026-11-25T12:01:00.000000Z", vec![Reason::OutsideHours]),
+        ("2026-11-26T09:00:00.000000Z", vec![Reason::OutsideHours]),
+        (sunday, vec![Reason::OutsideHours]),
+        ("2026-11-29T23:59:59.999999Z", vec![]),
+    ] {
+        assert_eq!(reasons(&office, at), expected, "{at}");
+    }
+    // What is shown does not change with the hour or the person.
+    let narrow = policy("initiators = ['*@corp.example']\nhours = [{ days = ['sun'], from = '23:00', to = '24:00' }]");
+    for tool in ["mcp:s/t", "mcp:s/resource:memo:a"] {
+        assert!(narrow.shows(&parse_tool(tool)), "{tool}");
+    }
+}

@@ -85,6 +85,15 @@ fn every_kind_of_change_is_told_with_an_example_that_both_deciders_prove() {
                 .replace("'bot'", "'bot', 'fox'")
                 .replace("2026-12-31", "2027-12-31"),
         ),
+        (tool("in = ['a']"), format!("initiators = ['*@corp.example']\n{}", tool("in = ['a']"))),
+        (
+            format!("initiators = ['ana@corp.example', 'bob@lab.example']\n{}", tool("in = ['a']")),
+            format!("initiators = ['*@corp.example']\n{}", tool("in = ['a']")),
+        ),
+        (
+            format!("hours = [{{ from = '08:00', to = '18:00' }}]\n{}", tool("in = ['a']")),
+            format!("hours = [{{ days = ['mon'], from = '06:00', to = '18:00' }}]\n{}", tool("in = ['a']")),
+        ),
         (tool("in = ['a']"), tool("in = ['a']")),
     ] {
         let (direction, lines) = told(&old, &new);
@@ -120,7 +129,7 @@ fn the_shipped_missions_decide_as_was_reviewed() {
                         upstream: server.clone(),
                     };
                     let agent = mission.agents()[0].clone();
-                    let decision = decide_alone(&policy, agent, &call, &arguments, mission.until().plus_micros(-1));
+                    let decision = decide_alone(&policy, agent, &call, &arguments, mission.last_moment());
                     let reasons: Vec<&str> = decision.reasons.iter().map(|reason| reason.code()).collect();
                     let shown: String = arguments.chars().take(160).collect();
                     matrix.push_str(&format!("{:5} {call} {what}: {shown} {}\n", decision.effect, reasons.join(" ")));
