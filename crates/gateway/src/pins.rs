@@ -166,10 +166,16 @@ impl Pins {
     }
 
     fn put(&self, tool: &str, pin: Pin) {
-        let mut pins = self.pins.write().unwrap_or_else(PoisonError::into_inner);
-        pins.insert(tool.into(), pin);
-        self.refused.store(pins.values().filter(|pin| pin.refused.is_some()).count(), Ordering::Relaxed);
-        self.confirmed.store(pins.values().filter(|pin| pin.effect.is_some()).count(), Ordering::Relaxed);
+        let adjust = |count: &AtomicUsize, before: bool, after: bool| match (before, after) {
+            (false, true) => drop(count.fetch_add(1, Ordering::Relaxed)),
+            (true, false) => drop(count.fetch_sub(1, Ordering::Relaxed)),
+            (true, true) | (false, false) => {}
+        };
+        let (is_refused, is_confirmed) = (pin.refused.is_some(), pin.effect.is_some());
+        let before = self.pins.write().unwrap_or_else(PoisonError::into_inner).insert(tool.into(), pin);
+        let before = before.unwrap_or_default();
+        adjust(&self.refused, before.refused.is_some(), is_refused);
+        adjust(&self.confirmed, before.effect.is_some(), is_confirmed);
     }
 
     fn count(&self) -> usize {

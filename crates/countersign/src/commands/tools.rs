@@ -89,9 +89,11 @@ fn definition(home: &Home, sha256: Option<&String>) -> Value {
 fn list(home: &Home, format: Format) -> Result<Exit, Failure> {
     let rows = pins(home)?.into_iter().map(|(tool, pin)| {
         let accepted = definition(home, pin.pinned.as_ref());
-        let effect = pin
-            .effect
-            .map_or_else(|| format!("unconfirmed ({}?)", suggested(&tool, &accepted)), |effect| effect.to_string());
+        let effect = match (pin.effect, suggested(&tool, &accepted)) {
+            (Some(effect), _) => effect.to_string(),
+            (None, EffectClass::Unconfirmed) => "unconfirmed".to_owned(),
+            (None, suggested) => format!("unconfirmed ({suggested}?)"),
+        };
         (tool, pin, effect)
     });
     match format {
