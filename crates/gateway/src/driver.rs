@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use evidence::record::{Body, Draft, ExceptionKind, Status};
+use evidence::record::{Body, Draft, Effect as Verdict, ExceptionKind, Status};
 use governance::call::{Call, Effect, Input, Reply};
 use governance::classify::{Classified, Standing, classify};
 use governance::decide::PolicySnapshot;
@@ -125,7 +125,9 @@ fn note_limits(gateway: &Arc<Gateway>, policy: &PolicySnapshot, effects: &[Effec
         effects.iter().filter_map(|effect| if let Effect::Append(drafts) = effect { Some(drafts) } else { None });
     for draft in drafts.flatten() {
         let Body::Decision(decision) = &draft.body else { continue };
-        if !decision.reasons.iter().any(|reason| **reason == *Reason::LimitReached.code()) {
+        // What is only observed ran all the same, and says so itself.
+        let is_limit = |reason: &Arc<str>| **reason == *Reason::LimitReached.code();
+        if decision.effect != Verdict::Deny || !decision.reasons.iter().any(is_limit) {
             continue;
         }
         let name = decision.rules.first().map(|rule| rule.id.to_string()).unwrap_or_default();
