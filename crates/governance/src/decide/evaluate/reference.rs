@@ -540,6 +540,12 @@ fn example(rule: &Rule, index: Index) -> Value {
     }
 }
 
+/// The first of [`TEXTS`] that the pattern `source` matches.
+fn matched_by(source: &str) -> &'static str {
+    let (_, matches) = PATTERNS.iter().find(|(known, _)| *known == source).unwrap();
+    TEXTS.iter().find(|text| matches(text)).unwrap()
+}
+
 fn outcome(policy: &PolicySnapshot, call: &Call) -> Decision {
     let members: Vec<String> =
         call.arguments.iter().map(|(name, value)| format!("{name:?}:{}", value.json())).collect();
@@ -657,7 +663,7 @@ proptest! {
                         Rule::In(values) => values.truncate(1),
                         Rule::Length(min, max) => *max = *min,
                         Rule::Path(folders) => folders.truncate(1),
-                        Rule::Pattern(pattern) => argument.rule = Rule::In(vec![Value::Text(if *pattern == PATTERNS[0].0 { "5" } else { "" })]),
+                        Rule::Pattern(pattern) => argument.rule = Rule::In(vec![Value::Text(matched_by(pattern))]),
                         Rule::Range(min, max) => *max = *min,
                     }
                 }
