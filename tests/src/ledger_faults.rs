@@ -63,7 +63,7 @@ fn begun(n: u64, padding: usize) -> Vec<Draft> {
         },
         obligations: vec![],
         point: DecisionPoint::Call,
-        policy: Policy { mission_sha256: "22".repeat(32).into(), slice_sha256: None },
+        policy: Policy { mission_sha256: "22".repeat(32).into(), organisation_sha256: None, slice_sha256: None },
         reasons: vec![],
         rules: vec![],
         sentence: "x".repeat(padding),

@@ -105,8 +105,12 @@ fn decision() -> impl Strategy<Value = Body> {
         },
     );
     let obligation = (name(), text()).prop_map(|(kind, target)| Obligation { kind, target });
-    let policy = (sha256(), option::of(sha256()))
-        .prop_map(|(mission, slice)| Policy { mission_sha256: mission.into(), slice_sha256: slice.map(Into::into) });
+    let policy =
+        (sha256(), option::of(sha256()), option::of(sha256())).prop_map(|(mission, organisation, slice)| Policy {
+            mission_sha256: mission.into(),
+            organisation_sha256: organisation.map(Into::into),
+            slice_sha256: slice.map(Into::into),
+        });
     let rule = (name(), prop_oneof![any::<u32>(), Just(0), Just(u32::MAX)])
         .prop_map(|(id, line)| Rule { id: id.into(), line });
     let reasons = vec(name().prop_map(Arc::from), 0..3);

@@ -97,7 +97,11 @@ pub(crate) fn decision(effect: Effect, tool: Tool, args: u8) -> DecisionRecord {
         },
         obligations: vec![],
         point: DecisionPoint::Call,
-        policy: Policy { mission_sha256: sha256(0xa1).into(), slice_sha256: Some(sha256(0xa2).into()) },
+        policy: Policy {
+            mission_sha256: sha256(0xa1).into(),
+            organisation_sha256: None,
+            slice_sha256: Some(sha256(0xa2).into()),
+        },
         reasons,
         rules: vec![Rule { id: "allow.mcp.bank.send_money".into(), line: 12 }],
         sentence: sentence.into(),

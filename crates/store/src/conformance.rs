@@ -143,7 +143,7 @@ pub(crate) fn decision(n: u64, effect: Effect, name: &str) -> Draft {
         },
         obligations: vec![],
         point: DecisionPoint::Call,
-        policy: Policy { mission_sha256: "22".repeat(32).into(), slice_sha256: None },
+        policy: Policy { mission_sha256: "22".repeat(32).into(), organisation_sha256: None, slice_sha256: None },
         reasons,
         rules: vec![],
         sentence: "Because.".into(),

@@ -181,6 +181,8 @@ words! {
         Access = "access",
         /// A mission file was refused.
         BadMission = "bad_mission",
+        /// The organisation file was refused.
+        BadOrganisation = "bad_organisation",
         /// All calls together would have used more than the mission allows.
         Budget = "budget",
         /// The clock jumped.
@@ -230,12 +232,16 @@ impl Direction {
 words! {
     /// What a `version_log` is about.
     VersionedKind {
+        /// A file that is linked to a record.
+        Attachment = "attachment",
         /// The stop switch of a mission, an agent or everything.
         Halt = "halt",
         /// A signing or sealing key.
         Key = "key",
         /// A mission file.
         Mission = "mission",
+        /// The organisation file.
+        Organisation = "organisation",
         /// The accepted definition of a tool.
         Pin = "pin",
         /// A run.
@@ -382,6 +388,9 @@ pub struct Obligation {
 pub struct Policy {
     /// SHA-256 of the mission file's bytes.
     pub mission_sha256: Arc<str>,
+    /// SHA-256 of the organisation file's bytes and of the policies that it names; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organisation_sha256: Option<Arc<str>>,
     /// SHA-256 of the compiled slice for this tool; absent where the mission has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slice_sha256: Option<Arc<str>>,
@@ -401,7 +410,8 @@ pub struct Facet {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FacetValue {
-    /// `text`, `number`, `bool`, `path`, `domain`, `null`, `list` or `object` that is only known to be there, or `unparsed` with the reason in `text`.
+    /// `text`, `number`, `bool`, `path`, `domain`, `url`, `email`, `identifier`, `command`, `sql`, `time` or `length`; `returned` with the field that returned it; `null`,
+    /// `list` or `object` that is only known to be there; or `unparsed` with the reason in `text`.
     pub kind: Arc<str>,
     /// The normalised value; numbers as exact decimals.
     pub text: Arc<str>,

@@ -42,7 +42,11 @@ pub fn decide(classified: &Classified, policy: &PolicySnapshot, at: Timestamp) -
             (EffectClass::Unconfirmed, Some(confirmed)) if tool.endpoint == Endpoint::Tool => confirmed,
             (said, _) => said,
         },
-        policy: Policy { mission_sha256: policy.mission().sha256().clone(), slice_sha256: slice.sha256().cloned() },
+        policy: Policy {
+            mission_sha256: policy.mission().sha256().clone(),
+            organisation_sha256: None,
+            slice_sha256: slice.sha256().cloned(),
+        },
         reasons: Vec::new(),
         rules: Vec::new(),
         sentence: Arc::from(""),

@@ -198,6 +198,7 @@ impl Calls {
             number: 0,
             policy: Policy {
                 mission_sha256: sha256_hex(b"mission").into(),
+                organisation_sha256: None,
                 slice_sha256: Some(sha256_hex(b"slice").into()),
             },
             random,
