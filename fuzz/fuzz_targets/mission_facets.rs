@@ -8,7 +8,7 @@ use bytes::Bytes;
 use evidence::ids::CallId;
 use evidence::record::{Agent, Authenticated, Context, Effect, Endpoint, Facet, FacetValue, Initiator, Surface, Tool};
 use evidence::time::Timestamp;
-use governance::classify::{Standing, classify};
+use governance::classify::{Returned, Standing, classify};
 use governance::decide::{PolicySnapshot, compile, decide};
 use governance::intercept::Intercepted;
 use governance::limits::{FACET_BYTES_MAX, FACETS_BYTES_MAX};
@@ -40,8 +40,8 @@ static POLICY: LazyLock<PolicySnapshot> =
     LazyLock::new(|| compile(Arc::new(parse(MISSION).expect("the mission"))).expect("the mission compiles"));
 
 fuzz_target!(|arguments: &[u8]| {
-    let classified = classify(call(arguments), POLICY.plan(&tool()), Standing::Good);
-    let again = classify(call(arguments), POLICY.plan(&tool()), Standing::Good);
+    let classified = classify(call(arguments), POLICY.plan(&tool()), Standing::Good, &Returned::default());
+    let again = classify(call(arguments), POLICY.plan(&tool()), Standing::Good, &Returned::default());
     assert_eq!(classified.facets, again.facets);
     check_facets(&classified.facets);
 

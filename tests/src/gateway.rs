@@ -11,5 +11,6 @@ mod observe;
 mod oddities;
 mod pins;
 mod power_cut;
+mod recall;
 mod stateless;
 mod unwritable;

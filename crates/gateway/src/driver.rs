@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use evidence::record::{Body, Draft, Effect as Verdict, ExceptionKind, Status};
 use governance::call::{Call, Effect, Input, Reply};
-use governance::classify::{Classified, Standing, classify};
+use governance::classify::{Classified, Returned, Standing, classify};
 use governance::decide::PolicySnapshot;
 use governance::execute::{Execution, Outcome};
 use governance::intercept::Intercepted;
@@ -30,19 +30,24 @@ pub(crate) async fn drive<E: Execute>(
 ) -> Option<Reply> {
     let mut may_cancel = true;
     let mut reply = None;
+    let (tool, run) = (intercepted.tool().clone(), intercepted.context().run);
     let (mut call, effects) = Call::begin(intercepted);
     let mut effects = VecDeque::from(effects);
     while let Some(effect) = effects.pop_front() {
         let input = match effect {
             Effect::Classify(intercepted) => {
-                let tool = intercepted.tool();
-                let is_counted = policy.counters(tool).next().is_some();
-                let plan = policy.plan(tool);
+                let is_counted = policy.counters(&tool).next().is_some();
+                let plan = policy.plan(&tool);
                 if is_counted && let Err(error) = gateway.open_counters(policy.mission().name()).await {
                     tracing::error!(%error, "what was used of limits is not known; nothing that they limit runs");
                 }
-                let confirmed = gateway.pins.confirmed(tool);
-                let classified = Box::new(Classified { confirmed, ..classify(intercepted, plan, standing()) });
+                let confirmed = gateway.pins.confirmed(&tool);
+                let classified = if policy.recalls(&tool) {
+                    gateway.recall.with(run, |returned| classify(intercepted, plan, standing(), returned))
+                } else {
+                    classify(intercepted, plan, standing(), &Returned::default())
+                };
+                let classified = Box::new(Classified { confirmed, ..classified });
                 if is_counted {
                     let (next, more) = gateway.counters.decide(call, classified, policy.clone(), now());
                     call = next;
@@ -79,7 +84,10 @@ pub(crate) async fn drive<E: Execute>(
                     Ok(()) = &mut *cancelled, if may_cancel => None,
                 };
                 match ended {
-                    Some(Ok(Execution::Ended(outcome))) => Input::Ended(Box::new(outcome)),
+                    Some(Ok(Execution::Ended(outcome))) => {
+                        gateway.recall.add(run, &policy, &tool, &outcome);
+                        Input::Ended(Box::new(outcome))
+                    }
                     Some(Ok(Execution::Task(created))) => {
                         may_cancel = false;
                         Input::TaskCreated(created)
@@ -94,7 +102,11 @@ pub(crate) async fn drive<E: Execute>(
                     }
                 }
             }
-            Effect::Follow(answer) => Input::Ended(Box::new(execute.follow(answer).await)),
+            Effect::Follow(answer) => {
+                let outcome = execute.follow(answer).await;
+                gateway.recall.add(run, &policy, &tool, &outcome);
+                Input::Ended(Box::new(outcome))
+            }
             Effect::CancelUpstream => {
                 execute.cancel().await;
                 continue;

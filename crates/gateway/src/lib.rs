@@ -21,6 +21,7 @@ pub mod missions;
 pub mod oauth;
 pub mod people;
 pub mod pins;
+mod recall;
 mod refusals;
 pub mod runs;
 pub mod session;
@@ -41,6 +42,7 @@ use crate::halts::Halts;
 use crate::home::Home;
 use crate::missions::Missions;
 use crate::pins::Pins;
+use crate::recall::Recall;
 use crate::refusals::Refusals;
 use crate::runs::Runs;
 
@@ -56,6 +58,7 @@ pub struct Gateway {
     pub(crate) ledger: Ledger,
     pub(crate) missions: Missions,
     pub(crate) pins: Pins,
+    pub(crate) recall: Recall,
     pub(crate) refusals: Refusals,
     pub(crate) rounds: Rounds,
     pub(crate) runs: Runs,
@@ -126,6 +129,7 @@ impl Gateway {
             ledger,
             missions,
             pins,
+            recall: Recall::default(),
             refusals: Refusals::default(),
             rounds: Rounds::new(key),
             runs,

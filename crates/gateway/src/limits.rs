@@ -15,6 +15,9 @@ pub const RUN_US_MAX: i64 = 31 * 24 * 60 * 60 * 1_000_000;
 /// Runs that are open at one time. Each keeps about 500 bytes: 50 MB at most.
 pub const OPEN_RUNS_MAX: usize = 100_000;
 
+/// Runs whose results are kept for rules that say `from`, the newest ones: 512 KiB each at most, 128 MiB.
+pub const RECALLED_RUNS_MAX: usize = 256;
+
 /// How long a gateway that was started on demand stays without a bridge. Clients restart their servers within seconds.
 pub const IDLE: Duration = Duration::from_secs(10);
 

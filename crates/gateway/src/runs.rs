@@ -335,6 +335,7 @@ impl Gateway {
             return Err(RunError::Closed { id, standing: standing.as_str() });
         }
         run.closed.store(if to == Standing::Revoked { REVOKED } else { ENDED }, Ordering::Release);
+        self.recall.forget(id);
         self.log_run(&run, Some(Standing::Open), to, who, why).await
     }
 

@@ -4,6 +4,7 @@
 //! no rule accepts.
 
 mod facet;
+mod returned;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use crate::intercept::Intercepted;
 use crate::mission::Plan;
 pub use facet::facets;
 pub(crate) use facet::{UNPARSED, WHOLE};
+pub use returned::Returned;
 
 /// What stands behind a call at the moment of its decision, beside the mission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +49,10 @@ pub struct Classified {
     pub tallies: Vec<Tally>,
 }
 
-/// Classifies the arguments of `intercepted` by `plan`; without a plan (nothing is allowed, or arguments are not ruled) there are no facets.
+/// Classifies the arguments of `intercepted` by `plan`; without a plan (nothing is allowed, or arguments are not ruled) there are no facets. `returned` is what
+/// earlier calls of the run returned.
 #[must_use]
-pub fn classify(intercepted: Intercepted, plan: Option<&Plan>, standing: Standing) -> Classified {
-    let facets = plan.map(|plan| facets(intercepted.arguments(), plan)).unwrap_or_default();
+pub fn classify(intercepted: Intercepted, plan: Option<&Plan>, standing: Standing, returned: &Returned) -> Classified {
+    let facets = plan.map(|plan| facets(intercepted.arguments(), plan, returned)).unwrap_or_default();
     Classified { confirmed: None, data_classes: Vec::new(), facets, intercepted, standing, tallies: Vec::new() }
 }

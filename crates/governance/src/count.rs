@@ -179,6 +179,13 @@ impl Book {
         tallies.collect()
     }
 
+    /// As if `amount` had been used before a call at `at`.
+    pub(crate) fn begin_with(&mut self, counter: &Counter, amount: Number, run: Option<RunId>, at: Timestamp) {
+        if let Some(window) = window(counter.period, run, at) {
+            self.used.insert(Place { counter: counter.id.clone(), window }, amount);
+        }
+    }
+
     /// Adds what `drafts` count.
     pub fn add(&mut self, drafts: &[Draft], at: Timestamp) {
         for draft in drafts {

@@ -22,8 +22,20 @@ pub const LIST_ELEMENTS_MAX: usize = 256;
 /// The longest text of a facet, and so of a value that a rule looks at. Paths end at 4,096 bytes on Linux, URIs in practice at 8 KiB.
 pub const FACET_BYTES_MAX: usize = 8 * 1024;
 
-/// The most arguments of a ruled tool.
+/// The largest result that is searched for the fields that `from` names. Each level of nesting reads its bytes once more: 1 MiB takes some 10 ms.
+pub const RETURNED_BYTES_MAX: usize = 1024 * 1024;
+
+/// How deep fields are searched for. Each level reads the bytes inside once more.
+pub const RESULT_DEPTH_MAX: usize = 32;
+
+/// The most values that are kept of one run, for `from`: 32 bytes each with what a table needs, 512 KiB.
+pub const RETURNED_VALUES_MAX: usize = 16 * 1024;
+
+/// The most arguments of a ruled tool, fields of arguments among them.
 pub const ARGUMENTS_MAX: usize = 256;
+
+/// How deep fields of arguments are ruled. Schemas of tools seldom go below three; each level costs a reading of its bytes.
+pub const FIELDS_DEPTH_MAX: usize = 8;
 
 /// How long an exception may stay open before it is overdue: one day, the shortest span in which an office answers.
 pub const EXCEPTION_DUE_US: i64 = 24 * 60 * 60 * 1_000_000;

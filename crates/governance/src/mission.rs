@@ -3,20 +3,26 @@
 //! [`parse`] is the only way to a [`Mission`]; what it has accepted is never checked again. It reports every problem of a file at once, each with its line. It
 //! knows no tools but by name, and decides nothing: [`crate::decide::compile`] turns a mission into policy. `docs/missions.md` teaches the language.
 
+mod command;
 mod compare;
 mod contain;
 mod difference;
 mod domain;
 mod draft;
+mod email;
 mod error;
 mod explain;
 mod hours;
+mod identifier;
+mod moment;
 mod path;
 mod pattern;
 mod plan;
 mod read;
 mod rule;
+mod source;
 mod spelling;
+mod sql;
 #[cfg(test)]
 mod tests;
 mod uri;
@@ -37,17 +43,24 @@ pub use plan::{Need, Others, Plan};
 pub use read::parse;
 pub use spelling::hides;
 
+pub(crate) use command::{CommandPattern, words};
 pub(crate) use contain::accepts;
 pub(crate) use domain::domain_of;
+pub(crate) use email::addresses;
 pub(crate) use error::nearest;
 pub(crate) use hours::{Hours, minute_of_week};
+pub(crate) use identifier::identifier;
+pub(crate) use moment::moments;
 pub(crate) use path::normal_path;
 pub(crate) use pattern::Pattern;
 pub(crate) use rule::{
-    ArgumentRule, Constraint, Danger, DomainPattern, Limit, Period, Presence, Scalar, Spent, ToolPattern, ToolRules,
-    Upstream, UriPattern, key, list, tool_rule_id,
+    Addend, ArgumentRule, Constraint, Danger, DomainPattern, Limit, Period, Presence, Scalar, Spent, ToolPattern,
+    ToolRules, Upstream, UriPattern, key, list, tool_rule_id,
 };
+pub use source::Source;
+pub(crate) use source::{argument_path, child_path, name_of, parent_of};
 pub(crate) use spelling::{ambiguity, brief};
+pub(crate) use sql::kinds;
 pub(crate) use uri::is_plain;
 pub(crate) use url::{UrlPattern, WebUrl};
 
@@ -239,6 +252,16 @@ impl Mission {
     #[must_use]
     pub const fn last_moment(&self) -> Timestamp {
         self.last_moment
+    }
+
+    /// The fields of results that rules name, each once.
+    pub(crate) fn sources(&self) -> Vec<Source> {
+        let rules = self.upstreams.values().flat_map(|upstream| upstream.tools.values());
+        let named = rules.flat_map(|tool| tool.arguments.values()).filter_map(|rule| match &rule.constraint {
+            Constraint::From(source) => Some(source.clone()),
+            _ => None,
+        });
+        named.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
     }
 
     pub(crate) fn hours(&self) -> &[Hours] {

@@ -169,6 +169,10 @@ fn test(files: &[PathBuf]) -> Result<Exit, Failure> {
         let (_, policy) = compiled(&file.parent().unwrap_or(Path::new("")).join(mission))?;
         let mut met = 0;
         for case in &cases {
+            if let Some(unknown) = case.unknown(&policy) {
+                println!("{shown}:{}: {}: {unknown}", case.line, case.name);
+                continue;
+            }
             let decision = case.decide(&policy);
             if case.expect.is_met(&decision) {
                 met += 1;

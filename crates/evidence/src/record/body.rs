@@ -410,7 +410,8 @@ pub struct Facet {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FacetValue {
-    /// `text`, `number`, `bool`, `path`, `domain`, `url`, `email`, `identifier`, `command`, `sql`, `time` or `length`; `returned` with the field that returned it; `null`,
+    /// `text`, `number`, `bool`, `path`, `domain`, `url`, `email`, `identifier`, `command`, `sql`, `time` or `length`; `returned` with the field that returned it, or with
+    /// nothing; `null`,
     /// `list` or `object` that is only known to be there; or `unparsed` with the reason in `text`.
     pub kind: Arc<str>,
     /// The normalised value; numbers as exact decimals.

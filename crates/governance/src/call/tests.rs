@@ -11,7 +11,7 @@ use evidence::time::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
-use crate::classify::{Standing, classify};
+use crate::classify::{Returned, Standing, classify};
 use crate::decide::compile;
 use crate::mission;
 
@@ -57,7 +57,7 @@ fn intercepted(endpoint: Endpoint, name: &str) -> Intercepted {
 fn classified(intercepted: Intercepted, standing: Standing) -> Input {
     let policy = policy();
     let plan = policy.plan(intercepted.tool());
-    Input::Classified(Box::new(classify(intercepted, plan, standing)), policy.clone())
+    Input::Classified(Box::new(classify(intercepted, plan, standing, &Returned::default())), policy.clone())
 }
 
 fn receipts(count: usize) -> Input {

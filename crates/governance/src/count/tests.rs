@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::call::{Call, Effect, Input};
-use crate::classify::{Classified, Standing, classify};
+use crate::classify::{Classified, Returned, Standing, classify};
 use crate::decide::{PolicySnapshot, compile};
 use crate::execute::Outcome;
 use crate::intercept::Intercepted;
@@ -78,7 +78,7 @@ impl Step {
             Intercepted::new(id, Arc::new(actor), tool(self.tool), arguments, None).again(id, self.attempt);
         let (call, _) = Call::begin(intercepted.clone());
         let tool = intercepted.tool().clone();
-        let mut classified = classify(intercepted, policy.plan(&tool), Standing::Good);
+        let mut classified = classify(intercepted, policy.plan(&tool), Standing::Good, &Returned::default());
         classified.tallies = book.tally(policy.counters(&tool), &classified.intercepted, &classified.facets, self.at);
         let (call, effects) = call.handle(Input::Classified(Box::new(classified), policy.clone()), self.at);
         let drafts = appended(&effects);
@@ -199,7 +199,7 @@ fn without_its_tallies_a_call_is_denied() {
     };
     let call = Intercepted::new(CallId::from_bytes([7; 16]), Arc::new(actor), tool.clone(), Bytes::new(), None);
     let at = "2026-11-25T10:30:00.000000Z".parse().unwrap();
-    let mut classified = classify(call, policy.plan(&tool), Standing::Good);
+    let mut classified = classify(call, policy.plan(&tool), Standing::Good, &Returned::default());
     let reasons = |classified: &Classified| crate::decide::decide(classified, &policy, at).reasons;
     assert_eq!(reasons(&classified), [Reason::EvaluationFailed]);
     // A call of no run has no sum of its run.

@@ -5,23 +5,25 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use evidence::decimal::Number;
 use evidence::ids::{CallId, RunId};
-use evidence::record::{Agent, Authenticated, Context, Effect, Endpoint, Initiator, Surface, Tool};
+use evidence::record::{Agent, Authenticated, Context, Effect, Endpoint, FacetValue, Initiator, Surface, Tool};
 use evidence::time::Timestamp;
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
 use super::{Decision, PolicySnapshot, decide};
-use crate::classify::{Standing, classify};
+use crate::classify::{Returned, Standing, classify};
 use crate::count::Book;
 use crate::intercept::Intercepted;
 use crate::limits::{CASES_BYTES_MAX, CASES_MAX};
-use crate::mission::{Mission, nearest};
+use crate::mission::{Mission, Source, nearest};
 use crate::reason::Reason;
 
 /// The cases of one file.
@@ -50,6 +52,10 @@ pub struct Case {
     pub line: usize,
     /// What it is about.
     pub name: String,
+    /// What earlier calls of the run returned: fields, each with a value.
+    pub returned: Vec<(Source, FacetValue)>,
+    /// What was used before, by the id of a limit's rule.
+    pub used: Vec<(Arc<str>, Number)>,
 }
 
 /// How a case must be decided.
@@ -89,6 +95,10 @@ struct Written {
     expect: Spanned<String>,
     name: Spanned<String>,
     reason: Option<Spanned<String>>,
+    #[serde(default)]
+    returned: BTreeMap<Spanned<String>, Vec<Spanned<Value>>>,
+    #[serde(default)]
+    used: BTreeMap<String, Spanned<Value>>,
 }
 
 /// Reads a file of cases.
@@ -123,7 +133,7 @@ pub fn parse_cases(source: &str) -> Result<Cases, CasesError> {
 }
 
 fn read(source: &str, written: Written) -> Result<Case, CasesError> {
-    let Written { agent, arguments, at, call, expect, name, reason } = written;
+    let Written { agent, arguments, at, call, expect, name, reason, returned, used } = written;
     let wrong = |at: Range<usize>, why: String| CasesError { line: line_of(source, &at), why };
     let tool = read_tool(call.as_ref()).map_err(|why| wrong(call.span(), why))?;
     let at = match at {
@@ -158,9 +168,53 @@ fn read(source: &str, written: Written) -> Result<Case, CasesError> {
             text
         }
     };
-    let line = line_of(source, &name.span());
-    let agent = agent.map(Into::into);
-    Ok(Case { agent, arguments, at, call: tool, expect: Expected { effect, reason }, line, name: name.into_inner() })
+    let mut values = Vec::new();
+    for (field, listed) in returned {
+        let of = Source::parse(field.as_ref()).map_err(|why| {
+            let why = format!("`{}` names no field of a result: {why}; write `SERVER.TOOL:FIELD`", field.as_ref());
+            wrong(field.span(), why)
+        })?;
+        for value in listed {
+            let fact = fact(value.as_ref()).map_err(|why| wrong(value.span(), why))?;
+            values.push((of.clone(), fact));
+        }
+    }
+    let mut amounts = Vec::new();
+    for (limit, amount) in used {
+        let number = match amount.as_ref() {
+            Value::Integer(number) => Some(Number::from(*number)),
+            Value::Float(number) => Number::parse(&number.to_string()).ok(),
+            Value::String(text) => Number::parse(text).ok(),
+            _ => None,
+        };
+        let why = || wrong(amount.span(), "no number; write what was used, such as `4500` or `\"0.01\"`".to_owned());
+        amounts.push((limit.into(), number.ok_or_else(why)?));
+    }
+    Ok(Case {
+        agent: agent.map(Into::into),
+        arguments,
+        at,
+        call: tool,
+        expect: Expected { effect, reason },
+        line: line_of(source, &name.span()),
+        name: name.into_inner(),
+        returned: values,
+        used: amounts,
+    })
+}
+
+/// A value as a result has it.
+fn fact(value: &Value) -> Result<FacetValue, String> {
+    let (kind, text) = match value {
+        Value::Boolean(value) => ("bool", value.to_string()),
+        Value::Float(number) if number.is_finite() => ("number", number.to_string()),
+        Value::Integer(number) => ("number", number.to_string()),
+        Value::String(text) => ("text", text.clone()),
+        _ => return Err("a text, a number, true or false belongs here".to_owned()),
+    };
+    let text =
+        if kind == "number" { Number::parse(&text).map_err(|error| error.to_string())?.to_string() } else { text };
+    Ok(FacetValue { kind: kind.into(), text: text.into() })
 }
 
 /// `mcp:files/read_file`, `mcp:files/resource:file:///srv/a`: what [`Tool`] displays as.
@@ -231,13 +285,28 @@ fn line_of(source: &str, at: &Range<usize>) -> usize {
 }
 
 impl Case {
+    /// What the case says that `policy` knows nothing of, and how to mend it: it would prove nothing.
+    #[must_use]
+    pub fn unknown(&self, policy: &PolicySnapshot) -> Option<String> {
+        let ids: Vec<&str> = policy.counters(&self.call).map(|counter| &*counter.id).collect();
+        let (limit, _) = self.used.iter().find(|(limit, _)| !ids.contains(&&**limit))?;
+        let mend = match nearest(limit, ids.iter().copied()) {
+            Some(known) => format!("did you mean `{known}`?"),
+            None if ids.is_empty() => "nothing limits its sum".to_owned(),
+            None => format!("its limits are {}", ids.join(", ")),
+        };
+        Some(format!("`used` names `{limit}`, which limits no call of `{}`; {mend}", self.call))
+    }
+
     /// Decides the call by `policy`, as the path would.
     #[must_use]
     pub fn decide(&self, policy: &PolicySnapshot) -> Decision {
         let mission = policy.mission();
         let agent = self.agent.as_ref().or(mission.agents().first()).cloned().unwrap_or_else(|| Arc::from(""));
         let at = self.at.unwrap_or_else(|| mission.last_moment());
-        decide_alone(policy, agent, &self.call, &self.arguments, at)
+        let mut returned = Returned::default();
+        self.returned.iter().for_each(|(source, value)| returned.add_value(source, value));
+        decide_after(policy, agent, &self.call, &self.arguments, at, &Before { returned, used: &self.used })
     }
 }
 
@@ -249,6 +318,13 @@ fn first_initiator(mission: &Mission) -> Arc<str> {
     }
 }
 
+/// What came before a call.
+#[derive(Default)]
+struct Before<'a> {
+    returned: Returned,
+    used: &'a [(Arc<str>, Number)],
+}
+
 /// Decides a call as the path would, as the first one of its run and day.
 pub(super) fn decide_alone(
     policy: &PolicySnapshot,
@@ -256,6 +332,17 @@ pub(super) fn decide_alone(
     call: &Tool,
     arguments: &str,
     at: Timestamp,
+) -> Decision {
+    decide_after(policy, agent, call, arguments, at, &Before::default())
+}
+
+fn decide_after(
+    policy: &PolicySnapshot,
+    agent: Arc<str>,
+    call: &Tool,
+    arguments: &str,
+    at: Timestamp,
+    before: &Before<'_>,
 ) -> Decision {
     let mission = policy.mission();
     let actor = Context {
@@ -269,8 +356,14 @@ pub(super) fn decide_alone(
     // No record will have it.
     let id = CallId::from_bytes([0; 16]);
     let intercepted = Intercepted::new(id, Arc::new(actor), call.clone(), bytes, None);
-    let mut classified = classify(intercepted, policy.plan(call), Standing::Good);
-    classified.tallies = Book::default().tally(policy.counters(call), &classified.intercepted, &classified.facets, at);
+    let mut classified = classify(intercepted, policy.plan(call), Standing::Good, &before.returned);
+    let mut book = Book::default();
+    let context = classified.intercepted.context().clone();
+    for counter in policy.counters(call) {
+        let used = before.used.iter().filter(|(limit, _)| *limit == counter.id);
+        used.for_each(|(_, amount)| book.begin_with(counter, *amount, context.run, at));
+    }
+    classified.tallies = book.tally(policy.counters(call), &classified.intercepted, &classified.facets, at);
     decide(&classified, policy, at)
 }
 

@@ -19,7 +19,7 @@ use evidence::record::{Endpoint, Tool};
 use super::evaluate;
 use crate::count::Counter;
 pub use crate::mission::{Feature, PROTOCOL_REQUESTS, SUBSCRIBING};
-use crate::mission::{Mission, Plan};
+use crate::mission::{Mission, Plan, Source};
 use slice::{Compiler, Vocabulary};
 pub(super) use slice::{Matcher, Part, Permission, Slice, SliceRule, TextKind, scalar_text};
 
@@ -72,6 +72,8 @@ pub struct PolicySnapshot {
     /// Where the mission allows nothing of an endpoint: who and when, and no permit.
     base: Slice,
     mission: Arc<Mission>,
+    /// The fields of results that rules name.
+    sources: Vec<Source>,
     upstreams: HashMap<Arc<str>, UpstreamSlices>,
     pub(super) vocabulary: Vocabulary,
 }
@@ -110,7 +112,8 @@ pub fn compile(mission: Arc<Mission>) -> Result<PolicySnapshot, CompileError> {
         upstreams.insert(name.clone(), slices);
     }
     let base = compiler.base()?;
-    Ok(PolicySnapshot { authorizer: Authorizer::new(), base, mission, upstreams, vocabulary })
+    let sources = mission.sources();
+    Ok(PolicySnapshot { authorizer: Authorizer::new(), base, mission, sources, upstreams, vocabulary })
 }
 
 impl PolicySnapshot {
@@ -129,6 +132,18 @@ impl PolicySnapshot {
     /// The counters that limit calls of `tool`, which a decision needs beside the facts.
     pub fn counters<'a>(&'a self, tool: &'a Tool) -> impl Iterator<Item = &'a Arc<Counter>> {
         self.slice(tool).counters().iter().filter(|counter| counter.covers(tool))
+    }
+
+    /// The fields of what `tool` returns that rules name, for [`crate::classify::Returned`]. Mostly none.
+    pub fn sources<'a>(&'a self, tool: &'a Tool) -> impl Iterator<Item = &'a Source> + Clone {
+        let is_of = |source: &&Source| source.tool == tool.name && source.upstream == tool.upstream;
+        self.sources.iter().filter(move |source| tool.endpoint == Endpoint::Tool && is_of(source))
+    }
+
+    /// Whether rules for `tool` look at what was returned before.
+    #[must_use]
+    pub fn recalls(&self, tool: &Tool) -> bool {
+        !self.sources.is_empty() && self.plan(tool).is_some_and(Plan::recalls)
     }
 
     /// Whether `tool` is in the lists that the agent sees: whether some call of it could be allowed, or would be with an approval.

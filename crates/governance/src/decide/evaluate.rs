@@ -214,7 +214,8 @@ fn failed() -> Verdict {
 
 fn rounds(facets: &[Facet], slice: &Slice) -> usize {
     let shape = &slice.context;
-    let looked_at = shape.numbers.iter().chain(&shape.lengths).chain(shape.matches.keys()).chain(shape.texts.keys());
+    let longs = shape.numbers.iter().chain(&shape.lengths).chain(&shape.times);
+    let looked_at = longs.chain(shape.matches.keys()).chain(shape.texts.keys());
     looked_at.filter_map(|name| facet(facets, name)).map(|facet| facet.values.len()).max().unwrap_or(1).max(1)
 }
 
@@ -276,6 +277,10 @@ fn ask(
             shape.texts.iter().filter_map(|(name, kind)| Some((name.to_string(), text(element(name)?, *kind)?)));
         pairs.push(("texts".to_owned(), RestrictedExpression::new_record(texts).ok()?));
     }
+    if !shape.times.is_empty() {
+        let times = shape.times.iter().filter_map(|name| Some((name.to_string(), time(element(name)?)?)));
+        pairs.push(("times".to_owned(), RestrictedExpression::new_record(times).ok()?));
+    }
     let context = Context::from_pairs(pairs).ok()?;
     let (principal, action) = (policy.vocabulary.agent(agent), policy.vocabulary.action.clone());
     let resource = policy.vocabulary.resource(tool.endpoint, tool.to_string());
@@ -308,9 +313,20 @@ fn length(value: &FacetValue) -> Option<RestrictedExpression> {
     count.map(RestrictedExpression::new_long)
 }
 
+/// Microseconds since 1970.
+fn time(value: &FacetValue) -> Option<RestrictedExpression> {
+    let at: Option<Timestamp> = if *value.kind == *"time" { value.text.parse().ok() } else { None };
+    at.map(|at| RestrictedExpression::new_long(at.micros()))
+}
+
 fn text(value: &FacetValue, kind: TextKind) -> Option<RestrictedExpression> {
     let text = match (kind, &*value.kind) {
-        (TextKind::Domain, "domain") | (TextKind::Path, "path") => value.text.to_string(),
+        (TextKind::Domain, "domain")
+        | (TextKind::Email, "email")
+        | (TextKind::Identifier, "identifier")
+        | (TextKind::Path, "path")
+        | (TextKind::Returned, "returned")
+        | (TextKind::Sql, "sql") => value.text.to_string(),
         (TextKind::Scalar, "bool" | "number" | "text") => scalar_text(&value.kind, &value.text),
         _ => return None,
     };

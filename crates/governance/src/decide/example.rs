@@ -14,6 +14,7 @@ use super::PolicySnapshot;
 use super::cases::decide_alone;
 use crate::mission::{
     ArgumentRule, Change, Constraint, DomainPattern, Mission, Presence, Scalar, Subject, ToolRules, accepts, compare,
+    name_of, parent_of,
 };
 
 /// A call as a person reads it.
@@ -182,11 +183,8 @@ impl Candidates<'_> {
             all.push(more);
         }
         all.insert(if argument.is_some() { all.len() } else { 0 }, base);
-        let examples = all.into_iter().map(|arguments| {
-            let members: Vec<String> =
-                arguments.iter().map(|(name, value)| format!("{}:{value}", quoted(name))).collect();
-            self.example(server, Endpoint::Tool, tool, format!("{{{}}}", members.join(",")))
-        });
+        let examples =
+            all.into_iter().map(|arguments| self.example(server, Endpoint::Tool, tool, assemble(&arguments, None)));
         examples.flatten().collect()
     }
 
@@ -217,8 +215,15 @@ impl Candidates<'_> {
 
 /// A value for each argument that `by` demands: one that `other` takes too, if there is any.
 fn base(by: &ToolRules, other: &ToolRules) -> Vec<(Arc<str>, String)> {
-    let needed = by.arguments.iter().filter(|(_, rule)| rule.presence == Presence::Required);
+    let is_needed = |rule: &ArgumentRule| {
+        let above = std::iter::successors(Some(rule), |rule| by.arguments.get(rule.parent.as_ref()?));
+        above.into_iter().all(|rule| rule.presence == Presence::Required)
+    };
+    let needed = by.arguments.iter().filter(|(_, rule)| is_needed(rule));
     let value = |(name, rule): (&Arc<str>, &ArgumentRule)| {
+        if rule.constraint == Constraint::Fields {
+            return Some((name.clone(), NO_FIELDS.to_owned()));
+        }
         let values = scalars(&rule.constraint);
         let shared = other.arguments.get(name).and_then(|other| {
             let theirs = scalars(&other.constraint);
@@ -231,8 +236,24 @@ fn base(by: &ToolRules, other: &ToolRules) -> Vec<(Arc<str>, String)> {
     needed.filter_map(value).collect()
 }
 
+/// An object whose fields are put in where they have values of their own.
+const NO_FIELDS: &str = "{}";
+
+/// The arguments as one object: fields of arguments inside of what they belong to.
+fn assemble(arguments: &[(Arc<str>, String)], parent: Option<&str>) -> String {
+    let members = arguments.iter().filter(|(path, _)| parent_of(path).as_deref() == parent).map(|(path, value)| {
+        let is_parent = arguments.iter().any(|(other, _)| parent_of(other).as_deref() == Some(path));
+        let value = if is_parent { assemble(arguments, Some(path)) } else { value.clone() };
+        format!("{}:{value}", quoted(&name_of(path)))
+    });
+    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+}
+
 fn values_of(constraint: &Constraint) -> Vec<String> {
-    scalars(constraint).iter().map(json).collect()
+    match constraint {
+        Constraint::Fields => vec![NO_FIELDS.to_owned()],
+        constraint => scalars(constraint).iter().map(json).collect(),
+    }
 }
 
 /// Values at the edges of what a rule allows.
@@ -266,6 +287,28 @@ fn scalars(constraint: &Constraint) -> Vec<Scalar> {
             urls.iter().map(|url| text(url.to_string().replacen("*.", "example.", 1).replace('*', "example"))).collect()
         }
         Constraint::Pattern(pattern) => pattern.examples().into_iter().map(text).collect(),
+        Constraint::Command(commands) => commands.iter().map(|command| text(command.example())).collect(),
+        Constraint::Email(emails) => emails
+            .iter()
+            .map(|email| text(email.to_string().replacen("*@", "someone@", 1).replace("*.", "example.")))
+            .collect(),
+        // No value by itself, and nothing was returned in a run that is made up.
+        Constraint::Fields | Constraint::From(_) => Vec::new(),
+        Constraint::Identifier(names) => names.iter().map(|name| text(name.to_string())).collect(),
+        Constraint::Sql(kinds) => kinds.iter().map(|kind| text(statement(kind))).collect(),
+        Constraint::Time { max, min } => vec![text(min.to_string()), text(max.to_string())],
+    }
+}
+
+/// A statement of one kind.
+fn statement(kind: &str) -> String {
+    match kind {
+        "alter" | "drop" | "truncate" => format!("{kind} table example"),
+        "create" => "create table example (a integer)".to_owned(),
+        "delete" => "delete from example".to_owned(),
+        "insert" => "insert into example values (1)".to_owned(),
+        "update" => "update example set a = 1".to_owned(),
+        kind => format!("{kind} 1"),
     }
 }
 

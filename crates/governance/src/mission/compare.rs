@@ -10,7 +10,7 @@ use evidence::record::{Direction, EffectClass};
 use super::contain::{Holds, holds, holds_uri, holds_zone};
 use super::explain::spent_of;
 use super::hours::{WEEK, hold};
-use super::rule::{ArgumentRule, Danger, Limit, Period, Presence, Spent, ToolRules, Upstream, UriPattern, joined};
+use super::rule::{ArgumentRule, Danger, Limit, Period, Presence, ToolRules, Upstream, UriPattern, joined};
 use super::{Feature, Mission, Mode, PinPolicy};
 
 /// One change.
@@ -71,8 +71,8 @@ pub fn compare(old: &Mission, new: &Mission) -> Vec<Change> {
         changes.effects(name, &before, &after);
     }
     changes.zones(old, new);
-    for spent in Spent::ALL {
-        let limits = |mission: &Mission| mission.budget.get(&spent).cloned().unwrap_or_default();
+    for spent in old.budget.keys().chain(new.budget.keys()).collect::<BTreeSet<_>>() {
+        let limits = |mission: &Mission| mission.budget.get(spent).cloned().unwrap_or_default();
         changes.limits(&limits(old), &limits(new), |limit| spent_of(spent, limit));
     }
     changes.0

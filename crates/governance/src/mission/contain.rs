@@ -2,10 +2,15 @@
 
 use evidence::decimal::Number;
 
+use super::command::words;
 use super::domain::domain_of;
+use super::email::{EmailPattern, addresses};
+use super::identifier::identifier;
+use super::moment::moments;
 use super::path::normal_path;
 use super::rule::{Constraint, Danger, DomainPattern, Scalar, ToolPattern, UriPattern};
 use super::spelling::ambiguity;
+use super::sql::kinds;
 use super::uri::is_plain;
 use super::url::WebUrl;
 
@@ -29,6 +34,26 @@ pub(crate) fn holds(wide: &Constraint, narrow: &Constraint) -> Holds {
     match (wide, narrow) {
         (Constraint::Free, _) => Holds::Yes,
         (_, Constraint::Free) => Holds::No,
+        (Constraint::From(wide), Constraint::From(narrow)) if wide == narrow => Holds::Yes,
+        // What a server returns, nobody knows before.
+        (Constraint::From(_), _) | (_, Constraint::From(_)) => Holds::Unknown,
+        (Constraint::Fields, Constraint::Fields) => Holds::Yes,
+        (Constraint::Fields, _) | (_, Constraint::Fields) => Holds::No,
+        (Constraint::Identifier(wide), Constraint::Identifier(narrow)) => {
+            narrow.iter().all(|name| wide.contains(name)).into()
+        }
+        (Constraint::Sql(wide), Constraint::Sql(narrow)) => narrow.iter().all(|kind| wide.contains(kind)).into(),
+        (Constraint::Email(wide), Constraint::Email(narrow)) => {
+            narrow.iter().all(|email| wide.iter().any(|wide| wide.holds(email))).into()
+        }
+        (Constraint::Command(wide), Constraint::Command(narrow)) => {
+            let is_held = narrow.iter().all(|command| wide.iter().any(|wide| wide.holds(command)));
+            // Several together may hold what none does alone.
+            if is_held { Holds::Yes } else { Holds::Unknown }
+        }
+        (Constraint::Time { max, min }, Constraint::Time { max: last, min: first }) => {
+            (min <= first && last <= max).into()
+        }
         (wide, Constraint::In(values)) => values.iter().all(|value| accepts(wide, value)).into(),
         (Constraint::In(_), Constraint::Range { max, min }) if max == min => {
             accepts(wide, &Scalar::Number(*max)).into()
@@ -52,10 +77,15 @@ pub(crate) fn holds(wide: &Constraint, narrow: &Constraint) -> Holds {
         // A list of values, and numbers against texts, hold little of anything else. The rest would take more than a comparison.
         (Constraint::In(_) | Constraint::Range { .. }, _) | (_, Constraint::Range { .. }) => Holds::No,
         (
-            Constraint::Domain(_)
+            Constraint::Command(_)
+            | Constraint::Domain(_)
+            | Constraint::Email(_)
+            | Constraint::Identifier(_)
             | Constraint::Length { .. }
             | Constraint::Path(_)
             | Constraint::Pattern(_)
+            | Constraint::Sql(_)
+            | Constraint::Time { .. }
             | Constraint::Url(_),
             _,
         ) => Holds::Unknown,
@@ -82,12 +112,37 @@ pub(crate) fn accepts(constraint: &Constraint, value: &Scalar) -> bool {
         (Constraint::Url(urls), Scalar::Text(text)) => {
             WebUrl::parse(text).is_ok_and(|url| urls.iter().any(|pattern| pattern.covers(&url)))
         }
+        (Constraint::Command(commands), Scalar::Text(text)) => {
+            words(text).is_ok_and(|words| commands.iter().any(|command| command.matches(&words)))
+        }
+        (Constraint::Email(emails), Scalar::Text(text)) => addresses(text).is_ok_and(|found| {
+            found.iter().all(|address| {
+                EmailPattern::parse(address).is_ok_and(|address| emails.iter().any(|email| email.holds(&address)))
+            })
+        }),
+        (Constraint::Identifier(names), Scalar::Text(text)) => {
+            identifier(text).is_ok_and(|name| names.iter().any(|known| **known == *name))
+        }
+        (Constraint::Sql(allowed), Scalar::Text(text)) => {
+            kinds(text).is_ok_and(|found| found.iter().all(|kind| allowed.iter().any(|known| **known == **kind)))
+        }
+        (Constraint::Time { max, min }, Scalar::Text(text)) => {
+            moments(text).is_ok_and(|(first, last)| *min <= first && last <= *max)
+        }
+        // What is not one value by itself, and values of another kind.
         (
-            Constraint::Domain(_)
+            Constraint::Command(_)
+            | Constraint::Domain(_)
+            | Constraint::Email(_)
+            | Constraint::Fields
+            | Constraint::From(_)
+            | Constraint::Identifier(_)
             | Constraint::Length { .. }
             | Constraint::Path(_)
             | Constraint::Pattern(_)
             | Constraint::Range { .. }
+            | Constraint::Sql(_)
+            | Constraint::Time { .. }
             | Constraint::Url(_),
             Scalar::Bool(_) | Scalar::Number(_) | Scalar::Text(_),
         ) => false,

@@ -208,9 +208,9 @@ fn same(old: &ArgumentRule, new: &ArgumentRule) -> bool {
 
 /// What all calls together may use.
 fn budget(sentences: &mut Vec<String>, old: &BTreeMap<Spent, Vec<Limit>>, new: &BTreeMap<Spent, Vec<Limit>>) {
-    for spent in Spent::ALL {
+    for spent in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
         let limits = |budget: &BTreeMap<Spent, Vec<Limit>>| {
-            let limits = budget.get(&spent).map(Vec::as_slice).unwrap_or_default();
+            let limits = budget.get(spent).map(Vec::as_slice).unwrap_or_default();
             limits.iter().map(|limit| (limit.period, spent_of(spent, limit))).collect::<BTreeMap<_, _>>()
         };
         let (before, after) = (limits(old), limits(new));

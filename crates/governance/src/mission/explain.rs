@@ -58,6 +58,9 @@ fn tools(text: &mut String, upstream: &Upstream) {
         }
         let _ = writeln!(text, "  call `{tool}` with");
         let width = arguments.keys().map(|name| name.chars().count()).max().unwrap_or_default();
+        // What belongs to an argument stands below it.
+        let mut arguments: Vec<_> = arguments.iter().collect();
+        arguments.sort_by_key(|(path, _)| path.trim_start_matches('/').split('/').collect::<Vec<_>>());
         for (argument, rule) in arguments {
             let _ = writeln!(text, "    {argument:width$}  {}", rule.in_full());
         }
@@ -122,7 +125,7 @@ fn budget(text: &mut String, mission: &Mission) {
         let _ = writeln!(
             text,
             "All calls together may use at most {}.",
-            joined(limits.iter().map(|limit| spent_of(*spent, limit)), "and")
+            joined(limits.iter().map(|limit| spent_of(spent, limit)), "and")
         );
     }
     if !mission.budget.is_empty() {
@@ -131,6 +134,7 @@ fn budget(text: &mut String, mission: &Mission) {
 }
 
 /// `200 calls in a run`.
-pub(super) fn spent_of(spent: Spent, limit: &Limit) -> String {
-    format!("{} {} in {}", limit.most, spent.key(), limit.period.within())
+pub(super) fn spent_of(spent: &Spent, limit: &Limit) -> String {
+    let of = if matches!(spent, Spent::Sum { .. }) { " of" } else { "" };
+    format!("{}{of} {spent} in {}", limit.most, limit.period.within())
 }

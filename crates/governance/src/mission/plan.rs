@@ -1,16 +1,25 @@
 //! Which facts about a tool's arguments its rules need.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Mission;
-use super::rule::{Constraint, ToolPattern, ToolRules};
+use super::rule::{Constraint, Presence, ToolPattern, ToolRules};
+use super::source::{Source, parent_of};
 
 /// The fact that a rule needs of one argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Need {
+    /// The words of a command line.
+    Command,
     /// The domain that it leads to.
     Domain,
+    /// The addresses that a mail program reads in it.
+    Email,
+    /// That it is an object, and its fields by the plan.
+    Fields,
+    /// The one spelling of an identifier.
+    Identifier,
     /// How many characters its text has: never the content.
     Length,
     /// Its exact decimal value.
@@ -19,10 +28,16 @@ pub enum Need {
     Path,
     /// That it is there, and what kind of value it has: never the content.
     Presence,
+    /// Whether an earlier result of the run had it: never the content.
+    Returned,
     /// Its value as it is: text, number, truth value or null.
     Scalar,
+    /// Which kinds of statement it holds: never the content.
+    Sql,
     /// Its text, if every reader sees the same in it.
     Text,
+    /// A moment, or the first and the last one of a day.
+    Time,
     /// The one spelling of a URL.
     Url,
 }
@@ -40,7 +55,11 @@ pub enum Others {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     arguments: BTreeMap<Arc<str>, Need>,
+    /// Nested arguments that every object must have where they belong.
+    demanded: BTreeSet<Arc<str>>,
     others: Others,
+    /// What values must have been returned by.
+    sources: BTreeMap<Arc<str>, Source>,
 }
 
 impl Plan {
@@ -51,13 +70,20 @@ impl Plan {
             .iter()
             .map(|(name, rule)| {
                 let need = match rule.constraint {
+                    Constraint::Command(_) => Need::Command,
                     Constraint::Domain(_) => Need::Domain,
+                    Constraint::Email(_) => Need::Email,
+                    Constraint::Fields => Need::Fields,
                     Constraint::Free => Need::Presence,
+                    Constraint::From(_) => Need::Returned,
+                    Constraint::Identifier(_) => Need::Identifier,
                     Constraint::In(_) => Need::Scalar,
                     Constraint::Length { .. } => Need::Length,
                     Constraint::Path(_) => Need::Path,
                     Constraint::Pattern(_) => Need::Text,
                     Constraint::Range { .. } => Need::Number,
+                    Constraint::Sql(_) => Need::Sql,
+                    Constraint::Time { .. } => Need::Time,
                     Constraint::Url(_) => Need::Url,
                 };
                 (name.clone(), need)
@@ -65,13 +91,26 @@ impl Plan {
             .collect();
         let zones = mission.dangers().values().filter(|danger| danger.when.iter().any(&covers));
         for name in zones.flat_map(|danger| danger.over.keys()) {
+            let mut at = parent_of(name);
+            while let Some(parent) = at.filter(|_| rules.arguments.is_empty()) {
+                at = parent_of(&parent);
+                arguments.insert(parent, Need::Fields);
+            }
             let need = arguments.entry(name.clone()).or_insert(Need::Number);
             if *need == Need::Presence {
                 *need = Need::Number;
             }
         }
         let others = if rules.arguments.is_empty() { Others::Ignore } else { Others::Name };
-        (!arguments.is_empty()).then_some(Self { arguments, others })
+        let demanded =
+            rules.arguments.iter().filter(|(_, rule)| rule.parent.is_some() && rule.presence == Presence::Required);
+        let demanded = demanded.map(|(name, _)| name.clone()).collect();
+        let sources = rules.arguments.iter().filter_map(|(name, rule)| match &rule.constraint {
+            Constraint::From(source) => Some((name.clone(), source.clone())),
+            _ => None,
+        });
+        let sources = sources.collect();
+        (!arguments.is_empty()).then_some(Self { arguments, demanded, others, sources })
     }
 
     /// The plan for a request for notifications: what was asked for, in clear.
@@ -79,7 +118,7 @@ impl Plan {
         const ASKED: [&str; 5] =
             ["promptsListChanged", "resourceSubscriptions", "resourcesListChanged", "taskIds", "toolsListChanged"];
         let arguments = ASKED.into_iter().map(|name| (Arc::from(name), Need::Scalar)).collect();
-        Self { arguments, others: Others::Name }
+        Self { arguments, demanded: BTreeSet::new(), others: Others::Name, sources: BTreeMap::new() }
     }
 
     /// What is needed of the argument `name`; `None` where nothing is.
@@ -90,5 +129,21 @@ impl Plan {
             Others::Name => Some(Need::Presence),
         };
         self.arguments.get(name).copied().or(unruled)
+    }
+
+    /// The fields that every object at `parent` must have.
+    pub(crate) fn demanded_of<'a>(&'a self, parent: &'a str) -> impl Iterator<Item = &'a Arc<str>> {
+        self.demanded.iter().filter(move |path| parent_of(path).is_some_and(|of| *of == *parent))
+    }
+
+    /// Whether some value must have been returned before.
+    #[must_use]
+    pub(crate) fn recalls(&self) -> bool {
+        !self.sources.is_empty()
+    }
+
+    /// What the values of `name` must have been returned by.
+    pub(crate) fn source(&self, name: &str) -> Option<&Source> {
+        self.sources.get(name)
     }
 }

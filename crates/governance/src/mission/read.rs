@@ -7,6 +7,7 @@ mod argument;
 mod budget;
 mod danger;
 mod effect;
+mod typed;
 mod when;
 
 pub(super) use self::allow::RESERVED;
@@ -22,6 +23,7 @@ use toml::value::Datetime;
 
 use super::error::{MissionError, Problem, nearest};
 use super::hours::last_moment;
+use super::source::Source;
 use super::spelling::{ambiguity, brief};
 use super::{Mission, Mode, PinPolicy};
 use crate::limits::{MISSION_BYTES_MAX, MISSION_RULES_MAX, NAME_BYTES_MAX, RULE_VALUES_MAX, SENTENCE_BYTES_MAX};
@@ -96,12 +98,14 @@ struct Reader<'s> {
     problems: Vec<Problem>,
     rules: usize,
     source: &'s str,
+    /// What rules demand values of, each with its line.
+    sources: Vec<(u32, Source)>,
 }
 
 impl<'s> Reader<'s> {
     fn new(source: &'s str) -> Self {
         let line_starts = std::iter::once(0).chain(source.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { line_starts, problems: Vec::new(), rules: 0, source }
+        Self { line_starts, problems: Vec::new(), rules: 0, source, sources: Vec::new() }
     }
 
     fn mission(&mut self, table: &DeTable<'s>) -> Option<Mission> {
@@ -135,10 +139,11 @@ impl<'s> Reader<'s> {
         };
         let allow_is_sound = self.problems.len() == before;
         let dangers = table.get("danger").map(|value| self.dangers(value)).unwrap_or_default();
-        let budget = table.get("budget").map(|value| self.budget(value)).unwrap_or_default();
+        let budget = table.get("budget").map(|value| self.budget(value, &upstreams)).unwrap_or_default();
         let effects = table.get("effect").map(|value| self.effects(value)).unwrap_or_default();
         if allow_is_sound {
             self.check_dangers(&dangers, &upstreams);
+            self.check_sources(&upstreams);
             self.take_effects(effects, &mut upstreams);
         }
         if self.rules > MISSION_RULES_MAX {

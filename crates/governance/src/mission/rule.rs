@@ -6,8 +6,12 @@ use std::sync::Arc;
 
 use evidence::decimal::Number;
 use evidence::record::EffectClass;
+use evidence::time::Timestamp;
 
+use super::command::CommandPattern;
+use super::email::EmailPattern;
 use super::pattern::Pattern;
+use super::source::Source;
 use super::spelling::brief;
 use super::url::UrlPattern;
 
@@ -46,6 +50,8 @@ pub(crate) struct ArgumentRule {
     /// On its sum over calls.
     pub(crate) limits: Vec<Limit>,
     pub(crate) line: u32,
+    /// The argument that it is a field of, where it is nested.
+    pub(crate) parent: Option<Arc<str>>,
     pub(crate) presence: Presence,
 }
 
@@ -96,23 +102,60 @@ impl Display for Limit {
     }
 }
 
-/// What a whole mission may use, by its key in `[budget]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// What a whole mission may use.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Spent {
     /// Bytes of arguments and results.
     Bytes,
     /// Calls.
     Calls,
+    /// Arguments of several tools, added up.
+    Sum {
+        name: Arc<str>,
+        /// Sorted.
+        of: Vec<Addend>,
+    },
+}
+
+/// An argument that is part of a sum.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Addend {
+    pub(crate) argument: Arc<str>,
+    pub(crate) tool: Arc<str>,
+    pub(crate) upstream: Arc<str>,
 }
 
 impl Spent {
-    pub(crate) const ALL: [Self; 2] = [Self::Bytes, Self::Calls];
-
-    pub(crate) const fn key(self) -> &'static str {
+    /// Its place in `[budget]`.
+    pub(crate) fn place(&self) -> String {
         match self {
-            Self::Bytes => "bytes",
-            Self::Calls => "calls",
+            Self::Bytes => "bytes".to_owned(),
+            Self::Calls => "calls".to_owned(),
+            Self::Sum { name, .. } => format!("sums.{name}"),
         }
+    }
+}
+
+impl Display for Spent {
+    /// What is used, to follow a number.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes => f.write_str("bytes"),
+            Self::Calls => f.write_str("calls"),
+            Self::Sum { name, of } => {
+                write!(
+                    f,
+                    "`{name}`, which is {} added up,",
+                    joined(of.iter().map(|addend| format!("`{addend}`")), "and")
+                )
+            }
+        }
+    }
+}
+
+impl Display for Addend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "mcp:{}/{}:{}", self.upstream, self.tool, self.argument)
     }
 }
 
@@ -126,10 +169,20 @@ pub(crate) enum Presence {
 /// What the values of an argument may be. Lists hold at least one entry, without duplicates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Constraint {
+    /// A command line like one of these.
+    Command(Vec<CommandPattern>),
     /// Leads to one of these domains.
     Domain(Vec<DomainPattern>),
+    /// E-mail addresses like these.
+    Email(Vec<EmailPattern>),
+    /// An object of listed fields, each with a rule of its own.
+    Fields,
     /// Anything.
     Free,
+    /// A value that this field returned in the run.
+    From(Source),
+    /// One of these identifiers; each in its one spelling.
+    Identifier(Vec<Arc<str>>),
     /// One of these values.
     In(Vec<Scalar>),
     /// A text of so many characters, both included.
@@ -140,6 +193,10 @@ pub(crate) enum Constraint {
     Pattern(Pattern),
     /// A number from `min` to `max`, both included.
     Range { max: Number, min: Number },
+    /// One statement of SQL, of these kinds alone; sorted.
+    Sql(Vec<Arc<str>>),
+    /// A moment or a whole day from `min` to `max`, both included.
+    Time { max: Timestamp, min: Timestamp },
     /// One of these URLs.
     Url(Vec<UrlPattern>),
 }
@@ -259,14 +316,21 @@ impl Display for Constraint {
     /// What the value must be, to follow "must be".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Command(commands) => write!(f, "a command like {}", list(ticked(commands), "or")),
             Self::Domain(domains) => write!(f, "an address, URL or host in {}", list(domains, "or")),
+            Self::Email(emails) => write!(f, "e-mail addresses like {}", list(ticked(emails), "or")),
+            Self::Fields => f.write_str("an object of the listed fields"),
             Self::Free => f.write_str("anything"),
+            Self::From(source) => write!(f, "a value that `{source}` returned in this run"),
+            Self::Identifier(names) => write!(f, "identifier {}", list(ticked(names), "or")),
             Self::In(values) => write!(f, "{}", list(values, "or")),
             Self::Length { max, min: 0 } => write!(f, "a text of at most {max} characters"),
             Self::Length { max, min } => write!(f, "a text of {min} to {max} characters"),
             Self::Path(roots) => write!(f, "a path in {}", list(roots.iter().map(|root| format!("`{root}`")), "or")),
             Self::Pattern(pattern) => write!(f, "a text that matches `{}`", pattern.as_str()),
             Self::Range { max, min } => write!(f, "a number from {min} to {max}"),
+            Self::Sql(kinds) => write!(f, "one SQL statement of {} alone", list(ticked(kinds), "and")),
+            Self::Time { max, min } => write!(f, "a date or time from {min} to {max}"),
             Self::Url(urls) => write!(f, "a URL like {}", list(urls.iter().map(|url| format!("`{url}`")), "or")),
         }
     }
@@ -293,21 +357,33 @@ impl ArgumentRule {
     /// The rule with every value that it lists: a sentence that hides one could hide what is allowed.
     pub(crate) fn in_full(&self) -> String {
         let values = match &self.constraint {
+            Constraint::Command(commands) => format!("a command like {}", joined(ticked(commands), "or")),
             Constraint::Domain(domains) => format!("an address, URL or host in {}", joined(domains, "or")),
+            Constraint::Email(emails) => format!("e-mail addresses like {}", joined(ticked(emails), "or")),
+            Constraint::Identifier(names) => format!("identifier {}", joined(ticked(names), "or")),
+            Constraint::Sql(kinds) => format!("one SQL statement of {} alone", joined(ticked(kinds), "and")),
             Constraint::In(values) => joined(values, "or"),
             Constraint::Url(urls) => format!("a URL like {}", joined(urls.iter().map(|url| format!("`{url}`")), "or")),
             Constraint::Path(roots) => {
                 format!("a path in {}", joined(roots.iter().map(|root| format!("`{root}`")), "or"))
             }
-            Constraint::Free | Constraint::Length { .. } | Constraint::Pattern(_) | Constraint::Range { .. } => {
-                return self.to_string();
-            }
+            Constraint::Fields
+            | Constraint::Free
+            | Constraint::From(_)
+            | Constraint::Length { .. }
+            | Constraint::Pattern(_)
+            | Constraint::Range { .. }
+            | Constraint::Time { .. } => return self.to_string(),
         };
         let mut phrase = values;
         // Writing to a text cannot fail.
         let _ = self.rest(&mut phrase);
         phrase
     }
+}
+
+fn ticked<T: Display>(entries: &[T]) -> impl Iterator<Item = String> + '_ {
+    entries.iter().map(|entry| format!("`{entry}`"))
 }
 
 /// All entries as a phrase: `a`, `a or b`, `a, b or c`.

@@ -276,7 +276,7 @@ fn the_schema_for_editors_says_what_the_reader_says() {
         let errors: Vec<_> = validator.iter_errors(&read(&file)).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{}: {errors:?}", file.display());
     }
-    for name in ["arguments", "effects", "keys", "limits", "no-allow", "texts", "when"] {
+    for name in ["arguments", "effects", "keys", "limits", "no-allow", "texts", "typed", "when"] {
         let file = root().join(format!("corpus/missions/errors/{name}.toml"));
         assert!(!validator.is_valid(&read(&file)), "{name}");
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use governance::call::{Call, Effect, Input, Refusal, Reply};
-use governance::classify::{Standing, classify};
+use governance::classify::{Returned, Standing, classify};
 use governance::decide::{PolicySnapshot, compile};
 use governance::evidence::ids::{CallId, RecordId};
 use governance::evidence::record::{ActionRecord, Body, Channel, Context, Receipt};
@@ -313,7 +313,7 @@ impl Session for Allowing {
                 }
                 Effect::Classify(intercepted) => {
                     let plan = self.policy.plan(intercepted.tool());
-                    let classified = classify(intercepted, plan, Standing::Good);
+                    let classified = classify(intercepted, plan, Standing::Good, &Returned::default());
                     for facet in &classified.facets {
                         let values = facet.values.iter().map(|value| format!(" {}", value.text));
                         self.facets.lock().unwrap().push(format!("{}{}", facet.argument, values.collect::<String>()));

@@ -12,7 +12,7 @@ use clap::Args;
 use evidence::ids::{CallId, RunId};
 use evidence::record::{Agent, Authenticated, Context, Effect, Endpoint, Initiator, Surface, Tool};
 use evidence::time::Timestamp;
-use governance::classify::{Standing, classify};
+use governance::classify::{Returned, Standing, classify};
 use governance::count::Book;
 use governance::decide::{PolicySnapshot, compile, decide};
 use governance::intercept::Intercepted;
@@ -112,7 +112,7 @@ fn window_us<'a>(
             let policy = policies.next().context("there is always another")?;
             let intercepted = question.intercepted.clone();
             let tool = intercepted.tool().clone();
-            let mut classified = classify(intercepted, policy.plan(&tool), Standing::Good);
+            let mut classified = classify(intercepted, policy.plan(&tool), Standing::Good, &Returned::default());
             classified.tallies = book.tally(policy.counters(&tool), &classified.intercepted, &classified.facets, at);
             let decision = decide(&classified, policy, at);
             anyhow::ensure!(decision.effect == question.expected, "{}: {}", question.what, decision.sentence);

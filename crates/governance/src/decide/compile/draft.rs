@@ -10,7 +10,7 @@ use super::slice::{ACTION, ContextShape, Matcher, Part, SliceRule, TextKind, WHO
 use super::text::{any_of, literal, pattern, set, starts_with, within};
 use crate::count::{Counter, Measure};
 use crate::mission::{
-    Constraint, Danger, DomainPattern, Hours, Limit, Mission, Presence, Scalar, Spent, ToolRules, key,
+    Addend, Constraint, Danger, DomainPattern, Hours, Limit, Mission, Presence, Scalar, Spent, ToolRules, key,
 };
 
 /// When a `forbid` applies.
@@ -28,6 +28,12 @@ impl fmt::Display for Clause {
             Self::When(condition) => write!(f, "\nwhen {{ {condition} }}"),
         }
     }
+}
+
+/// That the argument is what it is held to before Cedar is asked.
+fn is_matched(name: &str) -> String {
+    let name = literal(name);
+    format!("context.matches has {name} && context.matches[{name}]")
 }
 
 /// A slice's policies as one: what must hold so that its one permit applies and none of its `forbid`s.
@@ -128,11 +134,14 @@ impl Draft {
         for (name, rule) in &rules.arguments {
             let sent = format!("context.names.contains({})", literal(name));
             let allowed = self.allowed(name, &rule.constraint);
-            let condition = match (rule.presence, allowed) {
-                (Presence::Optional, None) => continue,
-                (Presence::Optional, Some(allowed)) => Clause::When(format!("{sent} && !({allowed})")),
-                (Presence::Required, None) => Clause::Unless(sent),
-                (Presence::Required, Some(allowed)) => Clause::Unless(allowed),
+            // A field is demanded of what it belongs to, where that is an object.
+            let condition = match (rule.presence, allowed, rule.parent.as_deref().map(is_matched)) {
+                (Presence::Optional, None, _) => continue,
+                (Presence::Optional, Some(allowed), _) => Clause::When(format!("{sent} && !({allowed})")),
+                (Presence::Required, None, None) => Clause::Unless(sent),
+                (Presence::Required, None, Some(parent)) => Clause::When(format!("{parent} && !({sent})")),
+                (Presence::Required, Some(allowed), None) => Clause::Unless(allowed),
+                (Presence::Required, Some(allowed), Some(parent)) => Clause::When(format!("{parent} && !({allowed})")),
             };
             let part = Part::Argument { name: name.clone(), rule: rule.clone() };
             self.forbid(format!("{tool_id}.{}", key(name)), rule.line, part, condition);
@@ -145,15 +154,19 @@ impl Draft {
         }
     }
 
-    /// What the mission as a whole may use.
-    pub(super) fn budget(&mut self, mission: &Mission) {
+    /// What the mission as a whole may use; `tool` is the server and name of the one that the slice is about.
+    pub(super) fn budget(&mut self, mission: &Mission, tool: Option<(&str, &str)>) {
         for (spent, limits) in mission.budget() {
             let of = match spent {
-                Spent::Bytes => Measure::Bytes,
-                Spent::Calls => Measure::Calls,
+                Spent::Bytes => vec![Measure::Bytes],
+                Spent::Calls => vec![Measure::Calls],
+                Spent::Sum { of, .. } => {
+                    let is_of = |addend: &&Addend| tool == Some((&*addend.upstream, &*addend.tool));
+                    of.iter().filter(is_of).map(|addend| Measure::Sum(addend.argument.clone())).collect()
+                }
             };
-            for limit in limits {
-                self.counter(format!("budget.{}.{}", spent.key(), limit.period.key()), limit, of.clone(), None);
+            for (limit, of) in limits.iter().flat_map(|limit| of.iter().map(move |of| (limit, of))) {
+                self.counter(format!("budget.{}.{}", spent.place(), limit.period.key()), limit, of.clone(), None);
             }
         }
     }
@@ -188,6 +201,36 @@ impl Draft {
     fn allowed(&mut self, name: &Arc<str>, constraint: &Constraint) -> Option<String> {
         match constraint {
             Constraint::Free => None,
+            Constraint::Command(commands) => Some(self.matched(name, Matcher::Command(commands.clone()))),
+            Constraint::Fields => Some(self.matched(name, Matcher::Object)),
+            Constraint::Email(emails) => {
+                let text = self.text_of(name, TextKind::Email);
+                let emails = emails.iter().map(|email| match (&email.local, &email.domain) {
+                    (Some(_), DomainPattern::Exact(_)) => format!("{text} == {}", literal(&email.to_string())),
+                    (None, _) | (_, DomainPattern::Subdomains(_)) => {
+                        format!("{text} like {}", pattern(&email.to_string()))
+                    }
+                });
+                Some(self.text_is(name, emails))
+            }
+            Constraint::From(source) => {
+                let text = self.text_of(name, TextKind::Returned);
+                Some(self.text_is(name, [format!("{text} == {}", literal(&source.to_string()))]))
+            }
+            Constraint::Identifier(names) => {
+                let text = self.text_of(name, TextKind::Identifier);
+                Some(self.text_is(name, [format!("{}.contains({text})", set(names))]))
+            }
+            Constraint::Sql(kinds) => {
+                let text = self.text_of(name, TextKind::Sql);
+                Some(self.text_is(name, [format!("{}.contains({text})", set(kinds))]))
+            }
+            Constraint::Time { max, min } => {
+                self.context.times.push(name.clone());
+                let name = literal(name);
+                let time = format!("context.times[{name}]");
+                Some(format!("context.times has {name} && {time} >= {} && {time} <= {}", min.micros(), max.micros()))
+            }
             Constraint::Range { max, min } => Some(self.number_within(name, *min, *max)),
             Constraint::Domain(domains) => {
                 let text = self.text_of(name, TextKind::Domain);
@@ -232,6 +275,11 @@ impl Draft {
     fn matched(&mut self, name: &Arc<str>, matcher: Matcher) -> String {
         let quoted = literal(name);
         let _ = match &matcher {
+            Matcher::Command(commands) => {
+                let commands: Vec<String> = commands.iter().map(ToString::to_string).collect();
+                writeln!(self.comments, "// commands of {quoted}: {}\n", set(&commands))
+            }
+            Matcher::Object => writeln!(self.comments, "// {quoted} is an object of the listed fields\n"),
             Matcher::Pattern(pattern) => {
                 writeln!(self.comments, "// pattern of {quoted}: {}\n", literal(pattern.as_str()))
             }
@@ -241,7 +289,7 @@ impl Draft {
             }
         };
         self.context.matches.insert(name.clone(), matcher);
-        format!("context.matches has {quoted} && context.matches[{quoted}]")
+        is_matched(name)
     }
 
     fn text_of(&mut self, name: &Arc<str>, kind: TextKind) -> String {
@@ -340,6 +388,10 @@ impl Draft {
         if !shape.texts.is_empty() {
             let texts = shape.texts.keys().map(|name| format!("{}?: String", literal(name)));
             let _ = writeln!(context, "      \"texts\": {{ {} }},", texts.collect::<Vec<_>>().join(", "));
+        }
+        if !shape.times.is_empty() {
+            let times = shape.times.iter().map(|name| format!("{}?: Long", literal(name)));
+            let _ = writeln!(context, "      \"times\": {{ {} }},", times.collect::<Vec<_>>().join(", "));
         }
         format!(
             "namespace Countersign {{

@@ -16,8 +16,8 @@ use super::draft::Draft;
 use super::text::{any_of, literal, pattern, set, starts_with};
 use crate::count::Counter;
 use crate::mission::{
-    ArgumentRule, Feature, Mission, PROTOCOL_REQUESTS, Pattern, Plan, SUBSCRIBING, ToolPattern, ToolRules, UriPattern,
-    UrlPattern, WebUrl, key, tool_rule_id,
+    ArgumentRule, CommandPattern, Feature, Mission, PROTOCOL_REQUESTS, Pattern, Plan, SUBSCRIBING, ToolPattern,
+    ToolRules, UriPattern, UrlPattern, WebUrl, key, tool_rule_id,
 };
 
 /// Cedar's entity types and the one action.
@@ -138,11 +138,16 @@ pub(in crate::decide) struct ContextShape {
     pub(in crate::decide) plain: bool,
     /// Arguments as texts.
     pub(in crate::decide) texts: BTreeMap<Arc<str>, TextKind>,
+    /// Arguments as moments.
+    pub(in crate::decide) times: Vec<Arc<str>>,
 }
 
 /// What the text of an argument is held to before Cedar is asked.
 #[derive(Clone, Debug)]
 pub(in crate::decide) enum Matcher {
+    Command(Vec<CommandPattern>),
+    /// That it is an object; its fields have rules of their own.
+    Object,
     Pattern(Pattern),
     Url(Vec<UrlPattern>),
 }
@@ -156,7 +161,12 @@ impl Matcher {
                 let url = WebUrl::parse(&value.text).ok()?;
                 Some(urls.iter().any(|pattern| pattern.covers(&url)))
             }
-            (Self::Pattern(_) | Self::Url(_), _) => None,
+            (Self::Command(commands), "command") => {
+                let words: Vec<String> = serde_json::from_str(&value.text).ok()?;
+                Some(commands.iter().any(|command| command.matches(&words)))
+            }
+            (Self::Object, "object") => Some(true),
+            (Self::Command(_) | Self::Object | Self::Pattern(_) | Self::Url(_), _) => None,
         }
     }
 }
@@ -165,8 +175,12 @@ impl Matcher {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::decide) enum TextKind {
     Domain,
+    Email,
+    Identifier,
     Path,
+    Returned,
     Scalar,
+    Sql,
 }
 
 /// How a value that `in` compares stands in the context: with its kind, so that the text `5` is not the number 5.
@@ -209,7 +223,7 @@ impl<'m> Compiler<'m> {
         for (danger, zone) in self.mission.dangers().iter().filter(|(_, zone)| zone.when.iter().any(covers)) {
             slice.danger(danger, zone, None);
         }
-        slice.budget(self.mission);
+        slice.budget(self.mission, Some((upstream, name)));
         slice.effect(&format!("mcp:{upstream}/{name}"), self.mission.effect_class(upstream, name));
         self.build(slice, &id, plan)
     }
@@ -229,7 +243,7 @@ impl<'m> Compiler<'m> {
                 slice.danger(danger, zone, Some(&any_of(&names)));
             }
         }
-        slice.budget(self.mission);
+        slice.budget(self.mission, None);
         if let Some(rules) = self.mission.rules().get(upstream) {
             for (name, (class, _)) in rules.effects.iter().filter(|(name, _)| !rules.tools.contains_key(*name)) {
                 slice.effect(&format!("mcp:{upstream}/{name}"), *class);
@@ -314,7 +328,7 @@ impl<'m> Compiler<'m> {
         for (id, line, condition) in permits {
             slice.permit(id, line, &format!("resource is Countersign::{entity}"), Some(&condition));
         }
-        slice.budget(self.mission);
+        slice.budget(self.mission, None);
         self.build(slice, id, None).map(Some)
     }
 

@@ -268,11 +268,18 @@ fn of_others(slice: &Slice, facets: &[Facet]) -> Finding {
 fn of_argument(name: &str, rule: &ArgumentRule, facet: Option<&Facet>) -> Finding {
     let name = brief(name);
     let (wanted, advice) = match &rule.constraint {
+        Constraint::Command(_) => ("command", "one plain command line that the task was given"),
         Constraint::Domain(_) => ("domain", "one plain address, URL or host name that the task was given"),
+        Constraint::Email(_) => ("email", "plain e-mail addresses that the task was given"),
+        Constraint::Fields => ("object", "an object"),
+        Constraint::From(_) => ("returned", "a value that a tool of this mission returned before, as it returned it"),
+        Constraint::Identifier(_) => ("identifier", "an identifier that the task was given"),
         Constraint::Free | Constraint::In(_) => ("", "a value that the task was given"),
         Constraint::Length { .. } => ("length", "a text of a length that fits the task"),
         Constraint::Pattern(_) => ("text", "a plain text of the form that the task was given"),
         Constraint::Path(_) => ("path", "a plain absolute path that the task was given"),
+        Constraint::Sql(_) => ("sql", "one plain SQL statement of a kind that the task needs"),
+        Constraint::Time { .. } => ("time", "a date such as 2026-12-31, or a time such as 2026-12-31T18:00:00Z"),
         Constraint::Url(_) => ("url", "one plain http or https URL that the task was given"),
         Constraint::Range { .. } => ("number", "a plain number that the task was given"),
     };

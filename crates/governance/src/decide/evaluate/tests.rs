@@ -9,7 +9,7 @@ use evidence::record::{Agent, Authenticated, Context as Actor, Initiator, Surfac
 use serde::Deserialize;
 
 use super::*;
-use crate::classify::classify;
+use crate::classify::{Returned, classify};
 use crate::decide::compile;
 use crate::intercept::Intercepted;
 use crate::mission;
@@ -36,6 +36,8 @@ struct Case {
     call: String,
     expect: Expect,
     name: String,
+    /// The exact result of an earlier call of every tool that rules name with `from`.
+    returned: Option<String>,
     rules: Option<Vec<String>>,
     says: Option<String>,
     standing: Option<String>,
@@ -103,7 +105,13 @@ fn check(case: &Case, policy: &PolicySnapshot) -> Result<(), String> {
         Some("stopping") => Standing::Stopping,
         Some(other) => panic!("no standing {other}"),
     };
-    let classified = classified(policy, &case.agent, parse_tool(&case.call), &arguments, standing);
+    let mut returned = Returned::default();
+    returned.add(policy.mission().sources().iter(), case.returned.as_deref().unwrap_or_default().as_bytes());
+    let mut classified = classified(policy, &case.agent, parse_tool(&case.call), &arguments, standing);
+    if case.returned.is_some() {
+        let plan = policy.plan(classified.intercepted.tool());
+        classified = classify(classified.intercepted, plan, classified.standing, &returned);
+    }
     let decision = decide(&classified, policy, case.at.parse().unwrap());
     let reasons: Vec<&str> = decision.reasons.iter().map(|reason| reason.code()).collect();
     match &case.expect {
@@ -170,7 +178,7 @@ pub(in crate::decide) fn classified(
     };
     let bytes = Bytes::copy_from_slice(arguments.as_bytes());
     let intercepted = Intercepted::new(CallId::from_bytes([7; 16]), Arc::new(actor), tool.clone(), bytes, None);
-    classify(intercepted, policy.plan(&tool), standing)
+    classify(intercepted, policy.plan(&tool), standing, &Returned::default())
 }
 
 #[test]

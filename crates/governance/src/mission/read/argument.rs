@@ -1,4 +1,5 @@
-//! The rules of one tool's arguments: `in`, `min` and `max`, `path`, `domain`, `url`, `length`, `pattern`, `free`, and `optional`.
+//! The rules of one tool's arguments: `in`, `min` and `max`, `path`, `domain`, `url`, `length`, `pattern`, `fields`, `free`, and
+//! `optional`. Fields of an argument stand beside it under their path, so that nothing else knows of nesting.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,33 +7,62 @@ use std::sync::Arc;
 use evidence::decimal::Number;
 use toml::de::{DeTable, DeValue};
 
+use super::typed::are_dates;
 use super::{Key, Later, Reader, Value, brief};
-use crate::limits::{ARGUMENTS_MAX, FACET_BYTES_MAX, NAME_BYTES_MAX, RESULT_BYTES_MAX};
+use crate::limits::{ARGUMENTS_MAX, FACET_BYTES_MAX, FIELDS_DEPTH_MAX, NAME_BYTES_MAX, RESULT_BYTES_MAX};
 use crate::mission::domain::host;
 use crate::mission::path::normal_path;
 use crate::mission::pattern::Pattern;
 use crate::mission::rule::{ArgumentRule, Constraint, DomainPattern, Limit, Period, Presence, Scalar};
+use crate::mission::source::{argument_path, child_path};
 use crate::mission::spelling::ambiguity;
 use crate::mission::url::UrlPattern;
 
-const KEYS: [&str; 13] = [
-    "domain", "free", "in", "length", "max", "min", "optional", "path", "pattern", "per_day", "per_hour", "per_run",
+const KEYS: [&str; 19] = [
+    "command",
+    "domain",
+    "email",
+    "fields",
+    "free",
+    "from",
+    "identifier",
+    "in",
+    "length",
+    "max",
+    "min",
+    "optional",
+    "path",
+    "pattern",
+    "per_day",
+    "per_hour",
+    "per_run",
+    "sql",
     "url",
 ];
 
-const KEYS_LATER: &Later =
-    &[("from", "remove it, or list the values with `in`"), ("named", "remove it, or list the values with `in`")];
+const KEYS_LATER: &Later = &[("named", "remove it, or list the values with `in`")];
 
 const EXAMPLE: &str = "write what it may be, such as `{ in = [\"a\", \"b\"] }`, or `{ free = true }` for anything";
 
 impl<'s> Reader<'s> {
     pub(super) fn arguments(&mut self, table: &DeTable<'s>) -> BTreeMap<Arc<str>, ArgumentRule> {
         let mut rules = BTreeMap::new();
+        self.rules_of(table, None, &mut rules);
+        rules
+    }
+
+    /// The rules of a tool's arguments, or of the fields of the argument at `parent`.
+    fn rules_of(
+        &mut self,
+        table: &DeTable<'s>,
+        parent: Option<&Arc<str>>,
+        rules: &mut BTreeMap<Arc<str>, ArgumentRule>,
+    ) {
         for (key, value) in table {
             self.rules += 1;
             let name = key.get_ref().as_ref();
             self.check_argument_name(key);
-            if rules.len() == ARGUMENTS_MAX {
+            if rules.len() >= ARGUMENTS_MAX {
                 self.problem(
                     key.span(),
                     format!("more than {ARGUMENTS_MAX} arguments"),
@@ -40,11 +70,25 @@ impl<'s> Reader<'s> {
                 );
                 break;
             }
-            if let Some(rule) = self.argument(key, value) {
-                rules.insert(name.into(), rule);
+            let path = parent.map_or_else(|| argument_path(name), |parent| child_path(parent, name));
+            if path.matches('/').count() > FIELDS_DEPTH_MAX {
+                self.problem(key.span(), "fields inside of more fields than the rules look at", EXAMPLE);
+                continue;
             }
+            let Some(rule) = self.argument(key, value) else { continue };
+            let fields = value.get_ref().as_table().and_then(|table| table.get("fields"));
+            if let (Constraint::Fields, Some(fields)) = (&rule.constraint, fields) {
+                const FIELDS: &str = "write `fields = { name = { length = 80 } }`, a rule for each field";
+                match self.table(fields, FIELDS) {
+                    Some(table) if table.is_empty() => {
+                        self.problem(fields.span(), "`fields` names no field", FIELDS);
+                    }
+                    Some(table) => self.rules_of(table, Some(&path), rules),
+                    None => {}
+                }
+            }
+            rules.insert(path, ArgumentRule { parent: parent.cloned(), ..rule });
         }
-        rules
     }
 
     pub(super) fn check_argument_name(&mut self, key: &Key<'s>) {
@@ -71,7 +115,7 @@ impl<'s> Reader<'s> {
         for limit in &limits {
             self.check_limit(limit, &constraint);
         }
-        Some(ArgumentRule { constraint, limits, line: self.line(key), presence })
+        Some(ArgumentRule { constraint, limits, line: self.line(key), parent: None, presence })
     }
 
     /// `per_day = 20000` and the like, of any table.
@@ -109,12 +153,30 @@ impl<'s> Reader<'s> {
 
     fn constraint(&mut self, key: &Key<'s>, table: &DeTable<'s>) -> Option<Constraint> {
         let range = table.contains_key("min") || table.contains_key("max");
-        let given: Vec<&str> = ["domain", "free", "in", "length", "path", "pattern", "url"]
-            .into_iter()
-            .filter(|word| table.contains_key(*word))
-            .chain(range.then_some("min and max"))
-            .collect();
+        const WORDS: [&str; 13] = [
+            "command",
+            "domain",
+            "email",
+            "fields",
+            "free",
+            "from",
+            "identifier",
+            "in",
+            "length",
+            "path",
+            "pattern",
+            "sql",
+            "url",
+        ];
+        let given: Vec<&str> =
+            WORDS.into_iter().filter(|word| table.contains_key(*word)).chain(range.then_some("min and max")).collect();
         match *given.as_slice() {
+            ["command"] => self.commands(table.get("command")?),
+            ["email"] => self.emails(table.get("email")?),
+            ["fields"] => Some(Constraint::Fields),
+            ["from"] => self.source(table.get("from")?),
+            ["identifier"] => self.identifiers(table.get("identifier")?),
+            ["sql"] => self.statements(table.get("sql")?),
             ["domain"] => self.domains(table.get("domain")?).map(Constraint::Domain),
             ["free"] => self.free(table.get("free")?),
             ["in"] => self.values(table.get("in")?).map(Constraint::In),
@@ -128,6 +190,12 @@ impl<'s> Reader<'s> {
                     self.problem(key.span(), format!("the rule for `{}` says nothing", brief(key.get_ref())), EXAMPLE);
                 }
                 None
+            }
+            [_] if are_dates(&[table.get("min"), table.get("max")]) => {
+                if !(table.contains_key("min") && table.contains_key("max")) {
+                    return self.range(key, table);
+                }
+                self.time_range(key, table)
             }
             [_] => self.range(key, table),
             _ => {

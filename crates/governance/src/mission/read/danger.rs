@@ -166,10 +166,17 @@ impl<'s> Reader<'s> {
         let reason = match rules.arguments.get(argument).map(|rule| &rule.constraint) {
             Some(Constraint::Free | Constraint::In(_) | Constraint::Range { .. }) => return,
             Some(
-                Constraint::Domain(_)
+                Constraint::Command(_)
+                | Constraint::Domain(_)
+                | Constraint::Email(_)
+                | Constraint::Fields
+                | Constraint::From(_)
+                | Constraint::Identifier(_)
                 | Constraint::Length { .. }
                 | Constraint::Path(_)
                 | Constraint::Pattern(_)
+                | Constraint::Sql(_)
+                | Constraint::Time { .. }
                 | Constraint::Url(_),
             ) => {
                 format!("`{argument}` of `{tool}` is not a number")
