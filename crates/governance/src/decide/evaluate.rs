@@ -5,6 +5,8 @@
 
 mod explain;
 #[cfg(test)]
+mod nested;
+#[cfg(test)]
 mod reference;
 #[cfg(test)]
 pub(super) mod tests;
