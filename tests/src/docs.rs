@@ -58,6 +58,8 @@ fn every_mission_and_configuration_on_a_page_is_one() {
                 // Before missions: a grant of the configuration has keys of the same names.
                 configs += 1;
                 config_fault(&fence.text)
+            } else if starts("organisation ") {
+                mission::parse_organisation(&fence.text).err().map(|error| error.to_string())
             } else if starts("[[case]]") {
                 parse_cases(&fence.text).err().map(|error| error.to_string())
             } else if starts("mission ") {

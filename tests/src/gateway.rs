@@ -9,6 +9,7 @@ mod hostile;
 mod limits;
 mod observe;
 mod oddities;
+mod organisation;
 mod pins;
 mod power_cut;
 mod recall;

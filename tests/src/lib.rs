@@ -5,4 +5,6 @@ mod docs;
 #[cfg(test)]
 mod gateway;
 #[cfg(test)]
+mod invariants;
+#[cfg(test)]
 mod ledger_faults;

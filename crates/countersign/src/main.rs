@@ -53,6 +53,9 @@ enum Command {
     /// Check and explain mission files
     #[command(subcommand)]
     Mission(commands::mission::Mission),
+    /// Check what every mission is held to
+    #[command(subcommand)]
+    Organisation(commands::organisation::Organisation),
     /// Filter the evidence
     Audit(commands::audit::Audit),
     /// See to what was outside the plan: open, mitigate, review, close
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         Command::Upstream(command) => home().and_then(|home| command.run(&home)),
         Command::Tools(command) => home().and_then(|home| command.run(&home)),
         Command::Mission(command) => command.run(),
+        Command::Organisation(command) => command.run(),
         Command::Audit(command) => home().and_then(|home| command.run(&home)),
         Command::Exceptions(command) => home().and_then(|home| command.run(&home)),
         Command::Verify(command) => home().and_then(|home| command.run(&home)),

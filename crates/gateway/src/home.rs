@@ -103,8 +103,8 @@ impl Home {
     /// # Errors
     /// [`HomeError`] says what is wrong with which folder.
     pub fn prepare(&self) -> Result<(), HomeError> {
-        let (missions, pins) = (self.0.join("missions"), self.0.join("pins"));
-        for path in [&self.0, &missions, &pins] {
+        let [missions, organisation, pins] = ["missions", "organisation", "pins"].map(|name| self.0.join(name));
+        for path in [&self.0, &missions, &organisation, &pins] {
             let io = |source| HomeError::Io { path: path.clone(), source };
             DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
             let found = fs::symlink_metadata(path).map_err(io)?;
@@ -129,6 +129,16 @@ impl Home {
     pub fn keep_mission(&self, sha256: &str, source: &str) -> io::Result<()> {
         let path = self.mission(sha256);
         if path.exists() { Ok(()) } else { keep(&path, source, Durability::Durable) }
+    }
+
+    /// Keeps an accepted version of the organisation file with its policies, durably, under its digest.
+    pub(crate) fn keep_organisation(&self, sha256: &str, text: &str) -> io::Result<()> {
+        keep(&self.0.join("organisation").join(format!("{sha256}.json")), text, Durability::Durable)
+    }
+
+    /// The accepted version of the organisation file with the digest `sha256`.
+    pub(crate) fn organisation(&self, sha256: &str) -> Option<String> {
+        fs::read_to_string(self.0.join("organisation").join(format!("{sha256}.json"))).ok()
     }
 
     /// The accepted definition of a tool with the digest `sha256`.

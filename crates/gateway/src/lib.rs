@@ -19,6 +19,7 @@ pub mod limits;
 pub mod listener;
 pub mod missions;
 pub mod oauth;
+pub mod organisation;
 pub mod people;
 pub mod pins;
 mod recall;
@@ -41,6 +42,7 @@ use crate::counters::Counters;
 use crate::halts::Halts;
 use crate::home::Home;
 use crate::missions::Missions;
+use crate::organisation::InForce;
 use crate::pins::Pins;
 use crate::recall::Recall;
 use crate::refusals::Refusals;
@@ -57,6 +59,7 @@ pub struct Gateway {
     pub(crate) home: Home,
     pub(crate) ledger: Ledger,
     pub(crate) missions: Missions,
+    pub(crate) organisation: InForce,
     pub(crate) pins: Pins,
     pub(crate) recall: Recall,
     pub(crate) refusals: Refusals,
@@ -115,6 +118,7 @@ impl Gateway {
         let missions = Missions::restore(&reader)?;
         let runs = Runs::restore(&reader)?;
         let halts = Halts::restore(&reader)?;
+        let organisation = InForce::restore(&reader)?;
         let pins = Pins::restore(&reader)?;
         let (stopping, _) = watch::channel(false);
         let mut key = [0; 32];
@@ -128,6 +132,7 @@ impl Gateway {
             home,
             ledger,
             missions,
+            organisation,
             pins,
             recall: Recall::default(),
             refusals: Refusals::default(),

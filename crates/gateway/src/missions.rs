@@ -16,7 +16,7 @@ use evidence::ids::ExceptionId;
 use evidence::record::{
     Context, Direction, ExceptionEvent, ExceptionKind, ExceptionRecord, VersionLog, VersionedKind, VersionedObject,
 };
-use governance::decide::{PolicySnapshot, compile};
+use governance::decide::PolicySnapshot;
 use governance::limits::{EXCEPTION_DUE_US, MISSION_BYTES_MAX, OBSERVE_DUE_US};
 use governance::mission::{self, Mission, Mode};
 use store::Reader;
@@ -24,6 +24,7 @@ use store::Reader;
 use crate::clock::now;
 use crate::home::Home;
 use crate::limits::MISSION_FILES_MAX;
+use crate::organisation::compile_within;
 use crate::{Gateway, OpenError, versions};
 
 /// The policy of one mission; what is behind it changes when the file does.
@@ -46,6 +47,9 @@ pub enum LoadError {
     /// The file changed and its reason did not.
     #[error("{path}: the mission changed and its `why` did not; say in `why` what this version is for", path = .0.display())]
     SameWhy(PathBuf),
+    /// There is an organisation file, and no good version of it was ever taken up.
+    #[error("no mission is taken up without what the organisation demands: {0}")]
+    Organisation(String),
     /// The version could not be recorded.
     #[error(transparent)]
     Unrecorded(#[from] store::AppendError),
@@ -104,6 +108,19 @@ impl Missions {
         self.loaded.read().unwrap_or_else(PoisonError::into_inner).get(name).map(|loaded| loaded.policy.clone())
     }
 
+    /// Has every file looked at again: what one was refused for may hold no more.
+    pub(crate) fn look_again(&self) {
+        self.refused.write().unwrap_or_else(PoisonError::into_inner).values_mut().for_each(|stamp| *stamp = None);
+        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
+        loaded.values_mut().for_each(|loaded| loaded.stamp = None);
+    }
+
+    /// The policies of all loaded missions.
+    pub(crate) fn policies(&self) -> Vec<Policy> {
+        let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
+        loaded.values().map(|loaded| loaded.policy.clone()).collect()
+    }
+
     /// The names of the loaded missions, sorted.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
@@ -155,6 +172,7 @@ impl Gateway {
     /// [`LoadError`]; a bad file also leaves an `exception_record`, and the version in force stays.
     pub async fn load_mission(&self, path: &Path, who: &str) -> Result<(Arc<Mission>, Policy), LoadError> {
         let _one_at_a_time = self.missions.loading.lock().await;
+        self.load_organisation(who).await?;
         let looked = stamp(path);
         let loaded = self.accept(path, looked, who).await;
         if let Err(error @ (LoadError::Read { .. } | LoadError::Invalid(_) | LoadError::SameWhy(_))) = &loaded {
@@ -166,15 +184,20 @@ impl Gateway {
 
     async fn accept(&self, path: &Path, looked: Option<Stamp>, who: &str) -> Result<(Arc<Mission>, Policy), LoadError> {
         let source = read(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
-        let invalid = |error: &dyn std::fmt::Display| LoadError::Invalid(format!("{}: {error}", path.display()));
-        let fresh = Arc::new(
-            mission::parse(&source).map_err(|error| LoadError::Invalid(error.render(&path.display().to_string())))?,
-        );
-        let snapshot = Arc::new(compile(fresh.clone()).map_err(|error| invalid(&error))?);
+        let shown = path.display().to_string();
+        let written = mission::parse(&source).map_err(|error| LoadError::Invalid(error.render(&shown)))?;
+        let bounds = self.organisation.bounds();
+        let snapshot = Arc::new(compile_within(&written, bounds.as_ref(), &shown).map_err(LoadError::Invalid)?);
+        let fresh = snapshot.mission().clone();
         let name = fresh.name().to_string();
         let before = self.missions.accepted.read().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
         if before.as_deref() != Some(&**fresh.sha256()) {
             let old = before.as_deref().and_then(|sha256| kept(&self.home, sha256));
+            // As it would hold now: what changes by the organisation is in the organisation's own versions.
+            let old = old.map(|old| match &bounds {
+                Some(bounds) => bounds.organisation().within(&old).unwrap_or(old),
+                None => old,
+            });
             if old.as_ref().is_some_and(|old| old.why() == fresh.why()) {
                 return Err(LoadError::SameWhy(path.to_owned()));
             }
@@ -223,6 +246,12 @@ impl Gateway {
     /// When the folder cannot be read.
     pub async fn load_missions(&self, dir: Option<&Path>) -> std::io::Result<()> {
         let files = dir.map(toml_files).transpose()?.unwrap_or_default();
+        {
+            let _one_at_a_time = self.missions.loading.lock().await;
+            if let Err(error) = self.load_organisation("file").await {
+                tracing::error!(%error, "the organisation file could not be taken up");
+            }
+        }
         for path in self.missions.changed(files) {
             match self.load_mission(&path, "file").await {
                 Ok((mission, _)) => {

@@ -13,7 +13,9 @@ use std::sync::Arc;
 use evidence::record::{Effect, EffectClass, Policy, Rule};
 
 pub use cases::{Case, Cases, CasesError, Expected, parse_cases};
-pub use compile::{CompileError, Feature, PROTOCOL_REQUESTS, PolicySnapshot, SUBSCRIBING, compile};
+pub use compile::{
+    Bounds, BoundsError, CompileError, Feature, PROTOCOL_REQUESTS, PolicySnapshot, SUBSCRIBING, bounds, compile,
+};
 pub use evaluate::decide;
 pub use example::{Example, Proved, Versions};
 

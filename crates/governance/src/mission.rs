@@ -15,6 +15,7 @@ mod explain;
 mod hours;
 mod identifier;
 mod moment;
+mod organisation;
 mod path;
 mod pattern;
 mod plan;
@@ -39,8 +40,9 @@ pub use difference::difference;
 pub use draft::{Heading, Listed, draft, suggested};
 pub use error::{MissionError, Problem};
 pub use explain::explain;
+pub use organisation::{Breach, Organisation, groups_of};
 pub use plan::{Need, Others, Plan};
-pub use read::parse;
+pub use read::{parse, parse_organisation};
 pub use spelling::hides;
 
 pub(crate) use command::{CommandPattern, words};

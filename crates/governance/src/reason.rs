@@ -58,6 +58,8 @@ reasons! {
     InputRequired = "input_required",
     /// The call brought answers that nobody had asked it for; they went on only where the intent has their digest.
     InputUnasked = "input_unasked",
+    /// The mission breaks an invariant of the organisation that came after it.
+    InvariantBroken = "invariant_broken",
     /// Evidence cannot be written.
     LedgerUnavailable = "ledger_unavailable",
     /// All calls together would use more than the mission allows in a run, an hour or a day.
@@ -66,6 +68,8 @@ reasons! {
     Malformed = "malformed",
     /// The mission's `until` has passed.
     MissionExpired = "mission_expired",
+    /// A policy of the organisation forbids the call, whatever the mission says.
+    OrganisationForbids = "organisation_forbids",
     /// It is not one of the hours in which the mission holds.
     OutsideHours = "outside_hours",
     /// The mission does not allow this prompt.

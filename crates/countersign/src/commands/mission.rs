@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::Subcommand;
-use governance::decide::{Cases, Example, PolicySnapshot, Proved, Versions, compile, parse_cases};
+use clap::{Args, Subcommand};
+use gateway::organisation::{compile_within, read_organisation};
+use governance::decide::{Bounds, Cases, Example, PolicySnapshot, Proved, Versions, parse_cases};
 use governance::limits::{CASES_BYTES_MAX, MISSION_BYTES_MAX};
 use governance::mission::{self, Mission as Parsed};
 use serde_json::json;
@@ -12,6 +13,21 @@ use serde_json::json;
 use super::init::Init;
 use super::{Format, table};
 use crate::exit_code::{Exit, Failure};
+
+/// What missions are held to beside their own words.
+#[derive(Args)]
+pub(crate) struct Within {
+    /// The organisation file whose groups, invariants and policies hold for the mission
+    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_ORGANISATION")]
+    organisation: Option<PathBuf>,
+}
+
+impl Within {
+    fn bounds(&self) -> Result<Option<Arc<Bounds>>, Failure> {
+        let read = self.organisation.as_deref().map(|file| read_organisation(file).map_err(Failure::no));
+        Ok(read.transpose()?.map(Arc::new))
+    }
+}
 
 /// Check and explain mission files
 #[derive(Subcommand)]
@@ -28,12 +44,16 @@ pub(crate) enum Mission {
         /// The files
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        #[command(flatten)]
+        within: Within,
     },
     /// Print the Cedar policies that a mission compiles to
     Compile {
         /// The file
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        #[command(flatten)]
+        within: Within,
     },
     /// Say what a mission allows beyond another, with a call that shows it; exits with 1 where it is wider
     Diff {
@@ -46,12 +66,16 @@ pub(crate) enum Mission {
         /// How to write the changes [default: a table in a terminal, else json]
         #[arg(long)]
         format: Option<Format>,
+        #[command(flatten)]
+        within: Within,
     },
     /// Say in plain sentences what a mission allows
     Explain {
         /// The file
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        #[command(flatten)]
+        within: Within,
     },
     /// Start a server, ask for its tools, and print a mission that allows nothing yet
     Init(Init),
@@ -60,16 +84,19 @@ pub(crate) enum Mission {
         /// The files with cases; each names its mission
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        #[command(flatten)]
+        within: Within,
     },
 }
 
 impl Mission {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         match self {
-            Self::Check { files } => {
+            Self::Check { files, within } => {
+                let bounds = within.bounds()?;
                 let mut exit = Exit::Done;
                 for file in &files {
-                    match compiled(file) {
+                    match compiled(file, bounds.as_ref()) {
                         Ok((mission, _)) => println!(
                             "{}: mission `{}` is sound (sha256 {})",
                             file.display(),
@@ -77,7 +104,7 @@ impl Mission {
                             mission.sha256()
                         ),
                         Err(Fault::Unsound(text)) => {
-                            println!("{text}");
+                            println!("{}", text.trim_end());
                             exit = Exit::No;
                         }
                         Err(Fault::Unread(failure)) => return Err(failure),
@@ -85,24 +112,25 @@ impl Mission {
                 }
                 Ok(exit)
             }
-            Self::Compile { file } => match compiled(&file) {
+            Self::Compile { file, within } => match compiled(&file, within.bounds()?.as_ref()) {
                 Ok((_, snapshot)) => {
                     println!("{}", snapshot.cedar_all());
                     Ok(Exit::Done)
                 }
                 Err(fault) => Err(fault.into()),
             },
-            Self::Diff { old, new, format } => {
-                let ((_, old), (_, new)) = (compiled(&old)?, compiled(&new)?);
+            Self::Diff { old, new, format, within } => {
+                let bounds = within.bounds()?;
+                let ((_, old), (_, new)) = (compiled(&old, bounds.as_ref())?, compiled(&new, bounds.as_ref())?);
                 diff(&Versions { old: &old, new: &new }.changes(), Format::or_fitting(format))
             }
-            Self::Explain { file } => {
-                let (mission, _) = compiled(&file)?;
+            Self::Explain { file, within } => {
+                let (mission, _) = compiled(&file, within.bounds()?.as_ref())?;
                 print!("{}", mission::explain(&mission));
                 Ok(Exit::Done)
             }
             Self::Init(init) => init.run(),
-            Self::Test { files } => test(&files),
+            Self::Test { files, within } => test(&files, within.bounds()?.as_ref()),
         }
     }
 }
@@ -159,14 +187,14 @@ fn diff(changes: &[Proved], format: Format) -> Result<Exit, Failure> {
 const DIFF_COLUMNS: [&str; 4] = ["direction", "change", "newly allowed", "newly denied"];
 
 /// Decides all cases of all files: one line for each that is not decided as expected, and one for each file.
-fn test(files: &[PathBuf]) -> Result<Exit, Failure> {
+fn test(files: &[PathBuf], bounds: Option<&Arc<Bounds>>) -> Result<Exit, Failure> {
     let mut exit = Exit::Done;
     for file in files {
         let shown = file.display();
         let source = read(file, CASES_BYTES_MAX)?;
         let Cases { cases, mission } =
             parse_cases(&source).map_err(|error| Failure::usage(format!("{shown}:{error}")))?;
-        let (_, policy) = compiled(&file.parent().unwrap_or(Path::new("")).join(mission))?;
+        let (_, policy) = compiled(&file.parent().unwrap_or(Path::new("")).join(mission), bounds)?;
         let mut met = 0;
         for case in &cases {
             if let Some(unknown) = case.unknown(&policy) {
@@ -193,7 +221,7 @@ fn test(files: &[PathBuf]) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-enum Fault {
+pub(super) enum Fault {
     Unread(Failure),
     Unsound(String),
 }
@@ -217,10 +245,10 @@ fn read(file: &Path, bytes_max: usize) -> Result<String, Failure> {
     std::fs::read_to_string(file).map_err(|error| unread(&error))
 }
 
-fn compiled(file: &Path) -> Result<(Arc<Parsed>, PolicySnapshot), Fault> {
+pub(super) fn compiled(file: &Path, bounds: Option<&Arc<Bounds>>) -> Result<(Arc<Parsed>, PolicySnapshot), Fault> {
     let source = read(file, MISSION_BYTES_MAX).map_err(Fault::Unread)?;
-    let mission =
-        Arc::new(mission::parse(&source).map_err(|error| Fault::Unsound(error.render(&file.display().to_string())))?);
-    let snapshot = compile(mission.clone()).map_err(|error| Fault::Unsound(format!("{}: {error}", file.display())))?;
-    Ok((mission, snapshot))
+    let shown = file.display().to_string();
+    let mission = mission::parse(&source).map_err(|error| Fault::Unsound(error.render(&shown)))?;
+    let snapshot = compile_within(&mission, bounds, &shown).map_err(Fault::Unsound)?;
+    Ok((snapshot.mission().clone(), snapshot))
 }

@@ -7,6 +7,7 @@ pub(crate) mod halt;
 pub(crate) mod init;
 pub(crate) mod mcp;
 pub(crate) mod mission;
+pub(crate) mod organisation;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod tools;

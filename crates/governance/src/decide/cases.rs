@@ -320,8 +320,8 @@ fn first_initiator(mission: &Mission) -> Arc<str> {
 
 /// What came before a call.
 #[derive(Default)]
-struct Before<'a> {
-    returned: Returned,
+pub(super) struct Before<'a> {
+    pub(super) returned: Returned,
     used: &'a [(Arc<str>, Number)],
 }
 
@@ -336,7 +336,7 @@ pub(super) fn decide_alone(
     decide_after(policy, agent, call, arguments, at, &Before::default())
 }
 
-fn decide_after(
+pub(super) fn decide_after(
     policy: &PolicySnapshot,
     agent: Arc<str>,
     call: &Tool,

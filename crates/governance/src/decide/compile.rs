@@ -4,6 +4,7 @@
 //! type. A tool's set holds one `permit` and, for each thing that can be wrong with a call, one `forbid` that names it. Start at [`compile`].
 
 mod draft;
+mod organisation;
 mod slice;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,8 @@ use super::evaluate;
 use crate::count::Counter;
 pub use crate::mission::{Feature, PROTOCOL_REQUESTS, SUBSCRIBING};
 use crate::mission::{Mission, Plan, Source};
+pub(super) use organisation::Seen as SeenByOrganisation;
+pub use organisation::{Bounds, BoundsError, bounds};
 use slice::{Compiler, Vocabulary};
 pub(super) use slice::{Matcher, Part, Permission, Slice, SliceRule, TextKind, scalar_text};
 
@@ -71,9 +74,12 @@ pub struct PolicySnapshot {
     pub(super) authorizer: Authorizer,
     /// Where the mission allows nothing of an endpoint: who and when, and no permit.
     base: Slice,
+    bounds: Option<Arc<Bounds>>,
     mission: Arc<Mission>,
     /// The fields of results that rules name.
     sources: Vec<Source>,
+    /// Why nothing is allowed until the mission is mended.
+    suspended: Option<Arc<str>>,
     upstreams: HashMap<Arc<str>, UpstreamSlices>,
     pub(super) vocabulary: Vocabulary,
 }
@@ -113,10 +119,39 @@ pub fn compile(mission: Arc<Mission>) -> Result<PolicySnapshot, CompileError> {
     }
     let base = compiler.base()?;
     let sources = mission.sources();
-    Ok(PolicySnapshot { authorizer: Authorizer::new(), base, mission, sources, upstreams, vocabulary })
+    Ok(PolicySnapshot {
+        authorizer: Authorizer::new(),
+        base,
+        bounds: None,
+        mission,
+        sources,
+        suspended: None,
+        upstreams,
+        vocabulary,
+    })
 }
 
 impl PolicySnapshot {
+    /// The same, within what an organisation forbids.
+    #[must_use]
+    pub fn within(self, bounds: Arc<Bounds>) -> Self {
+        Self { bounds: Some(bounds), ..self }
+    }
+
+    /// The same, allowing nothing, and why: the mission was taken up before an invariant that it breaks.
+    #[must_use]
+    pub fn suspended(self, why: &str) -> Self {
+        Self { suspended: Some(why.into()), ..self }
+    }
+
+    pub(super) const fn bounds(&self) -> Option<&Arc<Bounds>> {
+        self.bounds.as_ref()
+    }
+
+    pub(super) const fn suspension(&self) -> Option<&Arc<str>> {
+        self.suspended.as_ref()
+    }
+
     /// The mission.
     #[must_use]
     pub const fn mission(&self) -> &Arc<Mission> {

@@ -20,7 +20,7 @@ use evidence::record::{Effect, EffectClass, Endpoint, Facet, FacetValue, Policy,
 use evidence::time::Timestamp;
 
 use super::Decision;
-use super::compile::{Matcher, Permission, PolicySnapshot, Slice, TextKind, scalar_text};
+use super::compile::{Matcher, Permission, PolicySnapshot, SeenByOrganisation, Slice, TextKind, scalar_text};
 use crate::classify::{Classified, Standing};
 use crate::mission::{Mode, SUBSCRIBING, is_plain, minute_of_week};
 use crate::reason::Reason;
@@ -33,20 +33,29 @@ use explain::Finding;
 pub fn decide(classified: &Classified, policy: &PolicySnapshot, at: Timestamp) -> Decision {
     let slice = policy.slice(classified.intercepted.tool());
     let verdict = match (classified.standing, classified.intercepted.objection()) {
-        (Standing::Good, None) => judge(classified, policy, slice, at),
+        (Standing::Good, None) => match policy.suspension() {
+            Some(why) => Verdict::Denied(vec![explain::suspended(why)]),
+            None => judge(classified, policy, slice, at),
+        },
         (Standing::Good, Some(reason)) => Verdict::Denied(vec![explain::objection(reason)]),
         (stopped, _) => Verdict::Denied(vec![explain::standing(stopped)]),
     };
     let tool = classified.intercepted.tool();
+    let effect_class = match (effect_class(policy, tool), classified.confirmed) {
+        (EffectClass::Unconfirmed, Some(confirmed)) if tool.endpoint == Endpoint::Tool => confirmed,
+        (said, _) => said,
+    };
+    let verdict = match (verdict, forbidden(classified, policy, effect_class, at)) {
+        (Verdict::Allowed(_), forbidden) if !forbidden.is_empty() => Verdict::Denied(forbidden),
+        (Verdict::Denied(findings), forbidden) => Verdict::Denied(findings.into_iter().chain(forbidden).collect()),
+        (verdict, _) => verdict,
+    };
     let mut decision = Decision {
         effect: Effect::Deny,
-        effect_class: match (effect_class(policy, tool), classified.confirmed) {
-            (EffectClass::Unconfirmed, Some(confirmed)) if tool.endpoint == Endpoint::Tool => confirmed,
-            (said, _) => said,
-        },
+        effect_class,
         policy: Policy {
             mission_sha256: policy.mission().sha256().clone(),
-            organisation_sha256: None,
+            organisation_sha256: policy.bounds().map(|bounds| bounds.sha256().clone()),
             slice_sha256: slice.sha256().cloned(),
         },
         reasons: Vec::new(),
@@ -77,6 +86,24 @@ pub fn decide(classified: &Classified, policy: &PolicySnapshot, at: Timestamp) -
         }
     }
     decision
+}
+
+/// What the organisation has against the call, whatever the mission says.
+fn forbidden(classified: &Classified, policy: &PolicySnapshot, effect: EffectClass, at: Timestamp) -> Vec<Finding> {
+    let Some(bounds) = policy.bounds() else { return Vec::new() };
+    let context = classified.intercepted.context();
+    let seen = SeenByOrganisation {
+        agent: &context.agent.name,
+        at,
+        effect,
+        initiator: &context.initiator.name,
+        mission: context.mission.as_deref().unwrap_or_default(),
+        tool: classified.intercepted.tool(),
+    };
+    match bounds.forbidding(&seen) {
+        Some(rules) => rules.into_iter().map(explain::organisation).collect(),
+        None => vec![explain::failed()],
+    }
 }
 
 /// Lets a call run that the mission would not allow, where it is only observed and its owner said that the tool does nothing grave. Who acts, until when, and what could

@@ -7,10 +7,12 @@ mod argument;
 mod budget;
 mod danger;
 mod effect;
+mod organisation;
 mod typed;
 mod when;
 
 pub(super) use self::allow::RESERVED;
+pub use self::organisation::parse_organisation;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -75,6 +77,15 @@ pub fn parse(source: &str) -> Result<Mission, MissionError> {
         );
         return Err(MissionError::new(reader.problems));
     }
+    let mission = tree(source, &mut reader).and_then(|table| reader.mission(table.get_ref()));
+    match mission {
+        Some(mission) if reader.problems.is_empty() => Ok(mission),
+        _ => Err(MissionError::new(reader.problems)),
+    }
+}
+
+/// The tree of the file; nothing after an error of syntax, where it holds guesses: judging them would bury the one problem that there is.
+fn tree<'s>(source: &'s str, reader: &mut Reader<'s>) -> Option<Spanned<DeTable<'s>>> {
     let (table, errors) = DeTable::parse_recoverable(source);
     for error in &errors {
         let at = error.span().unwrap_or_default();
@@ -85,12 +96,7 @@ pub fn parse(source: &str) -> Result<Mission, MissionError> {
             reader.problem(at, error.message().replace('\n', ", "), None);
         }
     }
-    // After an error of syntax the tree holds guesses; judging them would bury the one problem that there is.
-    let mission = if errors.is_empty() { reader.mission(table.get_ref()) } else { None };
-    match mission {
-        Some(mission) if reader.problems.is_empty() => Ok(mission),
-        _ => Err(MissionError::new(reader.problems)),
-    }
+    errors.is_empty().then_some(table)
 }
 
 struct Reader<'s> {

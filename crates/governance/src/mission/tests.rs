@@ -106,6 +106,13 @@ fn examples_are_missions() {
 }
 
 #[test]
+fn every_error_of_an_organisation_file_reads_as_it_did() {
+    let source = std::fs::read_to_string(root().join("corpus/missions/organisation.toml")).unwrap();
+    let error = parse_organisation(&source).unwrap_err();
+    snapshot("organisation", &error.render("organisation.toml"));
+}
+
+#[test]
 fn examples_of_the_documentation_are_missions() {
     let text = std::fs::read_to_string(root().join("docs/missions.md")).unwrap();
     let blocks: Vec<&str> = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();

@@ -53,7 +53,8 @@ const WORLDLY: &[&str] = &[
 
 /// Libraries that stand for one crate's job, with the crates that may use them.
 const OWNED: &[(&str, &[&str])] = &[
-    ("cedar-policy", &["governance"]),
+    ("cedar-policy", &["governance", "countersign-tests"]),
+    ("cedar-policy-symcc", &["countersign-tests"]),
     ("rusqlite", &["store"]),
     ("hyper-rustls", &["surfaces"]),
     ("anyhow", &["countersign", "testkit", "countersign-tests", "xtask"]),

@@ -78,6 +78,27 @@ pub(super) fn objection(reason: Reason) -> Finding {
     Finding { reason, rule: None, said_to_agent: said_to_agent.to_owned(), sentence: sentence.to_owned() }
 }
 
+/// The organisation forbids it.
+pub(super) fn organisation(rule: Rule) -> Finding {
+    Finding {
+        reason: Reason::OrganisationForbids,
+        sentence: "the organisation forbids it".to_owned(),
+        said_to_agent: "the organisation forbids this call; do not retry, and tell the person you work for".to_owned(),
+        rule: Some(rule),
+    }
+}
+
+/// The mission breaks an invariant that came after it.
+pub(super) fn suspended(why: &str) -> Finding {
+    Finding {
+        reason: Reason::InvariantBroken,
+        rule: None,
+        said_to_agent:
+            "this mission is not as the organisation demands; do not retry, and tell the person you work for".to_owned(),
+        sentence: format!("the mission is not as the organisation demands: {why}"),
+    }
+}
+
 /// The policy engine could not decide.
 pub(super) fn failed() -> Finding {
     Finding {

@@ -1,8 +1,10 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::decide::cases::{Before, decide_after};
 use crate::decide::compile;
 use crate::mission::{overall, parse};
+use evidence::record::FacetValue;
 
 const HEADER: &str = "mission = 'm'\ngoal = 'g'\nowner = 'o'\nagents = ['bot']\nuntil = 2026-12-31\nwhy = 'w'\n";
 
@@ -129,7 +131,12 @@ fn the_shipped_missions_decide_as_was_reviewed() {
                         upstream: server.clone(),
                     };
                     let agent = mission.agents()[0].clone();
-                    let decision = decide_alone(&policy, agent, &call, &arguments, mission.last_moment());
+                    let mut before = Before::default();
+                    for source in mission.sources() {
+                        let value = FacetValue { kind: "text".into(), text: RETURNED.into() };
+                        before.returned.add_value(&source, &value);
+                    }
+                    let decision = decide_after(&policy, agent, &call, &arguments, mission.last_moment(), &before);
                     let reasons: Vec<&str> = decision.reasons.iter().map(|reason| reason.code()).collect();
                     let shown: String = arguments.chars().take(160).collect();
                     matrix.push_str(&format!("{:5} {call} {what}: {shown} {}\n", decision.effect, reasons.join(" ")));
@@ -142,6 +149,9 @@ fn the_shipped_missions_decide_as_was_reviewed() {
         insta::assert_snapshot!("matrix", matrix);
     });
 }
+
+/// What every earlier call returned in every field that rules name.
+const RETURNED: &str = "R-1";
 
 /// Values that agents try where a rule stands.
 const BEYOND: [(&str, &str); 12] = [
@@ -161,7 +171,9 @@ const BEYOND: [(&str, &str); 12] = [
 
 /// What to send to a tool: the simplest that it takes, each edge of each argument, each of [`BEYOND`], one left out, and one too many.
 fn edges(rules: &ToolRules) -> Vec<(String, String)> {
-    let base = base(rules, rules);
+    let mut base = base(rules, rules);
+    let sourced = rules.arguments.iter().filter(|(_, rule)| matches!(rule.constraint, Constraint::From(_)));
+    base.extend(sourced.map(|(name, _)| (name.clone(), quoted(RETURNED))));
     let text = |arguments: &[(Arc<str>, String)]| {
         let members: Vec<String> = arguments.iter().map(|(name, value)| format!("{}:{value}", quoted(name))).collect();
         format!("{{{}}}", members.join(","))

@@ -39,7 +39,7 @@ impl<'s> Reader<'s> {
         dangers
     }
 
-    fn danger(&mut self, key: &Key<'s>, value: &Value<'s>) -> Option<Danger> {
+    pub(super) fn danger(&mut self, key: &Key<'s>, value: &Value<'s>) -> Option<Danger> {
         let table = self.table(value, "write `[danger.NAME]`")?;
         self.check_keys(table, &KEYS, KEYS_LATER);
         let (over, sums) = table.get("over").map(|value| self.over(value)).unwrap_or_default();
@@ -62,7 +62,7 @@ impl<'s> Reader<'s> {
         (!patterns.is_empty()).then_some(Danger { line: self.line(key), over, sums, when: patterns })
     }
 
-    fn tool_pattern(&mut self, value: &Value<'s>, text: &str) -> Option<ToolPattern> {
+    pub(super) fn tool_pattern(&mut self, value: &Value<'s>, text: &str) -> Option<ToolPattern> {
         let Some((upstream, name)) = text.strip_prefix("mcp:").and_then(|rest| rest.split_once('/')) else {
             let reason = match text.split_once(':') {
                 Some((surface @ ("browser" | "http" | "workflow"), _)) => {
