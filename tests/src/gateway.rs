@@ -1,6 +1,7 @@
 //! The gateway as its users meet it: bridges that share a run, stops that bite, ends in order and out of order, and a ledger that cannot be written.
 
 mod bridges;
+mod changes;
 mod clients;
 mod door;
 mod exceptions;

@@ -81,7 +81,7 @@ fn main() -> ExitCode {
         Command::Run(command) => home().and_then(|home| command.run(&home)),
         Command::Upstream(command) => home().and_then(|home| command.run(&home)),
         Command::Tools(command) => home().and_then(|home| command.run(&home)),
-        Command::Mission(command) => command.run(),
+        Command::Mission(command) => command.run(home),
         Command::Organisation(command) => command.run(),
         Command::Audit(command) => home().and_then(|home| command.run(&home)),
         Command::Exceptions(command) => home().and_then(|home| command.run(&home)),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exceptions::{Deed, DeedError};
 use crate::halts::{Scope, Switch};
+use crate::missions::{LoadError, RevokeError, Taken, Tried};
 use crate::pins::{Pin, PinError};
 use crate::runs::{Run, RunError, Standing, Wanted, Which};
 use crate::{Gateway, Readiness, clock};
@@ -18,6 +19,13 @@ use crate::{Gateway, Readiness, clock};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Ask {
+    /// Take a mission file up.
+    ApplyMission {
+        /// The file, absolute.
+        file: PathBuf,
+        /// Whether for good.
+        tried: Tried,
+    },
     /// Bridge an agent's client to a stdio upstream; its messages follow on the same connection.
     Bridge(Box<Bridge>),
     /// End or revoke a run.
@@ -49,6 +57,13 @@ pub enum Ask {
     },
     /// List the tools that were seen.
     Pins,
+    /// Withdraw a mission's authority.
+    RevokeMission {
+        /// Which.
+        mission: String,
+        /// Why.
+        why: String,
+    },
     /// List runs.
     Runs,
     /// Begin a run that is reached with a token.
@@ -114,6 +129,8 @@ pub enum Answer {
     Refused(Refused),
     /// The runs.
     Runs(Vec<RunView>),
+    /// What a mission file changes.
+    Taken(Taken),
     /// The run began.
     Started {
         /// The run.
@@ -215,7 +232,11 @@ impl Answer {
 impl From<RunError> for Answer {
     fn from(error: RunError) -> Self {
         let blame = match &error {
-            RunError::Agent { .. } | RunError::Closed { .. } | RunError::Full | RunError::Other(_) => Blame::Nobody,
+            RunError::Agent { .. }
+            | RunError::Closed { .. }
+            | RunError::Full
+            | RunError::Other(_)
+            | RunError::Revoked(_) => Blame::Nobody,
             RunError::Mission(_) | RunError::Unfit(_) | RunError::Unknown(_) => Blame::Asker,
             RunError::Unrecorded(_) => Blame::Operator,
         };
@@ -237,6 +258,14 @@ impl Gateway {
     /// Answers `ask`, put by the user `who`. A bridge is not a question: the socket takes it.
     pub async fn answer(&self, ask: Ask, who: &str) -> Answer {
         match ask {
+            Ask::ApplyMission { file, tried } => match self.apply_mission(&file, who, tried).await {
+                Ok(taken) => Answer::Taken(taken),
+                Err(error @ (LoadError::Keep { .. } | LoadError::Unrecorded(_))) => {
+                    Answer::refused(Blame::Operator, error)
+                }
+                Err(error @ LoadError::Read { .. }) => Answer::refused(Blame::Asker, error),
+                Err(error) => Answer::refused(Blame::Nobody, error.to_string().trim_end()),
+            },
             Ask::Bridge(_) => Answer::refused(Blame::Asker, "a bridge needs the gateway's socket"),
             Ask::CloseRun { to: to @ (Standing::Open | Standing::Expired), .. } => {
                 Answer::refused(Blame::Asker, format!("a run cannot be made {}", to.as_str()))
@@ -252,6 +281,11 @@ impl Gateway {
             },
             Ask::PinTool { tool, why } => done(self.pin(&tool, who, &why).await),
             Ask::Pins => Answer::Pins(self.pins.list()),
+            Ask::RevokeMission { mission, why } => match self.revoke_mission(&mission, who, &why).await {
+                Ok(()) => Answer::Done,
+                Err(error @ RevokeError::Unrecorded(_)) => Answer::refused(Blame::Operator, error),
+                Err(error) => Answer::refused(Blame::Nobody, error),
+            },
             Ask::Runs => Answer::Runs(self.list_runs().iter().map(|run| RunView::of(run)).collect()),
             Ask::StartRun { mission_file, wanted } => self.answer_start(mission_file, wanted, who).await,
             Ask::Status => Answer::Status(self.status()),

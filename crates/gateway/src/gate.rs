@@ -184,6 +184,7 @@ impl RunGate {
             RunError::Agent { .. }
             | RunError::Closed { .. }
             | RunError::Mission(_)
+            | RunError::Revoked(_)
             | RunError::Other(_)
             | RunError::Unfit(_)
             | RunError::Unknown(_) => AdmitError::Forbidden(error.to_string()),

@@ -3,7 +3,7 @@
 //! A file that cannot be read, parsed or compiled never replaces a good version, and each refusal is an `exception_record`. The version in force is kept in the
 //! home under its digest, so that the next difference can be told.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Read;
@@ -19,6 +19,7 @@ use evidence::record::{
 use governance::decide::PolicySnapshot;
 use governance::limits::{EXCEPTION_DUE_US, MISSION_BYTES_MAX, OBSERVE_DUE_US};
 use governance::mission::{self, Mission, Mode};
+use serde::{Deserialize, Serialize};
 use store::Reader;
 
 use crate::clock::now;
@@ -44,6 +45,16 @@ pub enum LoadError {
     /// The file is not a mission.
     #[error("{0}")]
     Invalid(String),
+    /// Another file is the mission's own.
+    #[error(
+        "mission `{name}` is read from `{path}`, which the next start would take up again; change that file, and apply it"
+    )]
+    Elsewhere {
+        /// The mission.
+        name: String,
+        /// Its file.
+        path: PathBuf,
+    },
     /// The file changed and its reason did not.
     #[error("{path}: the mission changed and its `why` did not; say in `why` what this version is for", path = .0.display())]
     SameWhy(PathBuf),
@@ -73,7 +84,28 @@ pub struct Missions {
     loaded: RwLock<HashMap<String, Loaded>>,
     /// What files looked like that were refused and belong to no loaded mission.
     refused: RwLock<HashMap<PathBuf, Option<Stamp>>>,
+    /// Missions that a person revoked, until another version is taken up.
+    revoked: RwLock<HashSet<String>>,
 }
+
+/// What taking a mission file up changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Taken {
+    /// What changes, in sentences.
+    pub difference: Vec<String>,
+    /// Which way.
+    pub direction: Option<Direction>,
+    /// The version before; none where the mission is new.
+    pub from: Option<String>,
+    /// The mission.
+    pub mission: String,
+    /// The version in the file.
+    pub to: String,
+}
+
+/// What a mission is recorded as once a person revoked it.
+const REVOKED: &str = "revoked";
 
 #[derive(Clone, Debug)]
 struct Loaded {
@@ -92,13 +124,20 @@ struct Stamp {
 impl Missions {
     /// Takes up what the ledger says.
     pub(crate) fn restore(reader: &Reader) -> Result<Self, OpenError> {
-        let versions = versions(reader, VersionedKind::Mission)?.into_iter();
-        let accepted = versions.map(|version| (version.object.name.to_string(), version.to.to_string())).collect();
+        let (mut accepted, mut revoked) = (HashMap::new(), HashSet::new());
+        for version in versions(reader, VersionedKind::Mission)? {
+            let name = version.object.name.to_string();
+            let is_revoked = &*version.to == REVOKED;
+            let sha256 = if is_revoked { version.from } else { Some(version.to) };
+            accepted.extend(sha256.map(|sha256| (name.clone(), sha256.to_string())));
+            revoked.extend(is_revoked.then_some(name));
+        }
         Ok(Self {
             accepted: RwLock::new(accepted),
             loading: tokio::sync::Mutex::new(()),
             loaded: RwLock::default(),
             refused: RwLock::default(),
+            revoked: RwLock::new(revoked),
         })
     }
 
@@ -113,6 +152,25 @@ impl Missions {
         self.refused.write().unwrap_or_else(PoisonError::into_inner).values_mut().for_each(|stamp| *stamp = None);
         let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
         loaded.values_mut().for_each(|loaded| loaded.stamp = None);
+    }
+
+    /// Where the mission `name` is read from, if it is loaded.
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        self.loaded.read().unwrap_or_else(PoisonError::into_inner).get(name).map(|loaded| loaded.path.clone())
+    }
+
+    /// Reads the mission `name` from `path` from now on.
+    fn read_from(&self, name: &str, path: PathBuf) {
+        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(loaded) = loaded.get_mut(name) {
+            loaded.stamp = stamp(&path);
+            loaded.path = path;
+        }
+    }
+
+    /// Whether a person revoked the mission `name`.
+    pub(crate) fn is_revoked(&self, name: &str) -> bool {
+        self.revoked.read().unwrap_or_else(PoisonError::into_inner).contains(name)
     }
 
     /// The policies of all loaded missions.
@@ -192,6 +250,7 @@ impl Gateway {
         let name = fresh.name().to_string();
         let before = self.missions.accepted.read().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
         if before.as_deref() != Some(&**fresh.sha256()) {
+            let from = if self.missions.is_revoked(&name) { Some(REVOKED.to_owned()) } else { before.clone() };
             let old = before.as_deref().and_then(|sha256| kept(&self.home, sha256));
             // As it would hold now: what changes by the organisation is in the organisation's own versions.
             let old = old.map(|old| match &bounds {
@@ -212,7 +271,7 @@ impl Gateway {
                     // Against nothing, whatever it allows is new; so it is where what was in force cannot be read any more.
                     None => Some(Direction::Wider),
                 },
-                from: before.map(Into::into),
+                from: from.map(Into::into),
                 object: VersionedObject { kind: VersionedKind::Mission, name: name.as_str().into() },
                 state: None,
                 to: fresh.sha256().clone(),
@@ -226,6 +285,7 @@ impl Gateway {
             }
             let mut accepted = self.missions.accepted.write().unwrap_or_else(PoisonError::into_inner);
             accepted.insert(name.clone(), fresh.sha256().to_string());
+            self.missions.revoked.write().unwrap_or_else(PoisonError::into_inner).remove(&name);
         }
         let mut loaded = self.missions.loaded.write().unwrap_or_else(PoisonError::into_inner);
         let entry = loaded.entry(name).or_insert_with(|| Loaded {
@@ -237,6 +297,91 @@ impl Gateway {
         entry.stamp = looked;
         entry.policy.store(snapshot);
         Ok((fresh, entry.policy.clone()))
+    }
+
+    /// Takes up the mission file at `path` for the person `who`, or says what that would change where it is only `tried`.
+    ///
+    /// # Errors
+    /// [`LoadError`]; nothing changed.
+    pub async fn apply_mission(&self, path: &Path, who: &str, tried: Tried) -> Result<Taken, LoadError> {
+        let source = read(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+        let shown = path.display().to_string();
+        let written = mission::parse(&source).map_err(|error| LoadError::Invalid(error.render(&shown)))?;
+        let name = written.name().to_string();
+        let own = self.missions.path(&name).filter(|own| !own.starts_with(self.home.path()));
+        if let Some(own) = &own
+            && fs::canonicalize(own).ok() != fs::canonicalize(path).ok()
+        {
+            return Err(LoadError::Elsewhere { name, path: own.clone() });
+        }
+        let taken = {
+            let _one_at_a_time = self.missions.loading.lock().await;
+            self.load_organisation(who).await?;
+            let bounds = self.organisation.bounds();
+            let fresh = compile_within(&written, bounds.as_ref(), &shown).map_err(LoadError::Invalid)?;
+            let from = self.missions.accepted.read().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
+            let old = from.as_deref().and_then(|sha256| kept(&self.home, sha256));
+            let is_same = from.as_deref() == Some(&**written.sha256());
+            let is_stale = is_same && self.missions.is_revoked(&name);
+            if is_stale || !is_same && old.as_ref().is_some_and(|old| old.why() == written.why()) {
+                return Err(LoadError::SameWhy(path.to_owned()));
+            }
+            let difference = if is_same { Vec::new() } else { mission::difference(old.as_ref(), fresh.mission()) };
+            let direction = match &old {
+                Some(old) => mission::overall(&mission::compare(old, fresh.mission())),
+                None => Some(Direction::Wider),
+            };
+            let direction = if is_same { None } else { direction };
+            Taken { difference, direction, from, mission: name.clone(), to: written.sha256().to_string() }
+        };
+        if tried == Tried::ForGood {
+            self.load_mission(path, who).await?;
+            if own.is_none() {
+                // From here on it is read as it was applied: whoever edits the file applies it again.
+                self.missions.read_from(&name, self.home.mission(&taken.to));
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Withdraws the authority of the mission `name`, at the next decision of every run. Another version gives it back.
+    ///
+    /// # Errors
+    /// [`RevokeError`]; a revocation that cannot be recorded holds until this process ends.
+    pub async fn revoke_mission(&self, name: &str, who: &str, why: &str) -> Result<(), RevokeError> {
+        let _one_at_a_time = self.missions.loading.lock().await;
+        let from = self.missions.accepted.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        let from = from.ok_or_else(|| RevokeError::Unknown(name.to_owned()))?;
+        if !self.missions.revoked.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned()) {
+            return Err(RevokeError::Already(name.to_owned()));
+        }
+        let body = VersionLog {
+            approval: None,
+            difference: vec![format!(
+                "mission `{name}` is revoked: it allows nothing until another version is taken up"
+            )],
+            direction: Some(Direction::Narrower),
+            from: Some(from.into()),
+            object: VersionedObject { kind: VersionedKind::Mission, name: name.into() },
+            state: None,
+            to: REVOKED.into(),
+            who: who.to_owned(),
+            why: why.to_owned(),
+        };
+        let context = Context { mission: Some(name.into()), ..Context::system() };
+        self.note(context.into(), body).await?;
+        Ok(())
+    }
+
+    /// Loads what open runs need and no folder has, as the home keeps it.
+    pub async fn load_missions_of_runs(&self) {
+        let named: BTreeSet<_> = self.list_runs().iter().map(|run| run.terms.mission.to_string()).collect();
+        for name in named {
+            let Some(path) = self.kept_mission(&name) else { continue };
+            if let Err(error) = self.load_mission(&path, "file").await {
+                tracing::error!(%error, mission = name, "the mission of an open run could not be loaded");
+            }
+        }
     }
 
     /// Takes up every `.toml` file in the folder `dir` that is new or changed, in the order of their names, and every other loaded file that changed. A bad one is
@@ -300,6 +445,30 @@ impl Gateway {
             tracing::error!(%error, "the refusal could not be recorded");
         }
     }
+}
+
+/// Whether a change is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tried {
+    /// It is.
+    ForGood,
+    /// It is only told.
+    Only,
+}
+
+/// Why a mission was not revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum RevokeError {
+    /// There is no such mission.
+    #[error("no mission `{0}` was ever taken up; `countersign doctor` lists those that were")]
+    Unknown(String),
+    /// It is so already.
+    #[error("mission `{0}` is revoked already")]
+    Already(String),
+    /// The change could not be recorded.
+    #[error(transparent)]
+    Unrecorded(#[from] store::AppendError),
 }
 
 /// The mission files of a folder.

@@ -155,6 +155,9 @@ pub enum RunError {
     /// The mission is not loaded.
     #[error("no mission `{0}` is loaded; the gateway loads the files in the folder that [missions] dir names")]
     Mission(String),
+    /// A person revoked the mission.
+    #[error("mission `{0}` is revoked; `countersign mission apply` takes another version up")]
+    Revoked(String),
     /// It has ended.
     #[error("run {id} is {standing}; start another")]
     Closed {
@@ -361,6 +364,9 @@ impl Gateway {
         }
         if !(1..=RUN_US_MAX).contains(&wanted.lasts_us) {
             return Err(RunError::Unfit("a run lasts at least a moment and at most 31 days".to_owned()));
+        }
+        if self.missions.is_revoked(&wanted.mission) {
+            return Err(RunError::Revoked(wanted.mission.clone()));
         }
         let policy =
             self.missions.policy(&wanted.mission).ok_or_else(|| RunError::Mission(wanted.mission.clone()))?.load_full();

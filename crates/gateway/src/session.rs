@@ -82,6 +82,9 @@ impl AgentSession {
         if self.gateway.halts.covers(&self.run.terms.mission, &self.run.terms.agent.name) {
             return Standing::Halted;
         }
+        if self.gateway.missions.is_revoked(&self.run.terms.mission) {
+            return Standing::MissionRevoked;
+        }
         match self.run.standing(now()) {
             runs::Standing::Open => Standing::Good,
             runs::Standing::Revoked => Standing::RunRevoked,

@@ -24,6 +24,8 @@ pub enum Standing {
     Good,
     /// A person stopped the mission, the agent or everything.
     Halted,
+    /// A person revoked the mission.
+    MissionRevoked,
     /// The run has ended or passed its time.
     RunEnded,
     /// A person revoked the run.

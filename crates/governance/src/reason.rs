@@ -68,6 +68,8 @@ reasons! {
     Malformed = "malformed",
     /// The mission's `until` has passed.
     MissionExpired = "mission_expired",
+    /// A person revoked the mission.
+    MissionRevoked = "mission_revoked",
     /// A policy of the organisation forbids the call, whatever the mission says.
     OrganisationForbids = "organisation_forbids",
     /// It is not one of the hours in which the mission holds.

@@ -4,6 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use evidence::record::Direction;
+use gateway::control::{Answer, Ask};
+use gateway::home::Home;
+use gateway::missions::{Taken, Tried};
 use gateway::organisation::{compile_within, read_organisation};
 use governance::decide::{Bounds, Cases, Example, PolicySnapshot, Proved, Versions, parse_cases};
 use governance::limits::{CASES_BYTES_MAX, MISSION_BYTES_MAX};
@@ -11,7 +15,7 @@ use governance::mission::{self, Mission as Parsed};
 use serde_json::json;
 
 use super::init::Init;
-use super::{Format, table};
+use super::{Format, ask, table};
 use crate::exit_code::{Exit, Failure};
 
 /// What missions are held to beside their own words.
@@ -36,9 +40,20 @@ impl Within {
   countersign mission explain missions/document-reader.toml
   countersign mission test missions/document-reader.cases.toml
   countersign mission init --server files -- npx -y @modelcontextprotocol/server-filesystem /srv/docs > reader.toml
+  countersign mission apply reader.toml
+  countersign mission revoke pay-suppliers --why 'supplier list is being checked'
   countersign mission diff /etc/countersign/missions/reader.toml reader.toml
   countersign mission compile missions/document-reader.toml")]
 pub(crate) enum Mission {
+    /// Take a mission file up in your name: what it changes is told and recorded
+    Apply {
+        /// The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Only say what would change; exits with 1 where it is wider
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Check mission files: every problem with line, reason and suggestion
     Check {
         /// The files
@@ -79,6 +94,15 @@ pub(crate) enum Mission {
     },
     /// Start a server, ask for its tools, and print a mission that allows nothing yet
     Init(Init),
+    /// Withdraw a mission's authority now, in every run, until another version is taken up
+    Revoke {
+        /// The mission
+        #[arg(value_name = "NAME")]
+        mission: String,
+        /// Why: it is recorded
+        #[arg(long, value_name = "TEXT")]
+        why: String,
+    },
     /// Decide the calls of files with cases, and compare with what they expect; nothing is executed
     Test {
         /// The files with cases; each names its mission
@@ -90,8 +114,14 @@ pub(crate) enum Mission {
 }
 
 impl Mission {
-    pub(crate) fn run(self) -> Result<Exit, Failure> {
+    pub(crate) fn run(self, home: impl Fn() -> Result<Home, Failure>) -> Result<Exit, Failure> {
         match self {
+            Self::Apply { file, dry_run } => apply(&home()?, &file, if dry_run { Tried::Only } else { Tried::ForGood }),
+            Self::Revoke { mission, why } => {
+                ask(&home()?, Ask::RevokeMission { mission: mission.clone(), why })?;
+                println!("mission {mission} is revoked");
+                Ok(Exit::Done)
+            }
             Self::Check { files, within } => {
                 let bounds = within.bounds()?;
                 let mut exit = Exit::Done;
@@ -133,6 +163,29 @@ impl Mission {
             Self::Test { files, within } => test(&files, within.bounds()?.as_ref()),
         }
     }
+}
+
+/// Takes a mission file up, or says what that would change.
+fn apply(home: &Home, file: &Path, tried: Tried) -> Result<Exit, Failure> {
+    let path = std::path::absolute(file).map_err(|error| Failure::usage(format!("`{}`: {error}", file.display())))?;
+    let Answer::Taken(taken) = ask(home, Ask::ApplyMission { file: path, tried })? else {
+        return Err(Failure::could_not("the gateway gave another answer"));
+    };
+    let Taken { difference, direction, from, mission, to } = taken;
+    if from.as_ref() == Some(&to) {
+        println!("mission {mission} is in force as it stands in the file (sha256 {to})");
+        return Ok(Exit::Done);
+    }
+    for sentence in &difference {
+        println!("{sentence}");
+    }
+    let way = direction.map_or("the same", Direction::as_str);
+    match tried {
+        Tried::ForGood => println!("mission {mission} is taken up ({way}, sha256 {to})"),
+        Tried::Only => println!("mission {mission} would be taken up ({way}, sha256 {to})"),
+    }
+    let is_wider = direction.is_some_and(Direction::is_wider);
+    Ok(if tried == Tried::Only && is_wider { Exit::No } else { Exit::Done })
 }
 
 /// Writes the changes; the answer is no where one of them is wider.

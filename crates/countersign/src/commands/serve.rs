@@ -76,6 +76,7 @@ async fn open(
     doors.spawn(socket::serve(gateway.clone(), local, bridges.clone()));
     if let Some(config) = config {
         gateway.load_missions(Some(&config.missions)).await?;
+        gateway.load_missions_of_runs().await;
         let listener = listener::bind(gateway.clone(), &config).await.map_err(Failure::could_not)?;
         println!("{}", serde_json::json!({ "listening": listener.address().to_string() }));
         doors.spawn(listener.serve());

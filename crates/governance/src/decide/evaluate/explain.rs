@@ -42,6 +42,11 @@ pub(super) fn standing(standing: Standing) -> Finding {
             "a person has stopped this mission, this agent or everything",
             "a person has stopped this work; do not retry, and tell the person you work for",
         ),
+        Standing::MissionRevoked => (
+            Reason::MissionRevoked,
+            "a person has revoked the mission",
+            "a person has revoked this mission; do not retry, and tell the person you work for",
+        ),
         Standing::RunEnded => (
             Reason::RunEnded,
             "the run has ended or passed its time",

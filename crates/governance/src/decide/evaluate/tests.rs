@@ -100,6 +100,7 @@ fn check(case: &Case, policy: &PolicySnapshot) -> Result<(), String> {
     let standing = match case.standing.as_deref() {
         None | Some("good") => Standing::Good,
         Some("halted") => Standing::Halted,
+        Some("mission_revoked") => Standing::MissionRevoked,
         Some("run_ended") => Standing::RunEnded,
         Some("run_revoked") => Standing::RunRevoked,
         Some("stopping") => Standing::Stopping,
