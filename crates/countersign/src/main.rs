@@ -58,6 +58,11 @@ enum Command {
     Organisation(commands::organisation::Organisation),
     /// Filter the evidence
     Audit(commands::audit::Audit),
+    /// Link a file to a record
+    Attach(commands::attach::Attach),
+    /// List attachments and get them back
+    #[command(subcommand)]
+    Attachments(commands::attach::Attachments),
     /// See to what was outside the plan: open, mitigate, review, close
     #[command(subcommand)]
     Exceptions(commands::exceptions::Exceptions),
@@ -83,6 +88,8 @@ fn main() -> ExitCode {
         Command::Tools(command) => home().and_then(|home| command.run(&home)),
         Command::Mission(command) => command.run(home),
         Command::Organisation(command) => command.run(),
+        Command::Attach(command) => home().and_then(|home| command.run(&home)),
+        Command::Attachments(command) => home().and_then(|home| command.run(&home)),
         Command::Audit(command) => home().and_then(|home| command.run(&home)),
         Command::Exceptions(command) => home().and_then(|home| command.run(&home)),
         Command::Verify(command) => home().and_then(|home| command.run(&home)),

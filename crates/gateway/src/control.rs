@@ -8,6 +8,7 @@ use evidence::record::EffectClass;
 use evidence::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::attachments::{Attach, AttachError};
 use crate::exceptions::{Deed, DeedError};
 use crate::halts::{Scope, Switch};
 use crate::missions::{LoadError, RevokeError, Taken, Tried};
@@ -26,6 +27,8 @@ pub enum Ask {
         /// Whether for good.
         tried: Tried,
     },
+    /// Link a file to a record.
+    Attach(Box<Attach>),
     /// Bridge an agent's client to a stdio upstream; its messages follow on the same connection.
     Bridge(Box<Bridge>),
     /// End or revoke a run.
@@ -114,6 +117,8 @@ pub struct Bridge {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Answer {
+    /// The file is linked; its digest.
+    Attached(String),
     /// The bridge stands; messages follow.
     Bridged {
         /// The run it belongs to.
@@ -265,6 +270,12 @@ impl Gateway {
                 }
                 Err(error @ LoadError::Read { .. }) => Answer::refused(Blame::Asker, error),
                 Err(error) => Answer::refused(Blame::Nobody, error.to_string().trim_end()),
+            },
+            Ask::Attach(attach) => match self.attach(*attach, who).await {
+                Ok(sha256) => Answer::Attached(sha256),
+                Err(error @ (AttachError::File { .. } | AttachError::Unfit)) => Answer::refused(Blame::Asker, error),
+                Err(error @ AttachError::NoRecord(_)) => Answer::refused(Blame::Nobody, error),
+                Err(error) => Answer::refused(Blame::Operator, error),
             },
             Ask::Bridge(_) => Answer::refused(Blame::Asker, "a bridge needs the gateway's socket"),
             Ask::CloseRun { to: to @ (Standing::Open | Standing::Expired), .. } => {

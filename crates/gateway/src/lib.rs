@@ -3,6 +3,7 @@
 //! It decides nothing: decisions are made in `governance`, durability in `store`, protocols in `surfaces`. Start at [`Gateway::open`]; [`driver`] is the loop that
 //! takes one call through its states; [`socket`] and [`listener`] are the two doors; [`bridge`] is the other side of the first.
 
+pub mod attachments;
 pub mod auth;
 pub mod bridge;
 pub mod clock;
@@ -25,6 +26,7 @@ pub mod pins;
 mod recall;
 mod refusals;
 pub mod runs;
+mod seal;
 pub mod session;
 pub mod socket;
 

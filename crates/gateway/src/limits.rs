@@ -105,6 +105,9 @@ pub const TOKEN_EARLY_US: i64 = 30 * 1_000_000;
 /// How long after a failure no other token is asked for, whatever agents send.
 pub const TOKEN_AGAIN_US: i64 = 5 * 1_000_000;
 
+/// The largest file that is attached to a record. Scans of contracts are some 10 MiB; it is sealed in memory.
+pub const ATTACHMENT_BYTES_MAX: u64 = 64 << 20;
+
 /// What is kept of a login: two tokens of 16 KiB at most, a client and addresses.
 pub const SEALED_BYTES_MAX: u64 = 64 << 10;
 

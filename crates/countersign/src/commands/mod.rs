@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub(crate) mod attach;
 pub(crate) mod audit;
 pub(crate) mod doctor;
 pub(crate) mod exceptions;

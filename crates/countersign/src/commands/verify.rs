@@ -1,8 +1,9 @@
 //! `countersign verify`: checks evidence from its bytes.
 
 use clap::Args;
+use gateway::attachments::faults;
 use gateway::home::Home;
-use store::{fsck, rebuild};
+use store::{Reader, fsck, rebuild};
 
 use crate::exit_code::{Exit, Failure};
 
@@ -13,7 +14,7 @@ use crate::exit_code::{Exit, Failure};
   countersign verify --ledger --rebuild
 
 Reads every byte of the log: frames, canonical records, gapless numbers, one intent before each outcome, commitments, Merkle tree,
-tiles, and the signed checkpoint. Exit code 1 and the first bad byte where something does not fit.")]
+tiles, the signed checkpoint, and the files that are attached to records. Exit code 1 and the first bad byte where something does not fit.")]
 pub(crate) struct Verify {
     /// Check the home's ledger
     #[arg(long, required = true)]
@@ -33,6 +34,16 @@ impl Verify {
             println!("{rebuilt}");
             sound &= rebuilt.is_sound();
         }
+        if !sound {
+            return Ok(Exit::No);
+        }
+        let reader = Reader::open(home.path()).map_err(Failure::could_not)?;
+        let (count, faults) = faults(home, &reader).map_err(Failure::could_not)?;
+        if count > 0 {
+            println!("attachments: {count}, of which {} are not what was attached", faults.len());
+        }
+        faults.iter().for_each(|fault| println!("{fault}"));
+        sound &= faults.is_empty();
         Ok(if sound { Exit::Done } else { Exit::No })
     }
 }

@@ -1,15 +1,14 @@
-//! The tokens of upstreams, sealed in the home: one file for each, AES-256-GCM under a key in a file of its own, bound to the upstream's name.
+//! The tokens of upstreams, sealed in the home: one file for each, bound to the upstream's name.
 //!
-//! A file is replaced as a whole and synced before it counts. Two processes meet here, the gateway and `countersign upstream login`, so whoever changes a file holds
+//! Two processes meet here, the gateway and `countersign upstream login`, so whoever changes a file holds
 //! the lock while doing so.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use evidence::time::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -17,9 +16,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::config::Client;
 use super::grant::Proof;
-use crate::clock::random;
 use crate::home::Home;
 use crate::limits::SEALED_BYTES_MAX;
+use crate::seal::{Seal, SealError};
 
 /// What is kept of a login.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,21 +74,28 @@ pub enum VaultError {
 #[derive(Clone, Debug)]
 pub struct Vault {
     folder: PathBuf,
-    key: PathBuf,
+    seal: Seal,
+}
+
+impl From<SealError> for VaultError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Io { path, source } => Self::Io { path, source },
+            SealError::Unsealed(path) => Self::Unsealed(path),
+        }
+    }
 }
 
 /// The right to change what is kept; given back when dropped.
 #[derive(Debug)]
 pub struct VaultLock(#[expect(dead_code, reason = "the lock lives as long as the file is open")] File);
 
-/// The first byte of a file: the form of what follows.
-const FORM: u8 = 1;
-
 impl Vault {
     /// The vault of `home`; nothing is created yet.
     #[must_use]
     pub fn of(home: &Home) -> Self {
-        Self { folder: home.path().join("upstreams"), key: home.path().join("keys/upstreams.aes") }
+        let seal = Seal::new(home.path().join("keys/upstreams.aes"), "countersign upstream tokens");
+        Self { folder: home.path().join("upstreams"), seal }
     }
 
     /// The file of one upstream: names may have any character.
@@ -116,16 +122,8 @@ impl Vault {
     /// [`VaultError`].
     pub fn load(&self, upstream: &str) -> Result<Option<Sealed>, VaultError> {
         let path = self.file(upstream);
-        let Some(bytes) = read(&path)? else { return Ok(None) };
-        let unsealed = || VaultError::Unsealed(path.clone());
-        let Some(key) = read(&self.key)? else { return Err(unsealed()) };
-        let (form, rest) = bytes.split_first().ok_or_else(unsealed)?;
-        let (nonce, text) = rest.split_at_checked(NONCE_LEN).ok_or_else(unsealed)?;
-        let mut text = text.to_vec();
-        let key = sealing(&key).ok_or_else(unsealed)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| unsealed())?;
-        let open = key.open_in_place(nonce, bound_to(*form, upstream), &mut text).map_err(|_| unsealed())?;
-        serde_json::from_slice(open).map(Some).map_err(|_| unsealed())
+        let Some(text) = self.seal.open(&path, upstream, SEALED_BYTES_MAX)? else { return Ok(None) };
+        serde_json::from_slice(&text).map(Some).map_err(|_| VaultError::Unsealed(path))
     }
 
     /// Keeps `sealed` for an upstream in the place of what was there.
@@ -136,14 +134,8 @@ impl Vault {
     // log in again.
     pub fn keep(&self, _lock: &VaultLock, upstream: &str, sealed: &Sealed) -> Result<(), VaultError> {
         let path = self.file(upstream);
-        let unsealed = || VaultError::Unsealed(path.clone());
-        let key = sealing(&self.key_or_new()?).ok_or_else(unsealed)?;
-        let mut nonce = [0; NONCE_LEN];
-        random(&mut nonce);
-        let mut text = serde_json::to_vec(sealed).map_err(|_| unsealed())?;
-        let unique = Nonce::assume_unique_for_key(nonce);
-        key.seal_in_place_append_tag(unique, bound_to(FORM, upstream), &mut text).map_err(|_| unsealed())?;
-        replace(&path, &[&[FORM][..], &nonce, &text].concat())
+        let text = serde_json::to_vec(sealed).map_err(|_| VaultError::Unsealed(path.clone()))?;
+        Ok(self.seal.put(&path, upstream, text)?)
     }
 
     /// Forgets what is kept for an upstream; says whether there was anything.
@@ -158,55 +150,6 @@ impl Vault {
             Err(source) => Err(VaultError::Io { path, source }),
         }
     }
-
-    fn key_or_new(&self) -> Result<Vec<u8>, VaultError> {
-        if let Some(key) = read(&self.key)? {
-            return Ok(key);
-        }
-        let io = |source| VaultError::Io { path: self.key.clone(), source };
-        if let Some(folder) = self.key.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
-        }
-        let mut key = vec![0; 32];
-        random(&mut key);
-        replace(&self.key, &key)?;
-        Ok(key)
-    }
-}
-
-fn sealing(key: &[u8]) -> Option<LessSafeKey> {
-    UnboundKey::new(&AES_256_GCM, key).ok().map(LessSafeKey::new)
-}
-
-/// What a sealed file is bound to, so that one upstream's tokens are never taken for another's.
-fn bound_to(form: u8, upstream: &str) -> Aad<Vec<u8>> {
-    Aad::from([b"countersign upstream tokens", &[form][..], upstream.as_bytes()].concat())
-}
-
-fn read(path: &Path) -> Result<Option<Vec<u8>>, VaultError> {
-    let io = |source| VaultError::Io { path: path.to_owned(), source };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io(error)),
-    };
-    let mut bytes = Vec::new();
-    file.take(SEALED_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > SEALED_BYTES_MAX {
-        return Err(VaultError::Unsealed(path.to_owned()));
-    }
-    Ok(Some(bytes))
-}
-
-/// Puts a file in the place of another, durably, readable to nobody else.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), VaultError> {
-    let io = |source| VaultError::Io { path: path.to_owned(), source };
-    let fresh = path.with_extension("new");
-    let _leftover = fs::remove_file(&fresh);
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&fresh).map_err(io)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io)?;
-    fs::rename(&fresh, path).map_err(io)?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder).and_then(|folder| folder.sync_all()).map_err(io))
 }
 
 #[cfg(test)]
@@ -241,7 +184,7 @@ mod tests {
         assert_eq!(vault.load("erp").unwrap(), Some(sealed("access-secret")));
         vault.keep(&lock, "erp", &sealed("another-secret")).unwrap();
         assert_eq!(vault.load("erp").unwrap(), Some(sealed("another-secret")));
-        for path in [vault.file("erp"), vault.key.clone()] {
+        for path in [vault.file("erp"), folder.path().join("keys/upstreams.aes")] {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{}", path.display());
         }
         let bytes = fs::read(vault.file("erp")).unwrap();
@@ -251,13 +194,13 @@ mod tests {
         // Another upstream's file, and one with any byte changed, are not opened.
         fs::copy(vault.file("erp"), vault.file("crm")).unwrap();
         assert!(matches!(vault.load("crm"), Err(VaultError::Unsealed(_))));
-        for at in [0, 1, NONCE_LEN + 1, bytes.len() - 1] {
+        for at in [0, 1, 13, bytes.len() - 1] {
             let mut altered = bytes.clone();
             altered[at] ^= 1;
             fs::write(vault.file("erp"), altered).unwrap();
             assert!(matches!(vault.load("erp"), Err(VaultError::Unsealed(_))), "byte {at}");
         }
-        for short in [0, 1, 5, NONCE_LEN + 1] {
+        for short in [0, 1, 5, 13] {
             fs::write(vault.file("erp"), &bytes[..short]).unwrap();
             assert!(matches!(vault.load("erp"), Err(VaultError::Unsealed(_))), "{short} bytes");
         }
