@@ -253,7 +253,7 @@ fn done(pinned: Result<(), PinError>) -> Answer {
     match pinned {
         Ok(()) => Answer::Done,
         Err(error @ PinError::Unrecorded(_)) => Answer::refused(Blame::Operator, error),
-        Err(error @ (PinError::Same(_) | PinError::Unknown(_) | PinError::Unpinned(_))) => {
+        Err(error @ (PinError::Same(_) | PinError::Server(_) | PinError::Unknown(_) | PinError::Unpinned(_))) => {
             Answer::refused(Blame::Nobody, error)
         }
     }

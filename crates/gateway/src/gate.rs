@@ -23,6 +23,7 @@ use crate::auth::grant::Granted;
 use crate::auth::keys::KeyError;
 use crate::auth::{Accepted, Auth, ExamineError, METADATA_PATH};
 use crate::config::{Config, UpstreamConfig};
+use crate::identity::of_url;
 use crate::limits::REFUSAL_CHARS_MAX;
 use crate::missions::Policy;
 use crate::oauth::UpstreamTokens;
@@ -43,7 +44,8 @@ pub struct RunGate {
 /// How an upstream is reached, ready for use.
 #[derive(Debug)]
 enum Link {
-    Http(HttpUpstreamConfig),
+    /// With who it is.
+    Http(HttpUpstreamConfig, String),
     Stdio(StdioConfig),
 }
 
@@ -309,10 +311,11 @@ fn link(name: &str, config: &UpstreamConfig, vault: &Vault) -> Result<Link, Stri
     let refused = |error: &dyn std::fmt::Display| format!("[upstream.mcp.{name}] url: {error}");
     let parsed =
         HttpUpstreamConfig::parse(url, headers, HttpUpstreamLimits::DEFAULT).map_err(|error| refused(&error))?;
-    let Some(oauth) = oauth else { return Ok(Link::Http(parsed)) };
+    let identity = of_url(url);
+    let Some(oauth) = oauth else { return Ok(Link::Http(parsed, identity)) };
     let address = WebUrl::parse(url).map_err(|error| refused(&error))?;
     let tokens = UpstreamTokens::new(name, address, oauth.clone(), vault.clone());
-    Ok(Link::Http(parsed.authorized(Arc::new(tokens))))
+    Ok(Link::Http(parsed.authorized(Arc::new(tokens)), identity))
 }
 
 impl Gate for RunGate {
@@ -362,8 +365,16 @@ impl Gate for RunGate {
             .upstreams
             .get(server)
             .ok_or_else(|| ConnectError::Upstream(format!("no upstream `{server}` is configured")))?;
+        let (name, pins) = (format!("mcp:{server}"), ticket.policy.load().mission().pins());
+        let identity = match link {
+            Link::Http(_, identity) => {
+                let sha256 = self.gateway.identified(&name, identity.clone(), pins);
+                (name.into(), sha256)
+            }
+            Link::Stdio(config) => self.gateway.identify(&name, config.clone(), pins).await,
+        };
         let (upstream, incoming) = match link {
-            Link::Http(config) => {
+            Link::Http(config, _) => {
                 let (upstream, incoming) = HttpUpstream::connect(config.clone());
                 (Upstream::Http(upstream), incoming)
             }
@@ -379,7 +390,8 @@ impl Gate for RunGate {
             ticket.policy,
             server.into(),
             ticket.token.map_or(Proof::RunToken, Proof::AccessToken),
-        );
+        )
+        .identified(identity);
         Ok(Connected { incoming, session: Arc::new(session), upstream })
     }
 

@@ -16,6 +16,7 @@ pub mod exceptions;
 pub mod gate;
 pub mod halts;
 pub mod home;
+mod identity;
 pub mod limits;
 pub mod listener;
 pub mod missions;
@@ -43,6 +44,7 @@ use crate::clock::{Entropy, now};
 use crate::counters::Counters;
 use crate::halts::Halts;
 use crate::home::Home;
+use crate::identity::Digests;
 use crate::missions::Missions;
 use crate::organisation::InForce;
 use crate::pins::Pins;
@@ -54,6 +56,7 @@ use crate::runs::Runs;
 pub struct Gateway {
     pub(crate) call_timeout: Duration,
     pub(crate) counters: Counters,
+    pub(crate) digests: Digests,
     pub(crate) entropy: Entropy,
     /// One person does something about exceptions at a time.
     pub(crate) excepting: tokio::sync::Mutex<()>,
@@ -128,6 +131,7 @@ impl Gateway {
         Ok(Arc::new(Self {
             call_timeout,
             counters: Counters::default(),
+            digests: Digests::default(),
             entropy: Entropy::default(),
             excepting: tokio::sync::Mutex::default(),
             halts,

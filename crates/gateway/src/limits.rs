@@ -105,6 +105,12 @@ pub const TOKEN_EARLY_US: i64 = 30 * 1_000_000;
 /// How long after a failure no other token is asked for, whatever agents send.
 pub const TOKEN_AGAIN_US: i64 = 5 * 1_000_000;
 
+/// Digests of programs that are kept by how their files look: 150 bytes each.
+pub const DIGESTS_MAX: usize = 256;
+
+/// What is read of a program at one time.
+pub const READ_BYTES: usize = 256 << 10;
+
 /// The largest file that is attached to a record. Scans of contracts are some 10 MiB; it is sealed in memory.
 pub const ATTACHMENT_BYTES_MAX: u64 = 64 << 20;
 

@@ -68,6 +68,9 @@ pub enum PinError {
     /// There is nothing to accept.
     #[error("what `{0}` lists is what is pinned; there is nothing to accept")]
     Same(String),
+    /// It is no tool.
+    #[error("`{0}` is a server, and effect classes are of tools: `countersign tools confirm mcp:SERVER/TOOL`")]
+    Server(String),
     /// It is pinned to nothing.
     #[error("`{0}` has no accepted definition; `countersign tools pin` accepts what its server lists")]
     Unpinned(String),
@@ -138,6 +141,18 @@ impl Pins {
         pins.iter().map(|(tool, pin)| (tool.to_string(), pin.clone())).collect()
     }
 
+    /// Whether anything was ever accepted under `name`.
+    pub(crate) fn is_pinned(&self, name: &str) -> bool {
+        let pins = self.pins.read().unwrap_or_else(PoisonError::into_inner);
+        pins.get(name).is_some_and(|pin| pin.pinned.is_some())
+    }
+
+    /// Whether `name` is pinned to the digest `sha256`.
+    pub(crate) fn is_pinned_as(&self, name: &str, sha256: &str) -> bool {
+        let pins = self.pins.read().unwrap_or_else(PoisonError::into_inner);
+        pins.get(name).is_some_and(|pin| pin.pinned.as_deref() == Some(sha256))
+    }
+
     fn of(&self, tool: &str) -> Option<Pin> {
         self.pins.read().unwrap_or_else(PoisonError::into_inner).get(tool).cloned()
     }
@@ -198,10 +213,24 @@ impl Gateway {
             Ok(definition) => definition,
             Err(why) => return self.refuse_definition(tool, known, None, why),
         };
-        let pinned = known.as_ref().and_then(|pin| pin.pinned.clone());
         if place == Place::Again {
             return self.refuse_definition(tool, known, Some(definition), "a list has it twice");
         }
+        self.compared(tool, known, definition, policy)
+    }
+
+    /// Takes note of who the server of this name is now; gives the identity's digest.
+    pub(crate) fn identified(self: &Arc<Self>, server: &str, text: String, policy: PinPolicy) -> String {
+        let known = self.pins.of(server);
+        let sha256 = hex::encode(Sha256::digest(text.as_bytes()));
+        let definition = Definition { hides: false, sha256: sha256.clone(), text };
+        let _sight = self.compared(server, known, definition, policy);
+        sha256
+    }
+
+    /// Holds a definition against its pin.
+    fn compared(self: &Arc<Self>, tool: &str, known: Option<Pin>, definition: Definition, policy: PinPolicy) -> Sight {
+        let pinned = known.as_ref().and_then(|pin| pin.pinned.clone());
         match pinned {
             Some(pinned) if pinned == definition.sha256 => self.seen_as_pinned(tool, known.unwrap_or_default()),
             Some(_) => self.refuse_definition(tool, known, Some(definition), "it is not what was accepted"),
@@ -228,7 +257,7 @@ impl Gateway {
         }
         let pin = Pin { pinned: Some(definition.sha256.clone()), ..Pin::default() };
         let deed = Deed {
-            difference: format!("tool `{tool}` is pinned as it was first seen"),
+            difference: format!("{} is pinned as it was first seen", named(tool)),
             who: "countersign",
             why: "first sight",
         };
@@ -242,9 +271,9 @@ impl Gateway {
         if let Some((refused, _)) = &known.refused {
             let pin = Pin { refused: None, ..known.clone() };
             let deed = Deed {
-                difference: format!("tool `{tool}` is listed as it was accepted again"),
+                difference: format!("{} is what was accepted again", named(tool)),
                 who: "countersign",
-                why: "the server lists the accepted definition",
+                why: "it is what was accepted",
             };
             append_beside(self, vec![draft(tool, Some(refused), &pin, deed)]);
             self.pins.put(tool, pin);
@@ -269,11 +298,16 @@ impl Gateway {
             tracing::error!(%error, tool, "a refused definition could not be kept");
         }
         let sort = Sort { kind: ExceptionKind::Drift, name: tool.to_owned(), scope: format!("tool:{tool}") };
-        self.note_refusal(sort, &format!("the definition of `{tool}` is not shown and its calls are denied: {why}"));
+        let told = if is_server(tool) {
+            format!("calls of {} are denied and its tools are not shown: {why}", named(tool))
+        } else {
+            format!("the definition of `{tool}` is not shown and its calls are denied: {why}")
+        };
+        self.note_refusal(sort, &told);
         if known.refused.is_none() && self.pins.count() < 2 * PINS_MAX {
             let pin = Pin { refused: Some((sha256, why.to_owned())), ..known.clone() };
             let deed = Deed {
-                difference: format!("tool `{tool}` is hidden, and its calls are denied: {why}"),
+                difference: format!("{} is hidden, and its calls are denied: {why}", named(tool)),
                 who: "countersign",
                 why,
             };
@@ -301,7 +335,7 @@ impl Gateway {
         }
         // Whoever confirmed what the tool does confirmed another definition.
         let pin = Pin { pinned: Some(sha256), ..Pin::default() };
-        let difference = format!("tool `{tool}` is pinned as its server lists it");
+        let difference = format!("{} is pinned as it is now", named(tool));
         let draft = draft(tool, known.pinned.as_deref(), &pin, Deed { difference, who, why });
         self.ledger.append(vec![draft]).await?;
         self.pins.put(tool, pin);
@@ -314,6 +348,9 @@ impl Gateway {
     /// [`PinError`].
     pub async fn confirm(&self, tool: &str, effect: EffectClass, who: &str, why: &str) -> Result<(), PinError> {
         let known = self.pins.of(tool).ok_or_else(|| PinError::Unknown(tool.to_owned()))?;
+        if is_server(tool) {
+            return Err(PinError::Server(tool.to_owned()));
+        }
         let Some(pinned) = known.pinned.clone() else { return Err(PinError::Unpinned(tool.to_owned())) };
         let was = known.effect.unwrap_or(EffectClass::Unconfirmed);
         let pin = Pin { effect: Some(effect).filter(|effect| *effect != EffectClass::Unconfirmed), ..known };
@@ -323,6 +360,18 @@ impl Gateway {
         self.pins.put(tool, pin);
         Ok(())
     }
+}
+
+/// Whether a pin is of a server's identity (`mcp:bank`, `pay-suppliers/mcp:bank`), and not of a tool (`mcp:bank/send_money`).
+#[must_use]
+pub fn is_server(name: &str) -> bool {
+    name.rsplit_once("mcp:")
+        .is_some_and(|(before, server)| !server.contains('/') && (before.is_empty() || before.ends_with('/')))
+}
+
+/// What a pin is of, for sentences.
+fn named(name: &str) -> String {
+    if is_server(name) { format!("server `{name}`") } else { format!("tool `{name}`") }
 }
 
 fn draft(tool: &str, from: Option<&str>, pin: &Pin, Deed { difference, who, why }: Deed<'_>) -> Draft {

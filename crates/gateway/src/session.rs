@@ -53,6 +53,8 @@ pub struct AgentSession {
     /// The context without its `request_context` record.
     fresh: Arc<Context>,
     gateway: Arc<Gateway>,
+    /// Who the upstream was when this session began: the pin's name, and the identity's digest; `None` where it is nobody who could change.
+    identity: Option<(Arc<str>, String)>,
     misbehaviours: AtomicU32,
     opened: OnceLock<Arc<Context>>,
     policy: Policy,
@@ -72,7 +74,28 @@ impl AgentSession {
             mission: Some(run.terms.mission.clone()),
             run: Some(run.id),
         });
-        Self { fresh, gateway, misbehaviours: AtomicU32::new(0), opened: OnceLock::new(), policy, proof, run, upstream }
+        Self {
+            fresh,
+            gateway,
+            identity: None,
+            misbehaviours: AtomicU32::new(0),
+            opened: OnceLock::new(),
+            policy,
+            proof,
+            run,
+            upstream,
+        }
+    }
+
+    /// The same, at an upstream that was looked at.
+    #[must_use]
+    pub(crate) fn identified(self, identity: (Arc<str>, String)) -> Self {
+        Self { identity: Some(identity), ..self }
+    }
+
+    /// Whether the upstream is not the one that was accepted.
+    fn is_foreign(&self) -> bool {
+        self.identity.as_ref().is_some_and(|(name, sha256)| !self.gateway.pins.is_pinned_as(name, sha256))
     }
 
     fn standing(&self) -> Standing {
@@ -108,14 +131,20 @@ impl Session for AgentSession {
         execute: E,
         cancelled: &mut oneshot::Receiver<()>,
     ) -> Option<Reply> {
-        let refused = self.gateway.pins.refuses(intercepted.tool(), self.policy.load().mission().pins());
+        let pins = self.policy.load().mission().pins();
+        let refused = self.is_foreign() || self.gateway.pins.refuses(intercepted.tool(), pins);
         let intercepted = if refused { intercepted.objected(Reason::DefinitionRefused) } else { intercepted };
         drive(&self.gateway, intercepted, self.policy.load_full(), || self.standing(), execute, cancelled).await
     }
 
     fn sighted(&self, tool: &Tool, definition: &[u8], place: Place) -> bool {
         let policy = self.policy.load().mission().pins();
-        self.gateway.sighted(&tool.to_string(), definition, policy, place) == Sight::Shown
+        let is_foreign = self.is_foreign();
+        // What another server than the accepted one lists says nothing of this tool; before any was accepted, a person reads both at once.
+        if is_foreign && self.identity.as_ref().is_some_and(|(name, _)| self.gateway.pins.is_pinned(name)) {
+            return false;
+        }
+        self.gateway.sighted(&tool.to_string(), definition, policy, place) == Sight::Shown && !is_foreign
     }
 
     fn misbehaved(&self, misbehaviour: Misbehaviour) {

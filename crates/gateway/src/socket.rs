@@ -166,7 +166,11 @@ async fn build(gateway: &Arc<Gateway>, bridge: Bridge, who: &str) -> Result<Buil
         cwd: Some(bridge.cwd),
         env: bridge.env.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
     };
+    // Each mission starts its own, so each has its own pin.
+    let name = format!("{}/mcp:{server}", mission.name());
+    let identity = gateway.identify(&name, config.clone(), policy.load().mission().pins()).await;
     let (upstream, queue) = StdioUpstream::start(&config).map_err(|error| Answer::refused(Blame::Operator, error))?;
-    let session = AgentSession::new(gateway.clone(), run.clone(), policy, server.into(), Proof::Local(authenticated));
+    let session = AgentSession::new(gateway.clone(), run.clone(), policy, server.into(), Proof::Local(authenticated))
+        .identified(identity);
     Ok(((Arc::new(session), Arc::new(Upstream::Stdio(upstream))), queue, run))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -74,9 +74,14 @@ impl World {
 
     /// The same, to an upstream with `behaviour`.
     pub(super) fn bridge_to(&self, flags: &[&str], behaviour: &[&str]) -> Client {
+        self.bridge_to_program(&binary("countersign-upstream"), flags, behaviour)
+    }
+
+    /// The same, to an upstream at another path.
+    pub(super) fn bridge_to_program(&self, program: &Path, flags: &[&str], behaviour: &[&str]) -> Client {
         let mut command = self.command(&["mcp"]);
         command.args(flags).arg("--mission").arg(self.scratch.join("mission.toml")).arg("--");
-        command.arg(binary("countersign-upstream")).arg("--stdio").arg("--effects").arg(self.scratch.join("effects"));
+        command.arg(program).arg("--stdio").arg("--effects").arg(self.scratch.join("effects"));
         command.args(behaviour);
         let mut process = Process::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped())).unwrap();
         let lines = process.lines().unwrap();

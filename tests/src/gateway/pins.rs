@@ -4,7 +4,13 @@
 use evidence::record::{Body, EffectClass, ExceptionKind};
 use serde_json::{Value, json};
 
-use super::bridges::{Client, World};
+use std::fs;
+use std::path::Path;
+
+use testkit::governed::Upstream;
+
+use super::bridges::{Client, World, binary};
+use super::clients::Http;
 
 /// A world whose server lists what a file says.
 struct Pinned(World);
@@ -106,7 +112,7 @@ fn a_changed_definition_is_hidden_denied_shown_to_a_person_and_accepted_with_a_r
             _ => None,
         })
         .collect();
-    let same = "the server lists the accepted definition";
+    let same = "it is what was accepted";
     let changed = "it is not what was accepted";
     assert_eq!(whys, ["first sight", changed, "read it", changed, same]);
     world.0.assert_verified();
@@ -150,6 +156,8 @@ fn a_strict_mission_waits_for_a_person_and_what_holds_survives_a_kill() {
     assert!(names.is_empty() && answer.contains(REFUSED), "{names:?} {answer}");
     assert_eq!(world.run(&["tools", "pin", "mcp:up/nothing", "--why", "x"]).0, Some(1));
     assert_eq!(world.run(&["tools", "pin", "mcp:up/echo", "--why", "read it"]).0, Some(0));
+    assert!(world.shown().1.contains(REFUSED), "nobody has said that this is the server");
+    assert_eq!(world.run(&["tools", "pin", "effects/mcp:up", "--why", "installed it"]).0, Some(0));
     assert!(world.shown().1.contains(GOOD));
 
     // Confirmed, it is what a person says; and only as long as it stays as it is.
@@ -176,4 +184,94 @@ fn a_strict_mission_waits_for_a_person_and_what_holds_survives_a_kill() {
         .collect();
     assert_eq!(classes, [EffectClass::Unconfirmed, EffectClass::Read, EffectClass::Unconfirmed]);
     world.0.assert_verified();
+}
+
+/// What `echo` of the program at `path` gives back through the gateway.
+fn echoed(world: &World, path: &Path, behaviour: &[&str]) -> String {
+    let mut client = world.bridge_to_program(path, &[], behaviour);
+    client.open();
+    let listed = client.ask(1, "tools/list", json!({}));
+    let answer = client.call(2, "echo", json!({ "text": "hi" })).to_string();
+    assert!(client.close().success());
+    let is_shown = listed["result"]["tools"].as_array().is_some_and(|tools| !tools.is_empty());
+    assert_eq!(is_shown, answer.contains(GOOD), "tools are shown where they may be called: {listed} {answer}");
+    answer
+}
+
+#[test]
+fn a_server_that_is_another_program_is_denied_until_a_person_accepts_it() {
+    let world = World::new("identity");
+    let program = world.scratch.join("server");
+    fs::copy(binary("countersign-upstream"), &program).unwrap();
+    assert!(echoed(&world, &program, &[]).contains(GOOD), "pinned as it is first seen");
+    assert!(echoed(&world, &program, &[]).contains(GOOD));
+
+    // Another file under the same name; what stands after the program's own end changes nothing of what it does.
+    let original = fs::read(&program).unwrap();
+    fs::remove_file(&program).unwrap();
+    fs::write(&program, [original.as_slice(), b"changed"].concat()).unwrap();
+    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    assert!(echoed(&world, &program, &[]).contains(REFUSED));
+    let (code, listed) = world.run(&["tools", "list", "--format", "json"]);
+    assert_eq!(code, Some(0));
+    assert!(
+        listed.contains(r#""tool":"effects/mcp:up""#) && listed.contains("it is not what was accepted"),
+        "{listed}"
+    );
+    let (code, diff) = world.run(&["tools", "diff", "effects/mcp:up"]);
+    assert!(code == Some(1) && diff.contains("+ /executable_sha256: "), "{diff}");
+    assert!(!diff.contains("/arguments"), "{diff}");
+    assert_eq!(world.run(&["tools", "confirm", "effects/mcp:up", "read", "--why", "x"]).0, Some(1));
+    assert_eq!(world.run(&["tools", "pin", "effects/mcp:up", "--why", "upgraded it"]).0, Some(0));
+    assert!(echoed(&world, &program, &[]).contains(GOOD));
+
+    // Other arguments, and back again.
+    let transcript = world.scratch.join("transcript").display().to_string();
+    assert!(echoed(&world, &program, &["--transcript", &transcript]).contains(REFUSED));
+    let (_, diff) = world.run(&["tools", "diff", "effects/mcp:up"]);
+    assert!(diff.contains("+ /arguments: ") && diff.contains("--transcript"), "{diff}");
+    assert!(echoed(&world, &program, &[]).contains(GOOD));
+
+    let drifts = world.records("kind:drift");
+    let told: Vec<&str> = drifts
+        .iter()
+        .filter_map(
+            |record| if let Body::Exception(exception) = &record.body { Some(&*exception.reason) } else { None },
+        )
+        .collect();
+    assert!(!told.is_empty() && told.iter().all(|told| told.contains("server `effects/mcp:up`")), "{told:?}");
+    world.assert_verified();
+}
+
+#[test]
+fn a_session_keeps_the_server_that_it_began_with() {
+    let world = World::new("identity-sessions");
+    let program = binary("countersign-upstream");
+    assert!(echoed(&world, &program, &[]).contains(GOOD));
+    let mut foreign = world.bridge_to_program(&program, &[], &["--hostile", "never-answers"]);
+    foreign.open();
+    // A good one comes and goes: that makes the other no better.
+    assert!(echoed(&world, &program, &[]).contains(GOOD));
+    assert!(foreign.call(1, "echo", json!({ "text": "hi" })).to_string().contains(REFUSED));
+    let _status = foreign.close();
+}
+
+#[test]
+fn a_server_at_another_address_is_denied_until_a_person_accepts_it() {
+    let mut http = Http::new("identity-http");
+    let call = |http: &Http| {
+        let session = http.open();
+        let mut raw = http.connect();
+        raw.send(&http.request(Some(&session), &http.call(1, "hi")));
+        raw.answer()
+    };
+    assert!(call(&http).contains(GOOD));
+    let other = Upstream::start(&binary("countersign-upstream"), &[]).unwrap();
+    http.home.write_config_with(&format!("url = {:?}", other.url()), "").unwrap();
+    http.restart();
+    assert!(call(&http).contains(REFUSED), "the configuration names another address");
+    let said = http.home.command(&["tools", "pin", "mcp:upstream", "--why", "moved"]).unwrap().output().unwrap();
+    assert!(said.status.success(), "{said:?}");
+    assert!(call(&http).contains(GOOD));
+    drop(http.end());
 }
