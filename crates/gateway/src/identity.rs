@@ -87,6 +87,19 @@ pub(crate) fn of_command(config: &StdioConfig, digests: &Digests) -> String {
     spelt(&identity)
 }
 
+/// What tells one command of a client from another: the start of a digest of program and arguments.
+pub(crate) fn command_mark(config: &StdioConfig) -> String {
+    let mut digest = Sha256::new();
+    for word in std::iter::once(&config.program).chain(&config.args) {
+        digest.update(word.as_bytes());
+        digest.update([0]);
+    }
+    hex::encode(digest.finalize()).chars().take(MARK_DIGITS).collect()
+}
+
+/// Enough to tell the commands of one mission apart.
+const MARK_DIGITS: usize = 12;
+
 /// The identity of an endpoint: its address without what comes after the path.
 pub(crate) fn of_url(url: &str) -> String {
     let address = url.split(['?', '#']).next().unwrap_or_default();

@@ -30,6 +30,7 @@ pub mod runs;
 mod seal;
 pub mod session;
 pub mod socket;
+mod trouble;
 
 use std::fmt;
 use std::sync::Arc;

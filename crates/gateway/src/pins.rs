@@ -362,7 +362,7 @@ impl Gateway {
     }
 }
 
-/// Whether a pin is of a server's identity (`mcp:bank`, `pay-suppliers/mcp:bank`), and not of a tool (`mcp:bank/send_money`).
+/// Whether a pin is of a server's identity (`mcp:bank`, `pay-suppliers/mcp:bank#3f2a9c01d4e7`), and not of a tool (`mcp:bank/send_money`).
 #[must_use]
 pub fn is_server(name: &str) -> bool {
     name.rsplit_once("mcp:")

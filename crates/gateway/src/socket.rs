@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::Gateway;
 use crate::control::{Answer, Ask, Blame, Bridge};
+use crate::identity::command_mark;
 use crate::limits::{ACCEPT_PAUSE, HELLO_BYTES_MAX, HELLO_WAIT, RUN_US};
 use crate::people::user_name;
 use crate::runs::{Run, Wanted};
@@ -166,8 +167,8 @@ async fn build(gateway: &Arc<Gateway>, bridge: Bridge, who: &str) -> Result<Buil
         cwd: Some(bridge.cwd),
         env: bridge.env.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
     };
-    // Each mission starts its own, so each has its own pin.
-    let name = format!("{}/mcp:{server}", mission.name());
+    // Each mission starts its own, and each client by a command of its own: each of them has its own pin.
+    let name = format!("{}/mcp:{server}#{}", mission.name(), command_mark(&config));
     let identity = gateway.identify(&name, config.clone(), policy.load().mission().pins()).await;
     let (upstream, queue) = StdioUpstream::start(&config).map_err(|error| Answer::refused(Blame::Operator, error))?;
     let session = AgentSession::new(gateway.clone(), run.clone(), policy, server.into(), Proof::Local(authenticated))

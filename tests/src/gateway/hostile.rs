@@ -136,10 +136,6 @@ fn a_hostile_server_over_stdio_is_told_apart_recorded_and_survived() {
         let resident_kib = resident_peak_kib(pid);
         // A server that died has ended its bridge.
         let _status = client.close();
-        // Another server is not taken for the one of the mission, so another mission has it.
-        let mission = world.scratch.join("mission.toml");
-        let other = std::fs::read_to_string(&mission).unwrap().replace("mission = \"effects\"", "mission = \"after\"");
-        std::fs::write(&mission, other).unwrap();
         let mut next = world.bridge(&[]);
         next.open();
         assert_eq!(next.call(1, "echo", json!({ "text": "good" }))["result"]["content"][0]["text"], "good");

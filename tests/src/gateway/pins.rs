@@ -157,7 +157,8 @@ fn a_strict_mission_waits_for_a_person_and_what_holds_survives_a_kill() {
     assert_eq!(world.run(&["tools", "pin", "mcp:up/nothing", "--why", "x"]).0, Some(1));
     assert_eq!(world.run(&["tools", "pin", "mcp:up/echo", "--why", "read it"]).0, Some(0));
     assert!(world.shown().1.contains(REFUSED), "nobody has said that this is the server");
-    assert_eq!(world.run(&["tools", "pin", "effects/mcp:up", "--why", "installed it"]).0, Some(0));
+    let server = server(&world.0);
+    assert_eq!(world.run(&["tools", "pin", &server, "--why", "installed it"]).0, Some(0));
     assert!(world.shown().1.contains(GOOD));
 
     // Confirmed, it is what a person says; and only as long as it stays as it is.
@@ -198,6 +199,21 @@ fn echoed(world: &World, path: &Path, behaviour: &[&str]) -> String {
     answer
 }
 
+/// The pin of the server that a bridge started first.
+fn server(world: &World) -> String {
+    let (_, listed) = world.run(&["tools", "list", "--format", "json"]);
+    let names =
+        listed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["tool"].as_str().unwrap().to_owned());
+    names.into_iter().find(|name| name.starts_with("effects/mcp:up#")).unwrap()
+}
+
+/// Another program in the place of the one at `path`.
+fn replace(path: &Path, content: &[u8]) {
+    let _before = fs::remove_file(path);
+    fs::write(path, content).unwrap();
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+}
+
 #[test]
 fn a_server_that_is_another_program_is_denied_until_a_person_accepts_it() {
     let world = World::new("identity");
@@ -208,29 +224,21 @@ fn a_server_that_is_another_program_is_denied_until_a_person_accepts_it() {
 
     // Another file under the same name; what stands after the program's own end changes nothing of what it does.
     let original = fs::read(&program).unwrap();
-    fs::remove_file(&program).unwrap();
-    fs::write(&program, [original.as_slice(), b"changed"].concat()).unwrap();
-    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    replace(&program, &[original.as_slice(), b"changed"].concat());
     assert!(echoed(&world, &program, &[]).contains(REFUSED));
+    let server = server(&world);
     let (code, listed) = world.run(&["tools", "list", "--format", "json"]);
     assert_eq!(code, Some(0));
-    assert!(
-        listed.contains(r#""tool":"effects/mcp:up""#) && listed.contains("it is not what was accepted"),
-        "{listed}"
-    );
-    let (code, diff) = world.run(&["tools", "diff", "effects/mcp:up"]);
+    assert!(listed.contains("it is not what was accepted"), "{listed}");
+    let (code, diff) = world.run(&["tools", "diff", &server]);
     assert!(code == Some(1) && diff.contains("+ /executable_sha256: "), "{diff}");
     assert!(!diff.contains("/arguments"), "{diff}");
-    assert_eq!(world.run(&["tools", "confirm", "effects/mcp:up", "read", "--why", "x"]).0, Some(1));
-    assert_eq!(world.run(&["tools", "pin", "effects/mcp:up", "--why", "upgraded it"]).0, Some(0));
+    assert_eq!(world.run(&["tools", "confirm", &server, "read", "--why", "x"]).0, Some(1));
+    assert_eq!(world.run(&["tools", "pin", &server, "--why", "upgraded it"]).0, Some(0));
     assert!(echoed(&world, &program, &[]).contains(GOOD));
-
-    // Other arguments, and back again.
+    // Another client starts it by a command of its own, which is pinned as it is first seen.
     let transcript = world.scratch.join("transcript").display().to_string();
-    assert!(echoed(&world, &program, &["--transcript", &transcript]).contains(REFUSED));
-    let (_, diff) = world.run(&["tools", "diff", "effects/mcp:up"]);
-    assert!(diff.contains("+ /arguments: ") && diff.contains("--transcript"), "{diff}");
-    assert!(echoed(&world, &program, &[]).contains(GOOD));
+    assert!(echoed(&world, &program, &["--transcript", &transcript]).contains(GOOD));
 
     let drifts = world.records("kind:drift");
     let told: Vec<&str> = drifts
@@ -239,18 +247,22 @@ fn a_server_that_is_another_program_is_denied_until_a_person_accepts_it() {
             |record| if let Body::Exception(exception) = &record.body { Some(&*exception.reason) } else { None },
         )
         .collect();
-    assert!(!told.is_empty() && told.iter().all(|told| told.contains("server `effects/mcp:up`")), "{told:?}");
+    assert!(!told.is_empty() && told.iter().all(|told| told.contains("server `effects/mcp:up#")), "{told:?}");
     world.assert_verified();
 }
 
 #[test]
 fn a_session_keeps_the_server_that_it_began_with() {
     let world = World::new("identity-sessions");
-    let program = binary("countersign-upstream");
+    let program = world.scratch.join("server");
+    let original = fs::read(binary("countersign-upstream")).unwrap();
+    replace(&program, &original);
     assert!(echoed(&world, &program, &[]).contains(GOOD));
-    let mut foreign = world.bridge_to_program(&program, &[], &["--hostile", "never-answers"]);
+    replace(&program, &[original.as_slice(), b"changed"].concat());
+    let mut foreign = world.bridge_to_program(&program, &[], &[]);
     foreign.open();
     // A good one comes and goes: that makes the other no better.
+    replace(&program, &original);
     assert!(echoed(&world, &program, &[]).contains(GOOD));
     assert!(foreign.call(1, "echo", json!({ "text": "hi" })).to_string().contains(REFUSED));
     let _status = foreign.close();
@@ -274,4 +286,33 @@ fn a_server_at_another_address_is_denied_until_a_person_accepts_it() {
     assert!(said.status.success(), "{said:?}");
     assert!(call(&http).contains(GOOD));
     drop(http.end());
+}
+
+#[test]
+fn rules_are_checked_against_what_was_accepted_and_drafted_from_it() {
+    let world = World::new("fits");
+    let program = binary("countersign-upstream");
+    assert!(echoed(&world, &program, &[]).contains(GOOD));
+    let file = world.scratch.join("narrow.toml");
+    let source = fs::read_to_string(world.scratch.join("mission.toml")).unwrap();
+    let check = |rules: &str| {
+        let narrow = source.split("[allow.").next().unwrap();
+        fs::write(&file, format!("{narrow}{rules}\n")).unwrap();
+        world.run(&["mission", "check", file.to_str().unwrap()])
+    };
+    let (code, said) = check("[allow.mcp.up.echo]\ntext = { length = 80 }");
+    assert!(code == Some(0) && said.contains("is sound"), "{said}");
+    let (code, said) = check("[allow.mcp.up.echo]\ntxt = { length = 80 }");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("`mcp:up/echo` has no argument `txt`; did you mean `text`?"), "{said}");
+    assert!(said.contains("`mcp:up/echo` demands `text`, and no rule lists it"), "{said}");
+    let (code, said) = check("[allow.mcp.up.progress]\nsteps = { in = ['1'] }");
+    assert!(code == Some(1) && said.contains("is of type integer, and can never be `1`"), "{said}");
+
+    let (code, draft) = world.run(&["mission", "init", "--from", "up"]);
+    assert!(
+        code == Some(0) && draft.contains("# [allow.mcp.up.echo]") && draft.contains("# [allow.mcp.up.progress]"),
+        "{draft}"
+    );
+    assert_eq!(world.run(&["mission", "init", "--from", "nothing"]).0, Some(1));
 }

@@ -1,4 +1,4 @@
-//! `countersign mission init`: a first draft of a mission, from what a server lists.
+//! `countersign mission init`: a first draft of a mission, from what a server lists or from what was accepted of it.
 
 use std::ffi::OsString;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use clap::Args;
 use evidence::time::Timestamp;
 use gateway::config::CHILD_ENV;
+use gateway::home::Home;
 use governance::mission::{Heading, Listed, draft};
 use serde_json::{Value, json};
 use surfaces::mcp::codec::RawId;
@@ -14,13 +15,18 @@ use surfaces::mcp::upstream::stdio::{StdioConfig, StdioUpstream};
 use tokio::time::timeout;
 
 use super::block_on;
+use super::tools::definitions;
 use crate::exit_code::{Exit, Failure};
 
 /// Start a server, ask for its tools, and print a mission that allows nothing yet
 #[derive(Args)]
 #[command(after_help = "Examples:
-  countersign mission init --server files -- npx -y @modelcontextprotocol/server-filesystem /srv/docs > reader.toml")]
+  countersign mission init --server files -- npx -y @modelcontextprotocol/server-filesystem /srv/docs > reader.toml
+  countersign mission init --from files > reader.toml")]
 pub(crate) struct Init {
+    /// Draft from the tools of this server that the home has accepted, instead of starting one
+    #[arg(long, value_name = "SERVER", conflicts_with_all = ["command", "server"])]
+    from: Option<String>,
     /// What the mission calls the server
     #[arg(long, value_name = "NAME", default_value = "server")]
     server: String,
@@ -34,7 +40,7 @@ pub(crate) struct Init {
     #[arg(long, value_name = "WHO", default_value = "owner@corp.example")]
     owner: String,
     /// The server's command
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    #[arg(last = true, required_unless_present = "from", value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
@@ -48,8 +54,11 @@ const PAGES_MAX: i64 = 100;
 const DRAFT_US: i64 = 90 * 24 * 60 * 60 * 1_000_000;
 
 impl Init {
-    pub(crate) fn run(self) -> Result<Exit, Failure> {
-        let tools = block_on(self.listed())??;
+    pub(crate) fn run(self, home: impl Fn() -> Result<Home, Failure>) -> Result<Exit, Failure> {
+        let tools = match &self.from {
+            Some(server) => accepted(&home()?, server)?,
+            None => block_on(self.listed())??,
+        };
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or_default());
         let until: String = now.plus_micros(DRAFT_US).to_string().chars().take(10).collect();
@@ -57,7 +66,7 @@ impl Init {
             agent: &self.agent,
             mission: &self.mission,
             owner: &self.owner,
-            server: &self.server,
+            server: self.from.as_deref().unwrap_or(&self.server),
             until: &until,
         };
         print!("{}", draft(heading, &tools));
@@ -80,6 +89,19 @@ impl Init {
         upstream.close().await;
         tools
     }
+}
+
+/// The tools of `server` whose definitions were accepted.
+fn accepted(home: &Home, server: &str) -> Result<Vec<Listed>, Failure> {
+    let known = definitions(home)?.into_iter().filter(|((of, _), _)| of == server);
+    let tools: Vec<Listed> = known.map(|((_, name), definition)| Listed { definition, name }).collect();
+    if tools.is_empty() {
+        let text = format!(
+            "no tool of `{server}` was ever accepted here; `countersign tools list` shows those that were, and `mission init -- COMMAND` asks a server"
+        );
+        return Err(Failure::no(text));
+    }
+    Ok(tools)
 }
 
 async fn all(upstream: &Upstream) -> Result<Vec<Listed>, Failure> {

@@ -1,5 +1,6 @@
 //! `countersign mission`: what an owner writes, checked before it counts.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use governance::mission::{self, Mission as Parsed};
 use serde_json::json;
 
 use super::init::Init;
+use super::tools::definitions;
 use super::{Format, ask, table};
 use crate::exit_code::{Exit, Failure};
 
@@ -55,6 +57,8 @@ pub(crate) enum Mission {
         dry_run: bool,
     },
     /// Check mission files: every problem with line, reason and suggestion
+    ///
+    /// Rules are compared with the accepted definitions of their tools, as far as the home knows them.
     Check {
         /// The files
         #[arg(required = true, value_name = "FILE")]
@@ -124,10 +128,11 @@ impl Mission {
             }
             Self::Check { files, within } => {
                 let bounds = within.bounds()?;
+                let known = home().map_or_else(|_| Ok(BTreeMap::new()), |home| definitions(&home))?;
                 let mut exit = Exit::Done;
                 for file in &files {
-                    match compiled(file, bounds.as_ref()) {
-                        Ok((mission, _)) => println!(
+                    match compiled(file, bounds.as_ref()).and_then(|(mission, _)| fits(mission, file, &known)) {
+                        Ok(mission) => println!(
                             "{}: mission `{}` is sound (sha256 {})",
                             file.display(),
                             mission.name(),
@@ -159,7 +164,7 @@ impl Mission {
                 print!("{}", mission::explain(&mission));
                 Ok(Exit::Done)
             }
-            Self::Init(init) => init.run(),
+            Self::Init(init) => init.run(home),
             Self::Test { files, within } => test(&files, within.bounds()?.as_ref()),
         }
     }
@@ -272,6 +277,18 @@ fn test(files: &[PathBuf], bounds: Option<&Arc<Bounds>>) -> Result<Exit, Failure
         }
     }
     Ok(exit)
+}
+
+/// The mission, where what servers say of its tools does not contradict it.
+fn fits(
+    mission: Arc<Parsed>,
+    file: &Path,
+    known: &BTreeMap<(String, String), serde_json::Value>,
+) -> Result<Arc<Parsed>, Fault> {
+    match mission::misfits(&mission, known) {
+        None => Ok(mission),
+        Some(error) => Err(Fault::Unsound(error.render(&file.display().to_string()))),
+    }
 }
 
 pub(super) enum Fault {

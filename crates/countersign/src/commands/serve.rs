@@ -72,6 +72,7 @@ async fn open(
     bridges: &Arc<Bridges>,
     doors: &mut JoinSet<()>,
 ) -> Result<(), Failure> {
+    gateway.tell_trouble().await;
     let local = socket::bind(gateway)?;
     doors.spawn(socket::serve(gateway.clone(), local, bridges.clone()));
     if let Some(config) = config {
@@ -88,6 +89,7 @@ async fn open(
 async fn watch(gateway: &Gateway, missions: Option<&Path>) {
     loop {
         sleep(WATCH_EVERY).await;
+        gateway.note_trouble();
         if let Err(error) = gateway.load_missions(missions).await {
             tracing::warn!(%error, "mission files could not be looked at");
         }

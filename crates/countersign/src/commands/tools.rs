@@ -1,12 +1,15 @@
 //! `countersign tools`: the definitions of tools that were accepted, and those that were not.
 
+use std::collections::BTreeMap;
+
 use clap::Subcommand;
 use evidence::record::EffectClass;
 use gateway::control::{Answer, Ask};
 use gateway::home::Home;
-use gateway::pins::Pin;
+use gateway::pins::{Pin, Pins, is_server};
 use governance::mission::suggested;
 use serde_json::{Value, json};
+use store::Reader;
 
 use super::{Format, ask, table};
 use crate::exit_code::{Exit, Failure};
@@ -16,6 +19,7 @@ use crate::exit_code::{Exit, Failure};
 #[command(after_help = "Examples:
   countersign tools list
   countersign tools diff mcp:bank/send_money
+  countersign tools pin mcp:bank --why 'upgraded to 2.1'
   countersign tools pin mcp:bank/send_money --why 'new argument `reference`, checked with the bank'
   countersign tools confirm mcp:bank/send_money pay --why 'it moves money'")]
 pub(crate) enum Tools {
@@ -90,6 +94,7 @@ fn list(home: &Home, format: Format) -> Result<Exit, Failure> {
     let rows = pins(home)?.into_iter().map(|(tool, pin)| {
         let accepted = definition(home, pin.pinned.as_ref());
         let effect = match (pin.effect, suggested(&tool, &accepted)) {
+            _ if is_server(&tool) => "-".to_owned(),
             (Some(effect), _) => effect.to_string(),
             (None, EffectClass::Unconfirmed) => "unconfirmed".to_owned(),
             (None, suggested) => format!("unconfirmed ({suggested}?)"),
@@ -163,4 +168,18 @@ fn shown(text: &str) -> String {
             if governance::mission::hides(&alone) { format!("\\u{{{:x}}}", u32::from(letter)) } else { alone }
         })
         .collect()
+}
+
+/// The accepted definitions of tools in a home, by server and name; none where there is no ledger. Reads, and asks nobody.
+pub(super) fn definitions(home: &Home) -> Result<BTreeMap<(String, String), Value>, Failure> {
+    if !home.path().join("ledger").is_dir() {
+        return Ok(BTreeMap::new());
+    }
+    let reader = Reader::open(home.path()).map_err(Failure::could_not)?;
+    let pins = Pins::restore(&reader).map_err(Failure::could_not)?.list();
+    let known = pins.into_iter().filter_map(|(name, pin)| {
+        let (server, tool) = name.strip_prefix("mcp:")?.split_once('/')?;
+        Some(((server.to_owned(), tool.to_owned()), definition(home, Some(&pin.pinned?))))
+    });
+    Ok(known.collect())
 }

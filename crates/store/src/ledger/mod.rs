@@ -451,6 +451,10 @@ impl Opened<'_> {
             (None, _) => "opened".into(),
         };
         sequencer.append_now(|at, records| vec![self.state(LedgerEvent::Started, detail, records, at)])?;
+        if let Some(torn) = &self.torn {
+            let entropy = sequencer.entropy()?;
+            sequencer.append_now(|at, _| vec![recovery::torn_exception(torn, ExceptionId::at(at, entropy), at)])?;
+        }
         let open = recovery::open_intents(self.disk, integrator.index())?;
         for intent in &open {
             let entropy = sequencer.entropy()?;

@@ -340,6 +340,26 @@ fn attempt(record: &Record) -> Option<(ActionEvent, CallId, u32)> {
 /// Of a tool's name in a sentence: the whole name is in the outcome beside it.
 const TOOL_CHARS_MAX: usize = 200;
 
+/// The exception for an unfinished write: somebody must see why the process before did not end in order, and that nothing acknowledged is missing.
+pub(crate) fn torn_exception(torn: &Torn, exception: ExceptionId, at: Timestamp) -> Draft {
+    let body = ExceptionRecord {
+        due: Some(at.plus_micros(UNKNOWN_OUTCOME_DUE_MICROS)),
+        event: ExceptionEvent::Opened,
+        exception,
+        kind: ExceptionKind::Ledger,
+        mitigation: Some(format!("the bytes are kept in `{}`; none of them was acknowledged", torn.kept)),
+        note: None,
+        owner: "operator".into(),
+        reason: format!(
+            "the last write of the process before was not finished: {} bytes at byte {} of `{}`",
+            torn.bytes, torn.offset, torn.file
+        ),
+        scope: format!("file:{}", torn.file),
+        who: None,
+    };
+    Draft::new(Arc::new(Context::system()), None, at, body)
+}
+
 /// The outcome and the exception that close a call whose gateway died between intent and outcome.
 ///
 /// It is never tried again: whether it ran, only the tool's side knows.

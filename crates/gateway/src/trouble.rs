@@ -1,0 +1,57 @@
+//! That evidence could not be written: told beside the ledger while it lasts, and in the ledger once it can be written again.
+
+use std::fs;
+use std::path::PathBuf;
+
+use evidence::ids::ExceptionId;
+use evidence::record::{Context, ExceptionEvent, ExceptionKind, ExceptionRecord};
+use governance::limits::{EXCEPTION_DUE_US, SENTENCE_BYTES_MAX};
+
+use crate::clock::now;
+use crate::{Gateway, Readiness};
+
+impl Gateway {
+    fn trouble(&self) -> PathBuf {
+        self.home.path().join("ledger/trouble")
+    }
+
+    /// Writes down that evidence cannot be written, where that is so and nobody has: on a full disk it may not be possible, and then only the log tells.
+    pub fn note_trouble(&self) {
+        let Readiness::Degraded(why) = self.readiness() else { return };
+        let path = self.trouble();
+        if !path.exists()
+            && let Err(error) = fs::write(&path, format!("{} {why}", now()))
+        {
+            tracing::warn!(%error, why, "that evidence cannot be written could not be written down either");
+        }
+    }
+
+    /// Records that an earlier process could not write evidence, if it wrote that down.
+    pub async fn tell_trouble(&self) {
+        let path = self.trouble();
+        let Ok(text) = fs::read(&path) else { return };
+        let text: String = String::from_utf8_lossy(&text).chars().take(SENTENCE_BYTES_MAX / 4).collect();
+        let at = now();
+        let body = ExceptionRecord {
+            due: Some(at.plus_micros(EXCEPTION_DUE_US)),
+            event: ExceptionEvent::Opened,
+            exception: ExceptionId::at(at, self.entropy.bits()),
+            kind: ExceptionKind::Ledger,
+            mitigation: Some("no call ran while evidence could not be written".to_owned()),
+            note: None,
+            owner: "operator".to_owned(),
+            reason: format!("evidence could not be written from {text} on, until the gateway was started again"),
+            scope: "ledger".to_owned(),
+            who: None,
+        };
+        match self.note(Context::system().into(), body).await {
+            Ok(_) => {
+                // CRASH: told twice is better than not at all.
+                if let Err(error) = fs::remove_file(&path) {
+                    tracing::error!(%error, "the note about the ledger could not be removed; it is told again at the next start");
+                }
+            }
+            Err(error) => tracing::error!(%error, "the ledger's trouble could not be recorded"),
+        }
+    }
+}
