@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use evidence::filter::Filter;
+use evidence::filter::{Filter, Term};
 use evidence::ids::{CallId, RunId};
 use evidence::record::{
     ActionEvent, ActionRecord, Agent, Authenticated, Body, Context, DecisionInput, DecisionPoint, DecisionRecord,
-    Draft, Effect, EffectClass, Endpoint, Initiator, LedgerEvent, Policy, Record, Status, Surface, Tool, VersionLog,
-    VersionedKind, VersionedObject,
+    Draft, Effect, EffectClass, Endpoint, ExceptionKind, Initiator, LedgerEvent, Policy, Record, Status, Surface, Tool,
+    VersionLog, VersionedKind, VersionedObject,
 };
 use evidence::time::Timestamp;
 
@@ -745,9 +745,12 @@ fn whatever_is_written_over_a_segment_is_found_and_survived() {
         // Opening refuses, or takes what is sound; or it finds bytes where nothing was acknowledged, and sets them aside.
         if let Ok(opened) = Ledger::open_on(Arc::clone(&damaged.disk), IndexPlace::Memory, options()) {
             opened.append_blocking(begun(1_000)).unwrap();
+            let kind = Filter::Term(Term::Kind(vec![ExceptionKind::Ledger]));
+            let told = opened.reader().unwrap().query(&kind, Order::OldestFirst, None).unwrap().len();
             opened.close_blocking().unwrap();
             let after = damaged.fsck();
             let aside = !damaged.disk.list("ledger/torn").unwrap().is_empty();
+            assert_eq!(told, usize::from(aside), "round {round}: somebody must look at what was set aside");
             assert_eq!(after.is_sound(), aside || content == before, "round {round}: {after}");
             assert!(!after.is_sound() || after.records() >= 182 + 4, "round {round}: {after}");
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use evidence::record::{Authenticated, Endpoint, Status, Surface, Tool};
+use evidence::record::{Authenticated, Body, Endpoint, ExceptionKind, Status, Surface, Tool};
 use gateway::home::Home;
 use gateway::runs::{Wanted, Which};
 use gateway::session::{AgentSession, Proof};
@@ -19,6 +19,8 @@ use surfaces::govern::{Execute, Session};
 use testkit::disk::{Fault, FaultyDisk};
 use testkit::scratch::Scratch;
 use tokio::sync::oneshot;
+
+use super::clients::Http;
 
 const MISSION: &str = r#"
 mission = "effects"
@@ -56,7 +58,7 @@ pub(super) struct World {
     executed: Arc<AtomicUsize>,
     gateway: Arc<Gateway>,
     session: AgentSession,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl World {
@@ -79,7 +81,7 @@ impl World {
         };
         let run = gateway.join_run(&wanted, Authenticated::OsUser, Which::New, "ana").await.unwrap();
         let session = AgentSession::new(gateway.clone(), run, policy, "up".into(), Proof::Local(Authenticated::OsUser));
-        Self { disk, executed: Arc::default(), gateway, session, _scratch: scratch }
+        Self { disk, executed: Arc::default(), gateway, session, scratch }
     }
 
     async fn call(&self) -> Reply {
@@ -116,5 +118,34 @@ async fn nothing_executes_while_evidence_cannot_be_written() {
         }
         assert_eq!(world.executed.load(Ordering::SeqCst), 1, "{fault:?}");
         assert!(matches!(world.gateway.readiness(), Readiness::Degraded(_)), "{fault:?}");
+        // What the ledger cannot hold stands beside it, for the next start.
+        let ledger = world.scratch.join("home/ledger");
+        std::fs::create_dir_all(&ledger).unwrap();
+        world.gateway.note_trouble();
+        assert!(std::fs::read_to_string(ledger.join("trouble")).unwrap().starts_with("20"), "{fault:?}");
     }
+}
+
+#[test]
+fn that_evidence_could_not_be_written_is_an_exception_at_the_next_start() {
+    let mut http = Http::new("trouble");
+    let trouble = http.home.path().join("ledger/trouble");
+    http.served.process.kill().unwrap();
+    std::fs::write(&trouble, "2026-11-25T12:00:00.000000Z no space left on device").unwrap();
+    http.restart();
+    assert!(!trouble.exists(), "told once");
+    http.restart();
+    let told: Vec<String> = http
+        .end()
+        .into_iter()
+        .filter_map(|record| match record.body {
+            Body::Exception(exception) if exception.kind == ExceptionKind::Ledger => Some(exception.reason),
+            _ => None,
+        })
+        .collect();
+    let [told] = told.as_slice() else { panic!("{told:?}") };
+    assert!(
+        told.contains("could not be written from 2026-11-25T12:00:00.000000Z no space left on device on"),
+        "{told}"
+    );
 }
