@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use evidence::record::{
-    Context, Draft, EffectClass, Endpoint, ExceptionKind, Tool, VersionLog, VersionedKind, VersionedObject,
+    Context, Direction, Draft, EffectClass, Endpoint, ExceptionKind, Tool, VersionLog, VersionedKind, VersionedObject,
 };
-use governance::mission::{PinPolicy, hides};
+use governance::mission::{PinPolicy, gravity, hides};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -201,6 +201,7 @@ impl Pins {
 /// What was done to a pin, for its `version_log`.
 struct Deed<'a> {
     difference: String,
+    direction: Option<Direction>,
     who: &'a str,
     why: &'a str,
 }
@@ -258,6 +259,7 @@ impl Gateway {
         let pin = Pin { pinned: Some(definition.sha256.clone()), ..Pin::default() };
         let deed = Deed {
             difference: format!("{} is pinned as it was first seen", named(tool)),
+            direction: Some(Direction::Wider),
             who: "countersign",
             why: "first sight",
         };
@@ -272,6 +274,7 @@ impl Gateway {
             let pin = Pin { refused: None, ..known.clone() };
             let deed = Deed {
                 difference: format!("{} is what was accepted again", named(tool)),
+                direction: Some(Direction::Wider),
                 who: "countersign",
                 why: "it is what was accepted",
             };
@@ -308,6 +311,7 @@ impl Gateway {
             let pin = Pin { refused: Some((sha256, why.to_owned())), ..known.clone() };
             let deed = Deed {
                 difference: format!("{} is hidden, and its calls are denied: {why}", named(tool)),
+                direction: Some(Direction::Narrower),
                 who: "countersign",
                 why,
             };
@@ -336,7 +340,12 @@ impl Gateway {
         // Whoever confirmed what the tool does confirmed another definition.
         let pin = Pin { pinned: Some(sha256), ..Pin::default() };
         let difference = format!("{} is pinned as it is now", named(tool));
-        let draft = draft(tool, known.pinned.as_deref(), &pin, Deed { difference, who, why });
+        let draft = draft(
+            tool,
+            known.pinned.as_deref(),
+            &pin,
+            Deed { difference, direction: Some(Direction::Unclear), who, why },
+        );
         self.ledger.append(vec![draft]).await?;
         self.pins.put(tool, pin);
         Ok(())
@@ -355,10 +364,19 @@ impl Gateway {
         let was = known.effect.unwrap_or(EffectClass::Unconfirmed);
         let pin = Pin { effect: Some(effect).filter(|effect| *effect != EffectClass::Unconfirmed), ..known };
         let difference = format!("tool `{tool}` is confirmed to be `{effect}` (was `{was}`)");
-        let draft = draft(tool, Some(&pinned), &pin, Deed { difference, who, why });
+        let draft = draft(tool, Some(&pinned), &pin, Deed { difference, direction: bolder(was, effect), who, why });
         self.ledger.append(vec![draft]).await?;
         self.pins.put(tool, pin);
         Ok(())
+    }
+}
+
+/// Which way a confirmation changes what is allowed: danger zones and observed missions go by the class, and only a `read` is answered before its record.
+fn bolder(was: EffectClass, now: EffectClass) -> Option<Direction> {
+    match gravity(now).cmp(&gravity(was)) {
+        std::cmp::Ordering::Less => Some(Direction::Wider),
+        std::cmp::Ordering::Equal => None,
+        std::cmp::Ordering::Greater => Some(Direction::Narrower),
     }
 }
 
@@ -374,7 +392,7 @@ fn named(name: &str) -> String {
     if is_server(name) { format!("server `{name}`") } else { format!("tool `{name}`") }
 }
 
-fn draft(tool: &str, from: Option<&str>, pin: &Pin, Deed { difference, who, why }: Deed<'_>) -> Draft {
+fn draft(tool: &str, from: Option<&str>, pin: &Pin, Deed { difference, direction, who, why }: Deed<'_>) -> Draft {
     let to = match (&pin.refused, &pin.pinned) {
         (Some((refused, _)), _) => format!("refused:{refused}"),
         (None, Some(pinned)) => pinned.clone(),
@@ -383,7 +401,7 @@ fn draft(tool: &str, from: Option<&str>, pin: &Pin, Deed { difference, who, why 
     let body = VersionLog {
         approval: None,
         difference: vec![difference],
-        direction: None,
+        direction,
         from: from.map(Into::into),
         object: VersionedObject { kind: VersionedKind::Pin, name: tool.into() },
         state: serde_json::to_string(pin).ok(),

@@ -36,7 +36,7 @@ use std::sync::Arc;
 use evidence::record::EffectClass;
 use evidence::time::Timestamp;
 
-pub use compare::{Change, Subject, compare, overall};
+pub use compare::{Change, Subject, compare, gravity, overall};
 pub use difference::difference;
 pub use draft::{Heading, Listed, draft, suggested};
 pub use error::{MissionError, Problem};

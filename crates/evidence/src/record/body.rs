@@ -578,7 +578,7 @@ pub struct VersionLog {
     pub approval: Option<RecordId>,
     /// The difference in sentences.
     pub difference: Vec<String>,
-    /// Which way it changes what is allowed; absent where it changes nothing of that, or is no mission.
+    /// Which way it changes what is allowed; absent where it changes nothing of that, or is neither mission, organisation nor pin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<Direction>,
     /// Before: a digest or a state; absent when it is new.

@@ -378,7 +378,9 @@ impl Changes {
     }
 }
 
-const fn gravity(class: EffectClass) -> u8 {
+/// How grave it is what a tool does; what nobody has said is the worst.
+#[must_use]
+pub const fn gravity(class: EffectClass) -> u8 {
     match class {
         EffectClass::Read => 0,
         EffectClass::Write => 1,

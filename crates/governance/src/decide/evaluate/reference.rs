@@ -456,7 +456,7 @@ fn models() -> impl Strategy<Value = Model> {
         })
 }
 
-/// The reader refuses danger zones that match nothing or cannot see their argument.
+/// The reader refuses danger zones that match nothing, cannot see their argument, or are never reached.
 fn makes_sense(model: &Model, danger: &Danger) -> bool {
     let covers =
         |tool: &str| danger.when.strip_suffix('*').map_or(danger.when == tool, |start| tool.starts_with(start));
@@ -470,7 +470,17 @@ fn makes_sense(model: &Model, danger: &Danger) -> bool {
                 )
         })
     });
-    visible && (model.every_tool || !covered.is_empty())
+    let size_of = |end: Decimal| Decimal { mantissa: end.mantissa.abs(), ..end };
+    let reached = model.every_tool
+        || danger.over.is_none_or(|(argument, size)| {
+            covered.iter().any(|(_, rules)| match rules.get(argument) {
+                Some(Argument { rule: Rule::Range(min, max), .. }) => {
+                    !(size_of(*min).at_most(size) && size_of(*max).at_most(size))
+                }
+                _ => true,
+            })
+        });
+    visible && reached && (model.every_tool || !covered.is_empty())
 }
 
 fn calls() -> impl Strategy<Value = Call> {

@@ -133,6 +133,14 @@ impl<'s> Reader<'s> {
                 None => {}
             }
         }
+        let of = |period| limits.iter().find(|limit| limit.period == period);
+        if let (Some(hour), Some(day)) = (of(Period::Hour), of(Period::Day))
+            && hour.most >= day.most
+        {
+            let (line, reason) =
+                (hour.line, format!("`per_hour` {} is never reached: a day may have {}", hour.most, day.most));
+            self.problem_at_line(line, reason, Some("lower `per_hour`, or remove it".to_owned()));
+        }
         limits
     }
 

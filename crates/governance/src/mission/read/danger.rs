@@ -136,6 +136,7 @@ impl<'s> Reader<'s> {
         upstreams: &BTreeMap<Arc<str>, Upstream>,
     ) {
         for (name, danger) in dangers {
+            let mut is_reached = !danger.sums.is_empty() || danger.over.is_empty();
             for pattern in &danger.when {
                 let Some(upstream) = upstreams.get(&pattern.upstream) else {
                     let reason = format!(
@@ -153,11 +154,17 @@ impl<'s> Reader<'s> {
                     let known = nearest(&pattern.name, upstream.tools.keys().map(AsRef::as_ref));
                     self.problem_at_line(danger.line, reason, known.map(|word| format!("did you mean `{word}`?")));
                 }
+                is_reached |= upstream.every_tool.is_some() || covered.is_empty();
                 for (tool, rules) in covered {
-                    for (argument, (_, line)) in &danger.over {
+                    is_reached |= danger.over.iter().any(|(argument, (size, _))| may_exceed(rules, argument, *size));
+                    for (argument, (size, line)) in &danger.over {
                         self.check_over(tool, rules, argument, *line);
                     }
                 }
+            }
+            if !is_reached {
+                let reason = format!("no call is in danger zone `{name}`: no rule lets an argument be over its size");
+                self.problem_at_line(danger.line, reason, Some("lower the size, or remove the zone".to_owned()));
             }
         }
     }
@@ -192,5 +199,15 @@ impl<'s> Reader<'s> {
         let start =
             usize::try_from(line).ok().and_then(|line| self.line_starts.get(line - 1)).copied().unwrap_or_default();
         self.problem(start..start, reason, suggestion);
+    }
+}
+
+/// Whether some call that `rules` allow has an argument over `size`, with whatever sign, or one whose size is not known.
+fn may_exceed(rules: &ToolRules, argument: &str, size: Number) -> bool {
+    match rules.arguments.get(argument).map(|rule| &rule.constraint) {
+        Some(Constraint::Range { max, min }) => {
+            [max, min].into_iter().any(|end| end.magnitude().unwrap_or(Number::MAX) > size)
+        }
+        _ => true,
     }
 }
