@@ -157,7 +157,7 @@ impl<'s> Reader<'s> {
                 is_reached |= upstream.every_tool.is_some() || covered.is_empty();
                 for (tool, rules) in covered {
                     is_reached |= danger.over.iter().any(|(argument, (size, _))| may_exceed(rules, argument, *size));
-                    for (argument, (size, line)) in &danger.over {
+                    for (argument, (_, line)) in &danger.over {
                         self.check_over(tool, rules, argument, *line);
                     }
                 }
