@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A moment in UTC, in microseconds since 1970-01-01T00:00:00Z. From year 1970 to year 9999.
@@ -11,6 +13,86 @@ pub struct Timestamp(i64);
 
 /// 9999-12-30T21:59:59.999999Z: the last whole second that is a four-digit year in every time zone.
 const MICROS_MAX: i64 = 253_402_207_199_999_999;
+
+/// A time zone of the IANA database that is built into this program, so that the same text means the same everywhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone {
+    name: Arc<str>,
+    rules: TimeZone,
+}
+
+impl Zone {
+    /// Coordinated universal time, the zone of whoever names none.
+    #[must_use]
+    pub fn utc() -> Self {
+        Self { name: Arc::from("UTC"), rules: TimeZone::UTC }
+    }
+
+    /// The zone called `name`, such as `Europe/Berlin`, in its spelling of the database; `None` where there is none.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        if name == "UTC" {
+            return Some(Self::utc());
+        }
+        let rules = TimeZoneDatabase::bundled().get(name).ok()?;
+        let spelled = rules.iana_name().filter(|spelled| *spelled == name)?;
+        Some(Self { name: spelled.into(), rules: rules.clone() })
+    }
+
+    /// Every name that [`Zone::named`] knows.
+    #[must_use]
+    pub fn names() -> Vec<String> {
+        TimeZoneDatabase::bundled().available().map(|name| name.to_string()).collect()
+    }
+
+    /// Its name in the database.
+    #[must_use]
+    pub const fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// What clocks on the wall show at `at`.
+    #[must_use]
+    pub fn clock(&self, at: Timestamp) -> WallClock {
+        let shown = self.rules.to_datetime(jiff::Timestamp::from_microsecond(at.0).unwrap_or_default());
+        WallClock {
+            day: shown.day().unsigned_abs(),
+            hour: shown.hour().unsigned_abs(),
+            minute: shown.minute().unsigned_abs(),
+            month: shown.month().unsigned_abs(),
+            weekday: shown.weekday().to_monday_zero_offset().unsigned_abs(),
+            year: shown.year().unsigned_abs(),
+        }
+    }
+
+    /// The first moment of the day after the one that the date `year-month-day` names; `None` where that is no date of these years. Where clocks skip midnight, the
+    /// first moment that there is.
+    #[must_use]
+    pub fn end_of_day(&self, year: u16, month: u8, day: u8) -> Option<Timestamp> {
+        let signed = |number: u8| i8::try_from(number).ok();
+        let date = jiff::civil::Date::new(i16::try_from(year).ok()?, signed(month)?, signed(day)?).ok()?;
+        let start = date.tomorrow().ok()?.to_zoned(self.rules.clone()).ok()?;
+        let micros = start.timestamp().as_microsecond();
+        (1..=MICROS_MAX).contains(&micros).then_some(Timestamp(micros))
+    }
+}
+
+/// What clocks on the wall show in a zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WallClock {
+    /// 1 to 31.
+    pub day: u8,
+    /// 0 to 23.
+    pub hour: u8,
+    /// 0 to 59.
+    pub minute: u8,
+    /// 1 to 12.
+    pub month: u8,
+    /// 0 is Monday.
+    pub weekday: u8,
+    /// 1969 to 10000: some day of the years that a timestamp has, in some zone.
+    pub year: u16,
+}
 
 /// Why a text is not a timestamp.
 #[derive(Debug, thiserror::Error)]
@@ -155,6 +237,45 @@ impl<'de> Deserialize<'de> for Timestamp {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn zones_are_those_of_the_database_in_its_spelling() {
+        for name in ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Asia/Kolkata", "Etc/GMT+12"] {
+            let zone = Zone::named(name).unwrap_or_else(|| panic!("{name} is no zone"));
+            assert_eq!(&**zone.name(), name);
+        }
+        for name in ["", "utc", "europe/berlin", "Europe/Atlantis", "+01:00", "CET-1CEST", "../UTC", "Local"] {
+            assert_eq!(Zone::named(name), None, "{name}");
+        }
+        assert!(Zone::names().iter().any(|name| name == "Pacific/Kiritimati"));
+    }
+
+    #[test]
+    fn a_day_ends_where_clocks_of_the_zone_show_the_next() {
+        for (zone, end) in [
+            ("UTC", "2027-01-01T00:00:00.000000Z"),
+            ("Europe/Berlin", "2026-12-31T23:00:00.000000Z"),
+            ("America/New_York", "2027-01-01T05:00:00.000000Z"),
+        ] {
+            let found = Zone::named(zone).unwrap().end_of_day(2026, 12, 31).unwrap();
+            assert_eq!(found.to_string(), end, "{zone}");
+        }
+        let cairo = Zone::named("Africa/Cairo").unwrap();
+        // Clocks went from midnight to one o'clock.
+        assert_eq!(cairo.end_of_day(2026, 4, 23).unwrap().to_string(), "2026-04-23T22:00:00.000000Z");
+        assert_eq!(Zone::utc().end_of_day(2026, 2, 29), None);
+        assert_eq!(Zone::utc().end_of_day(9999, 12, 31), None);
+        assert_eq!(Zone::utc().end_of_day(1969, 12, 30), None);
+    }
+
+    #[test]
+    fn clocks_at_the_ends_of_time_are_read() {
+        for zone in Zone::names() {
+            let zone = Zone::named(&zone).unwrap();
+            assert!(zone.clock(Timestamp::EPOCH).year >= 1969);
+            assert!(zone.clock(Timestamp::from_micros(i64::MAX)).year <= 10_000);
+        }
+    }
 
     #[test]
     fn known_moments_have_their_known_texts() {

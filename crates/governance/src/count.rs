@@ -13,7 +13,7 @@ use std::sync::Arc;
 use evidence::decimal::Number;
 use evidence::ids::RunId;
 use evidence::record::{Body, Count, Draft, Facet, Reading, Status, Tool};
-use evidence::time::Timestamp;
+use evidence::time::{Timestamp, WallClock, Zone};
 
 use crate::intercept::Intercepted;
 use crate::limits::BOOK_WINDOWS_MAX;
@@ -30,6 +30,8 @@ pub struct Counter {
     pub(crate) most: Number,
     pub(crate) of: Measure,
     pub(crate) period: Period,
+    /// Whose days and hours.
+    pub(crate) zone: Zone,
 }
 
 /// What a counter adds up.
@@ -108,12 +110,13 @@ fn sum(facets: &[Facet], argument: &str) -> Option<Number> {
     })
 }
 
-/// Since when a counter of `period` counts at `at`.
-fn window(period: Period, run: Option<RunId>, at: Timestamp) -> Option<Arc<str>> {
-    let text = at.to_string();
-    match period {
-        Period::Day => text.get(..10).map(Arc::from),
-        Period::Hour => text.get(..13).map(Arc::from),
+/// Since when `counter` counts at `at`. An hour that clocks show twice is one.
+fn window(counter: &Counter, run: Option<RunId>, at: Timestamp) -> Option<Arc<str>> {
+    let shown = || counter.zone.clock(at);
+    let day = |clock: WallClock| format!("{:04}-{:02}-{:02}", clock.year, clock.month, clock.day);
+    match counter.period {
+        Period::Day => Some(day(shown()).into()),
+        Period::Hour => Some(format!("{}T{:02}", day(shown()), shown().hour).into()),
         Period::Run => run.map(|run| run.to_string().into()),
     }
 }
@@ -171,7 +174,7 @@ impl Book {
     ) -> Vec<Tally> {
         let run = intercepted.context().run;
         let tallies = counters.filter_map(|counter| {
-            let window = window(counter.period, run, at)?;
+            let window = window(counter, run, at)?;
             let place = Place { counter: counter.id.clone(), window: window.clone() };
             let used = self.used.get(&place).copied().unwrap_or(Number::ZERO);
             Some(Tally { counter: counter.clone(), used, wanted: counter.wanted(intercepted, facets), window })
@@ -181,7 +184,7 @@ impl Book {
 
     /// As if `amount` had been used before a call at `at`.
     pub(crate) fn begin_with(&mut self, counter: &Counter, amount: Number, run: Option<RunId>, at: Timestamp) {
-        if let Some(window) = window(counter.period, run, at) {
+        if let Some(window) = window(counter, run, at) {
             self.used.insert(Place { counter: counter.id.clone(), window }, amount);
         }
     }
@@ -206,10 +209,11 @@ impl Book {
         *used = used.plus(amount).unwrap_or(Number::MAX);
     }
 
-    /// Forgets hours and days that are over. Runs stay: whether one is over is not known here.
+    /// Forgets hours and days that are over in every time zone. Runs stay: whether one is over is not known here.
     fn forget(&mut self, at: Timestamp) {
-        let now = at.to_string();
-        let is_over = |window: &str| window.len() < 14 && !now.starts_with(window) && *window < *now;
+        const ZONES_US: i64 = 86_400_000_000;
+        let before = at.plus_micros(-ZONES_US).to_string();
+        let is_over = |window: &str| window.len() < 14 && !before.starts_with(window) && *window < *before;
         self.used.retain(|place, _| !is_over(&place.window));
     }
 }

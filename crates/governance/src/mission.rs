@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use evidence::record::EffectClass;
-use evidence::time::Timestamp;
+use evidence::time::{Timestamp, Zone};
 
 pub use compare::{Change, Subject, compare, gravity, overall};
 pub use difference::difference;
@@ -177,6 +177,7 @@ pub struct Mission {
     until_text: Arc<str>,
     upstreams: BTreeMap<Arc<str>, Upstream>,
     why: Arc<str>,
+    zone: Zone,
 }
 
 impl Mission {
@@ -228,7 +229,7 @@ impl Mission {
         &self.source
     }
 
-    /// The first moment at which the mission no longer holds. A bare date in the file counts through its last microsecond, in UTC.
+    /// The first moment at which the mission no longer holds. A bare date in the file counts through its last microsecond, in the mission's time zone.
     #[must_use]
     pub const fn until(&self) -> Timestamp {
         self.until
@@ -243,6 +244,12 @@ impl Mission {
     #[must_use]
     pub const fn why(&self) -> &Arc<str> {
         &self.why
+    }
+
+    /// Whose days and hours it means.
+    #[must_use]
+    pub const fn zone(&self) -> &Zone {
+        &self.zone
     }
 
     /// What the owner says that the tool `name` of `upstream` does.

@@ -208,10 +208,46 @@ fn without_its_tallies_a_call_is_denied() {
 }
 
 #[test]
+fn days_and_hours_are_those_of_the_zone() {
+    for (zone, at, day, hour) in [
+        ("UTC", "2026-11-25T23:30:00.000000Z", "2026-11-25", "2026-11-25T23"),
+        ("Europe/Berlin", "2026-11-25T23:30:00.000000Z", "2026-11-26", "2026-11-26T00"),
+        ("America/New_York", "2026-11-25T03:30:00.000000Z", "2026-11-24", "2026-11-24T22"),
+        ("Pacific/Kiritimati", "2026-12-31T10:00:00.000000Z", "2027-01-01", "2027-01-01T00"),
+        // The hour that is there twice is one: what was used in it stays used.
+        ("Europe/Berlin", "2026-10-25T00:30:00.000000Z", "2026-10-25", "2026-10-25T02"),
+        ("Europe/Berlin", "2026-10-25T01:30:00.000000Z", "2026-10-25", "2026-10-25T02"),
+    ] {
+        let at = at.parse().unwrap();
+        let counter = |period| Counter {
+            covers: None,
+            id: "c".into(),
+            most: Number::ZERO,
+            of: Measure::Calls,
+            period,
+            zone: Zone::named(zone).unwrap(),
+        };
+        assert_eq!(window(&counter(Period::Day), None, at).as_deref(), Some(day), "{zone}");
+        assert_eq!(window(&counter(Period::Hour), None, at).as_deref(), Some(hour), "{zone}");
+    }
+}
+
+#[test]
+fn what_is_still_today_somewhere_is_kept() {
+    let mut book = Book::default();
+    for window in ["2026-11-24", "2026-11-24T23"] {
+        book.count(&Count { amount: "1".into(), counter: "c".into(), window: window.into() });
+    }
+    // In New York it is half past eight in the evening of the day before.
+    book.forget("2026-11-25T01:30:00.000000Z".parse().unwrap());
+    assert_eq!(book.used.len(), 2);
+}
+
+#[test]
 fn windows_that_are_over_are_forgotten() {
     let mut book = Book::default();
     let windows =
-        ["2026-11-24", "2026-11-25", "2026-11-25T09", "2026-11-25T10", "01a21265-b64a-799f-96f2-86df777a8c1d"];
+        ["2026-11-23", "2026-11-24", "2026-11-24T09", "2026-11-24T10", "01a21265-b64a-799f-96f2-86df777a8c1d"];
     for window in windows {
         book.count(&Count { amount: "1".into(), counter: "c".into(), window: window.into() });
     }

@@ -264,7 +264,7 @@ fn ask(
         pairs.push(("initiator".to_owned(), RestrictedExpression::new_string(seen.initiator.to_owned())));
     }
     if shape.minute {
-        let minute = i64::from(minute_of_week(at));
+        let minute = i64::from(minute_of_week(policy.mission().zone(), at));
         pairs.push(("minute".to_owned(), RestrictedExpression::new_long(minute)));
     }
     if shape.name {

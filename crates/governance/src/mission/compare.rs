@@ -136,6 +136,7 @@ impl Changes {
         }
         self.initiators(old, new);
         self.hours(old, new);
+        self.zone(old, new);
         match (old.mode, new.mode) {
             (Mode::Enforce, Mode::Observe) => {
                 self.push(Direction::Wider, Subject::Beyond, "the mission is only observed".to_owned());
@@ -199,6 +200,14 @@ impl Changes {
             hours => joined(hours, "and"),
         };
         self.push(direction, Subject::Beyond, format!("the mission holds {} (was {})", said(new), said(old)));
+    }
+
+    /// Whose days and hours: others may hold when these do not, and limits begin anew at other times.
+    fn zone(&mut self, old: &Mission, new: &Mission) {
+        if old.zone != new.zone {
+            let sentence = format!("days and hours are those of `{}` (was `{}`)", new.zone.name(), old.zone.name());
+            self.push(Direction::Both, Subject::Beyond, sentence);
+        }
     }
 
     /// What is allowed by its name.

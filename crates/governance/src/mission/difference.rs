@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use evidence::record::EffectClass;
+use evidence::time::Zone;
 
 use super::explain::spent_of;
 use super::rule::{ArgumentRule, Danger, Limit, Period, Spent, ToolRules, Upstream, joined};
@@ -62,6 +63,12 @@ pub fn difference(old: Option<&Mission>, new: &Mission) -> Vec<String> {
         Some(before) => sentences.push(format!("the mission now holds {when} (was {before})")),
         None if new.hours.is_empty() => {}
         None => sentences.push(format!("the mission holds {when}")),
+    }
+    match old.map(|old| &old.zone) {
+        Some(before) if *before == new.zone => {}
+        Some(before) => changed(&mut sentences, "days and hours are now those of", before.name(), new.zone.name()),
+        None if new.zone == Zone::utc() => {}
+        None => sentences.push(format!("days and hours are those of `{}`", new.zone.name())),
     }
     names(
         &mut sentences,

@@ -12,15 +12,18 @@ pub fn explain(mission: &Mission) -> String {
     let _ = writeln!(text, "{}, of {}\n{}\n", mission.name, mission.owner, mission.goal);
     let agents = joined(mission.agents.iter().map(|agent| format!("`{agent}`")), "or");
     let is_day = !mission.until_text.contains(':');
-    let until =
-        if is_day { format!("through {}, UTC", mission.until_text) } else { format!("until {}", mission.until_text) };
+    let until = if is_day {
+        format!("through {}, {}", mission.until_text, mission.zone.name())
+    } else {
+        format!("until {}", mission.until_text)
+    };
     let _ = writeln!(text, "{agents} may act {until}.");
     if !mission.initiators.is_empty() {
         let names = joined(mission.initiators.iter().map(|name| format!("`{name}`")), "or");
         let _ = writeln!(text, "On behalf of {names}, and nobody else.");
     }
     if !mission.hours.is_empty() {
-        let _ = writeln!(text, "On {}, UTC.", joined(&mission.hours, "and"));
+        let _ = writeln!(text, "On {}, {}.", joined(&mission.hours, "and"), mission.zone.name());
     }
     let _ = writeln!(text, "Reason for this version: {}\n", mission.why);
     if mission.pins == PinPolicy::Strict {

@@ -1,8 +1,8 @@
-//! When a mission holds: days of the week and hours, in UTC.
+//! When a mission holds: days of the week and hours, in its time zone.
 
 use std::fmt;
 
-use evidence::time::Timestamp;
+use evidence::time::{Timestamp, Zone};
 
 /// Minutes of one day.
 pub(crate) const DAY: u32 = 24 * 60;
@@ -37,13 +37,10 @@ impl Hours {
     }
 }
 
-/// The minute of the week of `at`.
-pub(crate) fn minute_of_week(at: Timestamp) -> u32 {
-    const MINUTE_US: i64 = 60_000_000;
-    // 1970 began on a Thursday.
-    const THURSDAY: i64 = 3 * DAY as i64;
-    let minute = (at.micros().div_euclid(MINUTE_US) + THURSDAY).rem_euclid(i64::from(WEEK));
-    u32::try_from(minute).unwrap_or_default()
+/// The minute of the week that clocks in `zone` show at `at`. In a zone of whole minutes, which all of them are since 1972.
+pub(crate) fn minute_of_week(zone: &Zone, at: Timestamp) -> u32 {
+    let clock = zone.clock(at);
+    u32::from(clock.weekday) * DAY + u32::from(clock.hour) * 60 + u32::from(clock.minute)
 }
 
 /// Whether `hours` hold at `minute`: always, where there are none.
@@ -52,10 +49,10 @@ pub(crate) fn hold(hours: &[Hours], minute: u32) -> bool {
 }
 
 /// The last moment before `until` at which `hours` hold; the moment before `until` where there is none.
-pub(crate) fn last_moment(hours: &[Hours], until: Timestamp) -> Timestamp {
+pub(crate) fn last_moment(hours: &[Hours], zone: &Zone, until: Timestamp) -> Timestamp {
     let end = until.plus_micros(-1);
     let back = (0..i64::from(WEEK)).map(|minutes| end.plus_micros(-minutes * 60_000_000));
-    back.into_iter().find(|at| hold(hours, minute_of_week(*at))).unwrap_or(end)
+    back.into_iter().find(|at| hold(hours, minute_of_week(zone, *at))).unwrap_or(end)
 }
 
 impl fmt::Display for Hours {
@@ -80,7 +77,7 @@ mod tests {
             ("2026-11-30T00:00:00.000000Z", 0, 0),
             ("2024-02-29T08:00:00.000000Z", 3, 480),
         ] {
-            assert_eq!(minute_of_week(at.parse().unwrap()), day * DAY + clock, "{at}");
+            assert_eq!(minute_of_week(&Zone::utc(), at.parse().unwrap()), day * DAY + clock, "{at}");
         }
     }
 
@@ -93,10 +90,29 @@ mod tests {
             ("2026-12-28T00:00:00.000000Z", "2026-12-25T17:59:59.999999Z"),
             ("2026-12-31T12:00:00.000000Z", "2026-12-31T11:59:59.999999Z"),
         ] {
-            let found = last_moment(std::slice::from_ref(&office), until.parse().unwrap());
+            let found = last_moment(std::slice::from_ref(&office), &Zone::utc(), until.parse().unwrap());
             assert_eq!(found.to_string(), last, "{until}");
         }
         let until: Timestamp = "2027-01-01T00:00:00.000000Z".parse().unwrap();
-        assert_eq!(last_moment(&[], until), until.plus_micros(-1));
+        assert_eq!(last_moment(&[], &Zone::utc(), until), until.plus_micros(-1));
+    }
+
+    #[test]
+    fn a_zone_has_its_own_clocks() {
+        let berlin = Zone::named("Europe/Berlin").unwrap();
+        for (at, day, clock) in [
+            // Winter and summer, and both sides of the night in which an hour is missing, and of the one in which it is there twice.
+            ("2026-01-05T07:00:00.000000Z", 0, 8 * 60),
+            ("2026-07-06T07:00:00.000000Z", 0, 9 * 60),
+            ("2026-03-29T00:59:59.999999Z", 6, 119),
+            ("2026-03-29T01:00:00.000000Z", 6, 180),
+            ("2026-10-25T00:30:00.000000Z", 6, 150),
+            ("2026-10-25T01:30:00.000000Z", 6, 150),
+            ("2026-01-04T23:00:00.000000Z", 0, 0),
+        ] {
+            assert_eq!(minute_of_week(&berlin, at.parse().unwrap()), day * DAY + clock, "{at}");
+        }
+        let kathmandu = Zone::named("Asia/Kathmandu").unwrap();
+        assert_eq!(minute_of_week(&kathmandu, "2026-01-05T00:00:00.000000Z".parse().unwrap()), 5 * 60 + 45);
     }
 }

@@ -18,7 +18,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use evidence::leaf::sha256_hex;
-use evidence::time::Timestamp;
+use evidence::time::{Timestamp, Zone};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 use toml::value::Datetime;
@@ -37,9 +37,7 @@ type Value<'s> = Spanned<DeValue<'s>>;
 type Later = [(&'static str, &'static str)];
 
 /// Microseconds of one day.
-const DAY_US: i64 = 86_400_000_000;
-
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "agents",
     "allow",
     "budget",
@@ -52,6 +50,7 @@ const KEYS: [&str; 14] = [
     "mode",
     "owner",
     "pins",
+    "timezone",
     "until",
     "why",
 ];
@@ -60,7 +59,6 @@ const KEYS_LATER: &Later = &[
     ("ask", "write the calls that need approval as `[danger.NAME]`"),
     ("data", "remove the section"),
     ("gate", "remove the section: until approval gates exist, a call in a danger zone is denied"),
-    ("timezone", "remove the key: days are UTC"),
 ];
 
 /// Reads the text of a mission file.
@@ -127,8 +125,10 @@ impl<'s> Reader<'s> {
         let agents = self
             .required(table, "agents", "agents = [\"my-agent\"]")
             .map(|value| (self.agents(value), self.line(value)));
-        let until =
-            self.required(table, "until", "until = 2026-12-31").and_then(|value| Some((self.until(value)?, value)));
+        let zone = table.get("timezone").map_or_else(|| Some(Zone::utc()), |value| self.zone(value));
+        let until = self
+            .required(table, "until", "until = 2026-12-31")
+            .and_then(|value| Some((self.until(value, zone.as_ref())?, value)));
         let mode = table.get("mode").map_or(Some(Mode::Enforce), |value| self.mode(value));
         let pins = table.get("pins").map_or(Some(PinPolicy::FirstSight), |value| self.pins(value));
         let (hours, hours_line) =
@@ -167,7 +167,7 @@ impl<'s> Reader<'s> {
             budget,
             dangers,
             goal: goal?,
-            last_moment: last_moment(&hours, until),
+            last_moment: last_moment(&hours, zone.as_ref()?, until),
             hours,
             hours_line,
             initiators,
@@ -183,6 +183,7 @@ impl<'s> Reader<'s> {
             until_text: self.source.get(until_value.span()).unwrap_or_default().into(),
             upstreams,
             why: why?,
+            zone: zone?,
         })
     }
 
@@ -236,7 +237,7 @@ impl<'s> Reader<'s> {
         agents
     }
 
-    fn until(&mut self, value: &Value<'s>) -> Option<Timestamp> {
+    fn until(&mut self, value: &Value<'s>, zone: Option<&Zone>) -> Option<Timestamp> {
         let DeValue::Datetime(moment) = value.get_ref() else {
             let suggestion = match value.get_ref() {
                 DeValue::String(_) => "write the date without quotes: `until = 2026-12-31`",
@@ -247,9 +248,9 @@ impl<'s> Reader<'s> {
         };
         let time = match moment {
             Datetime { date: Some(date), time: None, offset: None } => {
-                format!("{date}T00:00:00Z").parse::<Timestamp>().map(|start| start.plus_micros(DAY_US))
+                zone.unwrap_or(&Zone::utc()).end_of_day(date.year, date.month, date.day)
             }
-            Datetime { date: Some(_), time: Some(_), offset: Some(_) } => moment.to_string().parse(),
+            Datetime { date: Some(_), time: Some(_), offset: Some(_) } => moment.to_string().parse().ok(),
             _ => {
                 self.problem(
                     value.span(),
@@ -259,10 +260,25 @@ impl<'s> Reader<'s> {
                 return None;
             }
         };
-        if time.is_err() {
+        if time.is_none() {
             self.problem(value.span(), "a date before 1970 or after 9999", "write a date such as `until = 2026-12-31`");
         }
-        time.ok()
+        time
+    }
+
+    fn zone(&mut self, value: &Value<'s>) -> Option<Zone> {
+        let text = self.text(value)?;
+        let zone = Zone::named(text);
+        if zone.is_none() {
+            let names = Zone::names();
+            let meant = names.iter().find(|name| name.eq_ignore_ascii_case(text)).map(String::as_str);
+            let suggestion = meant.or_else(|| nearest(text, names.iter().map(String::as_str))).map_or_else(
+                || "write a name of the time zone database, such as `timezone = \"Europe/Berlin\"`".to_owned(),
+                |name| format!("did you mean `{name}`?"),
+            );
+            self.problem(value.span(), format!("`{}` is no time zone", brief(text)), suggestion);
+        }
+        zone
     }
 
     /// `[a-z0-9][a-z0-9-]{0,62}`.

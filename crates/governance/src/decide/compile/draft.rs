@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use evidence::decimal::Number;
 use evidence::record::{EffectClass, Rule};
+use evidence::time::Zone;
 
 use super::slice::{ACTION, ContextShape, Matcher, Part, SliceRule, TextKind, WHOLE_CONDITIONS_MAX, scalar_text};
 use super::text::{any_of, literal, pattern, set, starts_with, within};
 use crate::count::{Counter, Measure};
 use crate::mission::{
-    Addend, Constraint, Danger, DomainPattern, Hours, Limit, Mission, Presence, Scalar, Spent, ToolRules, key,
+    Addend, Constraint, Danger, DomainPattern, Hours, Limit, Mission, Period, Presence, Scalar, Spent, ToolRules, key,
 };
 
 /// When a `forbid` applies.
@@ -70,10 +71,12 @@ pub(super) struct Draft {
     pub(super) policies: Vec<(SliceRule, String)>,
     resources: &'static str,
     pub(super) whole: Whole,
+    /// Whose days and hours.
+    zone: Zone,
 }
 
 impl Draft {
-    pub(super) fn new(resources: &'static str) -> Self {
+    pub(super) fn new(mission: &Mission, resources: &'static str) -> Self {
         Self {
             context: ContextShape::default(),
             counters: Vec::new(),
@@ -81,6 +84,15 @@ impl Draft {
             policies: Vec::new(),
             resources,
             whole: Whole::default(),
+            zone: mission.zone().clone(),
+        }
+    }
+
+    /// Says whose days and hours its policies mean, where they mean any.
+    pub(super) fn say_zone(&mut self) {
+        let has_windows = self.counters.iter().any(|counter| counter.period != Period::Run);
+        if (self.context.minute || has_windows) && self.zone != Zone::utc() {
+            let _ = writeln!(self.comments, "// days and hours are those of {}\n", self.zone.name());
         }
     }
 
@@ -185,6 +197,7 @@ impl Draft {
             most: limit.most,
             of,
             period: limit.period,
+            zone: self.zone.clone(),
         });
         self.counters.push(counter.clone());
         self.context.counters.push(counter.id.clone());

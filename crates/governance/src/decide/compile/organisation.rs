@@ -15,7 +15,7 @@ use cedar_policy::{
 };
 use evidence::leaf::sha256_hex;
 use evidence::record::{EffectClass, Rule, Tool};
-use evidence::time::Timestamp;
+use evidence::time::{Timestamp, Zone};
 
 use super::slice::Vocabulary;
 use crate::mission::{Organisation, minute_of_week};
@@ -183,7 +183,7 @@ impl Bounds {
         let context = Context::from_pairs([
             text("effect", seen.effect.as_str()),
             text("initiator", seen.initiator),
-            long("minute", i64::from(minute_of_week(seen.at))),
+            long("minute", i64::from(minute_of_week(&Zone::utc(), seen.at))),
             text("mission", seen.mission),
             text("name", &seen.tool.name),
             long("now", seen.at.micros()),

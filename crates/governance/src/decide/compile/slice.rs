@@ -201,7 +201,7 @@ impl<'m> Compiler<'m> {
 
     /// Where nothing is allowed: only who and when, so that the reason is the same as elsewhere.
     pub(super) fn base(&mut self) -> Result<Slice, CompileError> {
-        let mut slice = Draft::new("Prompt, Request, Resource, Tool");
+        let mut slice = Draft::new(self.mission, "Prompt, Request, Resource, Tool");
         slice.who_and_when(self.mission);
         let mut slice = self.build(slice, "nothing", None)?;
         slice.sha256 = None;
@@ -213,7 +213,7 @@ impl<'m> Compiler<'m> {
         let id = tool_rule_id(upstream, name);
         let covers = |pattern: &ToolPattern| pattern.covers(upstream, name);
         let plan = Plan::new(self.mission, rules, covers);
-        let mut slice = Draft::new("Tool");
+        let mut slice = Draft::new(self.mission, "Tool");
         slice.who_and_when(self.mission);
         let tool = literal(&format!("mcp:{upstream}/{name}"));
         slice.permit(id.clone(), rules.line, &format!("resource == Countersign::Tool::{tool}"), None);
@@ -233,7 +233,7 @@ impl<'m> Compiler<'m> {
         let id = tool_rule_id(upstream, "*");
         let covers = |pattern: &ToolPattern| *pattern.upstream == *upstream;
         let plan = Plan::new(self.mission, &ToolRules::default(), covers);
-        let mut slice = Draft::new("Tool");
+        let mut slice = Draft::new(self.mission, "Tool");
         slice.context.name = true;
         slice.who_and_when(self.mission);
         slice.permit(id.clone(), line, "resource is Countersign::Tool", None);
@@ -286,7 +286,7 @@ impl<'m> Compiler<'m> {
     /// The request for notifications, which comes with everything that is allowed of an upstream.
     pub(super) fn subscriptions(&mut self, upstream: &str, line: u32) -> Result<Slice, CompileError> {
         let id = format!("allow.mcp.{}.subscriptions", key(upstream));
-        let mut slice = Draft::new("Request");
+        let mut slice = Draft::new(self.mission, "Request");
         slice.context.name = true;
         slice.who_and_when(self.mission);
         let condition = format!("context.name == {}", literal(SUBSCRIBING));
@@ -321,7 +321,7 @@ impl<'m> Compiler<'m> {
         if permits.is_empty() {
             return Ok(None);
         }
-        let mut slice = Draft::new(entity);
+        let mut slice = Draft::new(self.mission, entity);
         slice.context.name = true;
         slice.context.plain = entity == "Resource";
         slice.who_and_when(self.mission);
@@ -332,7 +332,8 @@ impl<'m> Compiler<'m> {
         self.build(slice, id, None).map(Some)
     }
 
-    fn build(&mut self, draft: Draft, name: &str, plan: Option<Plan>) -> Result<Slice, CompileError> {
+    fn build(&mut self, mut draft: Draft, name: &str, plan: Option<Plan>) -> Result<Slice, CompileError> {
+        draft.say_zone();
         let schema_text = draft.schema();
         let mut policies = PolicySet::new();
         let mut rules = Vec::new();
@@ -470,7 +471,7 @@ pub(super) fn unsound_slice(mission: &Mission) -> Result<Slice, CompileError> {
 
 #[cfg(test)]
 fn slice_with(mission: &Mission, condition: &str) -> Result<Slice, CompileError> {
-    let mut draft = Draft::new("Tool");
+    let mut draft = Draft::new(mission, "Tool");
     draft.who_and_when(mission);
     draft.permit("allow".to_owned(), 1, "resource", None);
     draft.forbid("forbid".to_owned(), 1, Part::Others, super::draft::Clause::When(condition.to_owned()));

@@ -201,7 +201,7 @@ fn of_hours() -> Finding {
         rule: None,
         said_to_agent: "this mission does not hold at this hour; do not retry now, and tell the person you work for"
             .to_owned(),
-        sentence: "the mission does not hold at this hour of the week (UTC)".to_owned(),
+        sentence: "the mission does not hold at this hour of the week, in its time zone".to_owned(),
     }
 }
 

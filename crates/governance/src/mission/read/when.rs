@@ -95,7 +95,11 @@ impl<'s> Reader<'s> {
         });
         let minutes = minutes.filter(|minutes| *minutes <= DAY);
         if minutes.is_none() {
-            self.problem(value.span(), format!("`{}` is no time of the day", brief(text)), "write `08:30`, in UTC");
+            self.problem(
+                value.span(),
+                format!("`{}` is no time of the day", brief(text)),
+                "write `08:30`, in the mission's time zone",
+            );
         }
         minutes
     }
