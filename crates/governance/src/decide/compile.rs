@@ -9,6 +9,7 @@ mod slice;
 #[cfg(test)]
 mod tests;
 mod text;
+mod whole;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,7 +25,8 @@ use crate::mission::{Mission, Plan, Source};
 pub(super) use organisation::Seen as SeenByOrganisation;
 pub use organisation::{Bounds, BoundsError, bounds};
 use slice::{Compiler, Vocabulary};
-pub(super) use slice::{Matcher, Part, Permission, Slice, SliceRule, TextKind, scalar_text};
+pub(super) use slice::{Part, Slice, SliceRule, TextKind, scalar_text};
+pub(super) use whole::{Attribute, Permission};
 
 /// Why a mission did not compile. Its file was accepted, so each of these is a defect of this program or of the policy engine.
 #[derive(Debug, thiserror::Error)]

@@ -6,6 +6,7 @@
 mod explain;
 #[cfg(test)]
 mod nested;
+mod question;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
@@ -14,17 +15,18 @@ pub(super) mod tests;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cedar_policy::{Context, Decision as CedarDecision, Entities, Request, RestrictedExpression};
+use cedar_policy::{Decision as CedarDecision, Entities};
 use evidence::decimal::Number;
-use evidence::record::{Effect, EffectClass, Endpoint, Facet, FacetValue, Policy, Tool};
+use evidence::record::{Effect, EffectClass, Endpoint, Policy, Tool};
 use evidence::time::Timestamp;
 
 use super::Decision;
-use super::compile::{Matcher, Permission, PolicySnapshot, SeenByOrganisation, Slice, TextKind, scalar_text};
+use super::compile::{Permission, PolicySnapshot, SeenByOrganisation, Slice};
 use crate::classify::{Classified, Standing};
-use crate::mission::{Mode, SUBSCRIBING, is_plain, minute_of_week};
+use crate::mission::{Mode, SUBSCRIBING};
 use crate::reason::Reason;
 use explain::Finding;
+use question::{Question, facet};
 
 /// Decides `classified` by `policy` at the time `at`.
 ///
@@ -138,33 +140,22 @@ fn observe(decision: &mut Decision, policy: &PolicySnapshot) {
 
 /// Whether a permit of `slice` names `tool`, for one of the mission's agents while the mission holds.
 pub(super) fn is_named(policy: &PolicySnapshot, slice: &Slice, tool: &Tool) -> bool {
-    let Some(agent) = policy.mission().agents().first() else { return false };
-    // Whatever is used up, it is still part of the mission.
-    let after = slice.context.counters.iter().map(|counter| (counter.clone(), Number::ZERO)).collect();
     let mission = policy.mission();
+    let Some(agent) = mission.agents().first() else { return false };
     let initiator = mission.initiators().first().map_or_else(String::new, |name| name.replacen('*', "a", 1));
-    let seen = Seen { after, facets: &[], initiator: &initiator };
-    let request = ask(policy, slice, tool, agent, &seen, 0, mission.last_moment());
-    request.is_some_and(|request| {
-        policy.authorizer.is_authorized(&request, slice.policies(), &Entities::empty()).decision()
-            == CedarDecision::Allow
-    })
-}
-
-/// What policies see of a call, beside the tool, who acts and the time.
-struct Seen<'a> {
-    /// What would be used of each limit with the call, where that is known.
-    after: Vec<(Arc<str>, Number)>,
-    facets: &'a [Facet],
-    initiator: &'a str,
-}
-
-impl<'a> Seen<'a> {
-    fn of(classified: &'a Classified) -> Self {
-        let after = classified.tallies.iter().filter_map(|tally| Some((tally.counter.id.clone(), tally.after()?)));
-        let initiator = &classified.intercepted.context().initiator.name;
-        Self { after: after.collect(), facets: &classified.facets, initiator }
-    }
+    let question = Question {
+        // Whatever is used up, it is still part of the mission.
+        after: slice.context.counters.iter().map(|counter| (counter.clone(), Number::ZERO)).collect(),
+        agent,
+        at: mission.last_moment(),
+        facets: &[],
+        initiator: &initiator,
+        policy,
+        slice,
+        tool,
+    };
+    let (Some(request), Some(policies)) = (question.for_each(0), slice.policies()) else { return false };
+    policy.authorizer.is_authorized(&request, policies, &Entities::empty()).decision() == CedarDecision::Allow
 }
 
 enum Verdict {
@@ -176,43 +167,46 @@ enum Verdict {
 
 /// Asks Cedar: first whether everything holds at once, and where it does not, which policies say so.
 fn judge(classified: &Classified, policy: &PolicySnapshot, slice: &Slice, at: Timestamp) -> Verdict {
-    let permitted = slice.whole().filter(|whole| holds(classified, policy, slice, whole, at)).map(|whole| whole.permit);
-    let Some(permit) = permitted else { return explained(classified, policy, slice, at) };
-    let verdict = Verdict::Allowed(BTreeSet::from([permit]));
+    let question = Question::new(classified, policy, slice, at);
+    let permitted = slice.whole().filter(|whole| holds(&question, whole)).map(|whole| whole.permit);
     // Every unit test and property that decides asks both ways.
     #[cfg(test)]
-    assert!(
-        matches!(explained(classified, policy, slice, at), Verdict::Allowed(places) if places == BTreeSet::from([permit])),
-        "the policies of `{}` in one permit what they forbid together",
-        classified.intercepted.tool()
-    );
-    verdict
+    if permitted.is_some() {
+        let each = match explained(classified, &question) {
+            Verdict::Allowed(places) => places.first().copied(),
+            Verdict::Denied(_) => None,
+        };
+        assert_eq!(permitted, each, "the policies of `{}` in one, and each of them", classified.intercepted.tool());
+    }
+    match permitted {
+        Some(permit) => Verdict::Allowed(BTreeSet::from([permit])),
+        None => explained(classified, &question),
+    }
 }
 
 /// Whether the policies in one permit every element of the call.
-fn holds(classified: &Classified, policy: &PolicySnapshot, slice: &Slice, whole: &Permission, at: Timestamp) -> bool {
-    let (tool, seen) = (classified.intercepted.tool(), Seen::of(classified));
-    let agent = &classified.intercepted.context().agent.name;
+fn holds(question: &Question<'_>, whole: &Permission) -> bool {
     let entities = Entities::empty();
-    (0..rounds(seen.facets, slice)).all(|round| {
-        let Some(request) = ask(policy, slice, tool, agent, &seen, round, at) else { return false };
-        let response = policy.authorizer.is_authorized(&request, &whole.policies, &entities);
-        response.decision() == CedarDecision::Allow && response.diagnostics().errors().next().is_none()
-    })
+    question.is_complete(whole)
+        && (0..question.rounds()).all(|round| {
+            let Some(request) = question.for_whole(whole, round) else { return false };
+            let response = question.policy.authorizer.is_authorized(&request, &whole.policies, &entities);
+            response.decision() == CedarDecision::Allow && response.diagnostics().errors().next().is_none()
+        })
 }
 
 /// Asks each policy by itself: once, or once for each element where arguments are lists.
 ///
 /// Each `forbid` looks at one argument, so the elements of all lists are judged side by side: the questions are as many as the longest list has elements.
-fn explained(classified: &Classified, policy: &PolicySnapshot, slice: &Slice, at: Timestamp) -> Verdict {
-    let (tool, seen) = (classified.intercepted.tool(), Seen::of(classified));
-    let agent = &classified.intercepted.context().agent.name;
+fn explained(classified: &Classified, question: &Question<'_>) -> Verdict {
+    let (slice, tool) = (question.slice, question.tool);
     let entities = Entities::empty();
     let (mut permits, mut forbids) = (BTreeSet::new(), BTreeSet::new());
     let mut refused = false;
-    for round in 0..rounds(seen.facets, slice) {
-        let Some(request) = ask(policy, slice, tool, agent, &seen, round, at) else { return failed() };
-        let response = policy.authorizer.is_authorized(&request, slice.policies(), &entities);
+    let Some(policies) = slice.policies() else { return failed() };
+    for round in 0..question.rounds() {
+        let Some(request) = question.for_each(round) else { return failed() };
+        let response = question.policy.authorizer.is_authorized(&request, policies, &entities);
         if response.diagnostics().errors().next().is_some() {
             return failed();
         }
@@ -239,127 +233,6 @@ fn explained(classified: &Classified, policy: &PolicySnapshot, slice: &Slice, at
 
 fn failed() -> Verdict {
     Verdict::Denied(vec![explain::failed()])
-}
-
-fn rounds(facets: &[Facet], slice: &Slice) -> usize {
-    let shape = &slice.context;
-    let longs = shape.numbers.iter().chain(&shape.lengths).chain(&shape.times);
-    let looked_at = longs.chain(shape.matches.keys()).chain(shape.texts.keys());
-    looked_at.filter_map(|name| facet(facets, name)).map(|facet| facet.values.len()).max().unwrap_or(1).max(1)
-}
-
-/// The question for the elements at `round`; a shorter list repeats its last element.
-fn ask(
-    policy: &PolicySnapshot,
-    slice: &Slice,
-    tool: &Tool,
-    agent: &str,
-    seen: &Seen<'_>,
-    round: usize,
-    at: Timestamp,
-) -> Option<Request> {
-    let (shape, facets) = (&slice.context, seen.facets);
-    let mut pairs = vec![("now".to_owned(), RestrictedExpression::new_long(at.micros()))];
-    if shape.initiator {
-        pairs.push(("initiator".to_owned(), RestrictedExpression::new_string(seen.initiator.to_owned())));
-    }
-    if shape.minute {
-        let minute = i64::from(minute_of_week(policy.mission().zone(), at));
-        pairs.push(("minute".to_owned(), RestrictedExpression::new_long(minute)));
-    }
-    if shape.name {
-        pairs.push(("name".to_owned(), RestrictedExpression::new_string(tool.name.to_string())));
-    }
-    if shape.plain {
-        pairs.push(("plain".to_owned(), RestrictedExpression::new_bool(is_plain(&tool.name))));
-    }
-    if shape.listed.is_some() {
-        let names = facets.iter().map(|facet| RestrictedExpression::new_string(facet.argument.to_string()));
-        pairs.push(("names".to_owned(), RestrictedExpression::new_set(names)));
-    }
-    let element = |name: &str| {
-        let values = &facet(facets, name)?.values;
-        values.get(round).or(values.last())
-    };
-    if !shape.counters.is_empty() {
-        let counters = seen.after.iter().filter_map(|(id, after)| Some((id.to_string(), record(*after)?)));
-        pairs.push(("counters".to_owned(), RestrictedExpression::new_record(counters).ok()?));
-    }
-    if !shape.numbers.is_empty() {
-        let numbers = shape.numbers.iter().filter_map(|name| Some((name.to_string(), number(element(name)?)?)));
-        pairs.push(("numbers".to_owned(), RestrictedExpression::new_record(numbers).ok()?));
-    }
-    if !shape.lengths.is_empty() {
-        let lengths = shape.lengths.iter().filter_map(|name| Some((name.to_string(), length(element(name)?)?)));
-        pairs.push(("lengths".to_owned(), RestrictedExpression::new_record(lengths).ok()?));
-    }
-    if !shape.matches.is_empty() {
-        let matched = |(name, matcher): (&Arc<str>, &Matcher)| {
-            let matches = matcher.matches(element(name)?)?;
-            Some((name.to_string(), RestrictedExpression::new_bool(matches)))
-        };
-        let matches = shape.matches.iter().filter_map(matched);
-        pairs.push(("matches".to_owned(), RestrictedExpression::new_record(matches).ok()?));
-    }
-    if !shape.texts.is_empty() {
-        let texts =
-            shape.texts.iter().filter_map(|(name, kind)| Some((name.to_string(), text(element(name)?, *kind)?)));
-        pairs.push(("texts".to_owned(), RestrictedExpression::new_record(texts).ok()?));
-    }
-    if !shape.times.is_empty() {
-        let times = shape.times.iter().filter_map(|name| Some((name.to_string(), time(element(name)?)?)));
-        pairs.push(("times".to_owned(), RestrictedExpression::new_record(times).ok()?));
-    }
-    let context = Context::from_pairs(pairs).ok()?;
-    let (principal, action) = (policy.vocabulary.agent(agent), policy.vocabulary.action.clone());
-    let resource = policy.vocabulary.resource(tool.endpoint, tool.to_string());
-    Request::new(principal, action, resource, context, None).ok()
-}
-
-/// The fact about the argument `name`. Facets are sorted by argument.
-fn facet<'a>(facets: &'a [Facet], name: &str) -> Option<&'a Facet> {
-    let place = facets.binary_search_by(|facet| facet.argument.as_ref().cmp(name)).ok()?;
-    facets.get(place)
-}
-
-/// `None` where the value is no number: then the policy does not see it, which no rule accepts.
-fn number(value: &FacetValue) -> Option<RestrictedExpression> {
-    if *value.kind != *"number" {
-        return None;
-    }
-    record(Number::parse(&value.text).ok()?)
-}
-
-fn record(number: Number) -> Option<RestrictedExpression> {
-    let atto = RestrictedExpression::new_long(i64::try_from(number.atto()).ok()?);
-    let whole = RestrictedExpression::new_long(number.whole());
-    RestrictedExpression::new_record([("atto".to_owned(), atto), ("whole".to_owned(), whole)]).ok()
-}
-
-/// The number of characters of a text.
-fn length(value: &FacetValue) -> Option<RestrictedExpression> {
-    let count = if *value.kind == *"length" { value.text.parse().ok() } else { None };
-    count.map(RestrictedExpression::new_long)
-}
-
-/// Microseconds since 1970.
-fn time(value: &FacetValue) -> Option<RestrictedExpression> {
-    let at: Option<Timestamp> = if *value.kind == *"time" { value.text.parse().ok() } else { None };
-    at.map(|at| RestrictedExpression::new_long(at.micros()))
-}
-
-fn text(value: &FacetValue, kind: TextKind) -> Option<RestrictedExpression> {
-    let text = match (kind, &*value.kind) {
-        (TextKind::Domain, "domain")
-        | (TextKind::Email, "email")
-        | (TextKind::Identifier, "identifier")
-        | (TextKind::Path, "path")
-        | (TextKind::Returned, "returned")
-        | (TextKind::Sql, "sql") => value.text.to_string(),
-        (TextKind::Scalar, "bool" | "number" | "text") => scalar_text(&value.kind, &value.text),
-        _ => return None,
-    };
-    Some(RestrictedExpression::new_string(text))
 }
 
 /// Resources, prompts and streams of notifications only read. Tools do what the mission's owner says; what a request does, nobody has said.

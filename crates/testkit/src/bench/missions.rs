@@ -24,7 +24,7 @@ use super::usage;
 #[derive(Debug, Args)]
 pub struct Options {
     /// Numbers of argument rules of the tool that is called.
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 4, 16, 64])]
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 4, 8, 16, 64])]
     pub rules: Vec<usize>,
     /// How many missions are there besides.
     #[arg(long, default_value_t = 1_000)]

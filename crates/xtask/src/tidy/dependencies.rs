@@ -54,6 +54,7 @@ const WORLDLY: &[&str] = &[
 /// Libraries that stand for one crate's job, with the crates that may use them.
 const OWNED: &[(&str, &[&str])] = &[
     ("cedar-policy", &["governance", "countersign-tests"]),
+    ("cedar-policy-core", &["governance"]),
     ("cedar-policy-symcc", &["countersign-tests"]),
     ("rusqlite", &["store"]),
     ("hyper-rustls", &["surfaces"]),

@@ -7,8 +7,9 @@ use evidence::decimal::Number;
 use evidence::record::{EffectClass, Rule};
 use evidence::time::Zone;
 
-use super::slice::{ACTION, ContextShape, Matcher, Part, SliceRule, TextKind, WHOLE_CONDITIONS_MAX, scalar_text};
+use super::slice::{ACTION, ContextShape, Matcher, Part, SliceRule, TextKind, scalar_text};
 use super::text::{any_of, literal, pattern, set, starts_with, within};
+use super::whole::{Attribute, Demand, Whole};
 use crate::count::{Counter, Measure};
 use crate::mission::{
     Addend, Constraint, Danger, DomainPattern, Hours, Limit, Mission, Period, Presence, Scalar, Spent, ToolRules, key,
@@ -31,35 +32,55 @@ impl fmt::Display for Clause {
     }
 }
 
+/// What must hold of an argument, as each policy says it and as the one policy for all does.
+struct Condition {
+    each: String,
+    /// The attribute that it looks at, in the one policy.
+    key: String,
+    whole: String,
+}
+
+impl Condition {
+    /// In the one policy, where the argument may be left out: that it holds of what is there.
+    fn if_there(&self) -> String {
+        format!("!(context has {}) || {}", literal(&self.key), self.whole)
+    }
+
+    /// In the one policy: that the argument is there and it holds.
+    fn and_there(&self) -> String {
+        format!("context has {} && {}", literal(&self.key), self.whole)
+    }
+}
+
+/// Values up to which one of them is found by comparing with each.
+const EQUALS_MAX: usize = 12;
+
+/// An attribute of the one policy.
+fn attribute(key: &str) -> String {
+    format!("context[{}]", literal(key))
+}
+
+/// That the number in the record `at` is from `min` to `max`.
+fn record_within(at: &str, min: Number, max: Number) -> String {
+    within(&format!("{at}.whole"), &format!("{at}.atto"), min, max)
+}
+
+/// That the whole number of the argument `name` in the record `of` is from `min` to `max`.
+fn long_within(of: &str, name: &str, key: String, min: i64, max: i64) -> Condition {
+    let quoted = literal(name);
+    let value = format!("context.{of}[{quoted}]");
+    let flat = attribute(&key);
+    Condition {
+        each: format!("context.{of} has {quoted} && {value} >= {min} && {value} <= {max}"),
+        whole: format!("{flat} >= {min} && {flat} <= {max}"),
+        key,
+    }
+}
+
 /// That the argument is what it is held to before Cedar is asked.
 fn is_matched(name: &str) -> String {
     let name = literal(name);
     format!("context.matches has {name} && context.matches[{name}]")
-}
-
-/// A slice's policies as one: what must hold so that its one permit applies and none of its `forbid`s.
-#[derive(Default)]
-pub(super) struct Whole {
-    holds: Vec<String>,
-    /// Whether something is forbidden whatever holds.
-    is_never: bool,
-    /// Places and scopes of the permits.
-    permits: Vec<(usize, String)>,
-}
-
-impl Whole {
-    /// The one permit and its policy; `None` where one would not say it, or be too deep for Cedar.
-    pub(super) fn policy(&self) -> Option<(usize, String)> {
-        let [(place, resource)] = self.permits.as_slice() else { return None };
-        if self.is_never || self.holds.len() > WHOLE_CONDITIONS_MAX {
-            return None;
-        }
-        let holds: Vec<String> = self.holds.iter().map(|condition| format!("({condition})")).collect();
-        Some((
-            *place,
-            format!("permit (principal, action == {ACTION}, {resource})\nwhen {{ {} }};\n", holds.join(" && ")),
-        ))
-    }
 }
 
 /// A slice while its policies are written.
@@ -98,21 +119,13 @@ impl Draft {
 
     pub(super) fn who_and_when(&mut self, mission: &Mission) {
         let until = mission.until().micros();
-        self.forbid(
-            "until".to_owned(),
-            mission.until_line(),
-            Part::Until,
-            Clause::Unless(format!("context.now < {until}")),
-        );
+        self.unless("until".to_owned(), mission.until_line(), Part::Until, format!("context.now < {until}"));
         let agents: Vec<String> =
             mission.agents().iter().map(|agent| format!("Countersign::Agent::{}", literal(agent))).collect();
-        let agents = agents.join(", ");
-        self.forbid(
-            "agents".to_owned(),
-            mission.agents_line(),
-            Part::Agents,
-            Clause::Unless(format!("principal in [{agents}]")),
-        );
+        let is_one: Vec<String> = agents.iter().map(|agent| format!("principal == {agent}")).collect();
+        let condition = Clause::Unless(format!("principal in [{}]", agents.join(", ")));
+        self.forbid("agents".to_owned(), mission.agents_line(), Part::Agents, condition);
+        self.whole.holds.push(any_of(&is_one));
         if !mission.initiators().is_empty() {
             self.context.initiator = true;
             let names = mission.initiators().iter().map(|name| match name.strip_prefix('*') {
@@ -120,15 +133,14 @@ impl Draft {
                 None => format!("context.initiator == {}", literal(name)),
             });
             let condition = any_of(&names.collect::<Vec<_>>());
-            let line = mission.initiators_line();
-            self.forbid("initiators".to_owned(), line, Part::Initiators, Clause::Unless(condition));
+            self.unless("initiators".to_owned(), mission.initiators_line(), Part::Initiators, condition);
         }
         if !mission.hours().is_empty() {
             self.context.minute = true;
             let pieces = mission.hours().iter().flat_map(Hours::pieces);
             let pieces = pieces.map(|(from, to)| format!("(context.minute >= {from} && context.minute < {to})"));
             let condition = any_of(&pieces.collect::<Vec<_>>());
-            self.forbid("hours".to_owned(), mission.hours_line(), Part::Hours, Clause::Unless(condition));
+            self.unless("hours".to_owned(), mission.hours_line(), Part::Hours, condition);
         }
     }
 
@@ -146,8 +158,13 @@ impl Draft {
         for (name, rule) in &rules.arguments {
             let sent = format!("context.names.contains({})", literal(name));
             let allowed = self.allowed(name, &rule.constraint);
+            let parent = rule.parent.as_deref();
+            let holds = allowed.as_ref().map(|allowed| match (rule.presence, parent) {
+                (Presence::Required, None) => allowed.whole.clone(),
+                (Presence::Optional, _) | (Presence::Required, Some(_)) => allowed.if_there(),
+            });
             // A field is demanded of what it belongs to, where that is an object.
-            let condition = match (rule.presence, allowed, rule.parent.as_deref().map(is_matched)) {
+            let condition = match (rule.presence, allowed.map(|allowed| allowed.each), parent.map(is_matched)) {
                 (Presence::Optional, None, _) => continue,
                 (Presence::Optional, Some(allowed), _) => Clause::When(format!("{sent} && !({allowed})")),
                 (Presence::Required, None, None) => Clause::Unless(sent),
@@ -157,6 +174,10 @@ impl Draft {
             };
             let part = Part::Argument { name: name.clone(), rule: rule.clone() };
             self.forbid(format!("{tool_id}.{}", key(name)), rule.line, part, condition);
+            self.whole.holds.extend(holds);
+            if rule.presence == Presence::Required {
+                self.whole.demanded.push(Demand { name: name.clone(), of: rule.parent.clone() });
+            }
         }
         for (name, limit) in
             rules.arguments.iter().flat_map(|(name, rule)| rule.limits.iter().map(move |limit| (name, limit)))
@@ -202,76 +223,76 @@ impl Draft {
         self.counters.push(counter.clone());
         self.context.counters.push(counter.id.clone());
         let quoted = literal(&id);
-        let within = within(&format!("context.counters[{quoted}]"), Number::ZERO, limit.most);
-        let matches = zone.and_then(|(_, _, matches)| matches).map(|matches| format!("{matches} && "));
-        let clause =
-            Clause::When(format!("{}!(context.counters has {quoted} && {within})", matches.unwrap_or_default()));
+        let used = format!("context.counters[{quoted}]");
+        let attribute = Attribute::Counter(counter.id.clone());
+        let allowed = Condition {
+            each: format!("context.counters has {quoted} && {}", record_within(&used, Number::ZERO, limit.most)),
+            whole: attribute.number_within(Number::ZERO, limit.most),
+            key: self.whole.attribute(attribute),
+        };
         let danger = zone.map(|(name, _, _)| name.clone());
-        self.forbid(id, limit.line, Part::Counter { counter, danger }, clause);
+        let matches = zone.and_then(|(_, _, matches)| matches);
+        self.in_zone(id, limit.line, Part::Counter { counter, danger }, matches, &allowed);
+    }
+
+    /// Forbids what `matches`, where that is said, and is not `allowed`.
+    fn in_zone(&mut self, id: String, line: u32, part: Part, matches: Option<&str>, allowed: &Condition) {
+        let (each, whole) = (&allowed.each, allowed.and_there());
+        let (clause, holds) = match matches {
+            None => (format!("!({each})"), whole),
+            Some(matches) => (format!("{matches} && !({each})"), format!("!({matches}) || ({whole})")),
+        };
+        self.forbid(id, line, part, Clause::When(clause));
+        self.whole.holds.push(holds);
     }
 
     /// That the argument `name` is there and as `constraint` says; `None` where it may be anything.
-    fn allowed(&mut self, name: &Arc<str>, constraint: &Constraint) -> Option<String> {
-        match constraint {
-            Constraint::Free => None,
-            Constraint::Command(commands) => Some(self.matched(name, Matcher::Command(commands.clone()))),
-            Constraint::Fields => Some(self.matched(name, Matcher::Object)),
-            Constraint::Email(emails) => {
-                let text = self.text_of(name, TextKind::Email);
+    fn allowed(&mut self, name: &Arc<str>, constraint: &Constraint) -> Option<Condition> {
+        Some(match constraint {
+            Constraint::Free => return None,
+            Constraint::Command(commands) => self.matched(name, Matcher::Command(commands.clone())),
+            Constraint::Fields => self.matched(name, Matcher::Object),
+            Constraint::Pattern(pattern) => self.matched(name, Matcher::Pattern(pattern.clone())),
+            Constraint::Url(urls) => self.matched(name, Matcher::Url(urls.clone())),
+            Constraint::Range { max, min } => self.number_within(name, *min, *max),
+            Constraint::Time { max, min } => {
+                self.context.times.push(name.clone());
+                let key = self.whole.attribute(Attribute::Time(name.clone()));
+                long_within("times", name, key, min.micros(), max.micros())
+            }
+            Constraint::Length { max, min } => {
+                self.context.lengths.push(name.clone());
+                let key = self.whole.attribute(Attribute::Length(name.clone()));
+                long_within("lengths", name, key, i64::from(*min), i64::from(*max))
+            }
+            Constraint::From(source) => self.one_of(name, TextKind::Returned, &[source.to_string()]),
+            Constraint::Identifier(names) => self.one_of(name, TextKind::Identifier, names),
+            Constraint::Sql(kinds) => self.one_of(name, TextKind::Sql, kinds),
+            Constraint::In(values) => {
+                let values = values.iter().map(|value| match value {
+                    Scalar::Bool(value) => scalar_text("bool", &value.to_string()),
+                    Scalar::Number(value) => scalar_text("number", &value.to_string()),
+                    Scalar::Text(value) => scalar_text("text", value),
+                });
+                self.one_of(name, TextKind::Scalar, &values.collect::<Vec<_>>())
+            }
+            Constraint::Email(emails) => self.text(name, TextKind::Email, |text| {
                 let emails = emails.iter().map(|email| match (&email.local, &email.domain) {
                     (Some(_), DomainPattern::Exact(_)) => format!("{text} == {}", literal(&email.to_string())),
                     (None, _) | (_, DomainPattern::Subdomains(_)) => {
                         format!("{text} like {}", pattern(&email.to_string()))
                     }
                 });
-                Some(self.text_is(name, emails))
-            }
-            Constraint::From(source) => {
-                let text = self.text_of(name, TextKind::Returned);
-                Some(self.text_is(name, [format!("{text} == {}", literal(&source.to_string()))]))
-            }
-            Constraint::Identifier(names) => {
-                let text = self.text_of(name, TextKind::Identifier);
-                Some(self.text_is(name, [format!("{}.contains({text})", set(names))]))
-            }
-            Constraint::Sql(kinds) => {
-                let text = self.text_of(name, TextKind::Sql);
-                Some(self.text_is(name, [format!("{}.contains({text})", set(kinds))]))
-            }
-            Constraint::Time { max, min } => {
-                self.context.times.push(name.clone());
-                let name = literal(name);
-                let time = format!("context.times[{name}]");
-                Some(format!("context.times has {name} && {time} >= {} && {time} <= {}", min.micros(), max.micros()))
-            }
-            Constraint::Range { max, min } => Some(self.number_within(name, *min, *max)),
-            Constraint::Domain(domains) => {
-                let text = self.text_of(name, TextKind::Domain);
+                any_of(&emails.collect::<Vec<_>>())
+            }),
+            Constraint::Domain(domains) => self.text(name, TextKind::Domain, |text| {
                 let domains = domains.iter().map(|domain| match domain {
                     DomainPattern::Exact(domain) => format!("{text} == {}", literal(domain)),
                     DomainPattern::Subdomains(domain) => format!("{text} like {}", pattern(&format!("*.{domain}"))),
                 });
-                Some(self.text_is(name, domains))
-            }
-            Constraint::In(values) => {
-                let text = self.text_of(name, TextKind::Scalar);
-                let values = values.iter().map(|value| match value {
-                    Scalar::Bool(value) => scalar_text("bool", &value.to_string()),
-                    Scalar::Number(value) => scalar_text("number", &value.to_string()),
-                    Scalar::Text(value) => scalar_text("text", value),
-                });
-                Some(self.text_is(name, [format!("{}.contains({text})", set(values))]))
-            }
-            Constraint::Length { max, min } => {
-                self.context.lengths.push(name.clone());
-                let name = literal(name);
-                let length = format!("context.lengths[{name}]");
-                Some(format!("context.lengths has {name} && {length} >= {min} && {length} <= {max}"))
-            }
-            Constraint::Pattern(pattern) => Some(self.matched(name, Matcher::Pattern(pattern.clone()))),
-            Constraint::Url(urls) => Some(self.matched(name, Matcher::Url(urls.clone()))),
-            Constraint::Path(roots) => {
-                let text = self.text_of(name, TextKind::Path);
+                any_of(&domains.collect::<Vec<_>>())
+            }),
+            Constraint::Path(roots) => self.text(name, TextKind::Path, |text| {
                 let roots = roots.iter().flat_map(|root| match &**root {
                     "/" => vec![format!("{text} like \"/*\"")],
                     root => vec![
@@ -279,13 +300,13 @@ impl Draft {
                         format!("{text} like {}", starts_with(&format!("{root}/"))),
                     ],
                 });
-                Some(self.text_is(name, roots))
-            }
-        }
+                any_of(&roots.collect::<Vec<_>>())
+            }),
+        })
     }
 
     /// That the argument matches. What it must match is said in a comment, so that it is part of what was agreed.
-    fn matched(&mut self, name: &Arc<str>, matcher: Matcher) -> String {
+    fn matched(&mut self, name: &Arc<str>, matcher: Matcher) -> Condition {
         let quoted = literal(name);
         let _ = match &matcher {
             Matcher::Command(commands) => {
@@ -302,25 +323,54 @@ impl Draft {
             }
         };
         self.context.matches.insert(name.clone(), matcher);
-        is_matched(name)
+        let key = self.whole.attribute(Attribute::Match(name.clone()));
+        Condition { each: is_matched(name), whole: attribute(&key), key }
     }
 
-    fn text_of(&mut self, name: &Arc<str>, kind: TextKind) -> String {
+    /// That the text of the argument is one of `values`.
+    fn one_of(&mut self, name: &Arc<str>, kind: TextKind, values: &[impl AsRef<str>]) -> Condition {
+        let equals = |text: &str| {
+            let equals = values.iter().map(|value| format!("{text} == {}", literal(value.as_ref())));
+            any_of(&equals.collect::<Vec<_>>())
+        };
+        let condition = self.text(name, kind, equals);
+        // Whoever reads the policy reads a set; to compare with each is quicker than to build one, while they are few.
+        let each = match values {
+            [_] if kind == TextKind::Returned => condition.each,
+            _ => {
+                let name = literal(name);
+                format!("context.texts has {name} && {}.contains(context.texts[{name}])", set(values))
+            }
+        };
+        let whole = if values.len() > EQUALS_MAX {
+            format!("{}.contains({})", set(values), attribute(&condition.key))
+        } else {
+            condition.whole
+        };
+        Condition { each, whole, key: condition.key }
+    }
+
+    /// That the text of the argument is as `says` demands of what it is given.
+    fn text(&mut self, name: &Arc<str>, kind: TextKind, says: impl Fn(&str) -> String) -> Condition {
         self.context.texts.insert(name.clone(), kind);
-        format!("context.texts[{}]", literal(name))
+        let key = self.whole.attribute(Attribute::Text(name.clone(), kind));
+        let quoted = literal(name);
+        let each = format!("context.texts has {quoted} && {}", says(&format!("context.texts[{quoted}]")));
+        Condition { each, whole: says(&attribute(&key)), key }
     }
 
-    fn text_is(&self, name: &str, alternatives: impl IntoIterator<Item = String>) -> String {
-        let alternatives: Vec<String> = alternatives.into_iter().collect();
-        format!("context.texts has {} && {}", literal(name), any_of(&alternatives))
-    }
-
-    fn number_within(&mut self, name: &Arc<str>, min: Number, max: Number) -> String {
+    fn number_within(&mut self, name: &Arc<str>, min: Number, max: Number) -> Condition {
         if !self.context.numbers.contains(name) {
             self.context.numbers.push(name.clone());
         }
-        let name = literal(name);
-        format!("context.numbers has {name} && {}", within(&format!("context.numbers[{name}]"), min, max))
+        let attribute = Attribute::Number(name.clone());
+        let quoted = literal(name);
+        let each = record_within(&format!("context.numbers[{quoted}]"), min, max);
+        Condition {
+            each: format!("context.numbers has {quoted} && {each}"),
+            whole: attribute.number_within(min, max),
+            key: self.whole.attribute(attribute),
+        }
     }
 
     /// A danger zone. What is larger than `over`, with whatever sign, is in it; so is what cannot be read.
@@ -332,16 +382,18 @@ impl Draft {
             self.counter(id, limit, Measure::Sum(argument.clone()), Some((name, zone, matches)));
         }
         if zone.over.is_empty() {
-            let condition = matches.map_or(Clause::Always, |matches| Clause::When(matches.to_owned()));
-            self.forbid(id, zone.line, Part::Danger { name: name.clone(), over: None }, condition);
+            let part = Part::Danger { name: name.clone(), over: None };
+            let clause = matches.map_or(Clause::Always, |matches| Clause::When(matches.to_owned()));
+            self.forbid(id, zone.line, part, clause);
+            self.whole.is_never |= matches.is_none();
+            self.whole.holds.extend(matches.map(|matches| format!("!({matches})")));
             return;
         }
         for (argument, (size, line)) in &zone.over {
             // A size is never negative, so its negation fits.
             let small = self.number_within(argument, size.negated().unwrap_or(*size), *size);
-            let matches = matches.map(|matches| format!("{matches} && ")).unwrap_or_default();
             let part = Part::Danger { name: name.clone(), over: Some(argument.clone()) };
-            self.forbid(format!("{id}.{}", key(argument)), *line, part, Clause::When(format!("{matches}!({small})")));
+            self.in_zone(format!("{id}.{}", key(argument)), *line, part, matches, &small);
         }
     }
 
@@ -353,13 +405,15 @@ impl Draft {
         self.policies.push((SliceRule { part: Part::Allow, rule: Rule { id: id.into(), line } }, text));
     }
 
+    /// Forbids where `condition` does not hold, which is said alike in the one policy.
+    fn unless(&mut self, id: String, line: u32, part: Part, condition: String) {
+        self.forbid(id, line, part, Clause::Unless(condition.clone()));
+        self.whole.holds.push(condition);
+    }
+
+    /// Forbids. What this means for the one policy is for the caller to add.
     pub(super) fn forbid(&mut self, id: String, line: u32, part: Part, clause: Clause) {
         let text = format!("@id({})\nforbid (principal, action == {ACTION}, resource){clause};\n", literal(&id));
-        match clause {
-            Clause::Always => self.whole.is_never = true,
-            Clause::Unless(condition) => self.whole.holds.push(condition),
-            Clause::When(condition) => self.whole.holds.push(format!("!({condition})")),
-        }
         self.policies.push((SliceRule { part, rule: Rule { id: id.into(), line } }, text));
     }
 

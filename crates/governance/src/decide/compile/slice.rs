@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cedar_policy::{
     EntityId, EntityTypeName, EntityUid, ParseErrors, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
@@ -14,6 +14,7 @@ use evidence::record::{Endpoint, FacetValue, Rule};
 use super::CompileError;
 use super::draft::Draft;
 use super::text::{any_of, literal, pattern, set, starts_with};
+use super::whole::Permission;
 use crate::count::Counter;
 use crate::mission::{
     ArgumentRule, CommandPattern, Feature, Mission, PROTOCOL_REQUESTS, Pattern, Plan, SUBSCRIBING, ToolPattern,
@@ -57,9 +58,6 @@ impl Vocabulary {
     }
 }
 
-/// Conditions of a slice that are also compiled as one: Cedar goes as deep as there are, and more than these are slow anyway.
-pub(super) const WHOLE_CONDITIONS_MAX: usize = 32;
-
 pub(super) const ACTION: &str = "Countersign::Action::\"call\"";
 
 /// The policies that decide one kind of call.
@@ -67,22 +65,15 @@ pub(in crate::decide) struct Slice {
     pub(in crate::decide) context: ContextShape,
     counters: Vec<Arc<Counter>>,
     plan: Option<Plan>,
-    policies: PolicySet,
+    /// The policies by themselves, read when they are first asked: they take most of the memory, and calls that are allowed never ask them.
+    policies: OnceLock<Option<PolicySet>>,
     rules: Vec<SliceRule>,
-    rules_by_id: HashMap<PolicyId, usize>,
     schema: String,
     /// What is said of a call that each permit allows.
     sentences: BTreeMap<usize, Arc<str>>,
     sha256: Option<Arc<str>>,
     text: String,
     whole: Option<Permission>,
-}
-
-/// All policies of a slice in one that permits what they permit together: one is evaluated several times as fast as they are, and most calls are allowed.
-pub(in crate::decide) struct Permission {
-    pub(in crate::decide) policies: PolicySet,
-    /// The place of the permit that it stands for.
-    pub(in crate::decide) permit: usize,
 }
 
 /// A policy of a slice: its rule in the mission file, and what it is about.
@@ -337,17 +328,15 @@ impl<'m> Compiler<'m> {
         let schema_text = draft.schema();
         let mut policies = PolicySet::new();
         let mut rules = Vec::new();
-        let mut rules_by_id = HashMap::new();
         let mut sentences = BTreeMap::new();
         let mut text = draft.comments;
         for (rule, policy) in draft.policies {
             let id = PolicyId::new(&*rule.rule.id);
-            let parsed = Policy::parse(Some(id.clone()), &policy)
+            let parsed = Policy::parse(Some(id), &policy)
                 .map_err(|source| CompileError::Policy { rule: rule.rule.id.to_string(), source: Box::new(source) })?;
             policies
                 .add(parsed)
                 .map_err(|source| CompileError::Set { slice: name.to_owned(), source: Box::new(source) })?;
-            rules_by_id.insert(id, rules.len());
             if matches!(rule.part, Part::Allow) {
                 let sentence = format!("allowed by `{}` (line {})", rule.rule.id, rule.rule.line);
                 sentences.insert(rules.len(), Arc::from(sentence));
@@ -361,15 +350,14 @@ impl<'m> Compiler<'m> {
             let problems: Vec<String> = result.validation_errors().map(ToString::to_string).collect();
             return Err(CompileError::Strict { problems: problems.join("; "), slice: name.to_owned() });
         }
-        let whole = draft.whole.policy().map(|(permit, policy)| permission(name, permit, &policy)).transpose()?;
+        let whole = draft.whole.permission(name)?;
         let sha256 = Some(sha256_hex(format!("{schema_text}\n{text}").as_bytes()).into());
         Ok(Slice {
             context: draft.context,
             counters: draft.counters,
             plan,
-            policies,
+            policies: OnceLock::new(),
             rules,
-            rules_by_id,
             schema: schema_text,
             sentences,
             sha256,
@@ -390,16 +378,6 @@ impl<'m> Compiler<'m> {
     }
 }
 
-/// Not validated: its conditions are those of policies that were, and where its evaluation fails they decide.
-fn permission(slice: &str, permit: usize, policy: &str) -> Result<Permission, CompileError> {
-    let rule = || format!("{slice} in one");
-    let parsed = Policy::parse(None, policy)
-        .map_err(|source| CompileError::Policy { rule: rule(), source: Box::new(source) })?;
-    let policies = PolicySet::from_policies([parsed])
-        .map_err(|source| CompileError::Set { slice: rule(), source: Box::new(source) })?;
-    Ok(Permission { policies, permit })
-}
-
 impl Slice {
     pub(super) fn plan(&self) -> Option<&Plan> {
         self.plan.as_ref()
@@ -409,13 +387,15 @@ impl Slice {
         &self.counters
     }
 
-    pub(in crate::decide) const fn policies(&self) -> &PolicySet {
-        &self.policies
+    /// The policies by themselves, which were read and validated before; `None` where they cannot be read again, which denies.
+    pub(in crate::decide) fn policies(&self) -> Option<&PolicySet> {
+        self.policies.get_or_init(|| self.text.parse().ok()).as_ref()
     }
 
-    /// The place of a policy among [`Self::rules`].
+    /// The place of a policy among [`Self::rules`]: a set that is read from a text names its policies by their places.
     pub(in crate::decide) fn place(&self, id: &PolicyId) -> Option<usize> {
-        self.rules_by_id.get(id).copied()
+        let place = AsRef::<str>::as_ref(id).strip_prefix("policy")?.parse().ok()?;
+        (place < self.rules.len()).then_some(place)
     }
 
     /// What the policies are about, in the order in which reasons are given.
@@ -475,5 +455,6 @@ fn slice_with(mission: &Mission, condition: &str) -> Result<Slice, CompileError>
     draft.who_and_when(mission);
     draft.permit("allow".to_owned(), 1, "resource", None);
     draft.forbid("forbid".to_owned(), 1, Part::Others, super::draft::Clause::When(condition.to_owned()));
+    draft.whole.holds.push(format!("!({condition})"));
     Compiler::new(mission).build(draft, "test", None)
 }

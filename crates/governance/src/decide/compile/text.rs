@@ -52,17 +52,28 @@ pub(super) fn any_of(alternatives: &[String]) -> String {
     }
 }
 
-/// That the number at `attribute` is from `min` to `max`, both included.
-pub(super) fn within(attribute: &str, min: Number, max: Number) -> String {
+/// That all of `conditions` hold, as balanced as [`any_of`].
+pub(super) fn all_of(conditions: &[String]) -> String {
+    match conditions {
+        [] => "true".to_owned(),
+        [one] => format!("({one})"),
+        many => {
+            let (left, right) = many.split_at(many.len() / 2);
+            format!("({} && {})", all_of(left), all_of(right))
+        }
+    }
+}
+
+/// That the number of these attributes, its whole and the rest in 10^-18, is from `min` to `max`, both included.
+pub(super) fn within(whole: &str, atto: &str, min: Number, max: Number) -> String {
     let (low, low_atto) = (min.whole(), min.atto());
     let (high, high_atto) = (max.whole(), max.atto());
     let above = if low_atto == 0 {
-        format!("{attribute}.whole >= {low}")
+        format!("{whole} >= {low}")
     } else {
-        format!("({attribute}.whole > {low} || ({attribute}.whole == {low} && {attribute}.atto >= {low_atto}))")
+        format!("({whole} > {low} || ({whole} == {low} && {atto} >= {low_atto}))")
     };
-    let below =
-        format!("({attribute}.whole < {high} || ({attribute}.whole == {high} && {attribute}.atto <= {high_atto}))");
+    let below = format!("({whole} < {high} || ({whole} == {high} && {atto} <= {high_atto}))");
     format!("{above} && {below}")
 }
 
