@@ -52,7 +52,9 @@ fn open(disk: &FaultyDisk, seed: u64) -> Result<Ledger, OpenError> {
 /// Decision and intent of call `n`, padded so that groups differ in size.
 fn begun(n: u64, padding: usize) -> Vec<Draft> {
     let decision = DecisionRecord {
+        approval: None,
         effect: Effect::Allow,
+        gates: Vec::new(),
         input: DecisionInput {
             args_bytes: 2,
             args_sha256: "00".repeat(32),

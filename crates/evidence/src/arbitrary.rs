@@ -7,8 +7,12 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::ids::{CallId, ExceptionId, RecordId, RunId};
+use crate::ids::{ApprovalId, CallId, ExceptionId, RecordId, RunId};
 use crate::limits::INTEGER_MAX;
+use crate::record::approval::{
+    Alternative, Answer, ApprovalEvent, ApprovalRecord, Assurance, Excluded, Gate, Grant, Question, Quorum, Resolution,
+    Review, Stage,
+};
 use crate::record::{
     AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, Channel, Client, Context, Count, DecisionInput,
     DecisionPoint, DecisionRecord, Direction, Draft, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind,
@@ -87,6 +91,89 @@ fn request() -> impl Strategy<Value = Body> {
         })
 }
 
+fn rule() -> impl Strategy<Value = Rule> {
+    (name(), prop_oneof![any::<u32>(), Just(0), Just(u32::MAX)]).prop_map(|(id, line)| Rule { id: id.into(), line })
+}
+
+fn approval_id() -> impl Strategy<Value = ApprovalId> {
+    (time(), any::<[u8; 10]>()).prop_map(|(at, entropy)| ApprovalId::at(at, entropy))
+}
+
+fn gate() -> impl Strategy<Value = Gate> {
+    let quorum = (name(), 1..=u32::MAX).prop_map(|(group, need)| Quorum { group: group.into(), need });
+    let alternative = vec(quorum, 0..3).prop_map(|all_of| Alternative { all_of });
+    let stage = vec(alternative, 0..3).prop_map(|any_of| Stage { any_of });
+    (word(Assurance::ALL), integer(), name(), integer(), vec(stage, 0..3), 1..=u32::MAX).prop_map(
+        |(assurance, grant_s, name, respond_s, stages, uses)| Gate {
+            assurance,
+            grant_s,
+            name: name.into(),
+            respond_s,
+            stages,
+            uses,
+        },
+    )
+}
+
+fn approval() -> impl Strategy<Value = Body> {
+    let excluded = (name(), name()).prop_map(|(person, role)| Excluded { person: person.into(), role });
+    let question =
+        (integer(), sha256(), vec(excluded, 0..2), vec(gate(), 0..2), time(), vec(rule(), 0..2), text(), sha256());
+    let question =
+        question.prop_map(|(args_bytes, args_sha256, excluded, gates, respond_by, rules, sentence, shown_sha256)| {
+            Question { args_bytes, args_sha256, excluded, gates, respond_by, rules, sentence, shown_sha256 }
+        });
+    let signed = (option::of(name()), any::<[u8; 16]>().prop_map(hex::encode), option::of(name()), time());
+    let said = (word(Answer::ALL), word(Assurance::ALL), name(), vec(name().prop_map(Arc::from), 0..3), text());
+    let review = (said, signed, option::of(name()), name(), sha256()).prop_map(
+        |((answer, assurance, channel, groups, reason), (key, nonce, signature, signed_at), stand_in, who, shown)| {
+            Review {
+                answer,
+                assurance,
+                channel,
+                groups,
+                key,
+                nonce,
+                on_behalf_of: stand_in.map(Into::into),
+                reason,
+                reviewer: who.into(),
+                shown_sha256: shown,
+                signature,
+                signed_at,
+            }
+        },
+    );
+    let grant = (time(), 1..=u32::MAX).prop_map(|(not_after, uses)| Grant { not_after, uses });
+    let event = (word(ApprovalEvent::ALL), option::of(word(Resolution::ALL)), option::of(1..=u32::MAX));
+    let parts = (option::of(grant), option::of(question), option::of(review));
+    (approval_id(), sha256(), sha256(), event, parts, tool(), (option::of(name()), option::of(text()))).prop_map(
+        |(
+            approval,
+            call_sha256,
+            gates_sha256,
+            (event, resolution, used),
+            (grant, question, review),
+            tool,
+            (who, why),
+        )| {
+            Body::Approval(ApprovalRecord {
+                approval,
+                call_sha256,
+                event,
+                gates_sha256,
+                grant,
+                question,
+                resolution,
+                review,
+                tool,
+                used,
+                who,
+                why,
+            })
+        },
+    )
+}
+
 fn decision() -> impl Strategy<Value = Body> {
     let kinds = &["text", "number", "bool", "path", "domain", "null", "list", "object", "unparsed"][..];
     let value = (select(kinds), shared()).prop_map(|(kind, text)| FacetValue { kind: kind.into(), text });
@@ -111,15 +198,16 @@ fn decision() -> impl Strategy<Value = Body> {
             organisation_sha256: organisation.map(Into::into),
             slice_sha256: slice.map(Into::into),
         });
-    let rule = (name(), prop_oneof![any::<u32>(), Just(0), Just(u32::MAX)])
-        .prop_map(|(id, line)| Rule { id: id.into(), line });
     let reasons = vec(name().prop_map(Arc::from), 0..3);
     let would = option::of(prop_oneof![Just(Effect::Ask), Just(Effect::Deny)]);
-    let rest = (word(DecisionPoint::ALL), policy, reasons, vec(rule, 0..3), text(), would);
-    (word(Effect::ALL), input, vec(obligation, 0..2), rest).prop_map(
-        |(effect, input, obligations, (point, policy, reasons, rules, sentence, would))| {
+    let rest = (word(DecisionPoint::ALL), policy, reasons, vec(rule(), 0..3), text(), would);
+    let gates = (option::of(approval_id()), vec(name().prop_map(Arc::from), 0..3));
+    (word(Effect::ALL), input, vec(obligation, 0..2), rest, gates).prop_map(
+        |(effect, input, obligations, (point, policy, reasons, rules, sentence, would), (approval, gates))| {
             Body::Decision(DecisionRecord {
+                approval,
                 effect,
+                gates,
                 input,
                 obligations,
                 point,
@@ -229,7 +317,7 @@ fn ledger() -> impl Strategy<Value = Body> {
 }
 
 pub(crate) fn body() -> impl Strategy<Value = Body> {
-    prop_oneof![request(), decision(), action(), exception(), version(), ledger()]
+    prop_oneof![request(), decision(), action(), approval(), exception(), version(), ledger()]
 }
 
 fn context() -> impl Strategy<Value = Context> {

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::ids::{CallId, ExceptionId, RecordId, RunId};
+use crate::ids::{ApprovalId, CallId, ExceptionId, RecordId, RunId};
+use crate::record::approval::{
+    Alternative, Answer, ApprovalEvent, ApprovalRecord, Assurance, Excluded, Gate, Grant, Question, Quorum, Resolution,
+    Review, Stage,
+};
 use crate::record::{
     AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, Channel, Client, Context, Count, DecisionInput,
     DecisionPoint, DecisionRecord, Direction, Draft, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind,
@@ -78,7 +82,9 @@ pub(crate) fn decision(effect: Effect, tool: Tool, args: u8) -> DecisionRecord {
         }
     };
     DecisionRecord {
+        approval: None,
         effect,
+        gates: Vec::new(),
         input: DecisionInput {
             args_bytes: 61,
             args_sha256: sha256(args),
@@ -147,6 +153,74 @@ pub(crate) fn started(records: u64) -> LedgerState {
         records,
         version: "0.1.0".into(),
     }
+}
+
+/// An approval of a large payment: what is asked, one answer, what it adds up to, and its use.
+fn approvals() -> [ApprovalRecord; 5] {
+    let quorum = |group: &str, need| Quorum { group: group.into(), need };
+    let all_of = vec![quorum("finance-leads", 2), quorum("treasury", 1)];
+    let gate = Gate {
+        assurance: Assurance::DeviceKey,
+        grant_s: 1_800,
+        name: "payments".into(),
+        respond_s: 14_400,
+        stages: vec![Stage { any_of: vec![Alternative { all_of }] }],
+        uses: 1,
+    };
+    let event = |event| ApprovalRecord {
+        approval: ApprovalId::at(at(12), entropy(12)),
+        call_sha256: sha256(0xf6),
+        event,
+        gates_sha256: sha256(0xa5),
+        grant: None,
+        question: None,
+        resolution: None,
+        review: None,
+        tool: send_money(),
+        used: None,
+        who: None,
+        why: None,
+    };
+    let question = Question {
+        args_bytes: 71,
+        args_sha256: sha256(9),
+        excluded: vec![Excluded { person: "ana".into(), role: "initiator".into() }],
+        gates: vec![gate],
+        respond_by: at(14_400_012),
+        rules: vec![Rule { id: "danger.large-payment.amount".into(), line: 24 }],
+        sentence: "the call is in danger zone `large-payment`: `amount` is over 1000".into(),
+        shown_sha256: sha256(0x51),
+    };
+    let review = Review {
+        answer: Answer::Approve,
+        assurance: Assurance::DeviceKey,
+        channel: "cli".into(),
+        groups: vec!["treasury".into()],
+        key: Some(sha256(0x4b)),
+        nonce: "5b1f0c8e2a7d4f6390c1d2e3f4a5b6c7".into(),
+        on_behalf_of: Some("carl".into()),
+        reason: "Matches invoice 2026-118 and the order.".into(),
+        reviewer: "bea".into(),
+        shown_sha256: sha256(0x51),
+        signature: Some("c2lnbmF0dXJl".into()),
+        signed_at: at(60_000),
+    };
+    [
+        ApprovalRecord { question: Some(question), ..event(ApprovalEvent::Requested) },
+        ApprovalRecord { review: Some(review), ..event(ApprovalEvent::Review) },
+        ApprovalRecord {
+            grant: Some(Grant { not_after: at(1_860_000), uses: 1 }),
+            resolution: Some(Resolution::Approved),
+            why: Some("`payments` is satisfied by bea, dan and eve".into()),
+            ..event(ApprovalEvent::Resolved)
+        },
+        ApprovalRecord { used: Some(1), ..event(ApprovalEvent::Consumed) },
+        ApprovalRecord {
+            who: Some("dan".into()),
+            why: Some("The invoice was paid by hand.".into()),
+            ..event(ApprovalEvent::Revoked)
+        },
+    ]
 }
 
 /// One record of each type and event that matters, with every optional field there in at least one of them.
@@ -232,6 +306,22 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
         ("request_context-oidc", Draft::new(signed_in(), None, at(10), signed)),
         ("decision_record-observed", draft(11, Some(5), observed.into())),
     ];
+    let names = [
+        "approval_record-requested",
+        "approval_record-review",
+        "approval_record-resolved",
+        "approval_record-consumed",
+        "approval_record-revoked",
+    ];
+    let asking = DecisionRecord {
+        approval: Some(ApprovalId::at(at(12), entropy(12))),
+        gates: vec!["payments".into()],
+        ..decision(Effect::Ask, send_money(), 9)
+    };
+    drafts.push(("decision_record-ask", draft(12, Some(9), asking.into())));
+    for (name, (approval, n)) in names.into_iter().zip(approvals().into_iter().zip(13..)) {
+        drafts.push((name, draft(n, Some(9), approval.into())));
+    }
     for (_, draft) in &mut drafts {
         if draft.call.is_some() {
             draft.data_classes = vec!["financial".into(), "pii".into()];

@@ -217,6 +217,7 @@ fn matches<'a>(patterns: &[Pattern], texts: impl IntoIterator<Item = &'a str>) -
 fn tool(body: &Body) -> Option<&Tool> {
     match body {
         Body::Action(action) => Some(&action.tool),
+        Body::Approval(approval) => Some(&approval.tool),
         Body::Decision(decision) => Some(&decision.input.tool),
         Body::Exception(_) | Body::Ledger(_) | Body::Request(_) | Body::Version(_) => None,
     }
@@ -225,14 +226,24 @@ fn tool(body: &Body) -> Option<&Tool> {
 fn effect(body: &Body) -> Option<Effect> {
     match body {
         Body::Decision(decision) => Some(decision.effect),
-        Body::Action(_) | Body::Exception(_) | Body::Ledger(_) | Body::Request(_) | Body::Version(_) => None,
+        Body::Action(_)
+        | Body::Approval(_)
+        | Body::Exception(_)
+        | Body::Ledger(_)
+        | Body::Request(_)
+        | Body::Version(_) => None,
     }
 }
 
 fn status(body: &Body) -> Option<Status> {
     match body {
         Body::Action(action) => action.status,
-        Body::Decision(_) | Body::Exception(_) | Body::Ledger(_) | Body::Request(_) | Body::Version(_) => None,
+        Body::Approval(_)
+        | Body::Decision(_)
+        | Body::Exception(_)
+        | Body::Ledger(_)
+        | Body::Request(_)
+        | Body::Version(_) => None,
     }
 }
 
@@ -240,7 +251,7 @@ fn reasons(body: &Body) -> Vec<&str> {
     match body {
         Body::Action(action) => action.reason.as_deref().into_iter().collect(),
         Body::Decision(decision) => decision.reasons.iter().map(|reason| &**reason).collect(),
-        Body::Exception(_) | Body::Ledger(_) | Body::Request(_) | Body::Version(_) => Vec::new(),
+        Body::Approval(_) | Body::Exception(_) | Body::Ledger(_) | Body::Request(_) | Body::Version(_) => Vec::new(),
     }
 }
 

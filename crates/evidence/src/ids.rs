@@ -101,4 +101,5 @@ macro_rules! id {
 id!(RecordId, "one evidence record");
 id!(RunId, "one run: an execution of a mission by an agent for an initiator");
 id!(CallId, "one call: an attempt to use a tool");
+id!(ApprovalId, "one approval over all its records");
 id!(ExceptionId, "one exception over all its records");

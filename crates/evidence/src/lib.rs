@@ -3,6 +3,7 @@
 //! Pure: no clock, no randomness, no files, no sockets. It depends on no other crate of the workspace, so an auditor's tool can link it alone.
 //! Start at [`record::Record`] for what is written, at [`leaf`] for what the log commits to, and at [`checkpoint`] for what is signed.
 
+pub mod approvals;
 #[cfg(test)]
 mod arbitrary;
 pub mod checkpoint;

@@ -3,6 +3,7 @@
 //! A [`Draft`] is what the governed path hands over; the ledger adds identity, place and time and so makes a [`Record`]. Fields are declared in the order of
 //! RFC 8785, so serialising a record gives its canonical bytes at once. Every field's meaning is documented in `schemas/evidence/*.json`.
 
+pub mod approval;
 mod body;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use approval::ApprovalRecord;
 pub use body::{
     AccessToken, ActionEvent, ActionRecord, Body, Channel, Client, Count, DecisionInput, DecisionPoint, DecisionRecord,
     Direction, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind, ExceptionRecord, Facet, FacetValue,
@@ -336,11 +338,18 @@ pub fn read(bytes: &[u8]) -> Result<Record, ReadRecordError> {
 fn largest_integer(record: &Record) -> u64 {
     let of_body = match &record.body {
         Body::Action(action) => action.duration_us.max(action.result_bytes).unwrap_or(0),
+        Body::Approval(approval) => largest_of_approval(approval),
         Body::Decision(decision) => decision.input.args_bytes,
         Body::Ledger(state) => state.records,
         Body::Exception(_) | Body::Request(_) | Body::Version(_) => 0,
     };
     record.links.iter().map(|link| link.bytes).fold(of_body.max(record.seq), u64::max)
+}
+
+fn largest_of_approval(approval: &ApprovalRecord) -> u64 {
+    let Some(question) = &approval.question else { return 0 };
+    let of_gates = question.gates.iter().flat_map(|gate| [gate.grant_s, gate.respond_s]);
+    of_gates.fold(question.args_bytes, u64::max)
 }
 
 /// [`Record`] with its body not yet read, because its type comes later in the bytes.

@@ -18,8 +18,9 @@ use crate::tile::{Tile, TileBuilder};
 use crate::verify::LedgerCheck;
 use crate::{arbitrary, examples};
 
-const SCHEMAS: [(RecordType, &str); 6] = [
+const SCHEMAS: [(RecordType, &str); 7] = [
     (RecordType::ActionRecord, include_str!("../../../schemas/evidence/action_record.schema.json")),
+    (RecordType::ApprovalRecord, include_str!("../../../schemas/evidence/approval_record.schema.json")),
     (RecordType::DecisionRecord, include_str!("../../../schemas/evidence/decision_record.schema.json")),
     (RecordType::ExceptionRecord, include_str!("../../../schemas/evidence/exception_record.schema.json")),
     (RecordType::LedgerState, include_str!("../../../schemas/evidence/ledger_state.schema.json")),

@@ -59,7 +59,9 @@ pub fn call_sha256(intercepted: &Intercepted, slice_sha256: Option<&str>) -> Str
 pub fn decision(classified: &Classified, decision: &Decision, point: DecisionPoint, at: Timestamp) -> Draft {
     let intercepted = &classified.intercepted;
     let body = DecisionRecord {
+        approval: None,
         effect: decision.effect,
+        gates: Vec::new(),
         input: DecisionInput {
             args_bytes: intercepted.arguments().len() as u64,
             args_sha256: intercepted.args_sha256().to_owned(),

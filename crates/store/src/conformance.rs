@@ -132,7 +132,9 @@ fn tool(name: &str) -> Tool {
 pub(crate) fn decision(n: u64, effect: Effect, name: &str) -> Draft {
     let reasons = if effect == Effect::Deny { vec!["tool_not_allowed".into(), "late".into()] } else { vec![] };
     let body = DecisionRecord {
+        approval: None,
         effect,
+        gates: Vec::new(),
         input: DecisionInput {
             args_bytes: 2,
             args_sha256: "00".repeat(32),

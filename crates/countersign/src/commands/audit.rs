@@ -108,6 +108,16 @@ fn row(record: &Record) -> [String; 9] {
             let verdict = action.status.map_or_else(|| action.event.to_string(), |status| status.to_string());
             (action.tool.to_string(), verdict, action.reason.as_deref().unwrap_or_default().to_owned())
         }
+        Body::Approval(approval) => {
+            let (verdict, reason) = match &approval.review {
+                Some(review) => (format!("{} by {}", review.answer, review.reviewer), review.reason.clone()),
+                None => (
+                    approval.resolution.map_or_else(|| approval.event.to_string(), |resolution| resolution.to_string()),
+                    approval.why.clone().unwrap_or_default(),
+                ),
+            };
+            (approval.tool.to_string(), verdict, reason)
+        }
         Body::Decision(decision) => {
             let effect = match decision.would {
                 Some(would) => format!("{} (would {would})", decision.effect),

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::Authenticated;
-use crate::ids::{ExceptionId, RecordId};
+use super::approval::ApprovalRecord;
+use crate::ids::{ApprovalId, ExceptionId, RecordId};
 use crate::time::Timestamp;
 
 /// Declares an enum whose variants have one stable spelling, in records, filters and output.
@@ -48,11 +49,15 @@ macro_rules! words {
     };
 }
 
+pub(super) use words;
+
 words! {
     /// The types of records.
     RecordType {
         /// See [`ActionRecord`].
         ActionRecord = "action_record",
+        /// See [`ApprovalRecord`].
+        ApprovalRecord = "approval_record",
         /// See [`DecisionRecord`].
         DecisionRecord = "decision_record",
         /// See [`ExceptionRecord`].
@@ -183,6 +188,8 @@ words! {
         BadMission = "bad_mission",
         /// The organisation file was refused.
         BadOrganisation = "bad_organisation",
+        /// The file of persons and groups was refused.
+        BadPeople = "bad_people",
         /// All calls together would have used more than the mission allows.
         Budget = "budget",
         /// The clock jumped.
@@ -195,6 +202,8 @@ words! {
         Ledger = "ledger",
         /// A mission is only observed.
         Observe = "observe",
+        /// A person's key was enrolled without a second person's confirmation.
+        People = "people",
         /// A peer broke the protocol.
         Protocol = "protocol",
         /// A call ended without a known outcome.
@@ -236,12 +245,14 @@ words! {
         Attachment = "attachment",
         /// The stop switch of a mission, an agent or everything.
         Halt = "halt",
-        /// A signing or sealing key.
+        /// A signing or sealing key, or a person's.
         Key = "key",
         /// A mission file.
         Mission = "mission",
         /// The organisation file.
         Organisation = "organisation",
+        /// The file of persons and groups.
+        People = "people",
         /// The accepted definition of a tool.
         Pin = "pin",
         /// A run.
@@ -468,8 +479,14 @@ pub struct DecisionInput {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DecisionRecord {
+    /// The approval that it asks for, waits for or uses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalId>,
     /// What it says.
     pub effect: Effect,
+    /// The gates that must be satisfied, or, where an approval is used, were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Arc<str>>,
     /// All that it looked at.
     pub input: DecisionInput,
     /// What must be done with the call.
@@ -618,6 +635,8 @@ pub struct LedgerState {
 pub enum Body {
     /// An executed action.
     Action(ActionRecord),
+    /// An approval.
+    Approval(ApprovalRecord),
     /// A decision.
     Decision(DecisionRecord),
     /// Something outside the plan.
@@ -636,6 +655,7 @@ impl Body {
     pub const fn record_type(&self) -> RecordType {
         match self {
             Self::Action(_) => RecordType::ActionRecord,
+            Self::Approval(_) => RecordType::ApprovalRecord,
             Self::Decision(_) => RecordType::DecisionRecord,
             Self::Exception(_) => RecordType::ExceptionRecord,
             Self::Ledger(_) => RecordType::LedgerState,
@@ -649,6 +669,7 @@ impl Body {
         let text = raw.get();
         Ok(match record_type {
             RecordType::ActionRecord => Self::Action(serde_json::from_str(text)?),
+            RecordType::ApprovalRecord => Self::Approval(serde_json::from_str(text)?),
             RecordType::DecisionRecord => Self::Decision(serde_json::from_str(text)?),
             RecordType::ExceptionRecord => Self::Exception(serde_json::from_str(text)?),
             RecordType::LedgerState => Self::Ledger(serde_json::from_str(text)?),
@@ -662,6 +683,7 @@ impl Serialize for Body {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Action(body) => body.serialize(serializer),
+            Self::Approval(body) => body.serialize(serializer),
             Self::Decision(body) => body.serialize(serializer),
             Self::Exception(body) => body.serialize(serializer),
             Self::Ledger(body) => body.serialize(serializer),
@@ -677,6 +699,7 @@ macro_rules! into_body {
 
 into_body!(
     Action(ActionRecord),
+    Approval(ApprovalRecord),
     Decision(DecisionRecord),
     Exception(ExceptionRecord),
     Ledger(LedgerState),

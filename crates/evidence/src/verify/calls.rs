@@ -71,7 +71,7 @@ impl Calls {
                     ActionEvent::Outcome => self.outcome(call, action),
                 }
             }
-            Body::Exception(_) | Body::Ledger(_) | Body::Request(_) | Body::Version(_) => Ok(()),
+            Body::Approval(_) | Body::Exception(_) | Body::Ledger(_) | Body::Request(_) | Body::Version(_) => Ok(()),
         }
     }
 

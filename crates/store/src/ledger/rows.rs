@@ -283,6 +283,7 @@ impl Batch {
                     ActionEvent::Outcome => Part::Outcome,
                 });
             }
+            RecordType::ApprovalRecord => row.about.tool = Some(needed(body.tool, "tool")?.text()),
             RecordType::VersionLog => {
                 let object = needed(body.object, "object")?;
                 row.version = Some((object.kind, object.name.into_owned()));

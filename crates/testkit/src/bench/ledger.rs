@@ -219,7 +219,9 @@ impl Calls {
         let args_sha256 = sha256_hex(arguments.as_bytes());
         let draft = |body: evidence::record::Body| Draft::new(Arc::clone(&self.context), Some(call), at, body);
         let decision = DecisionRecord {
+            approval: None,
             effect: Effect::Allow,
+            gates: Vec::new(),
             input: DecisionInput {
                 args_bytes: arguments.len() as u64,
                 args_sha256: args_sha256.clone(),

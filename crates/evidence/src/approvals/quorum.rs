@@ -1,0 +1,55 @@
+//! Whether persons fill the quorums of a stage, each person counting once.
+
+use std::sync::Arc;
+
+use crate::record::approval::{Quorum, Review, Stage};
+
+/// Whether `stage` asks one of `groups`.
+pub(super) fn names(stage: &Stage, groups: &[Arc<str>]) -> bool {
+    let quorums = stage.any_of.iter().flat_map(|alternative| &alternative.all_of);
+    quorums.into_iter().any(|quorum| groups.contains(&quorum.group))
+}
+
+/// Whether the persons of `approvals` fill one of the stage's alternatives.
+pub(super) fn is_met(stage: &Stage, approvals: &[&Review]) -> bool {
+    stage.any_of.iter().any(|alternative| fills(&alternative.all_of, approvals))
+}
+
+/// Whether every quorum gets as many persons as it needs, none of them twice: a matching of persons with quorums, made larger by one place at a time.
+fn fills(quorums: &[Quorum], approvals: &[&Review]) -> bool {
+    let mut placed: Vec<Option<usize>> = vec![None; approvals.len()];
+    quorums.iter().enumerate().all(|(at, quorum)| {
+        (0..quorum.need).all(|_| {
+            let mut tried = vec![false; approvals.len()];
+            place(at, quorums, approvals, &mut placed, &mut tried)
+        })
+    })
+}
+
+/// Finds one more person for the quorum at `at`, moving others to quorums that they fill as well.
+fn place(
+    at: usize,
+    quorums: &[Quorum],
+    approvals: &[&Review],
+    placed: &mut [Option<usize>],
+    tried: &mut [bool],
+) -> bool {
+    let Some(group) = quorums.get(at).map(|quorum| &quorum.group) else { return false };
+    for (person, review) in approvals.iter().enumerate() {
+        let is_new = tried.get(person) == Some(&false);
+        if !is_new || !review.groups.contains(group) {
+            continue;
+        }
+        if let Some(tried) = tried.get_mut(person) {
+            *tried = true;
+        }
+        let taken = placed.get(person).copied().flatten();
+        if taken.is_none_or(|other| other != at && place(other, quorums, approvals, placed, tried)) {
+            if let Some(place) = placed.get_mut(person) {
+                *place = Some(at);
+            }
+            return true;
+        }
+    }
+    false
+}

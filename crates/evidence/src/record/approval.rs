@@ -1,0 +1,225 @@
+//! `approval_record`: one record for each event in the life of an approval, from the request to its use.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::body::{Rule, Tool, words};
+use crate::ids::ApprovalId;
+use crate::time::Timestamp;
+
+words! {
+    /// The life of an approval.
+    ApprovalEvent {
+        /// A use of it was taken for one execution, in the same group as the intent.
+        Consumed = "consumed",
+        /// One of its clocks ended: nobody answered in time, or the grant was not used in time.
+        Expired = "expired",
+        /// People are asked.
+        Requested = "requested",
+        /// The reviews add up to an answer.
+        Resolved = "resolved",
+        /// One person answered.
+        Review = "review",
+        /// A person took back what was granted.
+        Revoked = "revoked",
+    }
+}
+
+words! {
+    /// What one person answers.
+    Answer {
+        /// The call may run, as far as this person goes.
+        Approve = "approve",
+        /// Something must be told first; the clock goes on.
+        Ask = "ask",
+        /// The call must not run.
+        Deny = "deny",
+        /// This person leaves the answer to others, for good.
+        Recuse = "recuse",
+        /// This person takes back what they answered before.
+        Withdraw = "withdraw",
+    }
+}
+
+words! {
+    /// What the reviews add up to.
+    Resolution {
+        /// Every gate is satisfied.
+        Approved = "approved",
+        /// Somebody who may answer said no.
+        Denied = "denied",
+        /// Whoever asked takes the question back.
+        Withdrawn = "withdrawn",
+    }
+}
+
+words! {
+    /// How sure it is that a person gave an answer, from the weakest to the strongest.
+    Assurance {
+        /// The operating system vouched for the user.
+        OsUser = "os_user",
+        /// A key that only the person's passphrase opens signed the answer.
+        DeviceKey = "device_key",
+        /// A passkey signed the answer, with the person there.
+        Passkey = "passkey",
+    }
+}
+
+/// So many persons of a group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quorum {
+    /// The group.
+    pub group: Arc<str>,
+    /// How many of it, at least 1.
+    pub need: u32,
+}
+
+/// Quorums that are needed together; no person counts for two.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alternative {
+    /// All of these.
+    pub all_of: Vec<Quorum>,
+}
+
+/// A step of a gate: one of its alternatives satisfies it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// One of these.
+    pub any_of: Vec<Alternative>,
+}
+
+/// A gate as it stands in the mission: the thresholds in force.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gate {
+    /// The weakest assurance with which an answer counts.
+    pub assurance: Assurance,
+    /// How long an approval may be used, in seconds from its resolution.
+    pub grant_s: u64,
+    /// Its name in the mission.
+    pub name: Arc<str>,
+    /// How long people have to answer, in seconds from the request.
+    pub respond_s: u64,
+    /// Whose approval is needed, one stage after the other.
+    pub stages: Vec<Stage>,
+    /// How many executions one approval covers.
+    pub uses: u32,
+}
+
+/// A person who must not review, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Excluded {
+    /// Who.
+    pub person: Arc<str>,
+    /// What they have to do with the call: `initiator`, `author` of the mission's version, or its `owner`.
+    pub role: String,
+}
+
+/// What people are asked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// Size of the arguments in bytes.
+    pub args_bytes: u64,
+    /// SHA-256 of the exact argument bytes.
+    pub args_sha256: String,
+    /// Who must not review.
+    pub excluded: Vec<Excluded>,
+    /// The gates that must be satisfied, all of them, with the thresholds in force.
+    pub gates: Vec<Gate>,
+    /// When silence becomes a no.
+    pub respond_by: Timestamp,
+    /// The rules that ask.
+    pub rules: Vec<Rule>,
+    /// Why people are asked, in a sentence.
+    pub sentence: String,
+    /// SHA-256 of what reviewers are shown, which is kept sealed.
+    pub shown_sha256: String,
+}
+
+/// One person's answer, with all that its signature covers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Review {
+    /// What is answered.
+    pub answer: Answer,
+    /// How sure it is that the person answered.
+    pub assurance: Assurance,
+    /// Through what: `cli`.
+    pub channel: String,
+    /// Those of the gates' groups that the person belongs to.
+    pub groups: Vec<Arc<str>>,
+    /// The key that signed; absent where none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Random, so that no signature serves twice: 32 hexadecimal digits.
+    pub nonce: String,
+    /// For whom the person stands in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<Arc<str>>,
+    /// Why, in the person's words.
+    pub reason: String,
+    /// Who.
+    pub reviewer: Arc<str>,
+    /// SHA-256 of what the person was shown.
+    pub shown_sha256: String,
+    /// Ed25519 over the statement, in base64; absent where nothing signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+    /// When the person signed, by their own clock.
+    pub signed_at: Timestamp,
+}
+
+/// The right that an approval gives.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// When it lapses.
+    pub not_after: Timestamp,
+    /// How many executions it covers.
+    pub uses: u32,
+}
+
+/// One event in the life of an approval.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalRecord {
+    /// The approval, over all its records.
+    pub approval: ApprovalId,
+    /// What it is bound to: one byte of the arguments, another run, agent, tool or policy, and it is another call.
+    pub call_sha256: String,
+    /// Where in its life.
+    pub event: ApprovalEvent,
+    /// SHA-256 of the gates with their thresholds, as RFC 8785 writes them.
+    pub gates_sha256: String,
+    /// The right that it gives; only where it is resolved as approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<Grant>,
+    /// What people are asked; only on requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<Question>,
+    /// What the reviews add up to; only where it is resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<Resolution>,
+    /// One person's answer; only on reviews.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<Review>,
+    /// The tool.
+    pub tool: Tool,
+    /// Which of its uses this is, from 1; only where one is consumed.
+    #[serde(default, rename = "use", skip_serializing_if = "Option::is_none")]
+    pub used: Option<u32>,
+    /// Who revoked it; only where somebody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
+    /// Why it was resolved, expired or revoked, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
