@@ -201,6 +201,22 @@ pub fn statement(approval: ApprovalId, call_sha256: &str, gates_sha256: &str, re
     bytes
 }
 
+/// How a gate stands: the answers that count, and the stage that is open.
+#[derive(Default)]
+struct Standing<'a> {
+    counted: Vec<&'a Review>,
+    stage: usize,
+}
+
+impl Standing<'_> {
+    /// Whether the person of `review`, or whom they stand in for, counts already.
+    fn involves(&self, review: &Review) -> bool {
+        let persons = |review: &Review| [Some(review.reviewer.clone()), review.on_behalf_of.clone()];
+        let of_review = persons(review);
+        self.counted.iter().flat_map(|known| persons(known)).flatten().any(|person| of_review.contains(&Some(person)))
+    }
+}
+
 impl Approval {
     /// The approval that `record` asks for, at `at`.
     ///
@@ -374,64 +390,57 @@ impl Approval {
 
     /// Whether a yes or no counts somewhere.
     fn may_vote(&self, review: &Review) -> Result<(), Illegal> {
-        let gates = || self.question.gates.iter().zip(self.tallies());
-        let has_turn = |(gate, tally): &(&Gate, Tally)| {
-            gate.stages.get(tally.stage).is_some_and(|stage| quorum::names(stage, &review.groups))
-        };
-        if review.answer == Answer::Approve && !gates().any(|turn| has_turn(&turn)) {
-            return Err(Illegal::NotAsked);
+        let standing: Vec<(&Gate, Standing<'_>)> =
+            self.question.gates.iter().map(|gate| (gate, self.standing(gate))).collect();
+        let is_sure = |gate: &Gate| review.assurance >= gate.assurance;
+        if review.answer == Answer::Deny {
+            // Whoever said yes may still say no; nobody says it for somebody who has answered.
+            let has_answered = |person: &Arc<str>| self.in_force().any(|known| known.reviewer == *person);
+            return match review.on_behalf_of.as_ref().is_some_and(has_answered) {
+                true => Err(Illegal::Again),
+                false if standing.iter().any(|(gate, _)| is_sure(gate)) => Ok(()),
+                false => Err(Illegal::Unsure),
+            };
         }
-        let is_sure = |(gate, _): &(&Gate, Tally)| review.assurance >= gate.assurance;
-        if !gates().any(|turn| (review.answer == Answer::Deny || has_turn(&turn)) && is_sure(&turn)) {
-            return Err(Illegal::Unsure);
-        }
-        let is_involved = |known: &Review| {
-            let of_known = [Some(&known.reviewer), known.on_behalf_of.as_ref()];
-            let of_new = [Some(&review.reviewer), review.on_behalf_of.as_ref()];
-            of_new.iter().flatten().any(|person| of_known.contains(&Some(person)))
+        let is_their_turn = |(gate, standing): &&(&Gate, Standing<'_>)| {
+            gate.stages.get(standing.stage).is_some_and(|stage| quorum::names(stage, &review.groups))
         };
-        let counts_anew = |(gate, tally): &(&Gate, Tally)| {
-            has_turn(&(*gate, tally.clone()))
-                && is_sure(&(*gate, tally.clone()))
-                && !tally.approved_by.contains(&review.reviewer)
-        };
-        let repeats = self.in_force().any(is_involved);
-        let is_stand_in = review.on_behalf_of.is_some();
-        if repeats && (review.answer == Answer::Deny || is_stand_in || !gates().any(|turn| counts_anew(&turn))) {
-            // Whoever said yes may still say no.
-            let said_yes = review.answer == Answer::Deny
-                && !is_stand_in
-                && self.in_force().all(|known| known.answer != Answer::Deny);
-            return if said_yes { Ok(()) } else { Err(Illegal::Again) };
+        let turns: Vec<_> = standing.iter().filter(is_their_turn).collect();
+        let sure: Vec<_> = turns.iter().filter(|(gate, _)| is_sure(gate)).collect();
+        match (turns.is_empty(), sure.is_empty()) {
+            (true, _) => Err(Illegal::NotAsked),
+            (false, true) => Err(Illegal::Unsure),
+            (false, false) if sure.iter().all(|(_, standing)| standing.involves(review)) => Err(Illegal::Again),
+            (false, false) => Ok(()),
         }
-        Ok(())
     }
 
     /// How each gate stands.
     #[must_use]
     pub fn tallies(&self) -> Vec<Tally> {
-        self.question.gates.iter().map(|gate| self.tally(gate)).collect()
+        let tallies = self.question.gates.iter().map(|gate| {
+            let Standing { counted, stage } = self.standing(gate);
+            let approved_by = counted.into_iter().map(|review| review.reviewer.clone()).collect();
+            Tally { approved_by, gate: gate.name.clone(), stage, stages: gate.stages.len() }
+        });
+        tallies.collect()
     }
 
-    fn tally(&self, gate: &Gate) -> Tally {
-        let mut tally = Tally { approved_by: Vec::new(), gate: gate.name.clone(), stage: 0, stages: gate.stages.len() };
-        let mut of_stage: Vec<&Review> = Vec::new();
+    fn standing(&self, gate: &Gate) -> Standing<'_> {
+        let (mut standing, mut of_stage) = (Standing::default(), Vec::new());
         for review in self.in_force().filter(|review| review.answer == Answer::Approve) {
-            let Some(stage) = gate.stages.get(tally.stage) else { break };
-            if review.assurance < gate.assurance
-                || !quorum::names(stage, &review.groups)
-                || tally.approved_by.contains(&review.reviewer)
-            {
+            let Some(stage) = gate.stages.get(standing.stage) else { break };
+            if review.assurance < gate.assurance || !quorum::names(stage, &review.groups) || standing.involves(review) {
                 continue;
             }
-            tally.approved_by.push(review.reviewer.clone());
+            standing.counted.push(review);
             of_stage.push(review);
             if is_met(stage, &of_stage) {
-                tally.stage += 1;
+                standing.stage += 1;
                 of_stage.clear();
             }
         }
-        tally
+        standing
     }
 
     /// The answers that were not taken back.

@@ -125,7 +125,7 @@ fn approval() -> impl Strategy<Value = Body> {
         });
     let signed = (option::of(name()), any::<[u8; 16]>().prop_map(hex::encode), option::of(name()), time());
     let said = (word(Answer::ALL), word(Assurance::ALL), name(), vec(name().prop_map(Arc::from), 0..3), text());
-    let review = (said, signed, option::of(name()), name(), sha256()).prop_map(
+    let review = (said, signed, option::of(name()), name(), sha256()).boxed().prop_map(
         |((answer, assurance, channel, groups, reason), (key, nonce, signature, signed_at), stand_in, who, shown)| {
             Review {
                 answer,
@@ -317,7 +317,16 @@ fn ledger() -> impl Strategy<Value = Body> {
 }
 
 pub(crate) fn body() -> impl Strategy<Value = Body> {
-    prop_oneof![request(), decision(), action(), approval(), exception(), version(), ledger()]
+    // In boxes: together they are more than a test's stack holds.
+    prop_oneof![
+        request().boxed(),
+        decision().boxed(),
+        action().boxed(),
+        approval().boxed(),
+        exception().boxed(),
+        version().boxed(),
+        ledger().boxed()
+    ]
 }
 
 fn context() -> impl Strategy<Value = Context> {

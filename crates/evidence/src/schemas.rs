@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::checkpoint::{Checkpoint, KeyName, VerifierKey};
 use crate::leaf::{Leaf, commitment};
+use crate::record::approval::{Answer, ApprovalEvent, Assurance, Resolution};
 use crate::record::{
     self, ActionEvent, DecisionPoint, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind, LedgerEvent,
     RecordType, Status, Surface, VersionedKind, read,
@@ -246,6 +247,11 @@ fn schemas_have_the_words_of_the_code() {
     check!(ActionRecord "/body/effect_class" EffectClass);
     check!(ActionRecord "/body/event" ActionEvent);
     check!(ActionRecord "/body/status" Status);
+    check!(ApprovalRecord "/body/event" ApprovalEvent);
+    check!(ApprovalRecord "/body/resolution" Resolution);
+    check!(ApprovalRecord "/body/review/answer" Answer);
+    check!(ApprovalRecord "/body/review/assurance" Assurance);
+    check!(ApprovalRecord "/body/question/gates/0/assurance" Assurance);
     check!(ExceptionRecord "/body/event" ExceptionEvent);
     check!(ExceptionRecord "/body/kind" ExceptionKind);
     check!(VersionLog "/body/object/kind" VersionedKind);
@@ -337,7 +343,7 @@ fn the_frozen_log_verifies() {
     }
     let report = check.finish();
     assert!(report.is_sound(), "{:?}", report.findings);
-    assert_eq!((report.records, report.proved, report.checkpoints), (14, 14, 1));
+    assert_eq!((report.records, report.proved, report.checkpoints), (20, 20, 1));
     assert_eq!(report.open_intents, []);
 }
 

@@ -1,24 +1,28 @@
 use super::*;
 use crate::examples::{at, call_id, drafts, run_id, written};
 use crate::limits::{FILTER_BYTES_MAX, FILTER_DEPTH_MAX};
-use crate::record::read;
+use crate::record::{Draft, read};
 use proptest::prelude::*;
 
 fn parse(text: &str) -> Filter {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
+/// The examples that most filters here are about.
+fn before_approvals() -> impl Iterator<Item = (&'static str, Draft)> {
+    drafts().into_iter().take(11)
+}
+
 /// The names of the example records that match.
 fn matching(text: &str) -> Vec<&'static str> {
     let filter = parse(text);
-    let records =
-        drafts().into_iter().zip(1..).map(|((name, draft), seq)| (name, read(&written(&draft, seq)).unwrap()));
+    let records = before_approvals().zip(1..).map(|((name, draft), seq)| (name, read(&written(&draft, seq)).unwrap()));
     records.filter(|(_, record)| filter.matches(record)).map(|(name, _)| name).collect()
 }
 
 #[test]
 fn filters_pick_records() {
-    let all: Vec<_> = drafts().into_iter().map(|(name, _)| name).collect();
+    let all: Vec<_> = before_approvals().map(|(name, _)| name).collect();
     let but = |without: &[&str]| all.iter().copied().filter(|name| !without.contains(name)).collect::<Vec<_>>();
     let (allow, deny, observed) = ("decision_record-allow", "decision_record-deny", "decision_record-observed");
     let (intent, outcome, unknown) = ("action_record-intent", "action_record-outcome", "action_record-unknown");
@@ -85,13 +89,37 @@ fn filters_pick_records() {
 }
 
 #[test]
+fn approvals_are_found_by_type_and_tool() {
+    let records: Vec<_> = drafts()
+        .into_iter()
+        .zip(1..)
+        .map(|((name, draft), seq)| (name, read(&written(&draft, seq)).unwrap()))
+        .collect();
+    let matching = |text: &str| {
+        let filter = text.parse::<Filter>().unwrap();
+        records.iter().filter(|(_, record)| filter.matches(record)).map(|(name, _)| *name).collect::<Vec<_>>()
+    };
+    let approvals = [
+        "approval_record-requested",
+        "approval_record-review",
+        "approval_record-resolved",
+        "approval_record-consumed",
+        "approval_record-revoked",
+    ];
+    assert_eq!(matching("type:approval_record"), approvals);
+    assert_eq!(matching("type:approval_record tool:mcp:bank/send_money"), approvals);
+    assert_eq!(matching("decision:ask"), ["decision_record-ask"]);
+    assert!(matching("type:approval_record status:done").is_empty());
+}
+
+#[test]
 fn filters_are_written_in_one_form() {
     for (text, want) in [
         ("  a  ", None),
         ("status:done  and   type:action_record", Some("status:done type:action_record")),
         ("( status:done )", Some("status:done")),
         ("status:unknown,done", Some("status:done,unknown")),
-        ("type:*_record", Some("type:action_record,decision_record,exception_record")),
+        ("type:*_record", Some("type:action_record,approval_record,decision_record,exception_record")),
         ("status:done (type:action_record seq:1)", Some("status:done type:action_record seq:1")),
         ("status:done or (type:action_record or seq:1)", Some("status:done or type:action_record or seq:1")),
         ("not (status:done or seq:1)", Some("not (status:done or seq:1)")),
