@@ -43,6 +43,8 @@ pub struct Classified {
     pub data_classes: Vec<Arc<str>>,
     /// Facts about ruled arguments, sorted by argument; names of unlisted arguments too, so that rules can refuse them.
     pub facets: Vec<Facet>,
+    /// The gates that an approval of this very call satisfies; none where it has none.
+    pub gates: Vec<Arc<str>>,
     /// The call.
     pub intercepted: Intercepted,
     /// What stands behind it.
@@ -56,5 +58,13 @@ pub struct Classified {
 #[must_use]
 pub fn classify(intercepted: Intercepted, plan: Option<&Plan>, standing: Standing, returned: &Returned) -> Classified {
     let facets = plan.map(|plan| facets(intercepted.arguments(), plan, returned)).unwrap_or_default();
-    Classified { confirmed: None, data_classes: Vec::new(), facets, intercepted, standing, tallies: Vec::new() }
+    Classified {
+        confirmed: None,
+        data_classes: Vec::new(),
+        facets,
+        gates: Vec::new(),
+        intercepted,
+        standing,
+        tallies: Vec::new(),
+    }
 }

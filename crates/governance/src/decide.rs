@@ -28,6 +28,8 @@ pub struct Decision {
     pub effect: Effect,
     /// What the tool does to the world, as far as it is confirmed.
     pub effect_class: EffectClass,
+    /// The gates that are asked; where it is decided again after they were, those that are satisfied.
+    pub gates: Vec<Arc<str>>,
     /// By which policy.
     pub policy: Policy,
     /// The first one is decisive; empty for a plain allow.

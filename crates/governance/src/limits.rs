@@ -16,6 +16,21 @@ pub const CASES_MAX: usize = 2_000;
 /// argument rules each fit.
 pub const MISSION_RULES_MAX: usize = 5_000;
 
+/// The most ways in which a gate can be satisfied: each answer tries them all, some microseconds each.
+pub const GATE_ALTERNATIVES_MAX: usize = 64;
+
+/// The most persons of one group that a gate may need.
+pub const GATE_NEED_MAX: u32 = 64;
+
+/// The longest that people may have to answer, and that an approval may be used: thirty days.
+pub const GATE_SECONDS_MAX: u64 = 30 * 86_400;
+
+/// The most stages of a gate.
+pub const GATE_STAGES_MAX: usize = 8;
+
+/// The most executions that one approval may cover.
+pub const GATE_USES_MAX: u32 = 1_000;
+
 /// The most elements of a list argument under a rule. Each costs one policy evaluation, 16 microseconds in a debug build: 256 are 4 ms.
 pub const LIST_ELEMENTS_MAX: usize = 256;
 

@@ -13,6 +13,7 @@ mod email;
 mod error;
 mod explain;
 mod fit;
+mod gate;
 mod hours;
 mod identifier;
 mod moment;
@@ -42,6 +43,7 @@ pub use draft::{Heading, Listed, draft, suggested};
 pub use error::{MissionError, Problem};
 pub use explain::explain;
 pub use fit::misfits;
+pub use gate::Gate;
 pub use organisation::{Breach, Organisation, groups_of};
 pub use plan::{Need, Others, Plan};
 pub use read::{parse, parse_organisation};
@@ -159,6 +161,7 @@ pub struct Mission {
     agents_line: u32,
     budget: BTreeMap<Spent, Vec<Limit>>,
     dangers: BTreeMap<Arc<str>, Danger>,
+    gates: BTreeMap<Arc<str>, Gate>,
     goal: Arc<str>,
     hours: Vec<Hours>,
     hours_line: u32,
@@ -301,6 +304,17 @@ impl Mission {
 
     pub(crate) const fn dangers(&self) -> &BTreeMap<Arc<str>, Danger> {
         &self.dangers
+    }
+
+    /// Whose approval a zone needs; `None` where nobody is asked, and its calls are denied.
+    pub(crate) fn gate_of(&self, zone: &Danger) -> Option<&Gate> {
+        self.gates.get(zone.gate.as_deref().unwrap_or(gate::DEFAULT))
+    }
+
+    /// The gate of that name.
+    #[must_use]
+    pub fn gate(&self, name: &str) -> Option<&Gate> {
+        self.gates.get(name)
     }
 
     pub(crate) const fn rules(&self) -> &BTreeMap<Arc<str>, Upstream> {

@@ -24,7 +24,15 @@ macro_rules! reasons {
 reasons! {
     /// The run's agent is not one that the mission names.
     AgentNotAllowed = "agent_not_allowed",
-    /// The call is in a danger zone and approval gates do not exist here.
+    /// Whoever may answer said no.
+    ApprovalDenied = "approval_denied",
+    /// Nobody answered in time, or what was granted was not used in time.
+    ApprovalExpired = "approval_expired",
+    /// The call is in a danger zone, and people are asked.
+    ApprovalRequired = "approval_required",
+    /// What was granted was taken back, or no longer holds.
+    ApprovalRevoked = "approval_revoked",
+    /// The call is in a danger zone, and no gate says whose approval that needs, or nobody can be asked.
     ApprovalUnavailable = "approval_unavailable",
     /// A ruled argument is absent.
     ArgumentMissing = "argument_missing",

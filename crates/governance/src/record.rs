@@ -61,7 +61,7 @@ pub fn decision(classified: &Classified, decision: &Decision, point: DecisionPoi
     let body = DecisionRecord {
         approval: None,
         effect: decision.effect,
-        gates: Vec::new(),
+        gates: decision.gates.clone(),
         input: DecisionInput {
             args_bytes: intercepted.arguments().len() as u64,
             args_sha256: intercepted.args_sha256().to_owned(),

@@ -48,13 +48,14 @@ pub fn decide(classified: &Classified, policy: &PolicySnapshot, at: Timestamp) -
         (said, _) => said,
     };
     let verdict = match (verdict, forbidden(classified, policy, effect_class, at)) {
-        (Verdict::Allowed(_), forbidden) if !forbidden.is_empty() => Verdict::Denied(forbidden),
+        (Verdict::Allowed(_) | Verdict::Asked(..), forbidden) if !forbidden.is_empty() => Verdict::Denied(forbidden),
         (Verdict::Denied(findings), forbidden) => Verdict::Denied(findings.into_iter().chain(forbidden).collect()),
         (verdict, _) => verdict,
     };
     let mut decision = Decision {
         effect: Effect::Deny,
         effect_class,
+        gates: classified.gates.clone(),
         policy: Policy {
             mission_sha256: policy.mission().sha256().clone(),
             organisation_sha256: policy.bounds().map(|bounds| bounds.sha256().clone()),
@@ -74,20 +75,31 @@ pub fn decide(classified: &Classified, policy: &PolicySnapshot, at: Timestamp) -
             decision.sentence = slice.allowed_sentence(&places);
             decision.said_to_agent = Arc::from("allowed");
         }
+        Verdict::Asked(gates, findings) => {
+            decision.effect = Effect::Ask;
+            decision.gates = gates;
+            decision.explained_by(findings);
+            observe(&mut decision, policy);
+        }
         Verdict::Denied(findings) => {
-            for finding in &findings {
-                if !decision.reasons.contains(&finding.reason) {
-                    decision.reasons.push(finding.reason);
-                }
-            }
-            decision.sentence = explain::sentence(&findings).into();
-            decision.said_to_agent =
-                findings.first().map(|finding| finding.said_to_agent.as_str()).unwrap_or_default().into();
-            decision.rules = findings.into_iter().filter_map(|finding| finding.rule).collect();
+            decision.explained_by(findings);
             observe(&mut decision, policy);
         }
     }
     decision
+}
+
+impl Decision {
+    fn explained_by(&mut self, findings: Vec<Finding>) {
+        for finding in &findings {
+            if !self.reasons.contains(&finding.reason) {
+                self.reasons.push(finding.reason);
+            }
+        }
+        self.sentence = explain::sentence(&findings).into();
+        self.said_to_agent = findings.first().map(|finding| finding.said_to_agent.as_str()).unwrap_or_default().into();
+        self.rules = findings.into_iter().filter_map(|finding| finding.rule).collect();
+    }
 }
 
 /// What the organisation has against the call, whatever the mission says.
@@ -114,7 +126,8 @@ fn observe(decision: &mut Decision, policy: &PolicySnapshot) {
     let is_of_the_call = |reason: &Reason| {
         matches!(
             reason,
-            Reason::ApprovalUnavailable
+            Reason::ApprovalRequired
+                | Reason::ApprovalUnavailable
                 | Reason::ArgumentMissing
                 | Reason::ArgumentNotListed
                 | Reason::ArgumentOutOfBounds
@@ -131,7 +144,7 @@ fn observe(decision: &mut Decision, policy: &PolicySnapshot) {
     if policy.mission().mode() != Mode::Observe || !is_mild || !decision.reasons.iter().all(is_of_the_call) {
         return;
     }
-    let is_asking = decision.reasons == [Reason::ApprovalUnavailable];
+    let is_asking = decision.effect == Effect::Ask || decision.reasons == [Reason::ApprovalUnavailable];
     decision.would = Some(if is_asking { Effect::Ask } else { Effect::Deny });
     decision.effect = Effect::Allow;
     decision.sentence = format!("only observed, and it runs: {}", decision.sentence).into();
@@ -149,6 +162,7 @@ pub(super) fn is_named(policy: &PolicySnapshot, slice: &Slice, tool: &Tool) -> b
         agent,
         at: mission.last_moment(),
         facets: &[],
+        gates: &[],
         initiator: &initiator,
         policy,
         slice,
@@ -159,6 +173,8 @@ pub(super) fn is_named(policy: &PolicySnapshot, slice: &Slice, tool: &Tool) -> b
 }
 
 enum Verdict {
+    /// With the approval of these gates, all of them; for these reasons.
+    Asked(Vec<Arc<str>>, Vec<Finding>),
     /// By the permits at these places of the slice.
     Allowed(BTreeSet<usize>),
     /// For these reasons, at least one, the first one decisive.
@@ -168,19 +184,35 @@ enum Verdict {
 /// Asks Cedar: first whether everything holds at once, and where it does not, which policies say so.
 fn judge(classified: &Classified, policy: &PolicySnapshot, slice: &Slice, at: Timestamp) -> Verdict {
     let question = Question::new(classified, policy, slice, at);
-    let permitted = slice.whole().filter(|whole| holds(&question, whole)).map(|whole| whole.permit);
+    let whole = slice.whole().filter(|_| question.gates.is_empty());
+    let permitted = whole.filter(|whole| holds(&question, whole)).map(|whole| whole.permit);
     // Every unit test and property that decides asks both ways.
     #[cfg(test)]
     if permitted.is_some() {
         let each = match explained(classified, &question) {
             Verdict::Allowed(places) => places.first().copied(),
-            Verdict::Denied(_) => None,
+            Verdict::Asked(..) | Verdict::Denied(_) => None,
         };
         assert_eq!(permitted, each, "the policies of `{}` in one, and each of them", classified.intercepted.tool());
     }
     match permitted {
         Some(permit) => Verdict::Allowed(BTreeSet::from([permit])),
-        None => explained(classified, &question),
+        None => or_asked(classified, &question, explained(classified, &question)),
+    }
+}
+
+/// What is denied, decided again as if every gate were satisfied that could lift what forbids it: where it is allowed then, people are asked.
+fn or_asked(classified: &Classified, question: &Question<'_>, verdict: Verdict) -> Verdict {
+    let Verdict::Denied(findings) = verdict else { return verdict };
+    let gates: BTreeSet<Arc<str>> = findings.iter().filter_map(|finding| finding.gate.clone()).collect();
+    if gates.is_empty() {
+        return Verdict::Denied(findings);
+    }
+    let missing: Vec<Arc<str>> = gates.into_iter().collect();
+    let all: Vec<Arc<str>> = question.gates.iter().cloned().chain(missing.iter().cloned()).collect();
+    match explained(classified, &Question { gates: &all, ..question.clone() }) {
+        Verdict::Allowed(_) => Verdict::Asked(missing, findings),
+        Verdict::Asked(..) | Verdict::Denied(_) => Verdict::Denied(findings),
     }
 }
 

@@ -367,8 +367,38 @@ impl Changes {
         }
     }
 
+    /// Whose approval is needed. Which of two gates is the narrower is not compared: a change of either may let something new through.
+    fn gates(&mut self, old: &Mission, new: &Mission) {
+        let asked = |mission: &Mission| {
+            let zones = mission.dangers.iter().map(|(name, zone)| {
+                let Danger { gate: _, line: _, over, sums, when } = zone;
+                let sizes = over.iter().map(|(argument, (size, _))| (argument.clone(), *size)).collect::<Vec<_>>();
+                let sums = sums.iter().map(|sum| (sum.period.key(), sum.most)).collect::<Vec<_>>();
+                let terms = mission.gate_of(zone).map(|gate| gate.terms.clone());
+                (name.clone(), (sizes, sums, when.clone(), terms))
+            });
+            zones.collect::<BTreeMap<_, _>>()
+        };
+        let (before, after) = (asked(old), asked(new));
+        let has_gate = |mission: &Mission| mission.dangers.values().any(|zone| mission.gate_of(zone).is_some());
+        if before == after || !(has_gate(old) || has_gate(new)) {
+            return;
+        }
+        let changed = before.keys().chain(after.keys()).filter(|name| before.get(*name) != after.get(*name));
+        for name in changed.collect::<BTreeSet<_>>() {
+            let said = |mission: &Mission| match mission.dangers.get(name).map(|zone| mission.gate_of(zone)) {
+                None => "no such zone".to_owned(),
+                Some(None) => "denied".to_owned(),
+                Some(Some(gate)) => gate.to_string(),
+            };
+            let sentence = format!("danger zone `{name}` asks: {} (was: {})", said(new), said(old));
+            self.push(Direction::Unclear, Subject::Beyond, sentence);
+        }
+    }
+
     /// Danger zones, by the calls that they hold and not by their names.
     fn zones(&mut self, old: &Mission, new: &Mission) {
+        self.gates(old, new);
         let is_held = |zone: &Danger, pattern, by: &BTreeMap<Arc<str>, Danger>| {
             by.values().any(|wide| holds_zone(wide, zone, pattern))
         };

@@ -92,6 +92,7 @@ pub fn difference(old: Option<&Mission>, new: &Mission) -> Vec<String> {
     let no_budget = BTreeMap::new();
     budget(&mut sentences, old.map_or(&no_budget, |old| &old.budget), &new.budget);
     dangers(&mut sentences, old.map_or(&no_dangers, |old| &old.dangers), &new.dangers);
+    gates(&mut sentences, old, new);
     sentences
 }
 
@@ -230,6 +231,23 @@ fn budget(sentences: &mut Vec<String>, old: &BTreeMap<Spent, Vec<Limit>>, new: &
                 }
                 (Some(_), Some(_)) | (None, None) => {}
             }
+        }
+    }
+}
+
+/// Whose approval each zone needs.
+fn gates(sentences: &mut Vec<String>, old: Option<&Mission>, new: &Mission) {
+    let said = |mission: &Mission, name: &Arc<str>| {
+        let gate = mission.dangers.get(name).and_then(|zone| mission.gate_of(zone));
+        gate.map_or_else(|| "nobody, and is denied".to_owned(), ToString::to_string)
+    };
+    for name in new.dangers.keys() {
+        let (now, before) = (said(new, name), old.map(|old| said(old, name)));
+        match before {
+            Some(before) if before != now => sentences.push(format!("danger zone `{name}` now asks {now} (was {before})")),
+            None if new.gates.is_empty() => {}
+            None => sentences.push(format!("danger zone `{name}` asks {now}")),
+            Some(_) => {}
         }
     }
 }

@@ -42,8 +42,19 @@ pub fn explain(mission: &Mission) -> String {
         text.push('\n');
     }
     if !mission.dangers.is_empty() {
-        text.push_str("A person must approve, and until approval gates exist it is denied:\n");
-        for (name, danger) in &mission.dangers {
+        let (asked, denied): (Vec<_>, Vec<_>) =
+            mission.dangers.iter().partition(|(_, danger)| mission.gate_of(danger).is_some());
+        if !asked.is_empty() {
+            text.push_str("People must approve:\n");
+        }
+        for (name, danger) in asked {
+            let gate = mission.gate_of(danger).map(|gate| format!(": {gate}")).unwrap_or_default();
+            let _ = writeln!(text, "  {} (danger zone `{name}`){gate}", zone(danger));
+        }
+        if !denied.is_empty() {
+            text.push_str("People would have to approve, no gate says whose approval is needed, and so it is denied:\n");
+        }
+        for (name, danger) in denied {
             let _ = writeln!(text, "  {} (danger zone `{name}`)", zone(danger));
         }
         text.push('\n');

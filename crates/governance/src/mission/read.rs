@@ -6,6 +6,7 @@ mod allow;
 mod argument;
 mod budget;
 mod danger;
+mod gate;
 mod effect;
 mod organisation;
 mod typed;
@@ -37,12 +38,13 @@ type Value<'s> = Spanned<DeValue<'s>>;
 type Later = [(&'static str, &'static str)];
 
 /// Microseconds of one day.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "agents",
     "allow",
     "budget",
     "danger",
     "effect",
+    "gate",
     "goal",
     "hours",
     "initiators",
@@ -58,7 +60,6 @@ const KEYS: [&str; 15] = [
 const KEYS_LATER: &Later = &[
     ("ask", "write the calls that need approval as `[danger.NAME]`"),
     ("data", "remove the section"),
-    ("gate", "remove the section: until approval gates exist, a call in a danger zone is denied"),
 ];
 
 /// Reads the text of a mission file.
@@ -145,6 +146,8 @@ impl<'s> Reader<'s> {
         };
         let allow_is_sound = self.problems.len() == before;
         let dangers = table.get("danger").map(|value| self.dangers(value)).unwrap_or_default();
+        let gates = table.get("gate").map(|value| self.gates(value)).unwrap_or_default();
+        self.check_gates(&gates, &dangers);
         let budget = table.get("budget").map(|value| self.budget(value, &upstreams)).unwrap_or_default();
         let effects = table.get("effect").map(|value| self.effects(value)).unwrap_or_default();
         if allow_is_sound {
@@ -166,6 +169,7 @@ impl<'s> Reader<'s> {
             agents_line,
             budget,
             dangers,
+            gates,
             goal: goal?,
             last_moment: last_moment(&hours, zone.as_ref()?, until),
             hours,

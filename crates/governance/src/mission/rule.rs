@@ -236,6 +236,8 @@ impl Danger {
 /// Calls that need approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Danger {
+    /// The gate that it names; [`super::gate::DEFAULT`] where it names none and there is one.
+    pub(crate) gate: Option<Arc<str>>,
     pub(crate) line: u32,
     /// Limits on the size of arguments; without any, every matching call is in the zone.
     pub(crate) over: BTreeMap<Arc<str>, (Number, u32)>,

@@ -52,6 +52,17 @@ impl Condition {
     }
 }
 
+/// A danger zone in a slice.
+#[derive(Clone, Copy)]
+pub(super) struct Zoned<'a> {
+    /// Whose approval lifts it.
+    gate: Option<&'a Arc<str>>,
+    /// Which of the slice's calls are in it; all where it is `None`.
+    matches: Option<&'a str>,
+    name: &'a Arc<str>,
+    zone: &'a Danger,
+}
+
 /// Values up to which one of them is found by comparing with each.
 const EQUALS_MAX: usize = 12;
 
@@ -210,10 +221,10 @@ impl Draft {
         id: String,
         limit: &Limit,
         of: Measure,
-        zone: Option<(&Arc<str>, &Danger, Option<&str>)>,
+        zone: Option<Zoned<'_>>,
     ) {
         let counter = Arc::new(Counter {
-            covers: zone.map(|(_, zone, _)| zone.when.clone()),
+            covers: zone.map(|zoned| zoned.zone.when.clone()),
             id: id.as_str().into(),
             most: limit.most,
             of,
@@ -230,18 +241,29 @@ impl Draft {
             whole: attribute.number_within(Number::ZERO, limit.most),
             key: self.whole.attribute(attribute),
         };
-        let danger = zone.map(|(name, _, _)| name.clone());
-        let matches = zone.and_then(|(_, _, matches)| matches);
-        self.in_zone(id, limit.line, Part::Counter { counter, danger }, matches, &allowed);
+        let danger = zone.map(|zoned| zoned.name.clone());
+        let gate = zone.and_then(|zoned| zoned.gate.cloned());
+        let matches = zone.and_then(|zoned| zoned.matches);
+        let part = Part::Counter { counter, danger, gate: gate.clone() };
+        self.in_zone(id, limit.line, part, matches, gate.as_ref(), &allowed);
     }
 
     /// Forbids what `matches`, where that is said, and is not `allowed`.
-    fn in_zone(&mut self, id: String, line: u32, part: Part, matches: Option<&str>, allowed: &Condition) {
+    fn in_zone(
+        &mut self,
+        id: String,
+        line: u32,
+        part: Part,
+        matches: Option<&str>,
+        gate: Option<&Arc<str>>,
+        allowed: &Condition,
+    ) {
         let (each, whole) = (&allowed.each, allowed.and_there());
         let (clause, holds) = match matches {
             None => (format!("!({each})"), whole),
             Some(matches) => (format!("{matches} && !({each})"), format!("!({matches}) || ({whole})")),
         };
+        let clause = format!("{clause}{}", self.lifted_by(gate));
         self.forbid(id, line, part, Clause::When(clause));
         self.whole.holds.push(holds);
     }
@@ -373,17 +395,35 @@ impl Draft {
         }
     }
 
+    /// That no approval satisfies the gate, where there is one. The one policy is asked without approvals.
+    fn lifted_by(&mut self, gate: Option<&Arc<str>>) -> String {
+        let Some(gate) = gate else { return String::new() };
+        self.context.gates = true;
+        format!(" && !context.gates.contains({})", literal(gate))
+    }
+
     /// A danger zone. What is larger than `over`, with whatever sign, is in it; so is what cannot be read.
-    pub(super) fn danger(&mut self, name: &Arc<str>, zone: &Danger, matches: Option<&str>) {
+    pub(super) fn danger(&mut self, mission: &Mission, name: &Arc<str>, zone: &Danger, matches: Option<&str>) {
         let id = format!("danger.{name}");
+        let gate = mission.gate_of(zone).map(|gate| {
+            // Whose approval it is, is part of what was agreed.
+            let _ = writeln!(self.comments, "// gate {}: {gate}\n", literal(&gate.terms.name));
+            gate.terms.name.clone()
+        });
+        let gate = gate.as_ref();
         for (argument, limit) in zone.over.keys().flat_map(|argument| zone.sums.iter().map(move |sum| (argument, sum)))
         {
             let id = format!("{id}.{}.{}", key(argument), limit.period.key());
-            self.counter(id, limit, Measure::Sum(argument.clone()), Some((name, zone, matches)));
+            self.counter(id, limit, Measure::Sum(argument.clone()), Some(Zoned { gate, matches, name, zone }));
         }
         if zone.over.is_empty() {
-            let part = Part::Danger { name: name.clone(), over: None };
-            let clause = matches.map_or(Clause::Always, |matches| Clause::When(matches.to_owned()));
+            let part = Part::Danger { gate: gate.cloned(), name: name.clone(), over: None };
+            let lifted = self.lifted_by(gate);
+            let clause = match (matches, gate) {
+                (None, None) => Clause::Always,
+                (Some(matches), _) => Clause::When(format!("{matches}{lifted}")),
+                (None, Some(_)) => Clause::When(format!("true{lifted}")),
+            };
             self.forbid(id, zone.line, part, clause);
             self.whole.is_never |= matches.is_none();
             self.whole.holds.extend(matches.map(|matches| format!("!({matches})")));
@@ -392,8 +432,8 @@ impl Draft {
         for (argument, (size, line)) in &zone.over {
             // A size is never negative, so its negation fits.
             let small = self.number_within(argument, size.negated().unwrap_or(*size), *size);
-            let part = Part::Danger { name: name.clone(), over: Some(argument.clone()) };
-            self.in_zone(format!("{id}.{}", key(argument)), *line, part, matches, &small);
+            let part = Part::Danger { gate: gate.cloned(), name: name.clone(), over: Some(argument.clone()) };
+            self.in_zone(format!("{id}.{}", key(argument)), *line, part, matches, gate, &small);
         }
     }
 
@@ -423,6 +463,9 @@ impl Draft {
         if !shape.counters.is_empty() {
             let counters = shape.counters.iter().map(|id| format!("{}?: Number", literal(id)));
             let _ = writeln!(context, "      \"counters\": {{ {} }},", counters.collect::<Vec<_>>().join(", "));
+        }
+        if shape.gates {
+            context.push_str("      \"gates\": Set<String>,\n");
         }
         if shape.initiator {
             context.push_str("      \"initiator\": String,\n");

@@ -94,8 +94,12 @@ pub(in crate::decide) enum Part {
     Counter {
         counter: Arc<Counter>,
         danger: Option<Arc<str>>,
+        /// Whose approval lifts it.
+        gate: Option<Arc<str>>,
     },
     Danger {
+        /// Whose approval lifts it.
+        gate: Option<Arc<str>>,
         name: Arc<str>,
         over: Option<Arc<str>>,
     },
@@ -113,6 +117,8 @@ pub(in crate::decide) struct ContextShape {
     pub(in crate::decide) initiator: bool,
     /// The minute of the week.
     pub(in crate::decide) minute: bool,
+    /// The gates that approvals satisfy.
+    pub(in crate::decide) gates: bool,
     /// Ids of counters.
     pub(in crate::decide) counters: Vec<Arc<str>>,
     /// The names that arguments may have; `None` where any may be sent.
@@ -212,7 +218,7 @@ impl<'m> Compiler<'m> {
             slice.arguments(&id, rules);
         }
         for (danger, zone) in self.mission.dangers().iter().filter(|(_, zone)| zone.when.iter().any(covers)) {
-            slice.danger(danger, zone, None);
+            slice.danger(self.mission, danger, zone, None);
         }
         slice.budget(self.mission, Some((upstream, name)));
         slice.effect(&format!("mcp:{upstream}/{name}"), self.mission.effect_class(upstream, name));
@@ -231,7 +237,7 @@ impl<'m> Compiler<'m> {
         for (danger, zone) in self.mission.dangers() {
             let names: Vec<String> = zone.when.iter().filter(|pattern| covers(pattern)).map(name_matches).collect();
             if !names.is_empty() {
-                slice.danger(danger, zone, Some(&any_of(&names)));
+                slice.danger(self.mission, danger, zone, Some(&any_of(&names)));
             }
         }
         slice.budget(self.mission, None);

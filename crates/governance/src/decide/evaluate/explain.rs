@@ -1,5 +1,7 @@
 //! Says why a call was denied: to the owner with rule and bounds, to the agent in one sentence that helps it correct itself and tells no bounds.
 
+use std::sync::Arc;
+
 use evidence::record::{Endpoint, Facet, Rule, Tool};
 
 use super::facet;
@@ -11,6 +13,8 @@ use crate::reason::Reason;
 
 /// One thing that is wrong with a call.
 pub(super) struct Finding {
+    /// Whose approval lifts it.
+    pub(super) gate: Option<Arc<str>>,
     pub(super) reason: Reason,
     pub(super) rule: Option<Rule>,
     pub(super) said_to_agent: String,
@@ -61,7 +65,7 @@ pub(super) fn standing(standing: Standing) -> Finding {
             (Reason::GatewayStopping, "the gateway is shutting down", "the gateway is shutting down; try again later")
         }
     };
-    Finding { reason, rule: None, said_to_agent: said_to_agent.to_owned(), sentence: sentence.to_owned() }
+    Finding { gate: None, reason, rule: None, said_to_agent: said_to_agent.to_owned(), sentence: sentence.to_owned() }
 }
 
 /// The call is not what its protocol lets it be.
@@ -80,12 +84,13 @@ pub(super) fn objection(reason: Reason) -> Finding {
         }
         _ => ("the call breaks the protocol", "this call breaks the protocol; do not retry it"),
     };
-    Finding { reason, rule: None, said_to_agent: said_to_agent.to_owned(), sentence: sentence.to_owned() }
+    Finding { gate: None, reason, rule: None, said_to_agent: said_to_agent.to_owned(), sentence: sentence.to_owned() }
 }
 
 /// The organisation forbids it.
 pub(super) fn organisation(rule: Rule) -> Finding {
     Finding {
+        gate: None,
         reason: Reason::OrganisationForbids,
         sentence: "the organisation forbids it".to_owned(),
         said_to_agent: "the organisation forbids this call; do not retry, and tell the person you work for".to_owned(),
@@ -96,6 +101,7 @@ pub(super) fn organisation(rule: Rule) -> Finding {
 /// The mission breaks an invariant that came after it.
 pub(super) fn suspended(why: &str) -> Finding {
     Finding {
+        gate: None,
         reason: Reason::InvariantBroken,
         rule: None,
         said_to_agent:
@@ -107,6 +113,7 @@ pub(super) fn suspended(why: &str) -> Finding {
 /// The policy engine could not decide.
 pub(super) fn failed() -> Finding {
     Finding {
+        gate: None,
         reason: Reason::EvaluationFailed,
         rule: None,
         said_to_agent: "this call could not be judged; do not retry, and tell the person you work for".to_owned(),
@@ -121,6 +128,7 @@ pub(super) fn not_allowed(tool: &Tool) -> Finding {
         && matches!(&*tool.name, "tasks/cancel" | "tasks/get" | "tasks/result" | "tasks/update")
     {
         return Finding {
+            gate: None,
             reason: Reason::TaskNotAllowed,
             rule: None,
             said_to_agent:
@@ -139,6 +147,7 @@ pub(super) fn not_allowed(tool: &Tool) -> Finding {
         Endpoint::Tool => (Reason::ToolNotAllowed, "tool"),
     };
     Finding {
+        gate: None,
         reason,
         rule: None,
         said_to_agent: format!(
@@ -163,15 +172,15 @@ pub(super) fn forbidden<'a>(
             (Part::Hours, _) => of_hours(),
             (Part::Initiators, _) => of_initiators(),
             (Part::Until, _) => of_until(),
-            (Part::Counter { counter, danger }, _) => {
+            (Part::Counter { counter, danger, gate }, _) => {
                 // What cannot be added up has a rule of its own that says so.
-                match of_counter(counter, danger.as_deref(), classified) {
+                match of_counter(counter, danger.as_deref(), gate.as_ref(), classified) {
                     Some(finding) => finding,
                     None if findings.is_empty() => failed(),
                     None => continue,
                 }
             }
-            (Part::Danger { name, over }, _) => of_danger(name, over.as_deref()),
+            (Part::Danger { gate, name, over }, _) => of_danger(name, over.as_deref(), gate.as_ref()),
             (Part::Allow | Part::Argument { .. } | Part::Others, Some(why)) => {
                 if findings.iter().any(|finding| finding.reason == Reason::ArgumentUnparsable) {
                     continue;
@@ -188,6 +197,7 @@ pub(super) fn forbidden<'a>(
 
 fn of_agents() -> Finding {
     Finding {
+        gate: None,
         reason: Reason::AgentNotAllowed,
         rule: None,
         said_to_agent: "this agent has no part in this mission; tell the person you work for".to_owned(),
@@ -197,6 +207,7 @@ fn of_agents() -> Finding {
 
 fn of_hours() -> Finding {
     Finding {
+        gate: None,
         reason: Reason::OutsideHours,
         rule: None,
         said_to_agent: "this mission does not hold at this hour; do not retry now, and tell the person you work for"
@@ -207,6 +218,7 @@ fn of_hours() -> Finding {
 
 fn of_initiators() -> Finding {
     Finding {
+        gate: None,
         reason: Reason::InitiatorNotAllowed,
         rule: None,
         said_to_agent: "this mission is not for the person you work for; tell them".to_owned(),
@@ -216,6 +228,7 @@ fn of_initiators() -> Finding {
 
 fn of_until() -> Finding {
     Finding {
+        gate: None,
         reason: Reason::MissionExpired,
         rule: None,
         said_to_agent: "this mission has ended; do not retry, and tell the person you work for".to_owned(),
@@ -223,37 +236,46 @@ fn of_until() -> Finding {
     }
 }
 
-fn of_danger(name: &str, over: Option<&str>) -> Finding {
-    let sentence = match over {
-        Some(argument) => {
-            let argument = brief(argument);
-            format!(
-                "danger zone `{name}`: argument `{argument}` is over its size or no number, and approval gates do not exist here"
-            )
-        }
-        None => format!("danger zone `{name}`: approval gates do not exist here"),
+fn of_danger(name: &str, over: Option<&str>, gate: Option<&Arc<str>>) -> Finding {
+    let what = match over {
+        Some(argument) => format!("danger zone `{name}`: argument `{}` is over its size or no number", brief(argument)),
+        None => format!("danger zone `{name}`"),
     };
-    Finding {
-        reason: Reason::ApprovalUnavailable,
-        rule: None,
-        said_to_agent: "this call needs a person's approval, which cannot be asked for here; do not retry, and tell the person you work for"
-            .to_owned(),
-        sentence,
-    }
+    zoned(what, gate)
+}
+
+/// The call is in a danger zone.
+fn zoned(what: String, gate: Option<&Arc<str>>) -> Finding {
+    let (reason, said_to_agent, sentence) = match gate {
+        Some(gate) => (
+            Reason::ApprovalRequired,
+            "this call needs a person's approval",
+            format!("{what}, and gate `{gate}` must be satisfied"),
+        ),
+        None => (
+            Reason::ApprovalUnavailable,
+            "this call needs a person's approval, which cannot be asked for here; do not retry, and tell the person you work for",
+            format!("{what}, and no gate says whose approval that needs"),
+        ),
+    };
+    Finding { gate: gate.cloned(), reason, rule: None, said_to_agent: said_to_agent.to_owned(), sentence }
 }
 
 /// All calls together would use too much; `None` where it is not known what this one uses.
-fn of_counter(counter: &Counter, danger: Option<&str>, classified: &Classified) -> Option<Finding> {
+fn of_counter(
+    counter: &Counter,
+    danger: Option<&str>,
+    gate: Option<&Arc<str>>,
+    classified: &Classified,
+) -> Option<Finding> {
     let tally = classified.tallies.iter().find(|tally| tally.counter.id == counter.id)?;
     let after = tally.after()?;
     let within = counter.period.within();
     let what = format!("{} would come to {after} in {within}, and {} is the most", counter.of, counter.most);
     Some(match danger {
-        Some(name) => Finding {
-            sentence: format!("danger zone `{name}`: {what}, and approval gates do not exist here"),
-            ..of_danger(name, None)
-        },
+        Some(name) => zoned(format!("danger zone `{name}`: {what}"), gate),
         None => Finding {
+            gate: None,
             reason: Reason::LimitReached,
             rule: None,
             said_to_agent: format!(
@@ -266,6 +288,7 @@ fn of_counter(counter: &Counter, danger: Option<&str>, classified: &Classified) 
 
 fn of_whole(why: &str) -> Finding {
     Finding {
+        gate: None,
         reason: Reason::ArgumentUnparsable,
         rule: None,
         said_to_agent: format!(
@@ -284,6 +307,7 @@ fn of_others(slice: &Slice, facets: &[Facet]) -> Finding {
         .collect();
     let first = unlisted.first().cloned().unwrap_or_default();
     Finding {
+        gate: None,
         reason: Reason::ArgumentNotListed,
         rule: None,
         said_to_agent: format!("argument {first} is not part of this mission; leave it out"),
@@ -311,6 +335,7 @@ fn of_argument(name: &str, rule: &ArgumentRule, facet: Option<&Facet>) -> Findin
     };
     let Some(facet) = facet else {
         return Finding {
+            gate: None,
             reason: Reason::ArgumentMissing,
             rule: None,
             said_to_agent: format!("argument `{name}` is missing; send it"),
@@ -323,6 +348,7 @@ fn of_argument(name: &str, rule: &ArgumentRule, facet: Option<&Facet>) -> Findin
         Some(value) => {
             let why = if *value.kind == *UNPARSED { &value.text } else { &value.kind };
             Finding {
+                gate: None,
                 reason: Reason::ArgumentUnparsable,
                 rule: None,
                 said_to_agent: format!("argument `{name}` cannot be read ({why}); send {advice}"),
@@ -330,6 +356,7 @@ fn of_argument(name: &str, rule: &ArgumentRule, facet: Option<&Facet>) -> Findin
             }
         }
         None => Finding {
+            gate: None,
             reason: Reason::ArgumentOutOfBounds,
             rule: None,
             said_to_agent: format!("argument `{name}` is outside what this mission allows; send {advice}"),

@@ -16,12 +16,15 @@ use crate::decide::compile::{Attribute, Permission, PolicySnapshot, Slice, TextK
 use crate::mission::{is_plain, minute_of_week};
 
 /// A call, and the slice that decides it.
+#[derive(Clone)]
 pub(super) struct Question<'a> {
     /// What would be used of each limit with the call, where that is known.
     pub(super) after: Vec<(Arc<str>, Number)>,
     pub(super) agent: &'a str,
     pub(super) at: Timestamp,
     pub(super) facets: &'a [Facet],
+    /// The gates that approvals satisfy.
+    pub(super) gates: &'a [Arc<str>],
     pub(super) initiator: &'a str,
     pub(super) policy: &'a PolicySnapshot,
     pub(super) slice: &'a Slice,
@@ -40,6 +43,7 @@ impl<'a> Question<'a> {
             agent: &context.agent.name,
             at,
             facets: &classified.facets,
+            gates: &classified.gates,
             initiator: &context.initiator.name,
             policy,
             slice,
@@ -60,6 +64,9 @@ impl<'a> Question<'a> {
         let shape = &self.slice.context;
         let mut pairs = self.who_and_when();
         let element = |name: &Arc<str>| self.element(name, round);
+        if shape.gates {
+            pairs.push((key("gates"), ast::Value::set(self.gates.iter().map(text), None)));
+        }
         if shape.listed.is_some() {
             let names = self.facets.iter().map(|facet| text(&facet.argument));
             pairs.push((key("names"), ast::Value::set(names, None)));

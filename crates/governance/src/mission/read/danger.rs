@@ -9,13 +9,12 @@ use toml::de::DeValue;
 use super::{Key, Later, Reader, Value, brief, is_name, nearest};
 use crate::mission::rule::{Constraint, Danger, Limit, Period, ToolPattern, ToolRules, Upstream};
 
-const KEYS: [&str; 2] = ["over", "when"];
+const KEYS: [&str; 3] = ["gate", "over", "when"];
 
 const KEYS_LATER: &Later = &[
     ("effect", "name the tools with `when`"),
-    ("for", "remove it: until approval gates exist, a call in a danger zone is denied"),
-    ("gate", "remove it: until approval gates exist, a call in a danger zone is denied"),
-    ("who", "remove it: until approval gates exist, a call in a danger zone is denied"),
+    ("for", "say whose approval the zone needs in `[gate.NAME]`, and name it: `gate = \"NAME\"`"),
+    ("who", "say whose approval the zone needs in `[gate.NAME]`, and name it: `gate = \"NAME\"`"),
 ];
 
 /// The largest size of each argument, with its line.
@@ -59,7 +58,8 @@ impl<'s> Reader<'s> {
                 }
             }
         }
-        (!patterns.is_empty()).then_some(Danger { line: self.line(key), over, sums, when: patterns })
+        let gate = table.get("gate").and_then(|value| self.text(value)).map(Arc::from);
+        (!patterns.is_empty()).then_some(Danger { gate, line: self.line(key), over, sums, when: patterns })
     }
 
     pub(super) fn tool_pattern(&mut self, value: &Value<'s>, text: &str) -> Option<ToolPattern> {

@@ -1,0 +1,214 @@
+//! `[gate.NAME]`: whose approval a danger zone needs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use evidence::record::approval::{Alternative, Assurance, Gate as Terms, Quorum, Stage};
+use toml::de::{DeTable, DeValue};
+
+use super::{Key, Reader, Value, brief, is_name, nearest};
+use crate::limits::{GATE_ALTERNATIVES_MAX, GATE_NEED_MAX, GATE_SECONDS_MAX, GATE_STAGES_MAX, GATE_USES_MAX};
+use crate::mission::gate::{DEFAULT, Gate};
+use crate::mission::rule::Danger;
+
+const KEYS: [&str; 9] =
+    ["all_of", "any_of", "assurance", "grant", "group", "need", "respond_by", "stages", "uses"];
+
+const EXAMPLE: &str = "write `all_of = [{ group = \"finance-leads\", need = 2 }, { group = \"treasury\" }]`";
+
+const RESPOND_S: u64 = 4 * 3_600;
+const GRANT_S: u64 = 30 * 60;
+
+/// Quorums that are needed together, in one of several ways.
+type Ways = Vec<BTreeMap<Arc<str>, u32>>;
+
+impl<'s> Reader<'s> {
+    pub(super) fn gates(&mut self, value: &Value<'s>) -> BTreeMap<Arc<str>, Gate> {
+        let mut gates = BTreeMap::new();
+        for (key, value) in self.table(value, "write `[gate.NAME]`").into_iter().flatten() {
+            self.rules += 1;
+            let name = key.get_ref().as_ref();
+            if !is_name(name) {
+                self.bad_name(key.span(), name, "gate");
+            }
+            if let Some(gate) = self.gate(key, value) {
+                gates.insert(name.into(), gate);
+            }
+        }
+        gates
+    }
+
+    fn gate(&mut self, key: &Key<'s>, value: &Value<'s>) -> Option<Gate> {
+        let table = self.table(value, "write `[gate.NAME]`")?;
+        self.check_keys(table, &KEYS, &[]);
+        let stages = match table.get("stages") {
+            Some(stages) => {
+                if let Some(also) = ["all_of", "any_of", "group", "need"].iter().find(|also| table.get(**also).is_some())
+                {
+                    let reason = format!("a gate with `stages` and `{also}`");
+                    self.problem(stages.span(), reason, "each stage says itself whom it asks; leave the other out");
+                }
+                let entries: Vec<_> = self.entries(stages, "stages = [{ group = \"leads\" }]").collect();
+                if entries.len() > GATE_STAGES_MAX {
+                    let reason = format!("a gate of more than {GATE_STAGES_MAX} stages");
+                    self.problem(stages.span(), reason, "ask fewer people, one after the other");
+                }
+                entries.into_iter().filter_map(|entry| self.stage(entry)).collect()
+            }
+            None => vec![self.whom(table, value)?],
+        };
+        let name: Arc<str> = key.get_ref().as_ref().into();
+        let assurance = match table.get("assurance") {
+            None => Assurance::DeviceKey,
+            Some(value) => self.assurance(value)?,
+        };
+        let mut seconds = |key: &str, default| match table.get(key) {
+            None => Some(default),
+            Some(value) => self.lasting(value),
+        };
+        let (respond_s, grant_s) = (seconds("respond_by", RESPOND_S), seconds("grant", GRANT_S));
+        let uses = match table.get("uses") {
+            None => 1,
+            Some(value) => self.count(value, GATE_USES_MAX)?,
+        };
+        let terms = Terms { assurance, grant_s: grant_s?, name, respond_s: respond_s?, stages, uses };
+        Some(Gate { line: self.line(key), terms })
+    }
+
+    fn stage(&mut self, value: &Value<'s>) -> Option<Stage> {
+        let table = self.table(value, EXAMPLE)?;
+        self.check_keys(table, &["all_of", "any_of", "group", "need"], &[]);
+        self.whom(table, value)
+    }
+
+    fn whom(&mut self, table: &DeTable<'s>, value: &Value<'s>) -> Option<Stage> {
+        let ways = self.ways(table, value)?;
+        let any_of = ways.into_iter().map(|way| Alternative {
+            all_of: way.into_iter().map(|(group, need)| Quorum { group, need }).collect(),
+        });
+        let mut any_of: Vec<Alternative> = any_of.collect();
+        any_of.sort();
+        any_of.dedup();
+        Some(Stage { any_of })
+    }
+
+    /// The ways in which what a table asks for can be had.
+    fn ways(&mut self, table: &DeTable<'s>, value: &Value<'s>) -> Option<Ways> {
+        let said: Vec<&str> = ["all_of", "any_of", "group"].into_iter().filter(|key| table.get(*key).is_some()).collect();
+        let [which] = said.as_slice() else {
+            let reason = if said.is_empty() { "a gate that asks nobody" } else { "a gate that asks in several ways at once" };
+            self.problem(value.span(), reason, EXAMPLE);
+            return None;
+        };
+        if let (Some(need), true) = (table.get("need"), *which != "group") {
+            self.problem(need.span(), "`need` without `group`", EXAMPLE);
+        }
+        let asked = table.get(*which)?;
+        if *which == "group" {
+            let group = self.text(asked)?;
+            if !is_name(group) {
+                self.bad_name(asked.span(), group, "group");
+                return None;
+            }
+            let need = match table.get("need") {
+                None => 1,
+                Some(need) => self.count(need, GATE_NEED_MAX)?,
+            };
+            return Some(vec![BTreeMap::from([(group.into(), need)])]);
+        }
+        let mut ways: Ways = if *which == "all_of" { vec![BTreeMap::new()] } else { Vec::new() };
+        let entries: Vec<_> = self.entries(asked, EXAMPLE).collect();
+        for entry in entries {
+            let table = self.table(entry, EXAMPLE)?;
+            self.check_keys(table, &["all_of", "any_of", "group", "need"], &[]);
+            let more = self.ways(table, entry)?;
+            ways = if *which == "all_of" { together(&ways, &more) } else { [ways, more].concat() };
+            if ways.len() > GATE_ALTERNATIVES_MAX {
+                let reason = format!("a gate that can be satisfied in more than {GATE_ALTERNATIVES_MAX} ways");
+                self.problem(entry.span(), reason, "ask fewer groups");
+                return None;
+            }
+        }
+        Some(ways)
+    }
+
+    fn assurance(&mut self, value: &Value<'s>) -> Option<Assurance> {
+        let text = self.text(value)?;
+        let known = text.parse().ok();
+        if known.is_none() {
+            let words = Assurance::ALL.iter().map(|word| word.as_str()).collect::<Vec<_>>().join(", ");
+            self.problem(value.span(), format!("`{}` is no proof of who answers", brief(text)), format!("write one of {words}"));
+        }
+        known
+    }
+
+    /// `90s`, `30m`, `4h` or `2d` in seconds.
+    fn lasting(&mut self, value: &Value<'s>) -> Option<u64> {
+        let text = self.text(value)?;
+        let read = || {
+            let unit = match text.as_bytes().last()? {
+                b's' => 1,
+                b'm' => 60,
+                b'h' => 3_600,
+                b'd' => 86_400,
+                _ => return None,
+            };
+            let digits = text.get(..text.len() - 1)?;
+            let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            is_number.then(|| digits.parse::<u64>().ok()?.checked_mul(unit)).flatten()
+        };
+        let seconds = read().filter(|seconds| (1..=GATE_SECONDS_MAX).contains(seconds));
+        if seconds.is_none() {
+            let most = crate::mission::gate::lasting(GATE_SECONDS_MAX);
+            let reason = format!("`{}` is not a time up to {most}", brief(text));
+            self.problem(value.span(), reason, "write a number and s, m, h or d, as in `\"4h\"`");
+        }
+        seconds
+    }
+
+    fn count(&mut self, value: &Value<'s>, most: u32) -> Option<u32> {
+        let DeValue::Integer(integer) = value.get_ref() else {
+            self.wrong_kind(value, "a whole number", "write it without quotes");
+            return None;
+        };
+        let count = integer.as_str().replace('_', "").parse::<u32>().ok().filter(|count| (1..=most).contains(count));
+        if count.is_none() || integer.radix() != 10 {
+            self.problem(value.span(), "a number out of its range", format!("write a number from 1 to {most}"));
+            return None;
+        }
+        count
+    }
+
+    /// A gate that no zone has asks nobody, and a zone cannot have one that is not there.
+    pub(super) fn check_gates(&mut self, gates: &BTreeMap<Arc<str>, Gate>, dangers: &BTreeMap<Arc<str>, Danger>) {
+        for (zone, danger) in dangers {
+            if let Some(gate) = danger.gate.as_ref().filter(|gate| !gates.contains_key(*gate)) {
+                let known = nearest(gate, gates.keys().map(AsRef::as_ref));
+                let suggestion =
+                    known.map_or_else(|| format!("add `[gate.{gate}]`"), |known| format!("did you mean `{known}`?"));
+                let reason = format!("danger zone `{zone}` has the gate `{}`, and the mission has none of that name", brief(gate));
+                self.problem_at_line(danger.line, reason, Some(suggestion));
+            }
+        }
+        for (name, gate) in gates {
+            let is_used = dangers.values().any(|danger| danger.gate.as_deref().unwrap_or(DEFAULT) == &**name);
+            if !is_used {
+                let reason = format!("no danger zone has the gate `{name}`");
+                self.problem_at_line(gate.line, reason, Some(format!("write `gate = \"{name}\"` in a zone, or remove it")));
+            }
+        }
+    }
+}
+
+/// Every way of one with every way of the other; of a group that both need, so many persons more.
+fn together(one: &Ways, other: &Ways) -> Ways {
+    let joined = |one: &BTreeMap<Arc<str>, u32>, other: &BTreeMap<Arc<str>, u32>| {
+        let mut all = one.clone();
+        for (group, need) in other {
+            let sum = all.entry(group.clone()).or_insert(0);
+            *sum = sum.saturating_add(*need);
+        }
+        all
+    };
+    one.iter().flat_map(|one| other.iter().map(move |other| joined(one, other))).collect()
+}
