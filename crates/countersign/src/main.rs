@@ -56,6 +56,12 @@ enum Command {
     /// Check what every mission is held to
     #[command(subcommand)]
     Organisation(commands::organisation::Organisation),
+    /// See what people are asked, and answer
+    #[command(subcommand)]
+    Approvals(commands::approvals::Approvals),
+    /// List who may answer, and enrol the keys with which they sign
+    #[command(subcommand)]
+    People(commands::people::People),
     /// Filter the evidence
     Audit(commands::audit::Audit),
     /// Link a file to a record
@@ -88,6 +94,8 @@ fn main() -> ExitCode {
         Command::Tools(command) => home().and_then(|home| command.run(&home)),
         Command::Mission(command) => command.run(home),
         Command::Organisation(command) => command.run(),
+        Command::Approvals(command) => home().and_then(|home| command.run(&home)),
+        Command::People(command) => home().and_then(|home| command.run(&home)),
         Command::Attach(command) => home().and_then(|home| command.run(&home)),
         Command::Attachments(command) => home().and_then(|home| command.run(&home)),
         Command::Audit(command) => home().and_then(|home| command.run(&home)),

@@ -118,6 +118,9 @@ pub enum Illegal {
     /// The person saw something else.
     #[error("the person was shown something else than what is asked")]
     OtherView,
+    /// The very same answer was given before.
+    #[error("this very answer was given before; an answer is signed once")]
+    Replayed,
     /// The person stepped back before.
     #[error("this person has left the answer to others")]
     Recused,
@@ -161,6 +164,12 @@ impl std::fmt::Display for Role {
 pub fn gates_sha256(gates: &[Gate]) -> String {
     // Writing plain fields cannot fail; an empty digest matches nothing.
     serde_json::to_vec(gates).map(|bytes| hex::encode(Sha256::digest(&bytes))).unwrap_or_default()
+}
+
+/// Whether persons of these groups, one entry for each of them, could satisfy every stage of `gate`. Each stage by itself: that nobody counts for two stages is not looked at.
+#[must_use]
+pub fn could_satisfy(gate: &Gate, persons: &[Vec<Arc<str>>]) -> bool {
+    gate.stages.iter().all(|stage| quorum::could_be_met(stage, persons))
 }
 
 /// What a person's key signs: everything that the answer is about, under a name that no other signature has.
@@ -356,6 +365,9 @@ impl Approval {
         }
         if review.shown_sha256 != self.question.shown_sha256 {
             return Err(Illegal::OtherView);
+        }
+        if self.reviews.iter().any(|known| known.nonce == review.nonce) {
+            return Err(Illegal::Replayed);
         }
         let persons = [Some(&review.reviewer), review.on_behalf_of.as_ref()];
         if review.on_behalf_of.as_ref() == Some(&review.reviewer) {

@@ -127,7 +127,7 @@ impl Attachments {
         }
     }
 
-    fn keep(&self, sha256: &str, content: Vec<u8>) -> Result<(), SealError> {
+    pub(crate) fn keep(&self, sha256: &str, content: Vec<u8>) -> Result<(), SealError> {
         let io = |source| SealError::Io { path: self.folder.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(io)?;
         if matches!(self.read(sha256), Ok(Some(_))) {

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use evidence::ids::{ExceptionId, RunId};
+use evidence::ids::{ApprovalId, ExceptionId, RunId};
 use evidence::record::EffectClass;
 use evidence::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::approvals::{ApprovalView, Counted, ReviewError, Reviewed};
 use crate::attachments::{Attach, AttachError};
 use crate::exceptions::{Deed, DeedError};
 use crate::halts::{Scope, Switch};
+use crate::keys::{Confirmation, Enrolment, KeyError, PersonKey};
 use crate::missions::{LoadError, RevokeError, Taken, Tried};
 use crate::pins::{Pin, PinError};
 use crate::runs::{Run, RunError, Standing, Wanted, Which};
@@ -27,6 +29,11 @@ pub enum Ask {
         /// Whether for good.
         tried: Tried,
     },
+    /// List approvals.
+    Approvals {
+        /// Those that are over, too.
+        all: bool,
+    },
     /// Link a file to a record.
     Attach(Box<Attach>),
     /// Bridge an agent's client to a stdio upstream; its messages follow on the same connection.
@@ -40,6 +47,8 @@ pub enum Ask {
         /// Why.
         why: String,
     },
+    /// Confirm a person's key.
+    ConfirmKey(Box<Confirmation>),
     /// Confirm what a tool of an accepted definition does.
     ConfirmTool {
         /// What it does.
@@ -49,8 +58,17 @@ pub enum Ask {
         /// Why.
         why: String,
     },
+    /// Take up a person's key.
+    EnrolKey(Box<Enrolment>),
     /// Do something about an exception.
     Exception(Box<Deed>),
+    /// Invite a person to enrol a key.
+    InvitePerson {
+        /// Whom.
+        person: String,
+    },
+    /// List persons, groups and keys.
+    People,
     /// Accept what the server of a tool lists.
     PinTool {
         /// Which.
@@ -60,6 +78,24 @@ pub enum Ask {
     },
     /// List the tools that were seen.
     Pins,
+    /// Answer what an approval asks.
+    Review(Box<Reviewed>),
+    /// Take back what an approval grants.
+    RevokeApproval {
+        /// Which.
+        approval: ApprovalId,
+        /// Why.
+        why: String,
+    },
+    /// Revoke a person's key.
+    RevokeKey {
+        /// Which.
+        key: String,
+        /// Whose.
+        person: String,
+        /// Why.
+        why: String,
+    },
     /// Withdraw a mission's authority.
     RevokeMission {
         /// Which.
@@ -117,6 +153,8 @@ pub struct Bridge {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Answer {
+    /// The approvals.
+    Approvals(Vec<ApprovalView>),
     /// The file is linked; its digest.
     Attached(String),
     /// The bridge stands; messages follow.
@@ -126,8 +164,16 @@ pub enum Answer {
     },
     /// It is done.
     Done,
+    /// The answer counts, and what it led to.
+    Counted(Counted),
+    /// The key is taken up; its id.
+    Enrolled(String),
     /// It is done, about this exception.
     Excepted(ExceptionId),
+    /// The one-time code.
+    Invited(String),
+    /// The persons, groups and keys.
+    People(PeopleView),
     /// The tools that were seen, and how each stands.
     Pins(BTreeMap<String, Pin>),
     /// It is not done.
@@ -187,6 +233,18 @@ pub struct RunView {
     pub run: RunId,
     /// How it stands.
     pub standing: Standing,
+}
+
+/// Persons, groups and keys, for people.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeopleView {
+    /// Groups with their members.
+    pub groups: BTreeMap<String, Vec<String>>,
+    /// Keys and invitations, by `PERSON/KEY`.
+    pub keys: BTreeMap<String, PersonKey>,
+    /// Persons, with how each is called.
+    pub persons: BTreeMap<String, Option<String>>,
 }
 
 /// How a gateway is.
@@ -249,6 +307,29 @@ impl From<RunError> for Answer {
     }
 }
 
+impl From<ReviewError> for Answer {
+    fn from(error: ReviewError) -> Self {
+        let blame = match &error {
+            ReviewError::Unrecorded(_) => Blame::Operator,
+            ReviewError::Unfit => Blame::Asker,
+            ReviewError::Illegal(_)
+            | ReviewError::Key(_)
+            | ReviewError::Nobody(_)
+            | ReviewError::Signature
+            | ReviewError::Unknown(_)
+            | ReviewError::Who(_) => Blame::Nobody,
+        };
+        Self::refused(blame, error)
+    }
+}
+
+impl From<KeyError> for Answer {
+    fn from(error: KeyError) -> Self {
+        let blame = if let KeyError::Unrecorded(_) = &error { Blame::Operator } else { Blame::Nobody };
+        Self::refused(blame, error)
+    }
+}
+
 fn done(pinned: Result<(), PinError>) -> Answer {
     match pinned {
         Ok(()) => Answer::Done,
@@ -271,6 +352,7 @@ impl Gateway {
                 Err(error @ LoadError::Read { .. }) => Answer::refused(Blame::Asker, error),
                 Err(error) => Answer::refused(Blame::Nobody, error.to_string().trim_end()),
             },
+            Ask::Approvals { all } => Answer::Approvals(self.approvals.list(all)),
             Ask::Attach(attach) => match self.attach(*attach, who).await {
                 Ok(sha256) => Answer::Attached(sha256),
                 Err(error @ (AttachError::File { .. } | AttachError::Unfit)) => Answer::refused(Blame::Asker, error),
@@ -284,14 +366,30 @@ impl Gateway {
             Ask::CloseRun { run, to, why } => {
                 self.close_run(run, to, who, &why).await.map_or_else(Answer::from, |()| Answer::Done)
             }
+            Ask::ConfirmKey(confirmation) => {
+                self.confirm_key(*confirmation, who).await.map_or_else(Answer::from, |()| Answer::Done)
+            }
             Ask::ConfirmTool { effect, tool, why } => done(self.confirm(&tool, effect, who, &why).await),
+            Ask::EnrolKey(enrolment) => self.enrol(*enrolment, who).await.map_or_else(Answer::from, Answer::Enrolled),
             Ask::Exception(deed) => match self.exception(*deed, who).await {
                 Ok(exception) => Answer::Excepted(exception),
                 Err(error @ (DeedError::Illegal(_) | DeedError::Unfit)) => Answer::refused(Blame::Nobody, error),
                 Err(error @ (DeedError::Read(_) | DeedError::Unrecorded(_))) => Answer::refused(Blame::Operator, error),
             },
+            Ask::InvitePerson { person } => self.invite(&person, who).await.map_or_else(Answer::from, Answer::Invited),
+            Ask::People => {
+                self.load_people(who).await;
+                Answer::People(self.people_view())
+            }
             Ask::PinTool { tool, why } => done(self.pin(&tool, who, &why).await),
             Ask::Pins => Answer::Pins(self.pins.list()),
+            Ask::Review(reviewed) => self.review(*reviewed, who).await.map_or_else(Answer::from, Answer::Counted),
+            Ask::RevokeApproval { approval, why } => {
+                self.revoke_approval(approval, who, &why).await.map_or_else(Answer::from, |()| Answer::Done)
+            }
+            Ask::RevokeKey { key, person, why } => {
+                self.revoke_key(&person, &key, who, &why).await.map_or_else(Answer::from, |()| Answer::Done)
+            }
             Ask::RevokeMission { mission, why } => match self.revoke_mission(&mission, who, &why).await {
                 Ok(()) => Answer::Done,
                 Err(error @ RevokeError::Unrecorded(_)) => Answer::refused(Blame::Operator, error),
@@ -319,6 +417,20 @@ impl Gateway {
             Ok((run, token)) => Answer::Started { run: run.id, token },
             Err(error) => error.into(),
         }
+    }
+
+    fn people_view(&self) -> PeopleView {
+        let mut view = PeopleView { keys: self.keys.list(), ..PeopleView::default() };
+        let Some(people) = self.people.in_force() else { return view };
+        let named =
+            people.persons().iter().map(|(id, person)| (id.to_string(), person.name.as_ref().map(ToString::to_string)));
+        view.persons = named.collect();
+        let groups = people
+            .groups()
+            .iter()
+            .map(|(group, members)| (group.to_string(), members.iter().map(ToString::to_string).collect()));
+        view.groups = groups.collect();
+        view
     }
 
     fn status(&self) -> Status {

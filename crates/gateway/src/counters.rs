@@ -8,13 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use evidence::record::{Body, Count, Draft};
 use evidence::time::Timestamp;
-use governance::call::{Call, Effect, Input};
+use governance::approve::Consulted;
+use governance::call::{Call, Consult, Effect, Input};
 use governance::classify::Classified;
 use governance::count::Book;
 use governance::decide::PolicySnapshot;
 use store::{ReadError, Reader};
 
 use crate::Gateway;
+use crate::driver::consulted;
 
 /// The books of all missions with counters.
 #[derive(Debug, Default)]
@@ -41,6 +43,7 @@ impl Counters {
         mut classified: Box<Classified>,
         policy: Arc<PolicySnapshot>,
         at: Timestamp,
+        consult: impl Fn(&Consult, Timestamp) -> Consulted,
     ) -> (Call, Vec<Effect>) {
         let mission = policy.mission().name().clone();
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,6 +53,7 @@ impl Counters {
             classified.tallies = book.tally(policy.counters(&tool), &classified.intercepted, &classified.facets, at);
         }
         let (call, effects) = call.handle(Input::Classified(classified, policy), at);
+        let (call, effects) = consulted(call, effects, at, consult);
         for effect in &effects {
             if let (Effect::Append(drafts), Some(book)) = (effect, &mut book) {
                 book.add(drafts, at);

@@ -4,9 +4,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use evidence::record::{Body, Draft, Effect as Verdict, ExceptionKind, Status};
-use governance::call::{Call, Effect, Input, Reply};
+use evidence::time::Timestamp;
+use governance::approve::Consulted;
+use governance::call::{Call, Consult, Effect, Input, Reply};
 use governance::classify::{Classified, Returned, Standing, classify};
 use governance::decide::PolicySnapshot;
 use governance::execute::{Execution, Outcome};
@@ -23,13 +26,15 @@ use crate::refusals::Sort;
 pub(crate) async fn drive<E: Execute>(
     gateway: &Arc<Gateway>,
     intercepted: Intercepted,
-    policy: Arc<PolicySnapshot>,
+    latest: impl Fn() -> Arc<PolicySnapshot>,
     standing: impl Fn() -> Standing,
     mut execute: E,
     cancelled: &mut oneshot::Receiver<()>,
 ) -> Option<Reply> {
     let mut may_cancel = true;
     let mut reply = None;
+    let mut policy = latest();
+    let mut held_until = None;
     let (tool, run) = (intercepted.tool().clone(), intercepted.context().run);
     let (mut call, effects) = Call::begin(intercepted);
     let mut effects = VecDeque::from(effects);
@@ -48,14 +53,52 @@ pub(crate) async fn drive<E: Execute>(
                     classify(intercepted, plan, standing(), &Returned::default())
                 };
                 let classified = Box::new(Classified { confirmed, ..classified });
-                if is_counted {
-                    let (next, more) = gateway.counters.decide(call, classified, policy.clone(), now());
-                    call = next;
-                    note_limits(gateway, &policy, &more);
-                    effects.extend(more);
-                    continue;
+                let consult = |consult: &Consult, at| gateway.consult(consult, at);
+                let at = now();
+                let (next, more) = if is_counted {
+                    gateway.counters.decide(call, classified, policy.clone(), at, consult)
+                } else {
+                    let (next, more) = call.handle(Input::Classified(classified, policy.clone()), at);
+                    consulted(next, more, at, consult)
+                };
+                call = next;
+                note_limits(gateway, &policy, &more);
+                effects.extend(more);
+                continue;
+            }
+            Effect::Consult(consult) => Input::Consulted(Box::new(gateway.consult(&consult, now()))),
+            Effect::GiveBack(approval) => {
+                gateway.approvals.give_back(approval);
+                continue;
+            }
+            Effect::Keep(requested) => {
+                let asked = requested.record.approval;
+                match gateway.keep_view(&requested) {
+                    Ok(()) => continue,
+                    Err(error) => {
+                        tracing::error!(%error, "what reviewers are shown could not be kept; nobody is asked");
+                        gateway.approvals.forget(asked);
+                        effects.clear();
+                        Input::Unrecorded
+                    }
                 }
-                Input::Classified(classified, policy.clone())
+            }
+            Effect::Wait(approval, hold_s) => {
+                let until =
+                    *held_until.get_or_insert_with(|| tokio::time::Instant::now() + Duration::from_secs(hold_s));
+                tokio::select! {
+                    biased;
+                    () = gateway.approvals.answered(approval) => {
+                        policy = latest();
+                        Input::Woken
+                    }
+                    Ok(()) = &mut *cancelled, if may_cancel => {
+                        may_cancel = false;
+                        Input::Cancelled
+                    }
+                    () = tokio::time::sleep_until(until) => Input::Waited,
+                    () = gateway.stopped() => Input::Waited,
+                }
             }
             // CRASH: the answer may be out before the outcome is durable; recovery closes the call as unknown. Only what reads answers so.
             Effect::Append(drafts) if reply.is_some() => {
@@ -129,6 +172,22 @@ pub(crate) async fn drive<E: Execute>(
         effects.extend(more);
     }
     reply
+}
+
+/// Asks the approvals that there are, where the call must.
+pub(crate) fn consulted(
+    call: Call,
+    effects: Vec<Effect>,
+    at: Timestamp,
+    consult: impl Fn(&Consult, Timestamp) -> Consulted,
+) -> (Call, Vec<Effect>) {
+    match effects.as_slice() {
+        [Effect::Consult(asked)] => {
+            let said = consult(asked, at);
+            call.handle(Input::Consulted(Box::new(said)), at)
+        }
+        _ => (call, effects),
+    }
 }
 
 /// Opens an exception where a call was denied because too much was used: one for each rule in a window, however often it is tried.

@@ -103,8 +103,8 @@ impl Home {
     /// # Errors
     /// [`HomeError`] says what is wrong with which folder.
     pub fn prepare(&self) -> Result<(), HomeError> {
-        let [missions, organisation, pins] = ["missions", "organisation", "pins"].map(|name| self.0.join(name));
-        for path in [&self.0, &missions, &organisation, &pins] {
+        let folders = ["missions", "organisation", "people", "pins"].map(|name| self.0.join(name));
+        for path in std::iter::once(&self.0).chain(&folders) {
             let io = |source| HomeError::Io { path: path.clone(), source };
             DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
             let found = fs::symlink_metadata(path).map_err(io)?;
@@ -139,6 +139,16 @@ impl Home {
     /// The accepted version of the organisation file with the digest `sha256`.
     pub(crate) fn organisation(&self, sha256: &str) -> Option<String> {
         fs::read_to_string(self.0.join("organisation").join(format!("{sha256}.json"))).ok()
+    }
+
+    /// Keeps an accepted version of the file of persons, durably, under its digest.
+    pub(crate) fn keep_people(&self, sha256: &str, source: &str) -> io::Result<()> {
+        keep(&self.0.join("people").join(format!("{sha256}.toml")), source, Durability::Durable)
+    }
+
+    /// The accepted version of the file of persons with the digest `sha256`.
+    pub(crate) fn people(&self, sha256: &str) -> Option<String> {
+        fs::read_to_string(self.0.join("people").join(format!("{sha256}.toml"))).ok()
     }
 
     /// The accepted definition of a tool with the digest `sha256`.

@@ -3,6 +3,7 @@
 //! It decides nothing: decisions are made in `governance`, durability in `store`, protocols in `surfaces`. Start at [`Gateway::open`]; [`driver`] is the loop that
 //! takes one call through its states; [`socket`] and [`listener`] are the two doors; [`bridge`] is the other side of the first.
 
+pub mod approvals;
 pub mod attachments;
 pub mod auth;
 pub mod bridge;
@@ -10,6 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 mod counters;
+pub mod device;
 pub mod discovery;
 pub mod driver;
 pub mod exceptions;
@@ -17,12 +19,14 @@ pub mod gate;
 pub mod halts;
 pub mod home;
 mod identity;
+pub mod keys;
 pub mod limits;
 pub mod listener;
 pub mod missions;
 pub mod oauth;
 pub mod organisation;
 pub mod people;
+pub mod persons;
 pub mod pins;
 mod recall;
 mod refusals;
@@ -41,13 +45,16 @@ use store::{Ledger, Reader};
 use surfaces::mcp::rounds::Rounds;
 use tokio::sync::watch;
 
+use crate::approvals::Approvals;
 use crate::clock::{Entropy, now};
 use crate::counters::Counters;
 use crate::halts::Halts;
 use crate::home::Home;
 use crate::identity::Digests;
+use crate::keys::PersonKeys;
 use crate::missions::Missions;
 use crate::organisation::InForce;
+use crate::persons::Persons;
 use crate::pins::Pins;
 use crate::recall::Recall;
 use crate::refusals::Refusals;
@@ -55,6 +62,7 @@ use crate::runs::Runs;
 
 /// What all sessions share.
 pub struct Gateway {
+    pub(crate) approvals: Approvals,
     pub(crate) call_timeout: Duration,
     pub(crate) counters: Counters,
     pub(crate) digests: Digests,
@@ -63,9 +71,11 @@ pub struct Gateway {
     pub(crate) excepting: tokio::sync::Mutex<()>,
     pub(crate) halts: Halts,
     pub(crate) home: Home,
+    pub(crate) keys: PersonKeys,
     pub(crate) ledger: Ledger,
     pub(crate) missions: Missions,
     pub(crate) organisation: InForce,
+    pub(crate) people: Persons,
     pub(crate) pins: Pins,
     pub(crate) recall: Recall,
     pub(crate) refusals: Refusals,
@@ -126,10 +136,14 @@ impl Gateway {
         let halts = Halts::restore(&reader)?;
         let organisation = InForce::restore(&reader)?;
         let pins = Pins::restore(&reader)?;
+        let approvals = Approvals::restore(&reader)?;
+        let keys = PersonKeys::restore(&reader)?;
+        let people = Persons::restore(&reader)?;
         let (stopping, _) = watch::channel(false);
         let mut key = [0; 32];
         clock::random(&mut key);
         Ok(Arc::new(Self {
+            approvals,
             call_timeout,
             counters: Counters::default(),
             digests: Digests::default(),
@@ -137,9 +151,11 @@ impl Gateway {
             excepting: tokio::sync::Mutex::default(),
             halts,
             home,
+            keys,
             ledger,
             missions,
             organisation,
+            people,
             pins,
             recall: Recall::default(),
             refusals: Refusals::default(),

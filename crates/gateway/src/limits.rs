@@ -141,3 +141,12 @@ pub const REFUSALS_MAX: usize = 256;
 
 /// How long refusals are counted before the count is recorded. At most 2 records for each sort: 514 in a window, 49,344 a day, whatever is sent.
 pub const REFUSALS_WINDOW: Duration = Duration::from_secs(15 * 60);
+
+/// Approvals that may be open at once. Each keeps some 3 KiB: 150 MiB at most.
+pub const APPROVALS_OPEN_MAX: usize = 50_000;
+
+/// Approvals that are kept in memory, open or not; the oldest that are over are forgotten first, and stay in the ledger.
+pub const APPROVALS_KEPT_MAX: usize = 100_000;
+
+/// How long an invitation to enrol a key holds: a day.
+pub const INVITATION_US: i64 = 86_400_000_000;

@@ -79,6 +79,8 @@ pub enum LoadError {
 pub struct Missions {
     /// Digest of the version last accepted, by mission, as the ledger has it.
     accepted: RwLock<HashMap<String, String>>,
+    /// Whose that version is.
+    authors: RwLock<HashMap<String, String>>,
     /// One loads at a time, so that two bridges with one file make one version.
     loading: tokio::sync::Mutex<()>,
     loaded: RwLock<HashMap<String, Loaded>>,
@@ -124,16 +126,19 @@ struct Stamp {
 impl Missions {
     /// Takes up what the ledger says.
     pub(crate) fn restore(reader: &Reader) -> Result<Self, OpenError> {
-        let (mut accepted, mut revoked) = (HashMap::new(), HashSet::new());
+        let (mut accepted, mut authors, mut revoked) = (HashMap::new(), HashMap::new(), HashSet::new());
         for version in versions(reader, VersionedKind::Mission)? {
             let name = version.object.name.to_string();
             let is_revoked = &*version.to == REVOKED;
+            // A revocation ends a version and makes none.
+            authors.extend((!is_revoked).then(|| (name.clone(), version.who)));
             let sha256 = if is_revoked { version.from } else { Some(version.to) };
             accepted.extend(sha256.map(|sha256| (name.clone(), sha256.to_string())));
             revoked.extend(is_revoked.then_some(name));
         }
         Ok(Self {
             accepted: RwLock::new(accepted),
+            authors: RwLock::new(authors),
             loading: tokio::sync::Mutex::new(()),
             loaded: RwLock::default(),
             refused: RwLock::default(),
@@ -166,6 +171,11 @@ impl Missions {
             loaded.stamp = stamp(&path);
             loaded.path = path;
         }
+    }
+
+    /// Whose the version in force of the mission `name` is.
+    pub(crate) fn author(&self, name: &str) -> Option<String> {
+        self.authors.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
     /// Whether a person revoked the mission `name`.
@@ -231,6 +241,7 @@ impl Gateway {
     pub async fn load_mission(&self, path: &Path, who: &str) -> Result<(Arc<Mission>, Policy), LoadError> {
         let _one_at_a_time = self.missions.loading.lock().await;
         self.load_organisation(who).await?;
+        self.load_people(who).await;
         let looked = stamp(path);
         let loaded = self.accept(path, looked, who).await;
         if let Err(error @ (LoadError::Read { .. } | LoadError::Invalid(_) | LoadError::SameWhy(_))) = &loaded {
@@ -285,6 +296,8 @@ impl Gateway {
             }
             let mut accepted = self.missions.accepted.write().unwrap_or_else(PoisonError::into_inner);
             accepted.insert(name.clone(), fresh.sha256().to_string());
+            let mut authors = self.missions.authors.write().unwrap_or_else(PoisonError::into_inner);
+            authors.insert(name.clone(), who.to_owned());
             self.missions.revoked.write().unwrap_or_else(PoisonError::into_inner).remove(&name);
         }
         let mut loaded = self.missions.loaded.write().unwrap_or_else(PoisonError::into_inner);
@@ -396,6 +409,7 @@ impl Gateway {
             if let Err(error) = self.load_organisation("file").await {
                 tracing::error!(%error, "the organisation file could not be taken up");
             }
+            self.load_people("file").await;
         }
         for path in self.missions.changed(files) {
             match self.load_mission(&path, "file").await {

@@ -134,7 +134,7 @@ impl Session for AgentSession {
         let pins = self.policy.load().mission().pins();
         let refused = self.is_foreign() || self.gateway.pins.refuses(intercepted.tool(), pins);
         let intercepted = if refused { intercepted.objected(Reason::DefinitionRefused) } else { intercepted };
-        drive(&self.gateway, intercepted, self.policy.load_full(), || self.standing(), execute, cancelled).await
+        drive(&self.gateway, intercepted, || self.policy.load_full(), || self.standing(), execute, cancelled).await
     }
 
     fn sighted(&self, tool: &Tool, definition: &[u8], place: Place) -> bool {

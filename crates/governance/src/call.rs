@@ -10,12 +10,14 @@ mod warrant;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use evidence::ids::CallId;
+use evidence::ids::{ApprovalId, CallId};
+use evidence::record::approval::ApprovalRecord;
 use evidence::record::{Context, DecisionPoint, Draft, Effect as Verdict, EffectClass, Receipt, Status};
 use evidence::time::Timestamp;
 
+use crate::approve::{Consulted, Requested};
 use crate::classify::Classified;
-use crate::decide::{PolicySnapshot, decide};
+use crate::decide::{Decision, PolicySnapshot, decide};
 use crate::execute::{Created, Outcome, Release, release};
 use crate::intercept::Intercepted;
 use crate::reason::Reason;
@@ -25,6 +27,12 @@ pub use warrant::Warrant;
 /// What the world tells a call.
 #[derive(Debug)]
 pub enum Input {
+    /// What the approvals that there are say of the call.
+    Consulted(Box<Consulted>),
+    /// The approval that the call waits for is not open any more, or may not be.
+    Woken,
+    /// The client has waited as long as it may.
+    Waited,
     /// The client took the call back.
     Cancelled,
     /// The arguments are classified; decide with this policy.
@@ -46,16 +54,37 @@ pub enum Effect {
     Append(Vec<Draft>),
     /// Tell the upstream that the call was taken back.
     CancelUpstream,
+    /// Ask the approvals that there are, at once, and give [`Input::Consulted`].
+    Consult(Arc<Consult>),
     /// Classify these arguments, then give [`Input::Classified`].
     Classify(Intercepted),
     /// Execute once, then give [`Input::Ended`].
     Execute(Warrant),
     /// Answer the agent that a task goes on, wait for the task's end, then give [`Input::Ended`]. What is replied then is for whoever asks for the task's result.
     Follow(Reply),
+    /// Give back the use of this approval that was taken and is not recorded.
+    GiveBack(ApprovalId),
+    /// Keep what reviewers are shown, before its record is written; where that fails, give [`Input::Unrecorded`] instead of the next append.
+    Keep(Box<Requested>),
     /// Record this beside the path; nobody waits for it.
     Note(Box<Draft>),
     /// Answer the agent.
     Reply(Reply),
+    /// Wait until this approval is not open any more, then give [`Input::Woken`]; once the call was held for so many seconds, give [`Input::Waited`].
+    Wait(ApprovalId, u64),
+}
+
+/// A call that needs approval: what the approvals that there are must look at.
+#[derive(Debug)]
+pub struct Consult {
+    /// The approval that this very call waited for.
+    pub awaited: Option<ApprovalId>,
+    /// The call.
+    pub classified: Classified,
+    /// What was decided: to ask.
+    pub decision: Decision,
+    /// By which policy.
+    pub policy: Arc<PolicySnapshot>,
 }
 
 /// The answer to the agent.
@@ -67,6 +96,19 @@ pub enum Reply {
     Failed(Refusal, Status),
     /// The upstream's answer, in its exact bytes.
     Passed(Bytes),
+    /// People are asked, and have not answered yet: nothing ran.
+    Pending(Pending),
+}
+
+/// What the agent is told of an approval that is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Which.
+    pub approval: ApprovalId,
+    /// The gates that must be satisfied.
+    pub gates: Vec<Arc<str>>,
+    /// When silence becomes a no.
+    pub respond_by: Timestamp,
 }
 
 /// A stable reason and one sentence for the agent.
@@ -88,7 +130,21 @@ pub struct Call {
 
 #[derive(Debug)]
 enum State {
-    AwaitClassification,
+    AwaitClassification {
+        /// The approval that the call has waited for.
+        awaited: Option<ApprovalId>,
+    },
+    AwaitConsultation {
+        consult: Arc<Consult>,
+    },
+    /// People are asked once their question is durable.
+    AwaitRequestReceipt {
+        asking: Box<Asking>,
+        cancelled: bool,
+    },
+    AwaitReviews {
+        asking: Box<Asking>,
+    },
     /// The denial is decided; it is told once it is durable.
     AwaitDenialReceipt {
         refusal: Refusal,
@@ -96,6 +152,8 @@ enum State {
     AwaitIntentReceipt {
         call: Box<Decided>,
         cancelled: bool,
+        /// How many records are in the intent's group.
+        group: usize,
     },
     AwaitOutcome {
         call: Box<Decided>,
@@ -113,7 +171,10 @@ enum State {
 impl State {
     const fn name(&self) -> &'static str {
         match self {
-            Self::AwaitClassification => "AwaitClassification",
+            Self::AwaitClassification { .. } => "AwaitClassification",
+            Self::AwaitConsultation { .. } => "AwaitConsultation",
+            Self::AwaitRequestReceipt { .. } => "AwaitRequestReceipt",
+            Self::AwaitReviews { .. } => "AwaitReviews",
             Self::AwaitDenialReceipt { .. } => "AwaitDenialReceipt",
             Self::AwaitIntentReceipt { .. } => "AwaitIntentReceipt",
             Self::AwaitOutcome { .. } => "AwaitOutcome",
@@ -129,12 +190,23 @@ impl Input {
         match self {
             Self::Cancelled => "Cancelled",
             Self::Classified(..) => "Classified",
+            Self::Consulted(_) => "Consulted",
             Self::Ended(_) => "Ended",
             Self::Recorded(_) => "Recorded",
             Self::TaskCreated(_) => "TaskCreated",
             Self::Unrecorded => "Unrecorded",
+            Self::Waited => "Waited",
+            Self::Woken => "Woken",
         }
     }
+}
+
+/// A call whose approval is open.
+#[derive(Debug)]
+struct Asking {
+    hold_s: u64,
+    intercepted: Intercepted,
+    pending: Pending,
 }
 
 /// An allowed call.
@@ -150,7 +222,10 @@ impl Call {
     #[must_use]
     pub fn begin(intercepted: Intercepted) -> (Self, Vec<Effect>) {
         let (call, context) = (intercepted.call(), intercepted.context().clone());
-        (Self { call, context, state: State::AwaitClassification }, vec![Effect::Classify(intercepted)])
+        (
+            Self { call, context, state: State::AwaitClassification { awaited: None } },
+            vec![Effect::Classify(intercepted)],
+        )
     }
 
     /// Whether nothing more will happen.
@@ -164,8 +239,34 @@ impl Call {
     pub fn handle(self, input: Input, at: Timestamp) -> (Self, Vec<Effect>) {
         let Self { call: id, context, state } = self;
         let (state, effects) = match (state, input) {
-            (State::AwaitClassification, Input::Classified(classified, policy)) => judge(*classified, &policy, at),
-            (State::AwaitClassification, Input::Cancelled) => (State::Closed, Vec::new()),
+            (State::AwaitClassification { awaited }, Input::Classified(classified, policy)) => {
+                judge(*classified, policy, awaited, at)
+            }
+            (State::AwaitClassification { .. }, Input::Cancelled) => (State::Closed, Vec::new()),
+
+            (State::AwaitConsultation { consult }, Input::Consulted(said)) => consulted(&consult, *said, at),
+
+            // CRASH: whether people are asked is in the ledger; nothing ran, and an identical call joins the question or asks it.
+            (State::AwaitRequestReceipt { asking, cancelled }, Input::Recorded(_)) => match cancelled {
+                true => (State::Closed, Vec::new()),
+                false => wait(asking),
+            },
+            (State::AwaitRequestReceipt { .. }, Input::Unrecorded) => {
+                (State::Closed, vec![Effect::Reply(unrecorded(Status::NotExecuted))])
+            }
+            (State::AwaitRequestReceipt { asking, .. }, Input::Cancelled) => {
+                (State::AwaitRequestReceipt { asking, cancelled: true }, Vec::new())
+            }
+
+            // CRASH: the approval goes on without the call; an identical call of the run joins it.
+            (State::AwaitReviews { asking }, Input::Woken) => {
+                let awaited = Some(asking.pending.approval);
+                (State::AwaitClassification { awaited }, vec![Effect::Classify(asking.intercepted)])
+            }
+            (State::AwaitReviews { asking }, Input::Waited) => {
+                (State::Closed, vec![Effect::Reply(Reply::Pending(asking.pending))])
+            }
+            (State::AwaitReviews { .. }, Input::Cancelled) => (State::Closed, Vec::new()),
 
             // CRASH: the denial is not durable and nothing ran; the agent has no answer and may ask again.
             (State::AwaitDenialReceipt { refusal }, Input::Recorded(_)) => {
@@ -176,14 +277,14 @@ impl Call {
             }
 
             // CRASH: before the receipt nothing ran. Whether the intent is durable is known only to recovery, which closes it as unknown.
-            (State::AwaitIntentReceipt { call, cancelled }, Input::Recorded(receipts)) => {
-                intended(call, cancelled, &receipts, at)
+            (State::AwaitIntentReceipt { call, cancelled, group }, Input::Recorded(receipts)) => {
+                intended(call, cancelled, group, &receipts, at)
             }
             (State::AwaitIntentReceipt { .. }, Input::Unrecorded) => {
                 (State::Closed, vec![Effect::Reply(unrecorded(Status::NotExecuted))])
             }
-            (State::AwaitIntentReceipt { call, .. }, Input::Cancelled) => {
-                (State::AwaitIntentReceipt { call, cancelled: true }, Vec::new())
+            (State::AwaitIntentReceipt { call, group, .. }, Input::Cancelled) => {
+                (State::AwaitIntentReceipt { call, cancelled: true, group }, Vec::new())
             }
 
             // CRASH: the intent is durable and the upstream may have acted. Recovery closes this call as unknown and opens an exception.
@@ -214,31 +315,127 @@ impl Call {
 }
 
 /// Decides, and writes the decision; with the intent in the same group where the call may run.
-fn judge(classified: Classified, policy: &PolicySnapshot, at: Timestamp) -> (State, Vec<Effect>) {
-    let decision = decide(&classified, policy, at);
-    let decided = record::decision(&classified, &decision, DecisionPoint::Call, at);
+fn judge(
+    classified: Classified,
+    policy: Arc<PolicySnapshot>,
+    awaited: Option<ApprovalId>,
+    at: Timestamp,
+) -> (State, Vec<Effect>) {
+    let decision = decide(&classified, &policy, at);
     match decision.effect {
-        Verdict::Allow => {
-            let intent = record::intent(&classified, decision.effect_class, at);
-            let call = Box::new(Decided { classified, effect_class: decision.effect_class, intended_at: at });
-            (State::AwaitIntentReceipt { call, cancelled: false }, vec![Effect::Append(vec![decided, intent])])
+        Verdict::Allow => allowed(classified, &decision, None, at),
+        Verdict::Ask => {
+            let consult = Arc::new(Consult { awaited, classified, decision, policy });
+            (State::AwaitConsultation { consult: consult.clone() }, vec![Effect::Consult(consult)])
         }
-        Verdict::Ask | Verdict::Deny => {
-            let reason = decision.reasons.first().copied().unwrap_or(Reason::ApprovalUnavailable);
-            let refusal = Refusal { reason, sentence: decision.said_to_agent };
-            (State::AwaitDenialReceipt { refusal }, vec![Effect::Append(vec![decided])])
+        Verdict::Deny => denied(&classified, &decision, None, Vec::new(), at),
+    }
+}
+
+/// Writes the decision with the intent; of an approved call, with the use of its approval between them.
+fn allowed(
+    classified: Classified,
+    decision: &Decision,
+    consumed: Option<ApprovalRecord>,
+    at: Timestamp,
+) -> (State, Vec<Effect>) {
+    let point = if consumed.is_some() { DecisionPoint::Use } else { DecisionPoint::Call };
+    let approval = consumed.as_ref().map(|consumed| consumed.approval);
+    let mut drafts = vec![record::decision(&classified, decision, point, approval, at)];
+    drafts.extend(consumed.map(|consumed| record::approval(&classified, consumed, at)));
+    drafts.push(record::intent(&classified, decision.effect_class, at));
+    let group = drafts.len();
+    let call = Box::new(Decided { classified, effect_class: decision.effect_class, intended_at: at });
+    (State::AwaitIntentReceipt { call, cancelled: false, group }, vec![Effect::Append(drafts)])
+}
+
+/// Writes the denial, after what belongs before it.
+fn denied(
+    classified: &Classified,
+    decision: &Decision,
+    approval: Option<ApprovalId>,
+    mut drafts: Vec<Draft>,
+    at: Timestamp,
+) -> (State, Vec<Effect>) {
+    let point = if approval.is_some() { DecisionPoint::Use } else { DecisionPoint::Call };
+    drafts.push(record::decision(classified, decision, point, approval, at));
+    let reason = decision.reasons.first().copied().unwrap_or(Reason::ApprovalUnavailable);
+    let refusal = Refusal { reason, sentence: decision.said_to_agent.clone() };
+    (State::AwaitDenialReceipt { refusal }, vec![Effect::Append(drafts)])
+}
+
+/// The approvals that there are have been asked.
+fn consulted(consult: &Arc<Consult>, said: Consulted, at: Timestamp) -> (State, Vec<Effect>) {
+    let Consult { awaited, classified, decision, policy } = &**consult;
+    match said {
+        // INVARIANT (approved-means-decided-again): an approval only lifts what asks; whatever else speaks against the call still does.
+        Consulted::Approved { consumed, gates } => {
+            let approval = consumed.approval;
+            let classified = Classified { gates, ..classified.clone() };
+            let again = decide(&classified, policy, at);
+            if again.effect == Verdict::Allow {
+                return allowed(classified, &again, Some(*consumed), at);
+            }
+            let revoked = Decision {
+                effect: Verdict::Deny,
+                reasons: vec![Reason::ApprovalRevoked],
+                said_to_agent: Arc::from("what was approved does not hold any more; tell the person you work for"),
+                ..again
+            };
+            let (state, mut effects) = denied(&classified, &revoked, Some(approval), Vec::new(), at);
+            effects.insert(0, Effect::GiveBack(approval));
+            (state, effects)
+        }
+        Consulted::Pending { approval, requested, respond_by } => {
+            let pending = Pending { approval, gates: decision.gates.clone(), respond_by };
+            let held = decision.gates.iter().filter_map(|gate| Some(policy.mission().gate(gate)?.hold_s()));
+            let hold_s = held.min().unwrap_or(0);
+            let asking = Box::new(Asking { hold_s, intercepted: classified.intercepted.clone(), pending });
+            if *awaited == Some(approval) {
+                return wait(asking);
+            }
+            let mut drafts = vec![record::decision(classified, decision, DecisionPoint::Call, Some(approval), at)];
+            let mut effects = Vec::new();
+            if let Some(requested) = requested {
+                drafts.push(record::requested(classified, &requested, at));
+                effects.push(Effect::Keep(requested));
+            }
+            effects.push(Effect::Append(drafts));
+            (State::AwaitRequestReceipt { asking, cancelled: false }, effects)
+        }
+        Consulted::Refused { approval, ended, reason, said_to_agent, sentence } => {
+            let refused = Decision {
+                effect: Verdict::Deny,
+                reasons: vec![reason],
+                said_to_agent: said_to_agent.into(),
+                sentence: sentence.into(),
+                ..decision.clone()
+            };
+            let before = ended.map(|ended| record::approval(classified, *ended, at)).into_iter().collect();
+            denied(classified, &refused, approval, before, at)
         }
     }
 }
 
+fn wait(asking: Box<Asking>) -> (State, Vec<Effect>) {
+    let wait = Effect::Wait(asking.pending.approval, asking.hold_s);
+    (State::AwaitReviews { asking }, vec![wait])
+}
+
 /// The intent is durable: mint the warrant, unless the call was taken back meanwhile.
-fn intended(call: Box<Decided>, cancelled: bool, receipts: &[Receipt], at: Timestamp) -> (State, Vec<Effect>) {
+fn intended(
+    call: Box<Decided>,
+    cancelled: bool,
+    group: usize,
+    receipts: &[Receipt],
+    at: Timestamp,
+) -> (State, Vec<Effect>) {
     if cancelled {
         return close(&call, &Outcome::without_answer(Status::NotExecuted, Reason::CancelledByClient), None, at);
     }
     match receipts.last() {
         // INVARIANT (warrant-after-intent): the one place where a warrant is minted.
-        Some(intent) if receipts.len() == 2 => {
+        Some(intent) if receipts.len() == group => {
             let warrant = Warrant::mint(&call.classified.intercepted, *intent);
             (State::AwaitOutcome { call }, vec![Effect::Execute(warrant)])
         }

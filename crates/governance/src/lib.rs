@@ -7,12 +7,12 @@
 //! - [`classify`]: typed facts about the arguments;
 //! - [`count`]: what calls have used of limits on all of them together;
 //! - [`decide`]: allow, ask or deny, with reasons; the only code that knows Cedar;
+//! - [`approve`]: whether people say that it may run;
 //! - [`execute`]: what came back from the tool;
 //! - [`record`]: which evidence each step must write;
 //! - [`call`]: the only control flow; mints the [`call::Warrant`].
-//!
-//! Approval gates stand between decide and execute; until they exist, what would ask is denied with `approval_unavailable`.
 
+pub mod approve;
 pub mod call;
 pub mod classify;
 pub mod count;

@@ -19,11 +19,20 @@ pub const MISSION_RULES_MAX: usize = 5_000;
 /// The most ways in which a gate can be satisfied: each answer tries them all, some microseconds each.
 pub const GATE_ALTERNATIVES_MAX: usize = 64;
 
+/// The largest file of persons: [`PERSONS_MAX`] persons of 250 bytes.
+pub const PEOPLE_BYTES_MAX: usize = 1024 * 1024;
+
+/// The most persons. Each question looks at all of them, a microsecond each.
+pub const PERSONS_MAX: usize = 4_096;
+
 /// The most persons of one group that a gate may need.
 pub const GATE_NEED_MAX: u32 = 64;
 
 /// The longest that people may have to answer, and that an approval may be used: thirty days.
 pub const GATE_SECONDS_MAX: u64 = 30 * 86_400;
+
+/// How long a call is held for an answer at most: clients give up after 60 seconds, and some time goes to what comes before and after.
+pub const HOLD_SECONDS_MAX: u64 = 45;
 
 /// The most stages of a gate.
 pub const GATE_STAGES_MAX: usize = 8;

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use evidence::ids::RunId;
-use evidence::ids::{CallId, ExceptionId};
+use evidence::ids::{ApprovalId, CallId, ExceptionId};
 use evidence::leaf::sha256_hex;
+use evidence::record::approval::ApprovalRecord;
 use evidence::record::{
     ActionEvent, ActionRecord, Agent, Context, DecisionInput, DecisionPoint, DecisionRecord, Draft, EffectClass,
-    ExceptionEvent, ExceptionKind, ExceptionRecord, Initiator, Status, Surface,
+    ExceptionEvent, ExceptionKind, ExceptionRecord, Initiator, Link, Status, Surface,
 };
 use evidence::time::Timestamp;
 use serde::Serialize;
 
+use crate::approve::Requested;
 use crate::classify::Classified;
 use crate::count::{self, Tally};
 use crate::decide::Decision;
@@ -56,10 +58,16 @@ pub fn call_sha256(intercepted: &Intercepted, slice_sha256: Option<&str>) -> Str
 
 /// The decision on a call, with all that it looked at.
 #[must_use]
-pub fn decision(classified: &Classified, decision: &Decision, point: DecisionPoint, at: Timestamp) -> Draft {
+pub fn decision(
+    classified: &Classified,
+    decision: &Decision,
+    point: DecisionPoint,
+    approval: Option<ApprovalId>,
+    at: Timestamp,
+) -> Draft {
     let intercepted = &classified.intercepted;
     let body = DecisionRecord {
-        approval: None,
+        approval,
         effect: decision.effect,
         gates: decision.gates.clone(),
         input: DecisionInput {
@@ -79,6 +87,24 @@ pub fn decision(classified: &Classified, decision: &Decision, point: DecisionPoi
         would: decision.would,
     };
     draft(classified, at, body)
+}
+
+/// An event in the life of the call's approval.
+#[must_use]
+pub fn approval(classified: &Classified, record: ApprovalRecord, at: Timestamp) -> Draft {
+    draft(classified, at, record)
+}
+
+/// That people are asked, with a link to what they are shown.
+#[must_use]
+pub fn requested(classified: &Classified, requested: &Requested, at: Timestamp) -> Draft {
+    let shown = Link {
+        bytes: requested.view.len() as u64,
+        media_type: "application/json".to_owned(),
+        rel: "shown".to_owned(),
+        sha256: sha256_hex(&requested.view),
+    };
+    Draft { links: vec![shown], ..draft(classified, at, requested.record.clone()) }
 }
 
 /// What is about to run.

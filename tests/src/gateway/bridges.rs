@@ -55,7 +55,7 @@ impl World {
         Self { scratch }
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(super) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(binary("countersign"));
         command.args(args).arg("--home").arg(self.scratch.join("home")).stderr(Stdio::inherit());
         command

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub(crate) mod approvals;
 pub(crate) mod attach;
 pub(crate) mod audit;
 pub(crate) mod doctor;
@@ -9,6 +10,7 @@ pub(crate) mod init;
 pub(crate) mod mcp;
 pub(crate) mod mission;
 pub(crate) mod organisation;
+pub(crate) mod people;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod tools;

@@ -54,7 +54,7 @@ async fn serve(home: Home, config: Option<Config>) -> Result<Exit, Failure> {
             _ = terminate.recv() => tracing::info!("told to stop"),
             _ = interrupt.recv() => tracing::info!("told to stop"),
             () = watch(&gateway, missions.as_deref()) => {}
-            () = nobody(&bridges), if on_demand => tracing::info!("no bridge left"),
+            () = nobody(&gateway, &bridges), if on_demand => tracing::info!("no bridge left"),
         }
     }
     gateway.stop();
@@ -90,18 +90,19 @@ async fn watch(gateway: &Gateway, missions: Option<&Path>) {
     loop {
         sleep(WATCH_EVERY).await;
         gateway.note_trouble();
+        gateway.end_approvals().await;
         if let Err(error) = gateway.load_missions(missions).await {
             tracing::warn!(%error, "mission files could not be looked at");
         }
     }
 }
 
-/// Resolves when no bridge has been there for a while.
-async fn nobody(bridges: &Bridges) {
+/// Resolves when no bridge has been there, and nobody asked for anything, for a while.
+async fn nobody(gateway: &Gateway, bridges: &Bridges) {
     let mut last = Instant::now();
     while last.elapsed() < IDLE {
         sleep(WATCH_EVERY).await;
-        if bridges.count() > 0 {
+        if bridges.count() > 0 || gateway.has_open_approvals() {
             last = Instant::now();
         }
     }

@@ -12,16 +12,23 @@ pub(super) fn names(stage: &Stage, groups: &[Arc<str>]) -> bool {
 
 /// Whether the persons of `approvals` fill one of the stage's alternatives.
 pub(super) fn is_met(stage: &Stage, approvals: &[&Review]) -> bool {
-    stage.any_of.iter().any(|alternative| fills(&alternative.all_of, approvals))
+    let persons: Vec<&[Arc<str>]> = approvals.iter().map(|review| review.groups.as_slice()).collect();
+    stage.any_of.iter().any(|alternative| fills(&alternative.all_of, &persons))
+}
+
+/// Whether persons of these groups could fill one of the stage's alternatives.
+pub(super) fn could_be_met(stage: &Stage, persons: &[Vec<Arc<str>>]) -> bool {
+    let persons: Vec<&[Arc<str>]> = persons.iter().map(Vec::as_slice).collect();
+    stage.any_of.iter().any(|alternative| fills(&alternative.all_of, &persons))
 }
 
 /// Whether every quorum gets as many persons as it needs, none of them twice: a matching of persons with quorums, made larger by one place at a time.
-fn fills(quorums: &[Quorum], approvals: &[&Review]) -> bool {
-    let mut placed: Vec<Option<usize>> = vec![None; approvals.len()];
+fn fills(quorums: &[Quorum], persons: &[&[Arc<str>]]) -> bool {
+    let mut placed: Vec<Option<usize>> = vec![None; persons.len()];
     quorums.iter().enumerate().all(|(at, quorum)| {
         (0..quorum.need).all(|_| {
-            let mut tried = vec![false; approvals.len()];
-            place(at, quorums, approvals, &mut placed, &mut tried)
+            let mut tried = vec![false; persons.len()];
+            place(at, quorums, persons, &mut placed, &mut tried)
         })
     })
 }
@@ -30,21 +37,21 @@ fn fills(quorums: &[Quorum], approvals: &[&Review]) -> bool {
 fn place(
     at: usize,
     quorums: &[Quorum],
-    approvals: &[&Review],
+    persons: &[&[Arc<str>]],
     placed: &mut [Option<usize>],
     tried: &mut [bool],
 ) -> bool {
     let Some(group) = quorums.get(at).map(|quorum| &quorum.group) else { return false };
-    for (person, review) in approvals.iter().enumerate() {
+    for (person, groups) in persons.iter().enumerate() {
         let is_new = tried.get(person) == Some(&false);
-        if !is_new || !review.groups.contains(group) {
+        if !is_new || !groups.contains(group) {
             continue;
         }
         if let Some(tried) = tried.get_mut(person) {
             *tried = true;
         }
         let taken = placed.get(person).copied().flatten();
-        if taken.is_none_or(|other| other != at && place(other, quorums, approvals, placed, tried)) {
+        if taken.is_none_or(|other| other != at && place(other, quorums, persons, placed, tried)) {
             if let Some(place) = placed.get_mut(person) {
                 *place = Some(at);
             }

@@ -5,6 +5,9 @@ use crate::examples::{at, sha256};
 use crate::record::approval::{Alternative, Assurance, Excluded, Quorum, Stage};
 use crate::record::{Endpoint, Surface};
 
+/// Every answer has its own.
+static NONCE: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+
 fn quorum(group: &str, need: u32) -> Quorum {
     Quorum { group: group.into(), need }
 }
@@ -63,7 +66,7 @@ fn review(answer: Answer, reviewer: &str, groups: &[&str]) -> Review {
         channel: "cli".into(),
         groups: groups.iter().map(|group| Arc::from(*group)).collect(),
         key: None,
-        nonce: "00".into(),
+        nonce: NONCE.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string(),
         on_behalf_of: None,
         reason: "seen".into(),
         reviewer: reviewer.into(),
@@ -178,7 +181,8 @@ fn a_stand_in_is_one_person_with_whom_they_stand_in_for() {
     let mut approval = asked(&[gate("g", vec![all(&[("leads", 2)])])]);
     let stand_in = Review { on_behalf_of: Some("carl".into()), ..approve("bea", &["leads"]) };
     assert_eq!(answer(&mut approval, stand_in.clone()), Ok(None));
-    assert_eq!(answer(&mut approval, stand_in), Err(Illegal::Again));
+    assert_eq!(answer(&mut approval, stand_in.clone()), Err(Illegal::Replayed));
+    assert_eq!(answer(&mut approval, Review { nonce: "other".into(), ..stand_in }), Err(Illegal::Again));
     assert_eq!(answer(&mut approval, approve("bea", &["leads"])), Err(Illegal::Again));
     assert_eq!(answer(&mut approval, approve("carl", &["leads"])), Err(Illegal::Again));
     assert_eq!(answer(&mut approval, approve("dan", &["leads"])), Ok(Some(Resolution::Approved)));
@@ -262,7 +266,7 @@ fn a_statement_holds_everything_that_is_answered() {
         statement(approval, &sha256(1), &sha256(9), &first),
         of(&Review { answer: Answer::Deny, ..first.clone() }),
         of(&Review { reason: "other".into(), ..first.clone() }),
-        of(&Review { nonce: "01".into(), ..first.clone() }),
+        of(&Review { nonce: "other".into(), ..first.clone() }),
         of(&Review { reviewer: "carl".into(), ..first.clone() }),
         of(&Review { on_behalf_of: Some("carl".into()), ..first.clone() }),
         of(&Review { shown_sha256: sha256(9), ..first.clone() }),

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use evidence::ids::{CallId, RecordId, RunId};
+use evidence::ids::{ApprovalId, CallId, RecordId, RunId};
+use evidence::record::approval::{ApprovalEvent, ApprovalRecord};
 use evidence::record::{
     Agent, Authenticated, Body, Context, Draft, Endpoint, Initiator, Receipt, Status, Surface, Tool,
 };
@@ -25,9 +26,14 @@ why = "First version."
 [allow.mcp.files]
 read = {}
 peek = {}
+wipe = {}
 resources = ["file:///srv/*"]
 [effect.mcp.files]
 peek = "read"
+[danger.wiping]
+when = "mcp:files/wipe"
+[gate.default]
+group = "leads"
 "#;
 
 const AT: Timestamp = Timestamp::from_micros(1_800_000_000_000_000);
@@ -88,6 +94,11 @@ fn names(effects: &[Effect]) -> Vec<String> {
         Effect::Append(drafts) => format!("append {}", drafts.iter().map(draft).collect::<Vec<_>>().join("+")),
         Effect::CancelUpstream => "cancel upstream".to_owned(),
         Effect::Classify(_) => "classify".to_owned(),
+        Effect::Consult(_) => "consult".to_owned(),
+        Effect::GiveBack(_) => "give back".to_owned(),
+        Effect::Keep(_) => "keep".to_owned(),
+        Effect::Wait(..) => "wait".to_owned(),
+        Effect::Reply(Reply::Pending(_)) => "pending".to_owned(),
         Effect::Execute(_) => "execute".to_owned(),
         Effect::Follow(Reply::Passed(_)) => "follow".to_owned(),
         Effect::Follow(reply) => format!("follow {reply:?}"),
@@ -334,12 +345,208 @@ proptest! {
                     }
                     Effect::Follow(_) => followed += 1,
                     Effect::Reply(_) => replies += 1,
-                    Effect::CancelUpstream | Effect::Classify(_) | Effect::Note(_) => {}
+                    Effect::CancelUpstream
+                    | Effect::Classify(_)
+                    | Effect::Consult(_)
+                    | Effect::GiveBack(_)
+                    | Effect::Keep(_)
+                    | Effect::Note(_)
+                    | Effect::Wait(..) => {}
                 }
             }
             prop_assert!(!was_closed || effects.iter().all(|effect| matches!(effect, Effect::Note(_))));
             state = next;
         }
         prop_assert!(executed <= 1 && replies <= 1 && followed <= executed);
+    }
+}
+
+const ASKED: ApprovalId = ApprovalId::from_bytes([9; 16]);
+
+fn event(event: ApprovalEvent) -> ApprovalRecord {
+    ApprovalRecord {
+        approval: ASKED,
+        call_sha256: "c".repeat(64),
+        event,
+        gates_sha256: "g".repeat(64),
+        grant: None,
+        question: None,
+        resolution: None,
+        review: None,
+        tool: intercepted(Endpoint::Tool, "wipe").tool().clone(),
+        used: None,
+        who: None,
+        why: None,
+    }
+}
+
+fn approved() -> Input {
+    let consumed = ApprovalRecord { used: Some(1), ..event(ApprovalEvent::Consumed) };
+    Input::Consulted(Box::new(Consulted::Approved { consumed: Box::new(consumed), gates: vec!["default".into()] }))
+}
+
+fn pending(is_new: bool) -> Input {
+    let requested =
+        is_new.then(|| Box::new(Requested { record: event(ApprovalEvent::Requested), view: Arc::from(&b"{}"[..]) }));
+    Input::Consulted(Box::new(Consulted::Pending { approval: ASKED, requested, respond_by: AT }))
+}
+
+fn turned_down() -> Input {
+    Input::Consulted(Box::new(Consulted::Refused {
+        approval: Some(ASKED),
+        ended: None,
+        reason: Reason::ApprovalDenied,
+        said_to_agent: "no".to_owned(),
+        sentence: "people said no".to_owned(),
+    }))
+}
+
+#[test]
+fn an_approved_call_runs_once_people_have_answered() {
+    check(
+        Endpoint::Tool,
+        "wipe",
+        Standing::Good,
+        vec![
+            (None, &["consult"]),
+            (Some(pending(true)), &["keep", "append ask+approval_record"]),
+            (Some(receipts(2)), &["wait"]),
+            (Some(Input::Woken), &["classify"]),
+            (None, &["consult"]),
+            (Some(approved()), &["append allow+approval_record+intent"]),
+            (Some(receipts(3)), &["execute"]),
+            (Some(done()), &["append done"]),
+            (Some(receipts(1)), &["passed"]),
+        ],
+    );
+}
+
+#[test]
+fn a_call_that_people_have_approved_before_runs_at_once() {
+    check(
+        Endpoint::Tool,
+        "wipe",
+        Standing::Good,
+        vec![
+            (None, &["consult"]),
+            (Some(approved()), &["append allow+approval_record+intent"]),
+            (Some(receipts(2)), &["failed ledger_unavailable not_executed"]),
+        ],
+    );
+}
+
+#[test]
+fn a_call_joins_a_question_and_is_told_that_it_waits() {
+    check(
+        Endpoint::Tool,
+        "wipe",
+        Standing::Good,
+        vec![
+            (None, &["consult"]),
+            (Some(pending(false)), &["append ask"]),
+            (Some(receipts(1)), &["wait"]),
+            (Some(Input::Waited), &["pending"]),
+        ],
+    );
+}
+
+#[test]
+fn what_is_still_open_is_waited_for_again_and_recorded_once() {
+    check(
+        Endpoint::Tool,
+        "wipe",
+        Standing::Good,
+        vec![
+            (None, &["consult"]),
+            (Some(pending(false)), &["append ask"]),
+            (Some(receipts(1)), &["wait"]),
+            (Some(Input::Woken), &["classify"]),
+            (None, &["consult"]),
+            (Some(pending(false)), &["wait"]),
+            (Some(Input::Cancelled), &[]),
+        ],
+    );
+}
+
+#[test]
+fn a_no_is_recorded_before_it_is_told() {
+    check(
+        Endpoint::Tool,
+        "wipe",
+        Standing::Good,
+        vec![
+            (None, &["consult"]),
+            (Some(turned_down()), &["append deny"]),
+            (Some(receipts(1)), &["denied approval_denied"]),
+        ],
+    );
+}
+
+#[test]
+fn a_question_that_cannot_be_recorded_is_not_asked() {
+    check(
+        Endpoint::Tool,
+        "wipe",
+        Standing::Good,
+        vec![
+            (None, &["consult"]),
+            (Some(pending(true)), &["keep", "append ask+approval_record"]),
+            (Some(Input::Unrecorded), &["failed ledger_unavailable not_executed"]),
+        ],
+    );
+}
+
+#[test]
+fn an_approval_lifts_nothing_but_what_asks() {
+    // The use was taken, and the run has ended meanwhile: it is given back, and the denial says why.
+    let call = intercepted(Endpoint::Tool, "wipe");
+    let (state, _) = Call::begin(call.clone());
+    let (state, effects) = state.handle(classified(call, Standing::Good), AT);
+    assert_eq!(names(&effects), ["consult"]);
+    let other = ApprovalRecord { used: Some(1), ..event(ApprovalEvent::Consumed) };
+    let of_another_gate = Consulted::Approved { consumed: Box::new(other), gates: vec!["another".into()] };
+    let (_, effects) = state.handle(Input::Consulted(Box::new(of_another_gate)), AT);
+    assert_eq!(names(&effects), ["give back", "append deny"]);
+}
+
+proptest! {
+    /// Whatever comes in whatever order: a call that needs approval runs only with the receipts of its decision, the use of its approval and its intent.
+    #[test]
+    fn nothing_that_asks_runs_without_a_recorded_use(inputs in prop::collection::vec(0..13_usize, 0..24)) {
+        let call = intercepted(Endpoint::Tool, "wipe");
+        let (mut state, _) = Call::begin(call.clone());
+        let (mut used, mut received, mut executed) = (false, false, 0);
+        for input in inputs {
+            let input = match input {
+                0 | 1 => classified(call.clone(), Standing::Good),
+                2 => approved(),
+                3 => pending(true),
+                4 => pending(false),
+                5 => turned_down(),
+                6 => Input::Woken,
+                7 => Input::Waited,
+                8 => receipts(1),
+                9 => receipts(2),
+                10 => receipts(3),
+                11 => Input::Cancelled,
+                _ => done(),
+            };
+            received |= used && matches!(&input, Input::Recorded(receipts) if receipts.len() == 3);
+            let (next, effects) = state.handle(input, AT);
+            for effect in &effects {
+                if let Effect::Append(drafts) = effect {
+                    let is_use = |draft: &Draft| {
+                        matches!(&draft.body, Body::Approval(approval) if approval.event == ApprovalEvent::Consumed)
+                    };
+                    let has_intent = drafts.iter().any(|draft| matches!(draft.body, Body::Action(_)));
+                    prop_assert!(!has_intent || executed > 0 || drafts.iter().any(is_use));
+                    used |= drafts.iter().any(is_use);
+                }
+                executed += usize::from(matches!(effect, Effect::Execute(_)));
+            }
+            prop_assert!(executed == 0 || received);
+            state = next;
+        }
+        prop_assert!(executed <= 1);
     }
 }

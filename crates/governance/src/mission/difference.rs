@@ -244,7 +244,9 @@ fn gates(sentences: &mut Vec<String>, old: Option<&Mission>, new: &Mission) {
     for name in new.dangers.keys() {
         let (now, before) = (said(new, name), old.map(|old| said(old, name)));
         match before {
-            Some(before) if before != now => sentences.push(format!("danger zone `{name}` now asks {now} (was {before})")),
+            Some(before) if before != now => {
+                sentences.push(format!("danger zone `{name}` now asks {now} (was {before})"))
+            }
             None if new.gates.is_empty() => {}
             None => sentences.push(format!("danger zone `{name}` asks {now}")),
             Some(_) => {}

@@ -52,7 +52,9 @@ pub fn explain(mission: &Mission) -> String {
             let _ = writeln!(text, "  {} (danger zone `{name}`){gate}", zone(danger));
         }
         if !denied.is_empty() {
-            text.push_str("People would have to approve, no gate says whose approval is needed, and so it is denied:\n");
+            text.push_str(
+                "People would have to approve, no gate says whose approval is needed, and so it is denied:\n",
+            );
         }
         for (name, danger) in denied {
             let _ = writeln!(text, "  {} (danger zone `{name}`)", zone(danger));

@@ -12,12 +12,20 @@ pub(crate) const DEFAULT: &str = "default";
 /// A gate, and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gate {
+    /// How long a call is held for its answer, in seconds.
+    pub(crate) hold_s: u64,
     pub(crate) line: u32,
     /// The thresholds, as records hold them.
     pub(crate) terms: Terms,
 }
 
 impl Gate {
+    /// How long a call is held for its answer, in seconds.
+    #[must_use]
+    pub const fn hold_s(&self) -> u64 {
+        self.hold_s
+    }
+
     /// The thresholds.
     #[must_use]
     pub const fn terms(&self) -> &Terms {

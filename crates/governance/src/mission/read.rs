@@ -6,8 +6,8 @@ mod allow;
 mod argument;
 mod budget;
 mod danger;
-mod gate;
 mod effect;
+mod gate;
 mod organisation;
 mod typed;
 mod when;
@@ -57,10 +57,8 @@ const KEYS: [&str; 16] = [
     "why",
 ];
 
-const KEYS_LATER: &Later = &[
-    ("ask", "write the calls that need approval as `[danger.NAME]`"),
-    ("data", "remove the section"),
-];
+const KEYS_LATER: &Later =
+    &[("ask", "write the calls that need approval as `[danger.NAME]`"), ("data", "remove the section")];
 
 /// Reads the text of a mission file.
 ///

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use governance::approve::Consulted;
 use governance::call::{Call, Effect, Input, Refusal, Reply};
 use governance::classify::{Returned, Standing, classify};
 use governance::decide::{PolicySnapshot, compile};
@@ -14,6 +15,7 @@ use governance::evidence::record::{ActionRecord, Body, Channel, Context, Receipt
 use governance::evidence::time::Timestamp;
 use governance::execute::{Execution, Outcome};
 use governance::intercept::Intercepted;
+use governance::reason::Reason;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -320,6 +322,15 @@ impl Session for Allowing {
                     }
                     Input::Classified(Box::new(classified), self.policy.clone())
                 }
+                // Nobody can be asked here.
+                Effect::Consult(_) => Input::Consulted(Box::new(Consulted::Refused {
+                    approval: None,
+                    ended: None,
+                    reason: Reason::ApprovalUnavailable,
+                    said_to_agent: "nobody can be asked".to_owned(),
+                    sentence: "nobody can be asked".to_owned(),
+                })),
+                Effect::GiveBack(_) | Effect::Keep(_) | Effect::Wait(..) => continue,
                 Effect::Execute(warrant) => tokio::select! {
                     biased;
                     execution = execute.execute(warrant) => match execution {

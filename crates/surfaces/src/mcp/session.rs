@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use governance::call::Reply;
+use governance::call::{Pending, Reply};
 use governance::decide::SUBSCRIBING;
 use governance::evidence::record::Status;
 use governance::reason::Reason;
@@ -436,10 +436,37 @@ fn refused(id: &RawId, is_tool: bool, call: &str, reply: &Reply) -> Option<Bytes
     refused_in(Era::Handshake, id, is_tool, call, reply)
 }
 
+/// The answer to a call that people have not answered yet: for a tool a result that a model reads and that says how to go on, for anything else an error.
+fn pending_in(era: Era, id: &RawId, is_tool: bool, call: &str, pending: &Pending) -> Bytes {
+    let Pending { approval, gates, respond_by } = pending;
+    let reason = Reason::ApprovalRequired;
+    let text = format!(
+        "pending ({reason}): nothing was executed yet. A person must approve this call (approval {approval}, until {respond_by}). \
+         Send exactly the same call again to go on: once it is approved it is executed, and not before. Do not change the arguments; another call needs another approval."
+    );
+    let data = json!({
+        "approval": approval, "call": call, "gates": gates, "outcome": "pending", "reason": reason.code(),
+        "respond_by": respond_by, "status": Status::NotExecuted.as_str(),
+    });
+    if !is_tool {
+        return author::error_reply(Some(id), DENIED, &text, Some(&data));
+    }
+    let content = json!([{ "type": "text", "text": text }]);
+    let mut result = serde_json::Map::new();
+    result.insert("content".to_owned(), content);
+    result.insert("isError".to_owned(), true.into());
+    result.insert("_meta".to_owned(), json!({ "countersign.dev/approval": data }));
+    if era == Era::Stateless {
+        result.insert("resultType".to_owned(), "complete".into());
+    }
+    author::result_reply(id, &result)
+}
+
 /// The same, in the form of an era: the stateless one says of every result which kind it is.
 fn refused_in(era: Era, id: &RawId, is_tool: bool, call: &str, reply: &Reply) -> Option<Bytes> {
     let (code, verb, refusal, status) = match reply {
         Reply::Passed(_) => return None,
+        Reply::Pending(pending) => return Some(pending_in(era, id, is_tool, call, pending)),
         Reply::Denied(refusal) => (DENIED, "denied", refusal, Status::NotExecuted),
         Reply::Failed(refusal, status) => (FAILED, "failed", refusal, *status),
     };

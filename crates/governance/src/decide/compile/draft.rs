@@ -216,13 +216,7 @@ impl Draft {
     }
 
     /// That all calls together stay within a limit: all of the slice, or those in a danger zone.
-    pub(super) fn counter(
-        &mut self,
-        id: String,
-        limit: &Limit,
-        of: Measure,
-        zone: Option<Zoned<'_>>,
-    ) {
+    pub(super) fn counter(&mut self, id: String, limit: &Limit, of: Measure, zone: Option<Zoned<'_>>) {
         let counter = Arc::new(Counter {
             covers: zone.map(|zoned| zoned.zone.when.clone()),
             id: id.as_str().into(),

@@ -7,12 +7,14 @@ use evidence::record::approval::{Alternative, Assurance, Gate as Terms, Quorum, 
 use toml::de::{DeTable, DeValue};
 
 use super::{Key, Reader, Value, brief, is_name, nearest};
-use crate::limits::{GATE_ALTERNATIVES_MAX, GATE_NEED_MAX, GATE_SECONDS_MAX, GATE_STAGES_MAX, GATE_USES_MAX};
+use crate::limits::{
+    GATE_ALTERNATIVES_MAX, GATE_NEED_MAX, GATE_SECONDS_MAX, GATE_STAGES_MAX, GATE_USES_MAX, HOLD_SECONDS_MAX,
+};
 use crate::mission::gate::{DEFAULT, Gate};
 use crate::mission::rule::Danger;
 
-const KEYS: [&str; 9] =
-    ["all_of", "any_of", "assurance", "grant", "group", "need", "respond_by", "stages", "uses"];
+const KEYS: [&str; 10] =
+    ["all_of", "any_of", "assurance", "grant", "group", "hold", "need", "respond_by", "stages", "uses"];
 
 const EXAMPLE: &str = "write `all_of = [{ group = \"finance-leads\", need = 2 }, { group = \"treasury\" }]`";
 
@@ -43,7 +45,8 @@ impl<'s> Reader<'s> {
         self.check_keys(table, &KEYS, &[]);
         let stages = match table.get("stages") {
             Some(stages) => {
-                if let Some(also) = ["all_of", "any_of", "group", "need"].iter().find(|also| table.get(**also).is_some())
+                if let Some(also) =
+                    ["all_of", "any_of", "group", "need"].iter().find(|also| table.get(**also).is_some())
                 {
                     let reason = format!("a gate with `stages` and `{also}`");
                     self.problem(stages.span(), reason, "each stage says itself whom it asks; leave the other out");
@@ -64,15 +67,19 @@ impl<'s> Reader<'s> {
         };
         let mut seconds = |key: &str, default| match table.get(key) {
             None => Some(default),
-            Some(value) => self.lasting(value),
+            Some(value) => self.lasting(value, GATE_SECONDS_MAX),
         };
         let (respond_s, grant_s) = (seconds("respond_by", RESPOND_S), seconds("grant", GRANT_S));
+        let hold_s = match table.get("hold") {
+            None => HOLD_SECONDS_MAX,
+            Some(value) => self.lasting(value, HOLD_SECONDS_MAX)?,
+        };
         let uses = match table.get("uses") {
             None => 1,
             Some(value) => self.count(value, GATE_USES_MAX)?,
         };
         let terms = Terms { assurance, grant_s: grant_s?, name, respond_s: respond_s?, stages, uses };
-        Some(Gate { line: self.line(key), terms })
+        Some(Gate { hold_s, line: self.line(key), terms })
     }
 
     fn stage(&mut self, value: &Value<'s>) -> Option<Stage> {
@@ -83,9 +90,9 @@ impl<'s> Reader<'s> {
 
     fn whom(&mut self, table: &DeTable<'s>, value: &Value<'s>) -> Option<Stage> {
         let ways = self.ways(table, value)?;
-        let any_of = ways.into_iter().map(|way| Alternative {
-            all_of: way.into_iter().map(|(group, need)| Quorum { group, need }).collect(),
-        });
+        let any_of = ways
+            .into_iter()
+            .map(|way| Alternative { all_of: way.into_iter().map(|(group, need)| Quorum { group, need }).collect() });
         let mut any_of: Vec<Alternative> = any_of.collect();
         any_of.sort();
         any_of.dedup();
@@ -94,9 +101,11 @@ impl<'s> Reader<'s> {
 
     /// The ways in which what a table asks for can be had.
     fn ways(&mut self, table: &DeTable<'s>, value: &Value<'s>) -> Option<Ways> {
-        let said: Vec<&str> = ["all_of", "any_of", "group"].into_iter().filter(|key| table.get(*key).is_some()).collect();
+        let said: Vec<&str> =
+            ["all_of", "any_of", "group"].into_iter().filter(|key| table.get(*key).is_some()).collect();
         let [which] = said.as_slice() else {
-            let reason = if said.is_empty() { "a gate that asks nobody" } else { "a gate that asks in several ways at once" };
+            let reason =
+                if said.is_empty() { "a gate that asks nobody" } else { "a gate that asks in several ways at once" };
             self.problem(value.span(), reason, EXAMPLE);
             return None;
         };
@@ -137,13 +146,17 @@ impl<'s> Reader<'s> {
         let known = text.parse().ok();
         if known.is_none() {
             let words = Assurance::ALL.iter().map(|word| word.as_str()).collect::<Vec<_>>().join(", ");
-            self.problem(value.span(), format!("`{}` is no proof of who answers", brief(text)), format!("write one of {words}"));
+            self.problem(
+                value.span(),
+                format!("`{}` is no proof of who answers", brief(text)),
+                format!("write one of {words}"),
+            );
         }
         known
     }
 
     /// `90s`, `30m`, `4h` or `2d` in seconds.
-    fn lasting(&mut self, value: &Value<'s>) -> Option<u64> {
+    fn lasting(&mut self, value: &Value<'s>, most: u64) -> Option<u64> {
         let text = self.text(value)?;
         let read = || {
             let unit = match text.as_bytes().last()? {
@@ -157,9 +170,9 @@ impl<'s> Reader<'s> {
             let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
             is_number.then(|| digits.parse::<u64>().ok()?.checked_mul(unit)).flatten()
         };
-        let seconds = read().filter(|seconds| (1..=GATE_SECONDS_MAX).contains(seconds));
+        let seconds = read().filter(|seconds| (1..=most).contains(seconds));
         if seconds.is_none() {
-            let most = crate::mission::gate::lasting(GATE_SECONDS_MAX);
+            let most = crate::mission::gate::lasting(most);
             let reason = format!("`{}` is not a time up to {most}", brief(text));
             self.problem(value.span(), reason, "write a number and s, m, h or d, as in `\"4h\"`");
         }
@@ -186,7 +199,10 @@ impl<'s> Reader<'s> {
                 let known = nearest(gate, gates.keys().map(AsRef::as_ref));
                 let suggestion =
                     known.map_or_else(|| format!("add `[gate.{gate}]`"), |known| format!("did you mean `{known}`?"));
-                let reason = format!("danger zone `{zone}` has the gate `{}`, and the mission has none of that name", brief(gate));
+                let reason = format!(
+                    "danger zone `{zone}` has the gate `{}`, and the mission has none of that name",
+                    brief(gate)
+                );
                 self.problem_at_line(danger.line, reason, Some(suggestion));
             }
         }
@@ -194,7 +210,11 @@ impl<'s> Reader<'s> {
             let is_used = dangers.values().any(|danger| danger.gate.as_deref().unwrap_or(DEFAULT) == &**name);
             if !is_used {
                 let reason = format!("no danger zone has the gate `{name}`");
-                self.problem_at_line(gate.line, reason, Some(format!("write `gate = \"{name}\"` in a zone, or remove it")));
+                self.problem_at_line(
+                    gate.line,
+                    reason,
+                    Some(format!("write `gate = \"{name}\"` in a zone, or remove it")),
+                );
             }
         }
     }

@@ -1,0 +1,268 @@
+//! `countersign approvals`: what people are asked, and what they answer.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use evidence::approvals::statement;
+use evidence::record::approval::{Answer as Answered, Assurance, Resolution, Review};
+use evidence::time::Timestamp;
+use gateway::approvals::{ApprovalView, Reviewed};
+use gateway::attachments::Attachments;
+use gateway::clock;
+use gateway::control::{Answer, Ask};
+use gateway::device::DeviceKey;
+use gateway::home::Home;
+use serde_json::Value;
+
+use super::{Format, ask, table};
+use crate::commands::audit::visible;
+use crate::exit_code::{Exit, Failure};
+
+/// See what people are asked, and answer
+#[derive(Subcommand)]
+#[command(after_help = "Examples:
+  countersign approvals list
+  countersign approvals show 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f
+  countersign approvals approve 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --why 'matches invoice 2026-118' --key ~/ana.key
+  countersign approvals deny 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --why 'not our supplier' --key ~/ana.key
+  countersign approvals revoke 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --why 'paid by hand'
+
+An ID may be cut short, as long as only one approval begins so. The passphrase of a key is asked for, or read from
+COUNTERSIGN_PASSPHRASE.")]
+pub(crate) enum Approvals {
+    /// List what is open; everything with --all
+    List(List),
+    /// Show one: what would happen, why it is asked, who answered
+    Show(Show),
+    /// Say yes
+    Approve(Say),
+    /// Say no: the call does not run
+    Deny(Say),
+    /// Ask for something before you answer; the clock goes on
+    Ask(Say),
+    /// Leave the answer to others, for good
+    Recuse(Say),
+    /// Take back what you answered
+    Withdraw(Say),
+    /// Take back what was granted and is not used yet
+    Revoke {
+        /// Which
+        #[arg(value_name = "ID")]
+        approval: String,
+        /// Why: it is recorded
+        #[arg(long, value_name = "TEXT")]
+        why: String,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct List {
+    /// Those that are over, too
+    #[arg(long)]
+    all: bool,
+    /// How to write them [default: a table in a terminal, else json]
+    #[arg(long)]
+    format: Option<Format>,
+}
+
+#[derive(Args)]
+pub(crate) struct Show {
+    /// Which
+    #[arg(value_name = "ID")]
+    approval: String,
+    /// How to write it [default: text in a terminal, else json]
+    #[arg(long)]
+    format: Option<Format>,
+}
+
+#[derive(Args)]
+pub(crate) struct Say {
+    /// Which
+    #[arg(value_name = "ID")]
+    approval: String,
+    /// Why, in your words: it is recorded and signed
+    #[arg(long, value_name = "TEXT")]
+    why: String,
+    /// The file of your key; without one you answer as the operating system knows you, which most gates do not take
+    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_KEY")]
+    key: Option<PathBuf>,
+    /// For whom you stand in while they are away
+    #[arg(long, value_name = "PERSON")]
+    on_behalf_of: Option<String>,
+}
+
+impl Approvals {
+    pub(crate) fn run(self, home: &Home) -> Result<Exit, Failure> {
+        let (answer, say) = match self {
+            Self::List(list) => return list.run(home),
+            Self::Show(show) => return show.run(home),
+            Self::Revoke { approval, why } => {
+                let approval = find(home, &approval)?.approval;
+                ask(home, Ask::RevokeApproval { approval, why })?;
+                println!("{approval} revoked");
+                return Ok(Exit::Done);
+            }
+            Self::Approve(say) => (Answered::Approve, say),
+            Self::Deny(say) => (Answered::Deny, say),
+            Self::Ask(say) => (Answered::Ask, say),
+            Self::Recuse(say) => (Answered::Recuse, say),
+            Self::Withdraw(say) => (Answered::Withdraw, say),
+        };
+        say.run(home, answer)
+    }
+}
+
+/// The approvals of the home.
+fn approvals(home: &Home, all: bool) -> Result<Vec<ApprovalView>, Failure> {
+    match ask(home, Ask::Approvals { all })? {
+        Answer::Approvals(approvals) => Ok(approvals),
+        answer => Err(Failure::could_not(format!("the gateway answered with something else: {answer:?}"))),
+    }
+}
+
+/// The one approval whose id begins so.
+fn find(home: &Home, start: &str) -> Result<ApprovalView, Failure> {
+    let mut found: Vec<_> =
+        approvals(home, true)?.into_iter().filter(|view| view.approval.to_string().starts_with(start)).collect();
+    match (found.pop(), found.len()) {
+        (Some(view), 0) => Ok(view),
+        (Some(_), more) => {
+            Err(Failure::usage(format!("{} approvals begin with `{start}`; write more of it", more + 1)))
+        }
+        (None, _) => {
+            Err(Failure::no(format!("there is no approval `{start}`; `countersign approvals list --all` shows them")))
+        }
+    }
+}
+
+/// What reviewers are shown, in the bytes of its digest.
+fn shown(home: &Home, view: &ApprovalView) -> Result<Vec<u8>, Failure> {
+    let kept = Attachments::of(home).read(&view.shown_sha256).map_err(Failure::could_not)?;
+    kept.ok_or_else(|| Failure::could_not(format!("what `{}` shows is not in this home", view.approval)))
+}
+
+impl List {
+    fn run(self, home: &Home) -> Result<Exit, Failure> {
+        let approvals = approvals(home, self.all)?;
+        match Format::or_fitting(self.format) {
+            Format::Json => {
+                for view in &approvals {
+                    println!("{}", serde_json::to_string(view).map_err(Failure::could_not)?);
+                }
+            }
+            Format::Csv | Format::Table => {
+                let mut table = table(&["approval", "state", "tool", "agent", "for", "answer by", "standing"]);
+                for view in &approvals {
+                    table.add_row([
+                        view.approval.to_string(),
+                        view.state.clone(),
+                        visible(view.tool.clone()),
+                        visible(view.agent.clone()),
+                        visible(view.initiator.clone()),
+                        until(view.respond_by),
+                        view.standing.join("; "),
+                    ]);
+                }
+                println!("{table}");
+            }
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// A time to the minute, as tables show it.
+fn until(at: Timestamp) -> String {
+    at.to_string().chars().take(16).collect::<String>().replace('T', " ")
+}
+
+impl Show {
+    fn run(self, home: &Home) -> Result<Exit, Failure> {
+        let view = find(home, &self.approval)?;
+        let shown: Value = serde_json::from_slice(&shown(home, &view)?).map_err(Failure::could_not)?;
+        if Format::or_fitting(self.format) == Format::Json {
+            println!("{}", serde_json::json!({ "approval": view, "shown": shown }));
+            return Ok(Exit::Done);
+        }
+        let text = |name: &str| visible(shown.get(name).and_then(Value::as_str).unwrap_or_default().to_owned());
+        println!("{} is {}", view.approval, view.state);
+        println!();
+        println!("  {} would call {}", text("agent"), text("tool"));
+        println!("  for {}, in mission {} ({})", text("initiator"), text("mission"), text("goal"));
+        println!();
+        println!("  with");
+        let arguments: Value = serde_json::from_str(shown.get("arguments").and_then(Value::as_str).unwrap_or_default())
+            .unwrap_or(Value::Null);
+        for (name, value) in arguments.as_object().into_iter().flatten() {
+            println!("    {} = {}", visible(name.clone()), visible(value.to_string()));
+        }
+        println!();
+        println!("  asked because {}", text("why"));
+        println!("  asked at {}, answer by {}", until(view.asked_at), until(view.respond_by));
+        println!();
+        for gate in shown.get("gates").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+            println!("  gate {}", visible(gate.to_owned()));
+        }
+        for standing in &view.standing {
+            println!("  {standing}");
+        }
+        for review in &view.reviews {
+            println!("  {}: {} ({})", review.reviewer, review.answer, visible(review.reason.clone()));
+        }
+        Ok(Exit::Done)
+    }
+}
+
+impl Say {
+    fn run(self, home: &Home, answer: Answered) -> Result<Exit, Failure> {
+        let view = find(home, &self.approval)?;
+        // What is signed is what is here, and not what the gateway says is here.
+        let shown_sha256 = evidence::leaf::sha256_hex(&shown(home, &view)?);
+        let key = self.key.as_deref().map(super::people::open).transpose()?;
+        let mut nonce = [0; 16];
+        clock::random(&mut nonce);
+        let mut reviewed = Reviewed {
+            answer,
+            approval: view.approval,
+            key: key.as_ref().map(DeviceKey::id),
+            nonce: nonce.iter().map(|byte| format!("{byte:02x}")).collect(),
+            on_behalf_of: self.on_behalf_of,
+            reason: self.why,
+            reviewer: key.as_ref().map(|key| key.person().to_owned()),
+            shown_sha256,
+            signature: None,
+            signed_at: clock::now(),
+        };
+        if let Some(key) = &key {
+            let review = Review {
+                answer,
+                assurance: Assurance::DeviceKey,
+                channel: String::new(),
+                groups: Vec::new(),
+                key: None,
+                nonce: reviewed.nonce.clone(),
+                on_behalf_of: reviewed.on_behalf_of.clone().map(Into::into),
+                reason: reviewed.reason.clone(),
+                reviewer: key.person().into(),
+                shown_sha256: reviewed.shown_sha256.clone(),
+                signature: None,
+                signed_at: reviewed.signed_at,
+            };
+            let statement = statement(view.approval, &view.call_sha256, &view.gates_sha256, &review);
+            reviewed.signature = Some(key.sign(&statement));
+        }
+        let counted = match ask(home, Ask::Review(Box::new(reviewed)))? {
+            Answer::Counted(counted) => counted,
+            answer => return Err(Failure::could_not(format!("the gateway answered with something else: {answer:?}"))),
+        };
+        match counted.resolution {
+            Some(resolution @ (Resolution::Approved | Resolution::Denied | Resolution::Withdrawn)) => {
+                println!("{} is {resolution}", view.approval);
+            }
+            None => println!("{} is open", view.approval),
+        }
+        for standing in counted.standing {
+            println!("  {standing}");
+        }
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,159 @@
+//! The file of persons in force: `people.toml` in the home, versioned in the ledger.
+//!
+//! A file that cannot be read or is not sound never replaces a good version, and neither does its absence: each leaves an `exception_record`.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use evidence::ids::ExceptionId;
+use evidence::record::{
+    Context, Direction, ExceptionEvent, ExceptionKind, ExceptionRecord, VersionLog, VersionedKind, VersionedObject,
+};
+use governance::approve::{People, parse_people};
+use governance::limits::{EXCEPTION_DUE_US, PEOPLE_BYTES_MAX};
+use store::Reader;
+
+use crate::clock::now;
+use crate::{Gateway, OpenError, versions};
+
+/// The file's name, in the home.
+pub const FILE: &str = "people.toml";
+
+/// How the object is called in `version_log` records: there is one.
+const OBJECT: &str = "people";
+
+/// Who is who.
+#[derive(Debug, Default)]
+pub(crate) struct Persons {
+    /// Digest of the version last accepted, as the ledger has it.
+    accepted: Mutex<Option<String>>,
+    in_force: RwLock<Option<Arc<People>>>,
+    /// What the file looked like when it was last read, good or bad.
+    seen: Mutex<Option<Stamp>>,
+    /// Why there are none.
+    trouble: Mutex<String>,
+}
+
+/// How the file looked: nothing, where there is none.
+type Stamp = Option<(u64, SystemTime)>;
+
+impl Persons {
+    /// Takes up what the ledger says.
+    pub(crate) fn restore(reader: &Reader) -> Result<Self, OpenError> {
+        let versions = versions(reader, VersionedKind::People)?.into_iter();
+        let accepted = versions.map(|version| version.to.to_string()).next();
+        Ok(Self { accepted: Mutex::new(accepted), ..Self::default() })
+    }
+
+    /// The persons and groups, where there are any.
+    pub(crate) fn in_force(&self) -> Option<Arc<People>> {
+        self.in_force.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why there are none.
+    pub(crate) fn trouble(&self) -> String {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if trouble.is_empty() { format!("no file `{FILE}` in the home says who may approve") } else { trouble }
+    }
+
+    fn put(&self, people: Arc<People>) {
+        *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = Some(people);
+    }
+}
+
+/// Reads the file of persons at `path`.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn read_people(path: &Path) -> Result<People, String> {
+    let source = read(path).map_err(|error| format!("read `{}`: {error}", path.display()))?;
+    parse_people(&source).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    let mut source = String::new();
+    File::open(path)?.take(PEOPLE_BYTES_MAX as u64 + 1).read_to_string(&mut source)?;
+    Ok(source)
+}
+
+impl Gateway {
+    /// Takes up the file of persons where it is new or changed, for `who`. A bad one leaves an exception, and the version in force stays.
+    pub(crate) async fn load_people(&self, who: &str) {
+        let path = self.home.path().join(FILE);
+        let stamp = fs::metadata(&path).ok().and_then(|found| Some((found.len(), found.modified().ok()?)));
+        let is_known = *self.people.seen.lock().unwrap_or_else(PoisonError::into_inner) == Some(stamp);
+        let accepted = self.people.accepted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if is_known || (stamp.is_none() && accepted.is_none()) {
+            return;
+        }
+        *self.people.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(stamp);
+        let taken = match read_people(&path) {
+            Ok(fresh) => self.accept_people(fresh, &path, accepted.as_deref(), who).await,
+            Err(error) => Err(error),
+        };
+        let Err(error) = taken else { return };
+        tracing::error!(%error, "the file of persons is not taken up");
+        error.clone_into(&mut self.people.trouble.lock().unwrap_or_else(PoisonError::into_inner));
+        if self.people.in_force().is_none()
+            && let Some(kept) = accepted.as_deref().and_then(|sha256| self.kept_people(sha256))
+        {
+            self.people.put(Arc::new(kept));
+        }
+        self.people_refused(&path, &error).await;
+    }
+
+    fn kept_people(&self, sha256: &str) -> Option<People> {
+        parse_people(&self.home.people(sha256)?).ok()
+    }
+
+    async fn accept_people(&self, fresh: People, path: &Path, accepted: Option<&str>, who: &str) -> Result<(), String> {
+        if accepted != Some(&**fresh.sha256()) {
+            let old = accepted.and_then(|sha256| self.kept_people(sha256));
+            if old.as_ref().is_some_and(|old| old.why() == fresh.why()) {
+                let why = "the file of persons changed and its `why` did not; say in `why` what this version is for";
+                return Err(format!("{}: {why}", path.display()));
+            }
+            let source = read(path).map_err(|error| format!("read `{}`: {error}", path.display()))?;
+            self.home.keep_people(fresh.sha256(), &source).map_err(|error| format!("keep `{FILE}`: {error}"))?;
+            let body = VersionLog {
+                approval: None,
+                difference: fresh.difference(old.as_ref()),
+                // Whether more persons may say yes, or other ones, nobody compares.
+                direction: Some(Direction::Unclear),
+                from: accepted.map(Into::into),
+                object: VersionedObject { kind: VersionedKind::People, name: OBJECT.into() },
+                state: None,
+                to: fresh.sha256().clone(),
+                who: who.to_owned(),
+                why: fresh.why().to_string(),
+            };
+            self.note(Context::system().into(), body).await.map_err(|error| error.to_string())?;
+            *self.people.accepted.lock().unwrap_or_else(PoisonError::into_inner) = Some(fresh.sha256().to_string());
+        }
+        self.people.put(Arc::new(fresh));
+        self.people.trouble.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        Ok(())
+    }
+
+    async fn people_refused(&self, path: &Path, error: &str) {
+        let at = now();
+        let body = ExceptionRecord {
+            due: Some(at.plus_micros(EXCEPTION_DUE_US)),
+            event: ExceptionEvent::Opened,
+            exception: ExceptionId::at(at, self.entropy.bits()),
+            kind: ExceptionKind::BadPeople,
+            mitigation: Some("the version in force stays; without one, nobody can approve".to_owned()),
+            note: None,
+            owner: "operator".to_owned(),
+            reason: error.to_owned(),
+            scope: format!("file:{}", path.display()),
+            who: None,
+        };
+        if let Err(error) = self.note(Context::system().into(), body).await {
+            tracing::error!(%error, "a refused file of persons could not be recorded");
+        }
+    }
+}
