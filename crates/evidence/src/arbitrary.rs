@@ -156,7 +156,7 @@ fn approval() -> impl Strategy<Value = Body> {
             tool,
             (who, why),
         )| {
-            Body::Approval(ApprovalRecord {
+            Body::from(ApprovalRecord {
                 approval,
                 call_sha256,
                 event,

@@ -2,6 +2,12 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::{Signer as _, SigningKey};
+use sha2::{Digest as _, Sha256};
+
+use crate::approvals::{gates_sha256, statement};
 use crate::ids::{ApprovalId, CallId, ExceptionId, RecordId, RunId};
 use crate::record::approval::{
     Alternative, Answer, ApprovalEvent, ApprovalRecord, Assurance, Excluded, Gate, Grant, Question, Quorum, Resolution,
@@ -155,10 +161,33 @@ pub(crate) fn started(records: u64) -> LedgerState {
     }
 }
 
+/// The key with which the reviewer of the examples signs, and its id.
+fn reviewers_key() -> (String, SigningKey) {
+    let key = SigningKey::from_bytes(&[0x23; 32]);
+    (hex::encode(Sha256::digest(key.verifying_key().as_bytes())), key)
+}
+
+/// That the reviewer's key was confirmed.
+fn confirmed() -> VersionLog {
+    let (id, key) = reviewers_key();
+    let public = STANDARD.encode(key.verifying_key().as_bytes());
+    VersionLog {
+        approval: None,
+        difference: vec![format!("the key `bea/{id}` is confirmed")],
+        direction: None,
+        from: Some("enrolled".into()),
+        object: VersionedObject { kind: VersionedKind::Key, name: format!("person/bea/{id}").into() },
+        state: Some(format!(r#"{{"confirmed_by":"dan","person":"bea","public":"{public}","state":"confirmed"}}"#)),
+        to: "confirmed".into(),
+        who: "dan".into(),
+        why: "Seen in person.".into(),
+    }
+}
+
 /// An approval of a large payment: what is asked, one answer, what it adds up to, and its use.
 fn approvals() -> [ApprovalRecord; 5] {
     let quorum = |group: &str, need| Quorum { group: group.into(), need };
-    let all_of = vec![quorum("finance-leads", 2), quorum("treasury", 1)];
+    let all_of = vec![quorum("treasury", 1)];
     let gate = Gate {
         assurance: Assurance::DeviceKey,
         grant_s: 1_800,
@@ -167,11 +196,12 @@ fn approvals() -> [ApprovalRecord; 5] {
         stages: vec![Stage { any_of: vec![Alternative { all_of }] }],
         uses: 1,
     };
+    let gates = vec![gate];
     let event = |event| ApprovalRecord {
         approval: ApprovalId::at(at(12), entropy(12)),
         call_sha256: sha256(0xf6),
         event,
-        gates_sha256: sha256(0xa5),
+        gates_sha256: gates_sha256(&gates),
         grant: None,
         question: None,
         resolution: None,
@@ -185,7 +215,7 @@ fn approvals() -> [ApprovalRecord; 5] {
         args_bytes: 71,
         args_sha256: sha256(9),
         excluded: vec![Excluded { person: "ana".into(), role: "initiator".into() }],
-        gates: vec![gate],
+        gates: gates.clone(),
         respond_by: at(14_400_012),
         rules: vec![Rule { id: "danger.large-payment.amount".into(), line: 24 }],
         sentence: "the call is in danger zone `large-payment`: `amount` is over 1000".into(),
@@ -196,22 +226,26 @@ fn approvals() -> [ApprovalRecord; 5] {
         assurance: Assurance::DeviceKey,
         channel: "cli".into(),
         groups: vec!["treasury".into()],
-        key: Some(sha256(0x4b)),
+        key: Some(reviewers_key().0),
         nonce: "5b1f0c8e2a7d4f6390c1d2e3f4a5b6c7".into(),
         on_behalf_of: Some("carl".into()),
         reason: "Matches invoice 2026-118 and the order.".into(),
         reviewer: "bea".into(),
         shown_sha256: sha256(0x51),
-        signature: Some("c2lnbmF0dXJl".into()),
-        signed_at: at(60_000),
+        signature: None,
+        signed_at: at(14),
     };
+    let asked = event(ApprovalEvent::Requested);
+    let signed = statement(asked.approval, &asked.call_sha256, &asked.gates_sha256, &review);
+    let signature = STANDARD.encode(reviewers_key().1.sign(&signed).to_bytes());
+    let review = Review { signature: Some(signature), ..review };
     [
         ApprovalRecord { question: Some(question), ..event(ApprovalEvent::Requested) },
         ApprovalRecord { review: Some(review), ..event(ApprovalEvent::Review) },
         ApprovalRecord {
-            grant: Some(Grant { not_after: at(1_860_000), uses: 1 }),
+            grant: Some(Grant { not_after: at(1_800_015), uses: 1 }),
             resolution: Some(Resolution::Approved),
-            why: Some("`payments` is satisfied by bea, dan and eve".into()),
+            why: Some("gate `payments` is satisfied by `bea`".into()),
             ..event(ApprovalEvent::Resolved)
         },
         ApprovalRecord { used: Some(1), ..event(ApprovalEvent::Consumed) },
@@ -353,6 +387,9 @@ pub(crate) fn story() -> Vec<Draft> {
         if name == "action_record-unknown" {
             story.push(before(6, decision(Effect::Allow, send_money(), 8).into()));
             story.push(before(6, intent(send_money(), 8).into()));
+        }
+        if name == "approval_record-requested" {
+            story.push(Draft::new(by_itself(), None, at(12), confirmed()));
         }
         if let Body::Exception(exception) = &draft.body {
             let opened = ExceptionRecord {

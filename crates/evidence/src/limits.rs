@@ -34,3 +34,6 @@ pub const FILTER_DEPTH_MAX: usize = 64;
 
 /// Exceptions that are followed through their lives. Each keeps about 500 bytes: 500 MB at most; a gateway opens some 50,000 a day at the very most.
 pub const EXCEPTIONS_MAX: usize = 1_000_000;
+
+/// Approvals that are followed through their lives. Each keeps about 2 KiB: 2 GB at most, where ten a minute are asked for five months.
+pub const APPROVALS_MAX: usize = 1_000_000;

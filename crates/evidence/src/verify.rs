@@ -6,6 +6,7 @@
 //! record's first byte.
 
 mod calls;
+mod reviews;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,8 @@ use crate::time::Timestamp;
 
 use calls::Calls;
 pub use calls::OpenIntent;
+pub use reviews::ReviewFlaw;
+use reviews::Reviews;
 
 /// Something that is wrong with a log.
 #[derive(Debug)]
@@ -90,6 +93,9 @@ pub enum Flaw {
     /// An exception goes on in a way in which it may not.
     #[error("it is no event that may follow: {0}")]
     Exception(#[from] Illegal),
+    /// An approval goes on in a way in which it may not, or its signature is none.
+    #[error(transparent)]
+    Approval(ReviewFlaw),
     /// A `ledger_state` record counts other than what is there.
     #[error("it says that {found} records are before it")]
     Count {
@@ -249,6 +255,7 @@ pub struct LedgerCheck<'a> {
     previous: Option<(String, Timestamp)>,
     calls: Calls,
     lives: Lives,
+    reviews: Reviews,
     report: Report,
 }
 
@@ -278,6 +285,7 @@ impl<'a> LedgerCheck<'a> {
             previous: None,
             calls: Calls::default(),
             lives: Lives::default(),
+            reviews: Reviews::default(),
             report: Report {
                 records: 0,
                 types: BTreeMap::new(),
@@ -337,6 +345,14 @@ impl<'a> LedgerCheck<'a> {
                     && let Err(illegal) = self.lives.take(exception, record.occurred_at)
                 {
                     self.find(Some(seq), Some(start), illegal.into());
+                }
+                if let Body::Version(version) = &record.body {
+                    self.reviews.version(version);
+                }
+                if let Body::Approval(approval) = &record.body
+                    && let Err(flaw) = self.reviews.record(approval, record.occurred_at)
+                {
+                    self.find(Some(seq), Some(start), Flaw::Approval(flaw));
                 }
                 // So that one gap is one finding.
                 self.expected = record.seq.saturating_add(1);

@@ -47,12 +47,13 @@ pub(crate) async fn drive<E: Execute>(
                     tracing::error!(%error, "what was used of limits is not known; nothing that they limit runs");
                 }
                 let confirmed = gateway.pins.confirmed(&tool);
+                let pin = if policy.asks(&tool) { gateway.pins.pinned(&tool) } else { None };
                 let classified = if policy.recalls(&tool) {
                     gateway.recall.with(run, |returned| classify(intercepted, plan, standing(), returned))
                 } else {
                     classify(intercepted, plan, standing(), &Returned::default())
                 };
-                let classified = Box::new(Classified { confirmed, ..classified });
+                let classified = Box::new(Classified { confirmed, pin, ..classified });
                 let consult = |consult: &Consult, at| gateway.consult(consult, at);
                 let at = now();
                 let (next, more) = if is_counted {

@@ -153,6 +153,11 @@ impl Pins {
         pins.get(name).is_some_and(|pin| pin.pinned.as_deref() == Some(sha256))
     }
 
+    /// The digest of the accepted definition of `tool`.
+    pub(crate) fn pinned(&self, tool: &Tool) -> Option<Arc<str>> {
+        self.of(&tool.to_string())?.pinned.map(Into::into)
+    }
+
     fn of(&self, tool: &str) -> Option<Pin> {
         self.pins.read().unwrap_or_else(PoisonError::into_inner).get(tool).cloned()
     }

@@ -22,7 +22,6 @@ pub use people::{Away, People, PeopleError, Person, parse_people};
 use crate::classify::Classified;
 use crate::decide::{Decision, PolicySnapshot};
 use crate::reason::Reason;
-use crate::record::call_sha256;
 
 /// What the approvals that there are say of a call that needs one.
 #[derive(Clone, Debug)]
@@ -111,7 +110,7 @@ pub enum Unreachable {
 /// The digest that binds an approval to this very call, as `policy` decides it.
 #[must_use]
 pub fn bound(classified: &Classified, decision: &Decision) -> String {
-    call_sha256(&classified.intercepted, decision.policy.slice_sha256.as_deref())
+    classified.intercepted.sha256(classified.pin.as_deref(), decision.policy.slice_sha256.as_deref())
 }
 
 /// The request that `classified` makes of the gates that `decision` names.

@@ -47,6 +47,8 @@ pub struct Classified {
     pub gates: Vec<Arc<str>>,
     /// The call.
     pub intercepted: Intercepted,
+    /// The accepted definition of the tool, where a gate may be asked about it.
+    pub pin: Option<Arc<str>>,
     /// What stands behind it.
     pub standing: Standing,
     /// How the counters stand that limit it, as [`crate::count::Book::tally`] says. Without them the policy denies what they limit.
@@ -64,6 +66,7 @@ pub fn classify(intercepted: Intercepted, plan: Option<&Plan>, standing: Standin
         facets,
         gates: Vec::new(),
         intercepted,
+        pin: None,
         standing,
         tallies: Vec::new(),
     }

@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use evidence::ids::CallId;
+use evidence::ids::{CallId, RunId};
 use evidence::leaf::sha256_hex;
-use evidence::record::{Context, Tool};
+use evidence::record::{Agent, Context, Initiator, Surface, Tool};
+use serde::Serialize;
 
 use crate::reason::Reason;
 
@@ -128,5 +129,43 @@ impl Intercepted {
     #[must_use]
     pub const fn trace(&self) -> Option<&Arc<str>> {
         self.trace.as_ref()
+    }
+
+    /// The digest that an approval is bound to: one byte of the arguments, another run, tool, definition of the tool or policy slice, and it is another call.
+    #[must_use]
+    pub fn sha256(&self, pin: Option<&str>, slice_sha256: Option<&str>) -> String {
+        /// Fields in the order of RFC 8785.
+        #[derive(Serialize)]
+        struct Bound<'a> {
+            agent: &'a Agent,
+            args_sha256: &'a str,
+            endpoint: &'a str,
+            initiator: &'a Initiator,
+            /// The tool's accepted definition, of calls whose tool a gate may be asked about.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pin: Option<&'a str>,
+            policy_slice: Option<&'a str>,
+            run: Option<RunId>,
+            surface: Surface,
+            tool: &'a str,
+            upstream: &'a str,
+            v: u32,
+        }
+        let (context, tool) = (&self.context, &self.tool);
+        let bound = Bound {
+            agent: &context.agent,
+            args_sha256: &self.args_sha256,
+            endpoint: tool.endpoint.as_str(),
+            initiator: &context.initiator,
+            pin,
+            policy_slice: slice_sha256,
+            run: context.run,
+            surface: tool.surface,
+            tool: &tool.name,
+            upstream: &tool.upstream,
+            v: 1,
+        };
+        // Writing plain text fields cannot fail; an empty digest would bind nothing and match nothing.
+        serde_json::to_vec(&bound).map(|bytes| sha256_hex(&bytes)).unwrap_or_default()
     }
 }

@@ -2,59 +2,22 @@
 
 use std::sync::Arc;
 
-use evidence::ids::RunId;
 use evidence::ids::{ApprovalId, CallId, ExceptionId};
 use evidence::leaf::sha256_hex;
 use evidence::record::approval::ApprovalRecord;
 use evidence::record::{
-    ActionEvent, ActionRecord, Agent, Context, DecisionInput, DecisionPoint, DecisionRecord, Draft, EffectClass,
-    ExceptionEvent, ExceptionKind, ExceptionRecord, Initiator, Link, Status, Surface,
+    ActionEvent, ActionRecord, Context, DecisionInput, DecisionPoint, DecisionRecord, Draft, EffectClass,
+    ExceptionEvent, ExceptionKind, ExceptionRecord, Link, Status,
 };
 use evidence::time::Timestamp;
-use serde::Serialize;
 
 use crate::approve::Requested;
 use crate::classify::Classified;
 use crate::count::{self, Tally};
 use crate::decide::Decision;
 use crate::execute::Outcome;
-use crate::intercept::Intercepted;
 use crate::limits::EXCEPTION_DUE_US;
 use crate::reason::Reason;
-
-/// The digest that an approval will be bound to: one byte of the arguments, another run, tool or policy slice, and it is another call.
-#[must_use]
-pub fn call_sha256(intercepted: &Intercepted, slice_sha256: Option<&str>) -> String {
-    /// Fields in the order of RFC 8785.
-    #[derive(Serialize)]
-    struct Bound<'a> {
-        agent: &'a Agent,
-        args_sha256: &'a str,
-        endpoint: &'a str,
-        initiator: &'a Initiator,
-        policy_slice: Option<&'a str>,
-        run: Option<RunId>,
-        surface: Surface,
-        tool: &'a str,
-        upstream: &'a str,
-        v: u32,
-    }
-    let (context, tool) = (intercepted.context(), intercepted.tool());
-    let bound = Bound {
-        agent: &context.agent,
-        args_sha256: intercepted.args_sha256(),
-        endpoint: tool.endpoint.as_str(),
-        initiator: &context.initiator,
-        policy_slice: slice_sha256,
-        run: context.run,
-        surface: tool.surface,
-        tool: &tool.name,
-        upstream: &tool.upstream,
-        v: 1,
-    };
-    // Writing plain text fields cannot fail; an empty digest would bind nothing and match nothing.
-    serde_json::to_vec(&bound).map(|bytes| sha256_hex(&bytes)).unwrap_or_default()
-}
 
 /// The decision on a call, with all that it looked at.
 #[must_use]
@@ -73,7 +36,7 @@ pub fn decision(
         input: DecisionInput {
             args_bytes: intercepted.arguments().len() as u64,
             args_sha256: intercepted.args_sha256().to_owned(),
-            call_sha256: call_sha256(intercepted, decision.policy.slice_sha256.as_deref()),
+            call_sha256: intercepted.sha256(classified.pin.as_deref(), decision.policy.slice_sha256.as_deref()),
             counters: classified.tallies.iter().map(Tally::reading).collect(),
             facets: classified.facets.clone(),
             tool: intercepted.tool().clone(),

@@ -636,7 +636,7 @@ pub enum Body {
     /// An executed action.
     Action(ActionRecord),
     /// An approval.
-    Approval(ApprovalRecord),
+    Approval(Box<ApprovalRecord>),
     /// A decision.
     Decision(DecisionRecord),
     /// Something outside the plan.
@@ -697,9 +697,14 @@ macro_rules! into_body {
     ($($variant:ident($body:ident)),+) => { $(impl From<$body> for Body { fn from(body: $body) -> Self { Self::$variant(body) } })+ };
 }
 
+impl From<ApprovalRecord> for Body {
+    fn from(body: ApprovalRecord) -> Self {
+        Self::Approval(Box::new(body))
+    }
+}
+
 into_body!(
     Action(ActionRecord),
-    Approval(ApprovalRecord),
     Decision(DecisionRecord),
     Exception(ExceptionRecord),
     Ledger(LedgerState),

@@ -422,3 +422,93 @@ proptest! {
         prop_assert_eq!(check.finish().records, records.len() as u64);
     }
 }
+
+/// A log of one approval, after `change` of its records.
+fn approvals_with(change: impl FnOnce(&mut Vec<Body>)) -> Vec<String> {
+    let story = crate::examples::story().into_iter().map(|draft| draft.body);
+    let is_ours = |body: &Body| {
+        matches!(body, Body::Approval(_))
+            || matches!(body, Body::Version(version) if version.object.kind == crate::record::VersionedKind::Key)
+    };
+    let mut bodies: Vec<Body> = story.filter(is_ours).collect();
+    change(&mut bodies);
+    let mut log = Log::default();
+    log.push(None, started(0));
+    for body in bodies {
+        // The times that were signed and granted are those of the examples.
+        let seq = log.records.len() as u64 + 1;
+        let n = if let Body::Approval(approval) = &body { 12 + place(approval.event) } else { 12 };
+        log.records.push(written(&Draft::new(context(), Some(call_id(9)), at(n), body), seq));
+    }
+    log.publish();
+    log.findings()
+}
+
+fn place(event: crate::record::approval::ApprovalEvent) -> u64 {
+    use crate::record::approval::ApprovalEvent::{Consumed, Expired, Requested, Resolved, Review, Revoked};
+    match event {
+        Requested => 1,
+        Review => 2,
+        Resolved => 3,
+        Consumed | Expired => 4,
+        Revoked => 5,
+    }
+}
+
+fn approval(body: &mut Body) -> &mut crate::record::approval::ApprovalRecord {
+    match body {
+        Body::Approval(approval) => approval,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn approvals_follow_from_signed_answers() {
+    assert_eq!(approvals_with(|_| {}), Vec::<String>::new());
+    type Change = fn(&mut Vec<Body>);
+    let changes: [(&str, Change, &str); 9] = [
+        (
+            "another answer",
+            |bodies| {
+                approval(&mut bodies[2]).review.as_mut().unwrap().reason.push('!');
+            },
+            "its signature is not of this answer",
+        ),
+        (
+            "another reviewer",
+            |bodies| {
+                approval(&mut bodies[2]).review.as_mut().unwrap().reviewer = "dan".into();
+            },
+            "its key is no confirmed key of the reviewer",
+        ),
+        (
+            "no signature",
+            |bodies| {
+                approval(&mut bodies[2]).review.as_mut().unwrap().signature = None;
+            },
+            "it says by its assurance that a key signed",
+        ),
+        ("a key that nobody confirmed", |bodies| drop(bodies.remove(0)), "its key is no confirmed key of the reviewer"),
+        ("an answer left out", |bodies| drop(bodies.remove(2)), "it does not follow from the answers"),
+        ("an answer given twice", |bodies| bodies.insert(3, bodies[2].clone()), "this very answer was given before"),
+        (
+            "a use left out",
+            |bodies| {
+                approval(&mut bodies[4]).used = Some(2);
+            },
+            "it does not follow from the answers",
+        ),
+        ("a use twice", |bodies| bodies.insert(5, bodies[4].clone()), "the approval is used up"),
+        (
+            "another call",
+            |bodies| {
+                approval(&mut bodies[4]).call_sha256 = crate::examples::sha256(1);
+            },
+            "it is about another call",
+        ),
+    ];
+    for (what, change, want) in changes {
+        let findings = approvals_with(change);
+        assert!(findings.iter().any(|finding| finding.contains(want)), "{what}: {findings:?}");
+    }
+}

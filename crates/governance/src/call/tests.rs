@@ -6,7 +6,7 @@ use bytes::Bytes;
 use evidence::ids::{ApprovalId, CallId, RecordId, RunId};
 use evidence::record::approval::{ApprovalEvent, ApprovalRecord};
 use evidence::record::{
-    Agent, Authenticated, Body, Context, Draft, Endpoint, Initiator, Receipt, Status, Surface, Tool,
+    ActionEvent, Agent, Authenticated, Body, Context, Draft, Endpoint, Initiator, Receipt, Status, Surface, Tool,
 };
 use evidence::time::Timestamp;
 use proptest::prelude::*;
@@ -538,8 +538,11 @@ proptest! {
                     let is_use = |draft: &Draft| {
                         matches!(&draft.body, Body::Approval(approval) if approval.event == ApprovalEvent::Consumed)
                     };
-                    let has_intent = drafts.iter().any(|draft| matches!(draft.body, Body::Action(_)));
-                    prop_assert!(!has_intent || executed > 0 || drafts.iter().any(is_use));
+                    let is_intent = |draft: &Draft| {
+                        matches!(&draft.body, Body::Action(action) if action.event == ActionEvent::Intent)
+                    };
+                    let has_intent = drafts.iter().any(is_intent);
+                    prop_assert!(!has_intent || drafts.iter().any(is_use));
                     used |= drafts.iter().any(is_use);
                 }
                 executed += usize::from(matches!(effect, Effect::Execute(_)));

@@ -177,6 +177,12 @@ impl PolicySnapshot {
         self.sources.iter().filter(move |source| tool.endpoint == Endpoint::Tool && is_of(source))
     }
 
+    /// Whether people may be asked about calls of `tool`.
+    #[must_use]
+    pub fn asks(&self, tool: &Tool) -> bool {
+        self.slice(tool).context.gates
+    }
+
     /// Whether rules for `tool` look at what was returned before.
     #[must_use]
     pub fn recalls(&self, tool: &Tool) -> bool {

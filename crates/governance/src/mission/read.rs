@@ -144,8 +144,11 @@ impl<'s> Reader<'s> {
         };
         let allow_is_sound = self.problems.len() == before;
         let dangers = table.get("danger").map(|value| self.dangers(value)).unwrap_or_default();
+        let before = self.problems.len();
         let gates = table.get("gate").map(|value| self.gates(value)).unwrap_or_default();
-        self.check_gates(&gates, &dangers);
+        if self.problems.len() == before {
+            self.check_gates(&gates, &dangers);
+        }
         let budget = table.get("budget").map(|value| self.budget(value, &upstreams)).unwrap_or_default();
         let effects = table.get("effect").map(|value| self.effects(value)).unwrap_or_default();
         if allow_is_sound {

@@ -416,7 +416,7 @@ impl Draft {
             let clause = match (matches, gate) {
                 (None, None) => Clause::Always,
                 (Some(matches), _) => Clause::When(format!("{matches}{lifted}")),
-                (None, Some(_)) => Clause::When(format!("true{lifted}")),
+                (None, Some(_)) => Clause::When(lifted.trim_start_matches(" && ").to_owned()),
             };
             self.forbid(id, zone.line, part, clause);
             self.whole.is_never |= matches.is_none();

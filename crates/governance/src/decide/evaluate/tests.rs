@@ -117,6 +117,12 @@ fn check(case: &Case, policy: &PolicySnapshot) -> Result<(), String> {
     let reasons: Vec<&str> = decision.reasons.iter().map(|reason| reason.code()).collect();
     match &case.expect {
         Expect::Allow(word) => {
+            if word == "ask" {
+                return match decision.effect == Effect::Ask && reasons == ["approval_required"] {
+                    true => Ok(()),
+                    false => Err(format!("{} with {reasons:?}: {}", decision.effect, decision.sentence)),
+                };
+            }
             assert_eq!(word, "allow");
             if decision.effect != Effect::Allow || !reasons.is_empty() || decision.rules.is_empty() {
                 return Err(format!("denied with {reasons:?}: {}", decision.sentence));

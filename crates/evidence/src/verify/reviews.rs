@@ -1,0 +1,101 @@
+//! What approvals say of themselves: that each event may follow, and that each signature is one of the person's key.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::{Signature, VerifyingKey};
+use serde::Deserialize;
+
+use crate::approvals::{Approval, Illegal, statement};
+use crate::ids::ApprovalId;
+use crate::limits::APPROVALS_MAX;
+use crate::record::approval::{ApprovalRecord, Review};
+use crate::record::{VersionLog, VersionedKind};
+use crate::time::Timestamp;
+
+/// What the keys of persons begin with, among all keys.
+const PREFIX: &str = "person/";
+
+/// Every approval of a log, and the keys with which persons signed.
+#[derive(Debug, Default)]
+pub(super) struct Reviews {
+    approvals: BTreeMap<ApprovalId, Approval>,
+    /// The public halves of confirmed keys, by `PERSON/KEY`.
+    keys: BTreeMap<String, String>,
+}
+
+/// Why an approval's record is not as it must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReviewFlaw {
+    /// It may not follow.
+    #[error("it is no event that may follow: {0}")]
+    Illegal(#[from] Illegal),
+    /// The key is not one with which this person answered then.
+    #[error("its key is no confirmed key of the reviewer")]
+    Key,
+    /// The signature is not of this answer.
+    #[error("its signature is not of this answer")]
+    Signature,
+    /// There are more approvals than are followed.
+    #[error("there are more approvals than are followed")]
+    TooMany,
+    /// It says that a key signed, and holds no signature, or the other way round.
+    #[error("it says by its assurance that a key signed, and holds no signature of one, or the other way round")]
+    Unsigned,
+}
+
+/// What a `version_log` states of a person's key.
+#[derive(Deserialize)]
+struct Stated {
+    public: Option<String>,
+}
+
+impl Reviews {
+    /// Takes a version: keys that were confirmed sign from then on, others no more.
+    pub(super) fn version(&mut self, version: &VersionLog) {
+        if version.object.kind != VersionedKind::Key {
+            return;
+        }
+        let Some(name) = version.object.name.strip_prefix(PREFIX) else { return };
+        let stated: Option<Stated> = version.state.as_deref().and_then(|state| serde_json::from_str(state).ok());
+        match stated.and_then(|stated| stated.public) {
+            Some(public) if &*version.to == "confirmed" => drop(self.keys.insert(name.to_owned(), public)),
+            Some(_) | None => drop(self.keys.remove(name)),
+        }
+    }
+
+    /// Takes the next record of an approval.
+    pub(super) fn record(&mut self, record: &ApprovalRecord, at: Timestamp) -> Result<(), ReviewFlaw> {
+        if let Some(review) = &record.review {
+            self.signed(record, review)?;
+        }
+        if let Some(known) = self.approvals.get_mut(&record.approval) {
+            return Ok(known.take(record, at)?);
+        }
+        let fresh = Approval::begin(record, at)?;
+        if self.approvals.len() >= APPROVALS_MAX {
+            return Err(ReviewFlaw::TooMany);
+        }
+        self.approvals.insert(record.approval, fresh);
+        Ok(())
+    }
+
+    fn signed(&self, record: &ApprovalRecord, review: &Review) -> Result<(), ReviewFlaw> {
+        use crate::record::approval::Assurance;
+        let (key, signature) = match (review.assurance, &review.key, &review.signature) {
+            (Assurance::OsUser, None, None) => return Ok(()),
+            (Assurance::DeviceKey, Some(key), Some(signature)) => (key, signature),
+            // This version of the program writes no other.
+            _ => return Err(ReviewFlaw::Unsigned),
+        };
+        let public = self.keys.get(&format!("{}/{key}", review.reviewer)).ok_or(ReviewFlaw::Key)?;
+        let bytes = |text: &str| STANDARD.decode(text).ok();
+        let public = bytes(public).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()).ok_or(ReviewFlaw::Key)?;
+        let public = VerifyingKey::from_bytes(&public).map_err(|_| ReviewFlaw::Key)?;
+        let signature = bytes(signature).and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
+        let signature = Signature::from_bytes(&signature.ok_or(ReviewFlaw::Signature)?);
+        let statement = statement(record.approval, &record.call_sha256, &record.gates_sha256, review);
+        public.verify_strict(&statement, &signature).map_err(|_| ReviewFlaw::Signature)
+    }
+}
