@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 
 use crate::Gateway;
 use crate::clock::now;
+use crate::limits::HOLD_NEWS;
 use crate::refusals::Sort;
 
 /// Governs one call; `None` when the client took it back, which `cancelled` tells.
@@ -87,18 +88,23 @@ pub(crate) async fn drive<E: Execute>(
             Effect::Wait(approval, hold_s) => {
                 let until =
                     *held_until.get_or_insert_with(|| tokio::time::Instant::now() + Duration::from_secs(hold_s));
-                tokio::select! {
-                    biased;
-                    () = gateway.approvals.answered(approval) => {
-                        policy = latest();
-                        Input::Woken
+                let answered = gateway.approvals.answered(approval);
+                tokio::pin!(answered);
+                loop {
+                    tokio::select! {
+                        biased;
+                        () = &mut answered => {
+                            policy = latest();
+                            break Input::Woken;
+                        }
+                        Ok(()) = &mut *cancelled, if may_cancel => {
+                            may_cancel = false;
+                            break Input::Cancelled;
+                        }
+                        () = tokio::time::sleep_until(until) => break Input::Waited,
+                        () = gateway.stopped() => break Input::Waited,
+                        () = tokio::time::sleep(HOLD_NEWS) => execute.held("waiting for a person's approval").await,
                     }
-                    Ok(()) = &mut *cancelled, if may_cancel => {
-                        may_cancel = false;
-                        Input::Cancelled
-                    }
-                    () = tokio::time::sleep_until(until) => Input::Waited,
-                    () = gateway.stopped() => Input::Waited,
                 }
             }
             // CRASH: the answer may be out before the outcome is durable; recovery closes the call as unknown. Only what reads answers so.

@@ -148,5 +148,8 @@ pub const APPROVALS_OPEN_MAX: usize = 50_000;
 /// Approvals that are kept in memory, open or not; the oldest that are over are forgotten first, and stay in the ledger.
 pub const APPROVALS_KEPT_MAX: usize = 100_000;
 
+/// How often a client hears that its call is held open: several times in the 60 seconds after which clients give up.
+pub const HOLD_NEWS: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// How long an invitation to enrol a key holds: a day.
 pub const INVITATION_US: i64 = 86_400_000_000;

@@ -24,6 +24,11 @@ pub trait Execute: Send + 'static {
         std::future::ready(Outcome::without_answer(Status::Unknown, Reason::EvaluationFailed))
     }
 
+    /// Tells the client that the call is still held open, and why, where it wants to hear of progress.
+    fn held(&mut self, _news: &str) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// Tells the upstream that the call was taken back. The future of [`Self::execute`] is gone by then.
     fn cancel(&mut self) -> impl Future<Output = ()> + Send;
 }

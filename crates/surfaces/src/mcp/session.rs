@@ -8,6 +8,7 @@ mod batch;
 mod clients;
 mod execute;
 mod handshake;
+mod held;
 mod intercept;
 mod lists;
 mod round;
@@ -373,6 +374,12 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
                 who: Arc::from("agent"),
             }),
         }
+    }
+
+    /// The same execution, of which the client hears while the request `id` is held open.
+    fn held<E>(&self, id: &RawId, execute: E) -> held::Held<E, D> {
+        let token = self.state().in_flight.get(id).and_then(|flight| flight.progress_token.clone());
+        held::Held::new(execute, self.downstream.clone(), self.heard_under(id.clone()), token)
     }
 
     /// The request under whose id the client hears of what belongs to the request `id`: its own, or that of its batch.

@@ -196,6 +196,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let call = self.session.call_id();
         let intercepted = Intercepted::new(call, self.session.context(), tool, arguments, trace(envelope));
         let execute = CallUpstream::new(self.upstream.clone(), id.clone(), envelope.bytes().clone(), call);
+        let execute = self.held(id, execute);
         match self.session.govern(as_of_agent(intercepted), execute, &mut cancelled).await? {
             Reply::Passed(payload) => Some(payload),
             reply => refused(id, is_tool, &call.to_string(), &reply),

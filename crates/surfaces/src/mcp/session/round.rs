@@ -84,7 +84,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             upstream: Some(self.upstream.clone()),
         };
         let reply = match origin {
-            None => self.session.govern(intercepted, execute, &mut cancelled).await?,
+            None => self.session.govern(intercepted, self.held(id, execute), &mut cancelled).await?,
             // Boxed, as are other rare ways: every request would carry the room for it.
             Some((arguments, context, tool)) => {
                 let origin = Origin { arguments, attempt, call, context, tool };
