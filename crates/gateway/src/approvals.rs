@@ -186,7 +186,7 @@ impl Approvals {
             }
             ControlFlow::Continue(())
         })?;
-        book.count();
+        book.open = book.entries.values().filter(|entry| entry.is_open()).count();
         Ok(Self { book: Mutex::new(book), reviewing: tokio::sync::Mutex::default() })
     }
 
@@ -195,12 +195,14 @@ impl Approvals {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the approvals that there are say of a call; a use is taken, and a new question is known, when this returns.
+    /// What the approvals that there are say of a call; a use is taken, and a new question is known, when this returns. An answer by a key that `may_sign` does not know
+    /// any more is none.
     pub(crate) fn consult(
         &self,
         consult: &Consult,
         people: Option<&People>,
         author: Option<&str>,
+        may_sign: impl Fn(&Review) -> bool,
         fresh: ApprovalId,
         at: Timestamp,
     ) -> Consulted {
@@ -209,10 +211,15 @@ impl Approvals {
             return refused(None, Reason::ApprovalUnavailable, "approvals belong to a run, and this call has none");
         };
         let call_sha256 = bound(classified, decision);
+        let owner = policy.mission().owner();
+        let is_good = |review: &Review| {
+            let initiator = &classified.intercepted.context().initiator.name;
+            let excluded = [Some(&**initiator), author, Some(&**owner)];
+            people.is_some_and(|people| is_authority(review, people, excluded)) && may_sign(review)
+        };
         let mut book = self.book();
         let known = book.by_call.get(&(run, call_sha256.clone())).copied();
-        if let Some(said) = known.and_then(|known| book.entries.get_mut(&known)?.say(people, *awaited, at)) {
-            book.count();
+        if let Some(said) = known.and_then(|known| book.change(known, |entry| entry.say(is_good, *awaited, at))?) {
             return said;
         }
         // What it waited for is bound to another call by now: the mission, the tool's definition or a gate changed.
@@ -237,7 +244,6 @@ impl Approvals {
                 let respond_by = approval.question.respond_by;
                 let (call, context) = (classified.intercepted.call(), classified.intercepted.context().clone());
                 book.put(Entry::new(approval, Some(call), context));
-                book.count();
                 Consulted::Pending { approval: fresh, requested: Some(Box::new(requested)), respond_by }
             }
             Err(illegal) => refused(None, Reason::ApprovalUnavailable, &illegal.to_string()),
@@ -255,10 +261,10 @@ impl Approvals {
     pub(crate) fn forget(&self, approval: ApprovalId) {
         let mut book = self.book();
         if let Some(entry) = book.entries.remove(&approval) {
+            book.open = book.open.saturating_sub(usize::from(entry.is_open()));
             book.by_call.retain(|_, known| *known != approval);
             entry.wake.send_modify(|count| *count += 1);
         }
-        book.count();
     }
 
     /// Resolves when the approval is not open any more, or its time to answer is over.
@@ -300,16 +306,14 @@ impl Approvals {
 
     /// Takes records that are durable.
     fn take(&self, approval: ApprovalId, records: &[ApprovalRecord], at: Timestamp) {
-        let mut book = self.book();
-        if let Some(entry) = book.entries.get_mut(&approval) {
+        let _known = self.book().change(approval, |entry| {
             for record in records {
                 if let Err(illegal) = entry.approval.take(record, at) {
                     tracing::error!(%illegal, %approval, "a record of an approval does not follow from those before it");
                 }
             }
             entry.wake.send_modify(|count| *count += 1);
-        }
-        book.count();
+        });
     }
 }
 
@@ -321,7 +325,17 @@ impl Book {
         if let Some(run) = entry.context.run {
             self.by_call.insert((run, entry.approval.call_sha256.clone()), entry.approval.approval);
         }
+        self.open += usize::from(entry.is_open());
         self.entries.insert(entry.approval.approval, entry);
+    }
+
+    /// Changes one entry, if it is there, and counts it anew.
+    fn change<T>(&mut self, approval: ApprovalId, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+        let entry = self.entries.get_mut(&approval)?;
+        let before = usize::from(entry.is_open());
+        let changed = change(entry);
+        self.open = (self.open + usize::from(entry.is_open())).saturating_sub(before);
+        Some(changed)
     }
 
     /// Forgets a tenth of those that are over, the oldest; they stay in the ledger.
@@ -339,10 +353,6 @@ impl Book {
         }
         self.by_call.retain(|_, approval| !over.contains(approval));
     }
-
-    fn count(&mut self) {
-        self.open = self.entries.values().filter(|entry| entry.approval.state == State::Open).count();
-    }
 }
 
 impl Entry {
@@ -350,8 +360,17 @@ impl Entry {
         Self { approval, call, context, is_told: false, wake: watch::Sender::new(0) }
     }
 
+    fn is_open(&self) -> bool {
+        self.approval.state == State::Open
+    }
+
     /// What it says of an identical call; `None` where the call asks anew.
-    fn say(&mut self, people: Option<&People>, awaited: Option<ApprovalId>, at: Timestamp) -> Option<Consulted> {
+    fn say(
+        &mut self,
+        is_good: impl Fn(&Review) -> bool,
+        awaited: Option<ApprovalId>,
+        at: Timestamp,
+    ) -> Option<Consulted> {
         let id = self.approval.approval;
         let is_awaited = awaited == Some(id);
         let respond_by = self.approval.question.respond_by;
@@ -368,12 +387,13 @@ impl Entry {
         match self.approval.state.clone() {
             State::Open => Some(Consulted::Pending { approval: id, requested: None, respond_by }),
             State::Approved(_) => match self.approval.next_use(at) {
-                Ok(_) if self.lost_authority(people, at).is_some() => {
-                    let who = self.lost_authority(people, at).unwrap_or_default();
-                    let text = format!("`{who}`, who approved it, may not approve any more");
-                    Some(self.refuse(Reason::ApprovalRevoked, &text, None))
-                }
                 Ok(used) => {
+                    let is_lost = |review: &&Review| review.answer == Answer::Approve && !is_good(review);
+                    let lost = self.approval.in_force().find(is_lost).map(|review| review.reviewer.clone());
+                    if let Some(lost) = lost {
+                        let text = format!("`{lost}`, who approved it, may not approve it any more");
+                        return Some(self.refuse(Reason::ApprovalRevoked, &text, None));
+                    }
                     let consumed = ApprovalRecord { used: Some(used), ..self.event(ApprovalEvent::Consumed) };
                     self.approval.used = used;
                     self.is_told = true;
@@ -403,22 +423,6 @@ impl Entry {
             }
             State::Denied(_) | State::Expired | State::Revoked | State::Withdrawn => None,
         }
-    }
-
-    /// Who of those that approved may not any more: gone, or out of the group that they counted for.
-    fn lost_authority(&self, people: Option<&People>, at: Timestamp) -> Option<Arc<str>> {
-        let approving = self.approval.in_force().filter(|review| review.answer == Answer::Approve);
-        approving
-            .into_iter()
-            .find(|review| {
-                let of = review.on_behalf_of.as_ref().unwrap_or(&review.reviewer);
-                let Some(people) = people else { return true };
-                let groups = people.groups_of(of);
-                let is_person = people.persons().contains_key(&review.reviewer);
-                let _at = at;
-                !is_person || !review.groups.iter().all(|group| groups.contains(group))
-            })
-            .map(|review| review.reviewer.clone())
     }
 
     fn refuse(&self, reason: Reason, text: &str, ended: Option<ApprovalRecord>) -> Consulted {
@@ -483,6 +487,18 @@ impl Entry {
     }
 }
 
+/// Whether whoever gave an answer may still give it: a person who is in the groups that they counted for, and has nothing to do with the call.
+fn is_authority(review: &Review, people: &People, excluded: [Option<&str>; 3]) -> bool {
+    let counted = review.on_behalf_of.as_ref().unwrap_or(&review.reviewer);
+    let groups = people.groups_of(counted);
+    let is_excluded = |person: &Arc<str>| {
+        excluded.iter().flatten().any(|name| people.person_of(name).is_some_and(|known| known == person))
+    };
+    people.persons().contains_key(&review.reviewer)
+        && review.groups.iter().all(|group| groups.contains(group))
+        && ![Some(&review.reviewer), review.on_behalf_of.as_ref()].into_iter().flatten().any(is_excluded)
+}
+
 fn said(tally: &Tally) -> String {
     let by = tally.approved_by.iter().map(|person| format!("`{person}`")).collect::<Vec<_>>().join(", ");
     let by = if by.is_empty() { "nobody yet".to_owned() } else { by };
@@ -508,7 +524,11 @@ impl Gateway {
         let people = self.people.in_force();
         let author = self.missions.author(consult.policy.mission().name());
         let fresh = ApprovalId::at(at, self.entropy.bits());
-        self.approvals.consult(consult, people.as_deref(), author.as_deref(), fresh, at)
+        let may_sign = |review: &Review| match &review.key {
+            Some(key) => self.keys.confirmed(&review.reviewer, key).is_some(),
+            None => true,
+        };
+        self.approvals.consult(consult, people.as_deref(), author.as_deref(), may_sign, fresh, at)
     }
 
     /// Keeps what reviewers are shown, sealed.
@@ -657,6 +677,7 @@ impl Gateway {
     pub async fn end_approvals(&self) {
         let _one_at_a_time = self.approvals.reviewing.lock().await;
         let at = now();
+        let mut drafts = Vec::new();
         for id in self.approvals.over(at) {
             let Some((approval, context, call)) = self.approvals.get(id) else { continue };
             let record = ApprovalRecord {
@@ -667,9 +688,13 @@ impl Gateway {
                 continue;
             }
             self.approvals.take(id, std::slice::from_ref(&record), at);
-            if let Err(error) = self.ledger.append(vec![Draft::new(context, call, at, record)]).await {
-                tracing::error!(%error, "the end of an approval could not be recorded");
-            }
+            drafts.push(Draft::new(context, call, at, record));
+        }
+        if drafts.is_empty() {
+            return;
+        }
+        if let Err(error) = self.ledger.append(drafts).await {
+            tracing::error!(%error, "the end of approvals could not be recorded");
         }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use evidence::record::approval::ApprovalEvent;
 use evidence::record::{Body, Draft, Effect as Verdict, ExceptionKind, Status};
 use evidence::time::Timestamp;
 use governance::approve::Consulted;
@@ -113,6 +114,10 @@ pub(crate) async fn drive<E: Execute>(
                 break;
             }
             Effect::Append(drafts) => {
+                let asked = drafts.iter().find_map(|draft| match &draft.body {
+                    Body::Approval(approval) if approval.event == ApprovalEvent::Requested => Some(approval.approval),
+                    _ => None,
+                });
                 let recorded = gateway.ledger.append(drafts);
                 tokio::pin!(recorded);
                 let recorded = loop {
@@ -125,6 +130,9 @@ pub(crate) async fn drive<E: Execute>(
                         }
                     }
                 };
+                if let (Err(_), Some(asked)) = (&recorded, asked) {
+                    gateway.approvals.forget(asked);
+                }
                 recorded.map_or_else(|error| unrecorded(&error), Input::Recorded)
             }
             Effect::Execute(warrant) => {

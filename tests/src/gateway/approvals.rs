@@ -169,7 +169,12 @@ fn a_call_waits_for_two_persons_and_runs_once() {
     assert_eq!(shown["shown"]["arguments"], r#"{"key":"one"}"#);
     assert_eq!(shown["shown"]["tool"], "mcp:up/effect");
     assert_eq!(shown["approval"]["state"], "open");
+    assert_eq!(shown["before"], json!([]));
 
+    let (_, text, _) = world.run(&["approvals", "show", &id, "--format", "table"]);
+    for line in ["bot would call mcp:up/effect", "key = \"one\"", "danger zone `effects`", "nothing yet"] {
+        assert!(text.contains(line), "{text}");
+    }
     let (code, out, err) = world.say("approve", &id, "ana");
     assert_eq!(code, Some(0), "{err}");
     assert!(out.contains("is open") && out.contains("approved by `ana`"), "{out}");
@@ -190,8 +195,17 @@ fn a_call_waits_for_two_persons_and_runs_once() {
 
     // What was approved is used up: an identical call is a new question.
     assert_eq!(said(&client.call(4, "effect", json!({ "key": "one" }))), pending());
-    assert_ne!(world.asked(), id);
+    let again = world.asked();
+    assert_ne!(again, id);
     assert_eq!(world.effects().len(), 1);
+    // Whoever is asked again sees that the very same was done before.
+    let (_, shown, _) = world.run(&["approvals", "show", &again, "--format", "json"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let [before] = shown["before"].as_array().unwrap().as_slice() else { panic!("{shown}") };
+    assert_eq!(
+        (&before["tool"], &before["status"], &before["is_same"]),
+        (&json!("mcp:up/effect"), &json!("done"), &json!(true))
+    );
     assert!(client.close().success());
 
     use ApprovalEvent::{Consumed, Requested, Resolved, Review};
@@ -329,6 +343,20 @@ fn what_was_granted_can_be_taken_back_and_lapses_with_whoever_gave_it() {
             assert_eq!(ask(&mut client, 10, key), denied("approval_revoked"));
         }
     }
+    // The key with which Ana approved is revoked before what she approved is used.
+    assert_eq!(ask(&mut client, 20, "three"), pending());
+    let third = world.asked();
+    for person in ["ana", "carl"] {
+        assert_eq!(world.say("approve", &third, person).0, Some(0));
+    }
+    let (_, people, _) = world.run(&["people", "list", "--format", "json"]);
+    let people: Value = serde_json::from_str(&people).unwrap();
+    let mut keys = people["keys"].as_object().unwrap().iter();
+    let (name, _) = keys.find(|(name, key)| name.starts_with("ana/") && key["state"] == "confirmed").unwrap();
+    let revoked =
+        world.run(&["people", "revoke", "ana", name.trim_start_matches("ana/"), "--why", "the laptop is lost"]);
+    assert_eq!(revoked.0, Some(0), "{}", revoked.2);
+    assert_eq!(ask(&mut client, 21, "three"), denied("approval_revoked"));
     // Carl leaves the treasury before what he approved is used.
     let people = world.0.scratch.join("home").join("people.toml");
     let left = PEOPLE.replace("treasury = [\"bea\", \"carl\"]", "treasury = [\"bea\"]");
@@ -457,4 +485,25 @@ fn a_tool_that_changed_after_it_was_approved_needs_another_approval() {
     assert!(client.close().success());
     assert!(world.effects().is_empty());
     world.0.assert_verified();
+}
+
+#[test]
+fn a_person_sees_the_exact_arguments_and_nothing_hides() {
+    let world = Gated::new("exact");
+    let mut client = world.open();
+    let arguments = r#"{"key":"INV\u202e118","amount":12345678901234567890.10,"list":[1.0,"a"]}"#;
+    client.send_bytes(
+        format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{{\"name\":\"effect\",\"arguments\":{arguments}}}}}\n")
+            .as_bytes(),
+    );
+    assert_eq!(said(&client.message()), pending());
+    let id = world.asked();
+    let (_, shown, _) = world.run(&["approvals", "show", &id, "--format", "json"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["shown"]["arguments"], arguments);
+    let (_, text, _) = world.run(&["approvals", "show", &id, "--format", "table"]);
+    for line in ["amount = 12345678901234567890.10", "key = \"INV\\u{202e}118\"", "list = [1.0,\"a\"]"] {
+        assert!(text.contains(line), "{text}");
+    }
+    assert!(client.close().success());
 }

@@ -1,10 +1,13 @@
 //! `countersign approvals`: what people are asked, and what they answer.
 
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use evidence::approvals::statement;
 use evidence::record::approval::{Answer as Answered, Assurance, Resolution, Review};
+use evidence::record::{Body, Status};
 use evidence::time::Timestamp;
 use gateway::approvals::{ApprovalView, Reviewed};
 use gateway::attachments::Attachments;
@@ -12,8 +15,12 @@ use gateway::clock;
 use gateway::control::{Answer, Ask};
 use gateway::device::DeviceKey;
 use gateway::home::Home;
+use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
+use store::{Order, Reader};
 
+use super::tools::shown as spelt;
 use super::{Format, ask, table};
 use crate::commands::audit::visible;
 use crate::exit_code::{Exit, Failure};
@@ -170,6 +177,46 @@ impl List {
     }
 }
 
+/// Something that the run executed before.
+#[derive(Serialize)]
+struct Before {
+    at: Timestamp,
+    /// Whether it was the same tool with the same arguments.
+    is_same: bool,
+    status: Status,
+    tool: String,
+}
+
+/// What the run of a question executed before, the last ones.
+fn before(home: &Home, shown: &Value) -> Result<Vec<Before>, Failure> {
+    const SHOWN: usize = 10;
+    let text = |name: &str| shown.get(name).and_then(Value::as_str).unwrap_or_default();
+    let args_sha256 = evidence::leaf::sha256_hex(text("arguments").as_bytes());
+    let filter = format!("type:action_record run:{}", text("run")).parse().map_err(Failure::could_not)?;
+    let mut before = Vec::new();
+    let reader = Reader::open(home.path()).map_err(Failure::could_not)?;
+    let visited = reader.visit(&filter, Order::NewestFirst, |record| {
+        if let Body::Action(action) = &record.body
+            && let Some(status) = action.status.filter(|status| *status != Status::NotExecuted)
+        {
+            let tool = action.tool.to_string();
+            let is_same = action.args_sha256 == args_sha256 && tool == text("tool");
+            before.push(Before { at: record.recorded_at, is_same, status, tool });
+        }
+        if before.len() < SHOWN { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    visited.map_err(Failure::could_not)?;
+    before.reverse();
+    Ok(before)
+}
+
+/// A value as it was sent, to the last digit; escapes are undone, so that nothing hides behind them.
+fn as_sent(value: &RawValue) -> String {
+    let raw = value.get();
+    let plain: Option<Value> = if raw.contains('\\') { serde_json::from_str(raw).ok() } else { None };
+    spelt(&plain.map_or_else(|| raw.to_owned(), |plain| plain.to_string()))
+}
+
 /// A time to the minute, as tables show it.
 fn until(at: Timestamp) -> String {
     at.to_string().chars().take(16).collect::<String>().replace('T', " ")
@@ -179,34 +226,42 @@ impl Show {
     fn run(self, home: &Home) -> Result<Exit, Failure> {
         let view = find(home, &self.approval)?;
         let shown: Value = serde_json::from_slice(&shown(home, &view)?).map_err(Failure::could_not)?;
+        let before = before(home, &shown)?;
         if Format::or_fitting(self.format) == Format::Json {
-            println!("{}", serde_json::json!({ "approval": view, "shown": shown }));
+            println!("{}", serde_json::json!({ "approval": view, "before": before, "shown": shown }));
             return Ok(Exit::Done);
         }
-        let text = |name: &str| visible(shown.get(name).and_then(Value::as_str).unwrap_or_default().to_owned());
+        let text = |name: &str| spelt(shown.get(name).and_then(Value::as_str).unwrap_or_default());
         println!("{} is {}", view.approval, view.state);
         println!();
         println!("  {} would call {}", text("agent"), text("tool"));
         println!("  for {}, in mission {} ({})", text("initiator"), text("mission"), text("goal"));
         println!();
         println!("  with");
-        let arguments: Value = serde_json::from_str(shown.get("arguments").and_then(Value::as_str).unwrap_or_default())
-            .unwrap_or(Value::Null);
-        for (name, value) in arguments.as_object().into_iter().flatten() {
-            println!("    {} = {}", visible(name.clone()), visible(value.to_string()));
+        let arguments = shown.get("arguments").and_then(Value::as_str).unwrap_or_default();
+        for (name, value) in serde_json::from_str::<BTreeMap<String, &RawValue>>(arguments).unwrap_or_default() {
+            println!("    {} = {}", spelt(&name), as_sent(value));
         }
         println!();
         println!("  asked because {}", text("why"));
         println!("  asked at {}, answer by {}", until(view.asked_at), until(view.respond_by));
         println!();
         for gate in shown.get("gates").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-            println!("  gate {}", visible(gate.to_owned()));
+            println!("  gate {}", spelt(gate));
         }
         for standing in &view.standing {
             println!("  {standing}");
         }
         for review in &view.reviews {
-            println!("  {}: {} ({})", review.reviewer, review.answer, visible(review.reason.clone()));
+            println!("  {}: {} ({})", review.reviewer, review.answer, spelt(&review.reason));
+        }
+        println!();
+        if before.is_empty() {
+            println!("  this run has executed nothing yet");
+        }
+        for ran in before {
+            let same = if ran.is_same { ", with the very same arguments" } else { "" };
+            println!("  {} {}: {}{same}", until(ran.at), visible(ran.tool), ran.status);
         }
         Ok(Exit::Done)
     }

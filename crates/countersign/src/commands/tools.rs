@@ -161,7 +161,7 @@ fn differences(path: &str, old: &Value, new: &Value, lines: &mut Vec<String>) {
 }
 
 /// What terminals and people do not see, spelt out.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     text.chars()
         .map(|letter| {
             let alone = letter.to_string();
