@@ -2,6 +2,7 @@
 //!
 //! Every home is a fresh folder, and every ledger is verified by the program that wrote it when its scenarios have ended. Start at [`run`].
 
+mod approvals;
 mod oauth;
 
 use std::collections::BTreeSet;
@@ -84,6 +85,7 @@ pub(crate) fn run(place: &mut Workplace) -> Result<Report> {
     scenarios.over_stdio_beside_serve()?;
     scenarios.over_http()?;
     oauth::run(&mut scenarios)?;
+    approvals::run(&mut scenarios)?;
     scenarios.the_demo()?;
     Ok(scenarios.report)
 }

@@ -1,11 +1,13 @@
 //! `countersign approvals`: what people are asked, and what they answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use evidence::approvals::statement;
+use evidence::ids::ApprovalId;
 use evidence::record::approval::{Answer as Answered, Assurance, Resolution, Review};
 use evidence::record::{Body, Status};
 use evidence::time::Timestamp;
@@ -41,6 +43,8 @@ pub(crate) enum Approvals {
     List(List),
     /// Show one: what would happen, why it is asked, who answered
     Show(Show),
+    /// Write a line for each question as it is asked, until you stop it
+    Watch,
     /// Say yes
     Approve(Say),
     /// Say no: the call does not run
@@ -103,6 +107,7 @@ impl Approvals {
         let (answer, say) = match self {
             Self::List(list) => return list.run(home),
             Self::Show(show) => return show.run(home),
+            Self::Watch => return watch(home),
             Self::Revoke { approval, why } => {
                 let approval = find(home, &approval)?.approval;
                 ask(home, Ask::RevokeApproval { approval, why })?;
@@ -124,6 +129,25 @@ fn approvals(home: &Home, all: bool) -> Result<Vec<ApprovalView>, Failure> {
     match ask(home, Ask::Approvals { all })? {
         Answer::Approvals(approvals) => Ok(approvals),
         answer => Err(Failure::could_not(format!("the gateway answered with something else: {answer:?}"))),
+    }
+}
+
+/// How often it is looked for new questions.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Writes new questions, for ever.
+fn watch(home: &Home) -> Result<Exit, Failure> {
+    let mut seen = BTreeSet::new();
+    loop {
+        let open = approvals(home, false)?;
+        let is_open = |approval: &ApprovalId| open.iter().any(|view| view.approval == *approval);
+        seen.retain(is_open);
+        for view in open.iter().filter(|view| !seen.contains(&view.approval)) {
+            let (tool, agent) = (visible(view.tool.clone()), visible(view.agent.clone()));
+            println!("{} {tool}, asked by {agent}, answer by {}", view.approval, until(view.respond_by));
+        }
+        seen.extend(open.iter().map(|view| view.approval));
+        std::thread::sleep(LOOK_EVERY);
     }
 }
 

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 const PEOPLE: &str = r#"
@@ -84,4 +86,23 @@ fn whoever_has_to_do_with_a_call_is_excluded_once() {
     let said: Vec<_> = out.iter().map(|out| (&*out.person, &*out.role)).collect();
     assert_eq!(said, [("ana", "initiator"), ("bea", "author")]);
     assert!(excluded(&people, "nobody", None, "finance@corp.example").is_empty());
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "(\\PC|\n){0,200}") {
+        let _ = parse_people(&text);
+    }
+
+    /// A good file, cut and exchanged: what is taken up names nobody that is not there.
+    #[test]
+    fn no_damaged_file_has_strangers(cut in 0_usize..400, length in 0_usize..40, insert in "[\\[\\]{}=\"'.,#a-z0-9*\n -]{0,12}") {
+        let damaged: String = PEOPLE.chars().take(cut).chain(insert.chars()).chain(PEOPLE.chars().skip(cut + length)).collect();
+        if let Ok(people) = parse_people(&damaged) {
+            let is_known = |person: &Arc<str>| people.persons().contains_key(person);
+            prop_assert!(people.groups().values().flatten().all(is_known));
+            let stand_ins = people.persons().values().filter_map(|person| person.away.as_ref()?.stand_in.as_ref());
+            prop_assert!(stand_ins.into_iter().all(is_known));
+        }
+    }
 }
