@@ -4,6 +4,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -109,6 +110,28 @@ impl Home {
     /// When the file cannot be written.
     pub fn write_mission_with_reads(&self, tools: &[&str], reads: &[&str]) -> anyhow::Result<()> {
         self.write_mission_named(MISSION, tools, reads)
+    }
+
+    /// A mission that allows `tools` with any arguments and has each call wait for the user who runs this; and the file that says who that is.
+    ///
+    /// # Errors
+    /// When a file cannot be written, or the system does not say who the user is.
+    pub fn write_gated_mission(&self, tools: &[&str]) -> anyhow::Result<()> {
+        let zone: Vec<String> = tools.iter().map(|tool| format!("\"mcp:{SERVER}/{tool}\"")).collect();
+        let gate = format!(
+            "\n[danger.all]\nwhen = [{}]\ngate = \"one\"\n\n[gate.one]\ngroup = \"leads\"\nassurance = \"os_user\"\nhold = \"1s\"\n",
+            zone.join(", ")
+        );
+        std::fs::write(self.mission_named(MISSION), format!("{}{gate}", mission(MISSION, tools, &[])))?;
+        let user = Command::new("id").arg("-un").output().context("ask who the user is")?;
+        let user = String::from_utf8(user.stdout)?;
+        let people = format!(
+            "why = \"First version.\"\n[person.lead]\nalso = [\"{}\"]\n[group]\nleads = [\"lead\"]\n",
+            user.trim()
+        );
+        let home = self.path();
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&home)?;
+        Ok(std::fs::write(home.join("people.toml"), people)?)
     }
 
     /// As [`Home::write_mission_with_reads`], under another name.

@@ -26,12 +26,14 @@ enum What {
     Counts(bench::CountsOptions),
     /// Decisions by the number of rules and missions, and what missions take to read, compile and keep.
     Missions(bench::MissionsOptions),
+    /// How long people and agents wait for the gateway where many questions are open.
+    Approvals(bench::ApprovalsOptions),
     /// The log alone, with the records of governed calls.
     Ledger(bench::LedgerOptions),
 }
 
 /// The names of all measurements, the shorter ones first.
-const ALL: [&str; 6] = ["missions", "counts", "path", "ledger", "growth", "sustained"];
+const ALL: [&str; 7] = ["missions", "counts", "approvals", "path", "ledger", "growth", "sustained"];
 
 fn main() -> ExitCode {
     match measure(Arguments::parse().what) {
@@ -55,6 +57,7 @@ fn measure(what: What) -> anyhow::Result<()> {
         What::Sustained(options) => tasks.block_on(&runtime, bench::sustained(&options)),
         What::Growth(options) => tasks.block_on(&runtime, bench::growth(&options)),
         What::Counts(options) => tasks.block_on(&runtime, bench::counts(&options)),
+        What::Approvals(options) => tasks.block_on(&runtime, bench::approvals(&options)),
         What::Missions(options) => bench::missions(&options),
         What::Ledger(options) => tasks.block_on(&runtime, bench::ledger(&options)),
     }
