@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evidence::record::approval::ApprovalEvent;
-use evidence::record::{Body, Draft, Effect as Verdict, ExceptionKind, Status};
+use evidence::record::{Body, Draft, Effect as Verdict, ExceptionKind, Status, Tool};
 use evidence::time::Timestamp;
 use governance::approve::Consulted;
 use governance::call::{Call, Consult, Effect, Input, Reply};
@@ -30,6 +30,7 @@ pub(crate) async fn drive<E: Execute>(
     intercepted: Intercepted,
     latest: impl Fn() -> Arc<PolicySnapshot>,
     standing: impl Fn() -> Standing,
+    refuses: impl Fn(&PolicySnapshot, &Tool) -> bool,
     mut execute: E,
     cancelled: &mut oneshot::Receiver<()>,
 ) -> Option<Reply> {
@@ -43,6 +44,9 @@ pub(crate) async fn drive<E: Execute>(
     while let Some(effect) = effects.pop_front() {
         let input = match effect {
             Effect::Classify(intercepted) => {
+                // Asked anew where the call has waited: the definition may have changed meanwhile.
+                let intercepted =
+                    if refuses(&policy, &tool) { intercepted.objected(Reason::DefinitionRefused) } else { intercepted };
                 let is_counted = policy.counters(&tool).next().is_some();
                 let plan = policy.plan(&tool);
                 if is_counted && let Err(error) = gateway.open_counters(policy.mission().name()).await {

@@ -131,10 +131,11 @@ impl Session for AgentSession {
         execute: E,
         cancelled: &mut oneshot::Receiver<()>,
     ) -> Option<Reply> {
-        let pins = self.policy.load().mission().pins();
-        let refused = self.is_foreign() || self.gateway.pins.refuses(intercepted.tool(), pins);
-        let intercepted = if refused { intercepted.objected(Reason::DefinitionRefused) } else { intercepted };
-        drive(&self.gateway, intercepted, || self.policy.load_full(), || self.standing(), execute, cancelled).await
+        let refuses = |policy: &PolicySnapshot, tool: &Tool| {
+            self.is_foreign() || self.gateway.pins.refuses(tool, policy.mission().pins())
+        };
+        let latest = || self.policy.load_full();
+        drive(&self.gateway, intercepted, latest, || self.standing(), refuses, execute, cancelled).await
     }
 
     fn sighted(&self, tool: &Tool, definition: &[u8], place: Place) -> bool {
