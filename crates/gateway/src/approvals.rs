@@ -49,6 +49,8 @@ struct Entry {
     approval: Approval,
     call: Option<CallId>,
     context: Arc<Context>,
+    /// Whether an answer is on its way to the ledger, which was in time.
+    is_answering: bool,
     /// Whether the agent knows how it ended.
     is_told: bool,
     /// Changes when it does.
@@ -357,7 +359,7 @@ impl Book {
 
 impl Entry {
     fn new(approval: Approval, call: Option<CallId>, context: Arc<Context>) -> Self {
-        Self { approval, call, context, is_told: false, wake: watch::Sender::new(0) }
+        Self { approval, call, context, is_answering: false, is_told: false, wake: watch::Sender::new(0) }
     }
 
     fn is_open(&self) -> bool {
@@ -374,7 +376,7 @@ impl Entry {
         let id = self.approval.approval;
         let is_awaited = awaited == Some(id);
         let respond_by = self.approval.question.respond_by;
-        if self.approval.is_over(at) {
+        if self.approval.is_over(at) && !self.is_answering {
             let ended = ApprovalRecord {
                 why: Some("nobody answered, or nobody used what was granted, in time".to_owned()),
                 ..self.event(ApprovalEvent::Expired)
@@ -577,7 +579,11 @@ impl Gateway {
             });
         }
         let drafts = records.iter().map(|record| Draft::new(context.clone(), call, at, record.clone())).collect();
-        self.ledger.append(drafts).await?;
+        let answering = |is_answering| self.approvals.book().change(id, |entry| entry.is_answering = is_answering);
+        let _known = answering(true);
+        let recorded = self.ledger.append(drafts).await;
+        let _known = answering(false);
+        recorded?;
         self.approvals.take(id, &records, at);
         Ok(Counted { resolution, standing: approval.tallies().iter().map(said).collect() })
     }
