@@ -6,9 +6,10 @@
 mod answers;
 mod calls;
 mod clocks;
+mod pages;
 mod view;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,7 +25,8 @@ use tokio::sync::watch;
 use crate::clock::now;
 use crate::limits::APPROVALS_KEPT_MAX;
 pub use answers::{Counted, ReviewError, Reviewed};
-pub use view::ApprovalView;
+pub use pages::{Page, Wanted};
+pub use view::{ApprovalState, ApprovalView};
 
 /// All approvals.
 #[derive(Debug, Default)]
@@ -37,9 +39,9 @@ pub(crate) struct Approvals {
 #[derive(Debug, Default)]
 struct Book {
     by_call: HashMap<(RunId, String), ApprovalId>,
-    entries: HashMap<ApprovalId, Entry>,
-    /// How many are open.
-    open: usize,
+    entries: BTreeMap<ApprovalId, Entry>,
+    /// Those that are open: an inbox is a page of them.
+    open: BTreeSet<ApprovalId>,
 }
 
 /// One approval, and who waits for it.
@@ -82,7 +84,8 @@ impl Approvals {
             }
             ControlFlow::Continue(())
         })?;
-        book.open = book.entries.values().filter(|entry| entry.is_open()).count();
+        let open = book.entries.iter().filter(|(_, entry)| entry.is_open()).map(|(id, _)| *id).collect();
+        book.open = open;
         Ok(Self { book: Mutex::new(book), reviewing: tokio::sync::Mutex::default() })
     }
 
@@ -102,7 +105,7 @@ impl Approvals {
     pub(crate) fn forget(&self, approval: ApprovalId) {
         let mut book = self.book();
         if let Some(entry) = book.entries.remove(&approval) {
-            book.open = book.open.saturating_sub(usize::from(entry.is_open()));
+            book.open.remove(&approval);
             book.by_call.retain(|_, known| *known != approval);
             entry.wake.send_modify(|count| *count += 1);
         }
@@ -121,15 +124,6 @@ impl Approvals {
             _changed = wake.changed() => {}
             () = tokio::time::sleep(std::time::Duration::from_micros(left)) => {}
         }
-    }
-
-    /// Every approval, oldest first; only open ones unless `all` are wanted.
-    pub(crate) fn list(&self, all: bool) -> Vec<ApprovalView> {
-        let book = self.book();
-        let wanted = book.entries.values().filter(|entry| all || entry.approval.state == State::Open);
-        let mut views: Vec<ApprovalView> = wanted.map(Entry::view).collect();
-        views.sort_by_key(|view| view.approval);
-        views
     }
 
     /// Which approvals are open whose time to answer is over, or granted and lapsed, at `at`.
@@ -166,16 +160,20 @@ impl Book {
         if let Some(run) = entry.context.run {
             self.by_call.insert((run, entry.approval.call_sha256.clone()), entry.approval.approval);
         }
-        self.open += usize::from(entry.is_open());
+        if entry.is_open() {
+            self.open.insert(entry.approval.approval);
+        }
         self.entries.insert(entry.approval.approval, entry);
     }
 
-    /// Changes one entry, if it is there, and counts it anew.
+    /// Changes one entry, if it is there.
     fn change<T>(&mut self, approval: ApprovalId, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
         let entry = self.entries.get_mut(&approval)?;
-        let before = usize::from(entry.is_open());
         let changed = change(entry);
-        self.open = (self.open + usize::from(entry.is_open())).saturating_sub(before);
+        match entry.is_open() {
+            true => self.open.insert(approval),
+            false => self.open.remove(&approval),
+        };
         Some(changed)
     }
 

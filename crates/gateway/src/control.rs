@@ -8,7 +8,7 @@ use evidence::record::EffectClass;
 use evidence::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::approvals::{ApprovalView, Counted, ReviewError, Reviewed};
+use crate::approvals::{Counted, Page, ReviewError, Reviewed, Wanted as WantedApprovals};
 use crate::attachments::{Attach, AttachError};
 use crate::exceptions::{Deed, DeedError};
 use crate::halts::{Scope, Switch};
@@ -29,11 +29,8 @@ pub enum Ask {
         /// Whether for good.
         tried: Tried,
     },
-    /// List approvals.
-    Approvals {
-        /// Those that are over, too.
-        all: bool,
-    },
+    /// List approvals, a page at a time.
+    Approvals(WantedApprovals),
     /// Link a file to a record.
     Attach(Box<Attach>),
     /// Bridge an agent's client to a stdio upstream; its messages follow on the same connection.
@@ -153,8 +150,8 @@ pub struct Bridge {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Answer {
-    /// The approvals.
-    Approvals(Vec<ApprovalView>),
+    /// A page of approvals.
+    Approvals(Page),
     /// The file is linked; its digest.
     Attached(String),
     /// The bridge stands; messages follow.
@@ -352,7 +349,7 @@ impl Gateway {
                 Err(error @ LoadError::Read { .. }) => Answer::refused(Blame::Asker, error),
                 Err(error) => Answer::refused(Blame::Nobody, error.to_string().trim_end()),
             },
-            Ask::Approvals { all } => Answer::Approvals(self.approvals.list(all)),
+            Ask::Approvals(wanted) => Answer::Approvals(self.approvals.page(&wanted)),
             Ask::Attach(attach) => match self.attach(*attach, who).await {
                 Ok(sha256) => Answer::Attached(sha256),
                 Err(error @ (AttachError::File { .. } | AttachError::Unfit)) => Answer::refused(Blame::Asker, error),

@@ -148,6 +148,9 @@ pub const APPROVALS_OPEN_MAX: usize = 50_000;
 /// Approvals that are kept in memory, open or not; the oldest that are over are forgotten first, and stay in the ledger.
 pub const APPROVALS_KEPT_MAX: usize = 100_000;
 
+/// Approvals on one page of a list. Each is some 3 KiB as JSON: 600 KiB at most.
+pub const PAGE_MAX: usize = 200;
+
 /// How often a client hears that its call is held open: several times in the 60 seconds after which clients give up.
 pub const HOLD_NEWS: std::time::Duration = std::time::Duration::from_secs(10);
 

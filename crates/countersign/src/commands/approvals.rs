@@ -1,6 +1,6 @@
 //! `countersign approvals`: what people are asked, and what they answer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,12 +11,13 @@ use evidence::ids::ApprovalId;
 use evidence::record::approval::{Answer as Answered, Assurance, Resolution, Review};
 use evidence::record::{Body, Status};
 use evidence::time::Timestamp;
-use gateway::approvals::{ApprovalView, Reviewed};
+use gateway::approvals::{ApprovalState, ApprovalView, Page, Reviewed, Wanted};
 use gateway::attachments::Attachments;
 use gateway::clock;
 use gateway::control::{Answer, Ask};
 use gateway::device::DeviceKey;
 use gateway::home::Home;
+use gateway::limits::PAGE_MAX;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -124,41 +125,63 @@ impl Approvals {
     }
 }
 
-/// The approvals of the home.
-fn approvals(home: &Home, all: bool) -> Result<Vec<ApprovalView>, Failure> {
-    match ask(home, Ask::Approvals { all })? {
-        Answer::Approvals(approvals) => Ok(approvals),
+/// One page of the approvals of the home.
+fn page(home: &Home, wanted: Wanted) -> Result<Page, Failure> {
+    match ask(home, Ask::Approvals(wanted))? {
+        Answer::Approvals(page) => Ok(page),
         answer => Err(Failure::could_not(format!("the gateway answered with something else: {answer:?}"))),
+    }
+}
+
+/// Every approval that is wanted, page after page.
+fn pages(home: &Home, mut wanted: Wanted, mut each: impl FnMut(ApprovalView)) -> Result<(), Failure> {
+    wanted.limit = PAGE_MAX;
+    loop {
+        let page = page(home, wanted.clone())?;
+        page.approvals.into_iter().for_each(&mut each);
+        match page.next {
+            Some(next) => wanted.after = Some(next),
+            None => return Ok(()),
+        }
     }
 }
 
 /// How often it is looked for new questions.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How far behind the latest question that was seen it is looked for others.
+const LOOK_AGAIN_US: i64 = 10_000_000;
+
 /// Writes new questions, for ever.
 fn watch(home: &Home) -> Result<Exit, Failure> {
-    let mut seen = BTreeSet::new();
+    let mut seen: BTreeMap<ApprovalId, Timestamp> = BTreeMap::new();
+    let mut after = None;
     loop {
-        let open = approvals(home, false)?;
-        let is_open = |approval: &ApprovalId| open.iter().any(|view| view.approval == *approval);
-        seen.retain(is_open);
-        for view in open.iter().filter(|view| !seen.contains(&view.approval)) {
-            let (tool, agent) = (visible(view.tool.clone()), visible(view.agent.clone()));
-            println!("{} {tool}, asked by {agent}, answer by {}", view.approval, until(view.respond_by));
+        let wanted = Wanted { after, state: Some(ApprovalState::Open), ..Wanted::default() };
+        pages(home, wanted, |view| {
+            if seen.insert(view.approval, view.asked_at).is_none() {
+                let (tool, agent) = (visible(view.tool), visible(view.agent));
+                println!("{} {tool}, asked by {agent}, answer by {}", view.approval, until(view.respond_by));
+            }
+        })?;
+        // Questions of one moment come in any order: it is looked again at the last ones.
+        if let Some(latest) = seen.values().max().copied() {
+            let again = ApprovalId::at(latest.plus_micros(-LOOK_AGAIN_US), [0; 10]);
+            seen.retain(|approval, _| *approval > again);
+            after = Some(again);
         }
-        seen.extend(open.iter().map(|view| view.approval));
         std::thread::sleep(LOOK_EVERY);
     }
 }
 
 /// The one approval whose id begins so.
 fn find(home: &Home, start: &str) -> Result<ApprovalView, Failure> {
-    let mut found: Vec<_> =
-        approvals(home, true)?.into_iter().filter(|view| view.approval.to_string().starts_with(start)).collect();
-    match (found.pop(), found.len()) {
-        (Some(view), 0) => Ok(view),
-        (Some(_), more) => {
-            Err(Failure::usage(format!("{} approvals begin with `{start}`; write more of it", more + 1)))
+    let wanted = Wanted { begins: Some(start.to_owned()), limit: 2, ..Wanted::default() };
+    let mut found = page(home, wanted)?.approvals;
+    match (found.pop(), found.pop()) {
+        (Some(view), None) => Ok(view),
+        (Some(_), Some(_)) => {
+            Err(Failure::usage(format!("more than one approval begins with `{start}`; write more of it")))
         }
         (None, _) => {
             Err(Failure::no(format!("there is no approval `{start}`; `countersign approvals list --all` shows them")))
@@ -174,26 +197,23 @@ fn shown(home: &Home, view: &ApprovalView) -> Result<Vec<u8>, Failure> {
 
 impl List {
     fn run(self, home: &Home) -> Result<Exit, Failure> {
-        let approvals = approvals(home, self.all)?;
+        let state = if self.all { None } else { Some(ApprovalState::Open) };
+        let wanted = Wanted { state, ..Wanted::default() };
         match Format::or_fitting(self.format) {
-            Format::Json => {
-                for view in &approvals {
-                    println!("{}", serde_json::to_string(view).map_err(Failure::could_not)?);
-                }
-            }
+            Format::Json => pages(home, wanted, |view| println!("{}", serde_json::json!(view)))?,
             Format::Csv | Format::Table => {
                 let mut table = table(&["approval", "state", "tool", "agent", "for", "answer by", "standing"]);
-                for view in &approvals {
+                pages(home, wanted, |view| {
                     table.add_row([
                         view.approval.to_string(),
-                        view.state.clone(),
-                        visible(view.tool.clone()),
-                        visible(view.agent.clone()),
-                        visible(view.initiator.clone()),
+                        view.state.as_str().to_owned(),
+                        visible(view.tool),
+                        visible(view.agent),
+                        visible(view.initiator),
                         until(view.respond_by),
                         view.standing.join("; "),
                     ]);
-                }
+                })?;
                 println!("{table}");
             }
         }
@@ -256,7 +276,7 @@ impl Show {
             return Ok(Exit::Done);
         }
         let text = |name: &str| spelt(shown.get(name).and_then(Value::as_str).unwrap_or_default());
-        println!("{} is {}", view.approval, view.state);
+        println!("{} is {}", view.approval, view.state.as_str());
         println!();
         println!("  {} would call {}", text("agent"), text("tool"));
         println!("  for {}, in mission {} ({})", text("initiator"), text("mission"), text("goal"));

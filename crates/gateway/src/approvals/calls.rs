@@ -53,7 +53,7 @@ impl Approvals {
             let text = "no file `people.toml` in the home says who may approve";
             return refused(None, Reason::ApprovalUnavailable, text);
         };
-        if book.open >= APPROVALS_OPEN_MAX {
+        if book.open.len() >= APPROVALS_OPEN_MAX {
             let text = "more approvals are open than are kept; answer some first";
             return refused(None, Reason::ApprovalUnavailable, text);
         }

@@ -11,7 +11,7 @@ impl Gateway {
     /// Whether anybody is asked anything.
     #[must_use]
     pub fn has_open_approvals(&self) -> bool {
-        self.approvals.book().open > 0
+        !self.approvals.book().open.is_empty()
     }
 
     /// Records which approvals have ended by their clocks.

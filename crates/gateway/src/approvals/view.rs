@@ -40,12 +40,65 @@ pub struct ApprovalView {
     pub shown_sha256: String,
     /// How the gates stand, in sentences.
     pub standing: Vec<String>,
-    /// `open`, `approved`, `denied`, `expired`, `revoked`, `used` or `withdrawn`.
-    pub state: String,
+    /// Where in its life it is.
+    pub state: ApprovalState,
     /// The tool.
     pub tool: String,
     /// How often it was used.
     pub used: u32,
+}
+
+/// Where in its life an approval is, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovalState {
+    /// It may be used.
+    Approved,
+    /// Somebody said no.
+    Denied,
+    /// A clock ended.
+    Expired,
+    /// Answers are awaited.
+    Open,
+    /// What was granted was taken back.
+    Revoked,
+    /// Every use is consumed.
+    Used,
+    /// The question was taken back.
+    Withdrawn,
+}
+
+impl ApprovalState {
+    /// Every state, as it is written.
+    pub const WORDS: [(&'static str, Self); 7] = [
+        ("approved", Self::Approved),
+        ("denied", Self::Denied),
+        ("expired", Self::Expired),
+        ("open", Self::Open),
+        ("revoked", Self::Revoked),
+        ("used", Self::Used),
+        ("withdrawn", Self::Withdrawn),
+    ];
+
+    /// Where `approval` is.
+    #[must_use]
+    pub fn of(approval: &Approval) -> Self {
+        match &approval.state {
+            State::Approved(grant) if approval.used >= grant.uses => Self::Used,
+            State::Approved(_) => Self::Approved,
+            State::Denied(_) => Self::Denied,
+            State::Expired => Self::Expired,
+            State::Open => Self::Open,
+            State::Revoked => Self::Revoked,
+            State::Withdrawn => Self::Withdrawn,
+        }
+    }
+
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, state)| *state == self).map_or("", |(word, _)| word)
+    }
 }
 
 impl Entry {
@@ -69,16 +122,7 @@ impl Entry {
             sentence: question.sentence.clone(),
             shown_sha256: question.shown_sha256.clone(),
             standing: self.approval.tallies().iter().map(said).collect(),
-            state: match state {
-                State::Approved(grant) if *used >= grant.uses => "used",
-                State::Approved(_) => "approved",
-                State::Denied(_) => "denied",
-                State::Expired => "expired",
-                State::Open => "open",
-                State::Revoked => "revoked",
-                State::Withdrawn => "withdrawn",
-            }
-            .to_owned(),
+            state: ApprovalState::of(&self.approval),
             tool: tool.to_string(),
             used: *used,
         }

@@ -1,4 +1,4 @@
-//! `countersign-bench approvals`: how long people and agents wait for the gateway where many questions are open: to list them, and from the last answer to the result of the
+//! `countersign-bench approvals`: how long people and agents wait for the gateway where many questions are open: to read a page of them, and from the last answer to the result of the
 //! call that it lets run.
 
 use std::collections::HashMap;
@@ -29,9 +29,9 @@ pub struct Options {
     /// How many of them are answered.
     #[arg(long, default_value_t = 200)]
     pub answered: usize,
-    /// How often the list is asked for.
-    #[arg(long, default_value_t = 20)]
-    pub lists: usize,
+    /// How many are on a page of the inbox.
+    #[arg(long, default_value_t = 100)]
+    pub page: usize,
     /// Where the home lives while it is measured: a real disk. Default: a folder beside the build's output.
     #[arg(long, value_name = "DIR")]
     pub scratch: Option<PathBuf>,
@@ -63,15 +63,21 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     println!("{} questions asked in {:.1} s", options.open, started.elapsed().as_secs_f64());
 
     let socket = home.path().join("gateway.sock");
-    let mut lists = Vec::new();
+    let mut pages = Vec::new();
     let mut open = Vec::new();
-    for _ in 0..options.lists {
+    let mut after = Value::Null;
+    loop {
         let started = Instant::now();
-        open = listed(&socket).await?;
-        lists.push(started.elapsed());
+        let mut page = listed(&socket, &after, options.page).await?;
+        pages.push(started.elapsed());
+        open.append(page.pointer_mut("/approvals").and_then(Value::as_array_mut).context("a page of approvals")?);
+        match page.get("next") {
+            Some(next) if !next.is_null() => after = next.clone(),
+            _ => break,
+        }
     }
     anyhow::ensure!(open.len() == options.open, "{} questions are open", open.len());
-    row("list of all that is open", &mut lists);
+    row(&format!("a page of {} of the inbox", options.page), &mut pages);
 
     let mut results = Vec::new();
     let mut session = HttpSession::open(&target).await?;
@@ -151,9 +157,10 @@ async fn put(socket: &Path, ask: &Value) -> anyhow::Result<Value> {
     Ok(serde_json::from_str(&line)?)
 }
 
-async fn listed(socket: &Path) -> anyhow::Result<Vec<Value>> {
-    let answer = put(socket, &json!({ "approvals": { "all": false } })).await?;
-    answer.get("approvals").and_then(Value::as_array).cloned().context("a list of approvals")
+async fn listed(socket: &Path, after: &Value, limit: usize) -> anyhow::Result<Value> {
+    let wanted = json!({ "after": after, "begins": null, "limit": limit, "state": "open" });
+    let mut answer = put(socket, &json!({ "approvals": wanted })).await?;
+    answer.get_mut("approvals").map(Value::take).context("a page of approvals")
 }
 
 async fn approve(socket: &Path, view: &Value) -> anyhow::Result<()> {
