@@ -1,5 +1,6 @@
 //! The gateway as its users meet it: bridges that share a run, stops that bite, ends in order and out of order, and a ledger that cannot be written.
 
+mod approval_life;
 mod approvals;
 mod attachments;
 mod bridges;

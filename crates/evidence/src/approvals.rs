@@ -3,7 +3,9 @@
 //! A fold over the records of one approval, with the thresholds that its request froze: who may still answer, what the answers add up to, whether a use is left. Whoever
 //! writes an event asks first, and whoever verifies a log asks again. Start at [`Approval::take`].
 
+mod illegal;
 mod quorum;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -13,10 +15,12 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::ids::ApprovalId;
+use crate::limits::REMINDERS_MAX;
 use crate::record::Tool;
 use crate::record::approval::{Answer, ApprovalEvent, ApprovalRecord, Gate, Grant, Question, Resolution, Review};
 use crate::time::Timestamp;
-use quorum::is_met;
+pub use illegal::{Illegal, Role};
+pub use standing::Tally;
 
 /// One approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,12 +29,16 @@ pub struct Approval {
     pub approval: ApprovalId,
     /// What it is bound to.
     pub call_sha256: String,
+    /// The gates that were escalated, with the number of answers before that.
+    pub escalated: Vec<(Arc<str>, usize)>,
     /// SHA-256 of its gates.
     pub gates_sha256: String,
     /// When people were asked.
     pub opened_at: Timestamp,
     /// What they were asked.
     pub question: Question,
+    /// How often those who have not answered were reminded, and when last.
+    pub reminded: (u32, Timestamp),
     /// Every answer, in order.
     pub reviews: Vec<Review>,
     /// Where in its life it is.
@@ -58,107 +66,6 @@ pub enum State {
     Withdrawn,
 }
 
-/// How one gate stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tally {
-    /// Who counts, in order.
-    pub approved_by: Vec<Arc<str>>,
-    /// The gate.
-    pub gate: Arc<str>,
-    /// The stage that is open, from 0; the number of stages where all are satisfied.
-    pub stage: usize,
-    /// How many stages it has.
-    pub stages: usize,
-}
-
-impl Tally {
-    /// Whether nothing is missing.
-    #[must_use]
-    pub const fn is_satisfied(&self) -> bool {
-        self.stage >= self.stages
-    }
-}
-
-/// Why an event may not follow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Illegal {
-    /// The person has answered already, or stands in for somebody who has.
-    #[error("this person's answer is known already; `withdraw` takes it back")]
-    Again,
-    /// It is about other arguments, another call or other gates.
-    #[error("it is about another call than the approval is bound to")]
-    Bound,
-    /// It is not open any more.
-    #[error("the approval is {0}; it takes no more answers")]
-    Closed(&'static str),
-    /// The person has to do with the call.
-    #[error("whoever has to do with a call does not review it: {0}")]
-    Excluded(Role),
-    /// Its clock has ended.
-    #[error("the time to answer, or to use what was granted, is over")]
-    Late,
-    /// A record lacks what its event needs.
-    #[error("the record lacks what its event needs")]
-    Lacking,
-    /// Another request of the same approval.
-    #[error("the approval was asked for already")]
-    Known,
-    /// Nothing is granted that could be used or taken back.
-    #[error("nothing is granted that could be used or taken back")]
-    NotGranted,
-    /// It was never asked for.
-    #[error("no approval with this id was asked for")]
-    NotRequested,
-    /// The person is in no group whose turn it is.
-    #[error("the gate does not ask this person, or not yet")]
-    NotAsked,
-    /// The person has no answer that could be taken back.
-    #[error("this person has given no answer that could be taken back")]
-    NothingToWithdraw,
-    /// The person saw something else.
-    #[error("the person was shown something else than what is asked")]
-    OtherView,
-    /// The very same answer was given before.
-    #[error("this very answer was given before; an answer is signed once")]
-    Replayed,
-    /// The person stepped back before.
-    #[error("this person has left the answer to others")]
-    Recused,
-    /// It does not follow from the answers.
-    #[error("it does not follow from the answers that were given")]
-    Unfounded,
-    /// The answer is not sure enough for the gate.
-    #[error("the gate needs a stronger proof of who answers")]
-    Unsure,
-    /// Every use was consumed.
-    #[error("the approval is used up")]
-    UsedUp,
-}
-
-/// What an excluded person has to do with a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// The version of the mission is theirs.
-    Author,
-    /// The agent acts for them.
-    Initiator,
-    /// They answer for the mission.
-    Owner,
-    /// Something else.
-    Other,
-}
-
-impl std::fmt::Display for Role {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Author => "this person is the author of the mission's version",
-            Self::Initiator => "the agent acts for this person",
-            Self::Owner => "this person answers for the mission",
-            Self::Other => "this person is excluded",
-        })
-    }
-}
-
 /// SHA-256 of gates with their thresholds.
 #[must_use]
 pub fn gates_sha256(gates: &[Gate]) -> String {
@@ -166,10 +73,23 @@ pub fn gates_sha256(gates: &[Gate]) -> String {
     serde_json::to_vec(gates).map(|bytes| hex::encode(Sha256::digest(&bytes))).unwrap_or_default()
 }
 
-/// Whether persons of these groups, one entry for each of them, could satisfy every stage of `gate`. Each stage by itself: that nobody counts for two stages is not looked at.
+/// Whether persons of these groups, one entry for each of them, could satisfy every stage of `gate`, with those whom an escalation would add. Each stage by itself: that nobody
+/// counts for two stages is not looked at.
 #[must_use]
 pub fn could_satisfy(gate: &Gate, persons: &[Vec<Arc<str>>]) -> bool {
-    gate.stages.iter().all(|stage| quorum::could_be_met(stage, persons))
+    let is_added = |groups: &[Arc<str>]| gate.escalate.as_ref().is_some_and(|added| groups.contains(&added.group));
+    gate.stages.iter().all(|stage| {
+        let counting = persons.iter().map(|groups| match is_added(groups) {
+            true => quorum::groups(stage).cloned().collect(),
+            false => groups.clone(),
+        });
+        quorum::is_met(stage, &counting.collect::<Vec<_>>())
+    })
+}
+
+/// So many seconds after `at`.
+fn after(at: Timestamp, seconds: u64) -> Timestamp {
+    at.plus_micros(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000))
 }
 
 /// What a person's key signs: everything that the answer is about, under a name that no other signature has.
@@ -210,22 +130,6 @@ pub fn statement(approval: ApprovalId, call_sha256: &str, gates_sha256: &str, re
     bytes
 }
 
-/// How a gate stands: the answers that count, and the stage that is open.
-#[derive(Default)]
-struct Standing<'a> {
-    counted: Vec<&'a Review>,
-    stage: usize,
-}
-
-impl Standing<'_> {
-    /// Whether the person of `review`, or whom they stand in for, counts already.
-    fn involves(&self, review: &Review) -> bool {
-        let persons = |review: &Review| [Some(review.reviewer.clone()), review.on_behalf_of.clone()];
-        let of_review = persons(review);
-        self.counted.iter().flat_map(|known| persons(known)).flatten().any(|person| of_review.contains(&Some(person)))
-    }
-}
-
 impl Approval {
     /// The approval that `record` asks for, at `at`.
     ///
@@ -242,9 +146,11 @@ impl Approval {
         Ok(Self {
             approval: record.approval,
             call_sha256: record.call_sha256.clone(),
+            escalated: Vec::new(),
             gates_sha256: record.gates_sha256.clone(),
             opened_at: at,
             question,
+            reminded: (0, at),
             reviews: Vec::new(),
             state: State::Open,
             tool: record.tool.clone(),
@@ -284,6 +190,17 @@ impl Approval {
                 self.state = State::Expired;
                 Ok(())
             }
+            ApprovalEvent::Escalated => {
+                let gate = record.gate.as_ref().ok_or(Illegal::Lacking)?;
+                self.may_escalate(gate, at)?;
+                self.escalated.push((gate.clone(), self.reviews.len()));
+                Ok(())
+            }
+            ApprovalEvent::Reminded => {
+                self.may_remind(at)?;
+                self.reminded = (self.reminded.0.saturating_add(1), at);
+                Ok(())
+            }
             ApprovalEvent::Revoked => {
                 if !matches!(self.state, State::Approved(_)) {
                     return Err(Illegal::NotGranted);
@@ -294,8 +211,46 @@ impl Approval {
         }
     }
 
+    /// Whether more people may answer what `gate` asks, from `at` on.
+    ///
+    /// # Errors
+    /// [`Illegal`] says why not.
+    pub fn may_escalate(&self, gate: &str, at: Timestamp) -> Result<(), Illegal> {
+        self.is_awaited(at)?;
+        let named = self.question.gates.iter().find(|known| *known.name == *gate);
+        let escalation = named.and_then(|gate| gate.escalate.as_ref()).ok_or(Illegal::Unfounded)?;
+        let is_known = self.escalated.iter().any(|(known, _)| **known == *gate);
+        let is_satisfied = self.tallies().iter().any(|tally| *tally.gate == *gate && tally.is_satisfied());
+        match at < after(self.opened_at, escalation.after_s) {
+            true => Err(Illegal::Early),
+            false if is_known || is_satisfied => Err(Illegal::Unfounded),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether those who have not answered may be reminded at `at`.
+    ///
+    /// # Errors
+    /// [`Illegal`] says why not.
+    pub fn may_remind(&self, at: Timestamp) -> Result<(), Illegal> {
+        self.is_awaited(at)?;
+        let every = self.question.gates.iter().filter_map(|gate| gate.remind_s).min().ok_or(Illegal::Unfounded)?;
+        let (often, last) = self.reminded;
+        match at < after(last, every) {
+            true => Err(Illegal::Early),
+            false if often >= REMINDERS_MAX => Err(Illegal::Unfounded),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether answers are awaited at `at`.
+    fn is_awaited(&self, at: Timestamp) -> Result<(), Illegal> {
+        self.stays_open()?;
+        if at > self.question.respond_by { Err(Illegal::Late) } else { Ok(()) }
+    }
+
     fn resolve(&mut self, record: &ApprovalRecord, at: Timestamp) -> Result<(), Illegal> {
-        self.is_open()?;
+        self.stays_open()?;
         let resolution = record.resolution.ok_or(Illegal::Lacking)?;
         self.state = match resolution {
             Resolution::Withdrawn => State::Withdrawn,
@@ -326,9 +281,8 @@ impl Approval {
     #[must_use]
     pub fn grant(&self, at: Timestamp) -> Grant {
         let seconds = self.question.gates.iter().map(|gate| gate.grant_s).min().unwrap_or(0);
-        let micros = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
         let uses = self.question.gates.iter().map(|gate| gate.uses).min().unwrap_or(0);
-        Grant { not_after: at.plus_micros(micros), uses }
+        Grant { not_after: after(at, seconds), uses }
     }
 
     /// Which use comes next.
@@ -359,10 +313,7 @@ impl Approval {
     /// # Errors
     /// [`Illegal`] says why not.
     pub fn may_review(&self, review: &Review, at: Timestamp) -> Result<(), Illegal> {
-        self.is_open()?;
-        if at > self.question.respond_by {
-            return Err(Illegal::Late);
-        }
+        self.is_awaited(at)?;
         if review.shown_sha256 != self.question.shown_sha256 {
             return Err(Illegal::OtherView);
         }
@@ -386,7 +337,8 @@ impl Approval {
         if self.reviews.iter().any(has_recused) {
             return Err(Illegal::Recused);
         }
-        let is_asked = |gate: &Gate| gate.stages.iter().any(|stage| quorum::names(stage, &review.groups));
+        let place = self.reviews.len();
+        let is_asked = |gate: &Gate| gate.stages.iter().any(|stage| self.asks(gate, stage, &review.groups, place));
         if !self.question.gates.iter().any(is_asked) {
             return Err(Illegal::NotAsked);
         }
@@ -400,77 +352,29 @@ impl Approval {
         }
     }
 
-    /// Whether a yes or no counts somewhere.
-    fn may_vote(&self, review: &Review) -> Result<(), Illegal> {
-        let standing: Vec<(&Gate, Standing<'_>)> =
-            self.question.gates.iter().map(|gate| (gate, self.standing(gate))).collect();
-        let is_sure = |gate: &Gate| review.assurance >= gate.assurance;
-        if review.answer == Answer::Deny {
-            // Whoever said yes may still say no; nobody says it for somebody who has answered.
-            let has_answered = |person: &Arc<str>| self.in_force().any(|known| known.reviewer == *person);
-            return match review.on_behalf_of.as_ref().is_some_and(has_answered) {
-                true => Err(Illegal::Again),
-                false if standing.iter().any(|(gate, _)| is_sure(gate)) => Ok(()),
-                false => Err(Illegal::Unsure),
-            };
-        }
-        let is_their_turn = |(gate, standing): &&(&Gate, Standing<'_>)| {
-            gate.stages.get(standing.stage).is_some_and(|stage| quorum::names(stage, &review.groups))
-        };
-        let turns: Vec<_> = standing.iter().filter(is_their_turn).collect();
-        let sure: Vec<_> = turns.iter().filter(|(gate, _)| is_sure(gate)).collect();
-        match (turns.is_empty(), sure.is_empty()) {
-            (true, _) => Err(Illegal::NotAsked),
-            (false, true) => Err(Illegal::Unsure),
-            (false, false) if sure.iter().all(|(_, standing)| standing.involves(review)) => Err(Illegal::Again),
-            (false, false) => Ok(()),
-        }
-    }
-
-    /// How each gate stands.
-    #[must_use]
-    pub fn tallies(&self) -> Vec<Tally> {
-        let tallies = self.question.gates.iter().map(|gate| {
-            let Standing { counted, stage } = self.standing(gate);
-            let approved_by = counted.into_iter().map(|review| review.reviewer.clone()).collect();
-            Tally { approved_by, gate: gate.name.clone(), stage, stages: gate.stages.len() }
-        });
-        tallies.collect()
-    }
-
-    fn standing(&self, gate: &Gate) -> Standing<'_> {
-        let (mut standing, mut of_stage) = (Standing::default(), Vec::new());
-        for review in self.in_force().filter(|review| review.answer == Answer::Approve) {
-            let Some(stage) = gate.stages.get(standing.stage) else { break };
-            if review.assurance < gate.assurance || !quorum::names(stage, &review.groups) || standing.involves(review) {
-                continue;
-            }
-            standing.counted.push(review);
-            of_stage.push(review);
-            if is_met(stage, &of_stage) {
-                standing.stage += 1;
-                of_stage.clear();
-            }
-        }
-        standing
-    }
-
     /// The answers that were not taken back.
     pub fn in_force(&self) -> impl Iterator<Item = &Review> {
+        self.placed().map(|(_, review)| review)
+    }
+
+    /// The same, each with its place among all answers.
+    fn placed(&self) -> impl Iterator<Item = (usize, &Review)> {
         let is_withdrawn = |place: usize, reviewer: &Arc<str>| {
             let later = self.reviews.iter().skip(place + 1);
             later.into_iter().any(|review| review.answer == Answer::Withdraw && review.reviewer == *reviewer)
         };
-        self.reviews
-            .iter()
-            .enumerate()
-            .filter(move |(place, review)| {
-                matches!(review.answer, Answer::Approve | Answer::Deny) && !is_withdrawn(*place, &review.reviewer)
-            })
-            .map(|(_, review)| review)
+        self.reviews.iter().enumerate().filter(move |(place, review)| {
+            matches!(review.answer, Answer::Approve | Answer::Deny) && !is_withdrawn(*place, &review.reviewer)
+        })
     }
 
-    fn is_open(&self) -> Result<(), Illegal> {
+    /// Whether answers are awaited.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self.state, State::Open)
+    }
+
+    fn stays_open(&self) -> Result<(), Illegal> {
         match &self.state {
             State::Open => Ok(()),
             State::Approved(_) => Err(Illegal::Closed("approved")),

@@ -10,8 +10,8 @@ use proptest::sample::select;
 use crate::ids::{ApprovalId, CallId, ExceptionId, RecordId, RunId};
 use crate::limits::INTEGER_MAX;
 use crate::record::approval::{
-    Alternative, Answer, ApprovalEvent, ApprovalRecord, Assurance, Excluded, Gate, Grant, Question, Quorum, Resolution,
-    Review, Stage,
+    Alternative, Answer, ApprovalEvent, ApprovalRecord, Assurance, Escalation, Excluded, Gate, Grant, Question, Quorum,
+    Resolution, Review, Stage,
 };
 use crate::record::{
     AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, Channel, Client, Context, Count, DecisionInput,
@@ -103,11 +103,15 @@ fn gate() -> impl Strategy<Value = Gate> {
     let quorum = (name(), 1..=u32::MAX).prop_map(|(group, need)| Quorum { group: group.into(), need });
     let alternative = vec(quorum, 0..3).prop_map(|all_of| Alternative { all_of });
     let stage = vec(alternative, 0..3).prop_map(|any_of| Stage { any_of });
-    (word(Assurance::ALL), integer(), name(), integer(), vec(stage, 0..3), 1..=u32::MAX).prop_map(
-        |(assurance, grant_s, name, respond_s, stages, uses)| Gate {
+    let escalation = (integer(), name()).prop_map(|(after_s, group)| Escalation { after_s, group: group.into() });
+    let clocks = (option::of(escalation), integer(), option::of(integer()), integer());
+    (word(Assurance::ALL), clocks, name(), vec(stage, 0..3), 1..=u32::MAX).prop_map(
+        |(assurance, (escalate, grant_s, remind_s, respond_s), name, stages, uses)| Gate {
             assurance,
+            escalate,
             grant_s,
             name: name.into(),
+            remind_s,
             respond_s,
             stages,
             uses,
@@ -144,14 +148,15 @@ fn approval() -> impl Strategy<Value = Body> {
         },
     );
     let grant = (time(), 1..=u32::MAX).prop_map(|(not_after, uses)| Grant { not_after, uses });
-    let event = (word(ApprovalEvent::ALL), option::of(word(Resolution::ALL)), option::of(1..=u32::MAX));
+    let event =
+        (word(ApprovalEvent::ALL), option::of(name()), option::of(word(Resolution::ALL)), option::of(1..=u32::MAX));
     let parts = (option::of(grant), option::of(question), option::of(review));
     (approval_id(), sha256(), sha256(), event, parts, tool(), (option::of(name()), option::of(text()))).prop_map(
         |(
             approval,
             call_sha256,
             gates_sha256,
-            (event, resolution, used),
+            (event, gate, resolution, used),
             (grant, question, review),
             tool,
             (who, why),
@@ -160,6 +165,7 @@ fn approval() -> impl Strategy<Value = Body> {
                 approval,
                 call_sha256,
                 event,
+                gate: gate.map(Into::into),
                 gates_sha256,
                 grant,
                 question,

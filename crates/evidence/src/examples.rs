@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 use crate::approvals::{gates_sha256, statement};
 use crate::ids::{ApprovalId, CallId, ExceptionId, RecordId, RunId};
 use crate::record::approval::{
-    Alternative, Answer, ApprovalEvent, ApprovalRecord, Assurance, Excluded, Gate, Grant, Question, Quorum, Resolution,
-    Review, Stage,
+    Alternative, Answer, ApprovalEvent, ApprovalRecord, Assurance, Escalation, Excluded, Gate, Grant, Question, Quorum,
+    Resolution, Review, Stage,
 };
 use crate::record::{
     AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, Channel, Client, Context, Count, DecisionInput,
@@ -184,14 +184,16 @@ fn confirmed() -> VersionLog {
     }
 }
 
-/// An approval of a large payment: what is asked, one answer, what it adds up to, and its use.
-fn approvals() -> [ApprovalRecord; 5] {
+/// An approval of a large payment: what is asked, that nobody answers for an hour, one answer, what it adds up to, and its use. Each with its millisecond.
+fn approvals() -> [(u64, ApprovalRecord); 7] {
     let quorum = |group: &str, need| Quorum { group: group.into(), need };
     let all_of = vec![quorum("treasury", 1)];
     let gate = Gate {
         assurance: Assurance::DeviceKey,
+        escalate: Some(Escalation { after_s: 3_600, group: "directors".into() }),
         grant_s: 1_800,
         name: "payments".into(),
+        remind_s: Some(900),
         respond_s: 14_400,
         stages: vec![Stage { any_of: vec![Alternative { all_of }] }],
         uses: 1,
@@ -201,6 +203,7 @@ fn approvals() -> [ApprovalRecord; 5] {
         approval: ApprovalId::at(at(12), entropy(12)),
         call_sha256: sha256(0xf6),
         event,
+        gate: None,
         gates_sha256: gates_sha256(&gates),
         grant: None,
         question: None,
@@ -233,27 +236,42 @@ fn approvals() -> [ApprovalRecord; 5] {
         reviewer: "bea".into(),
         shown_sha256: sha256(0x51),
         signature: None,
-        signed_at: at(14),
+        signed_at: at(3_600_014),
     };
     let asked = event(ApprovalEvent::Requested);
     let signed = statement(asked.approval, &asked.call_sha256, &asked.gates_sha256, &review);
     let signature = STANDARD.encode(reviewers_key().1.sign(&signed).to_bytes());
     let review = Review { signature: Some(signature), ..review };
     [
-        ApprovalRecord { question: Some(question), ..event(ApprovalEvent::Requested) },
-        ApprovalRecord { review: Some(review), ..event(ApprovalEvent::Review) },
-        ApprovalRecord {
-            grant: Some(Grant { not_after: at(1_800_015), uses: 1 }),
-            resolution: Some(Resolution::Approved),
-            why: Some("gate `payments` is satisfied by `bea`".into()),
-            ..event(ApprovalEvent::Resolved)
-        },
-        ApprovalRecord { used: Some(1), ..event(ApprovalEvent::Consumed) },
-        ApprovalRecord {
-            who: Some("dan".into()),
-            why: Some("The invoice was paid by hand.".into()),
-            ..event(ApprovalEvent::Revoked)
-        },
+        (13, ApprovalRecord { question: Some(question), ..event(ApprovalEvent::Requested) }),
+        (900_013, event(ApprovalEvent::Reminded)),
+        (
+            3_600_013,
+            ApprovalRecord {
+                gate: Some("payments".into()),
+                why: Some("nobody has satisfied gate `payments` for 1h".into()),
+                ..event(ApprovalEvent::Escalated)
+            },
+        ),
+        (3_600_014, ApprovalRecord { review: Some(review), ..event(ApprovalEvent::Review) }),
+        (
+            3_600_015,
+            ApprovalRecord {
+                grant: Some(Grant { not_after: at(5_400_015), uses: 1 }),
+                resolution: Some(Resolution::Approved),
+                why: Some("gate `payments` is satisfied by `bea`".into()),
+                ..event(ApprovalEvent::Resolved)
+            },
+        ),
+        (3_600_016, ApprovalRecord { used: Some(1), ..event(ApprovalEvent::Consumed) }),
+        (
+            3_600_017,
+            ApprovalRecord {
+                who: Some("dan".into()),
+                why: Some("The invoice was paid by hand.".into()),
+                ..event(ApprovalEvent::Revoked)
+            },
+        ),
     ]
 }
 
@@ -342,6 +360,8 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
     ];
     let names = [
         "approval_record-requested",
+        "approval_record-reminded",
+        "approval_record-escalated",
         "approval_record-review",
         "approval_record-resolved",
         "approval_record-consumed",
@@ -353,7 +373,7 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
         ..decision(Effect::Ask, send_money(), 9)
     };
     drafts.push(("decision_record-ask", draft(12, Some(9), asking.into())));
-    for (name, (approval, n)) in names.into_iter().zip(approvals().into_iter().zip(13..)) {
+    for (name, (n, approval)) in names.into_iter().zip(approvals()) {
         drafts.push((name, draft(n, Some(9), approval.into())));
     }
     for (_, draft) in &mut drafts {

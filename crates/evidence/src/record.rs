@@ -348,7 +348,10 @@ fn largest_integer(record: &Record) -> u64 {
 
 fn largest_of_approval(approval: &ApprovalRecord) -> u64 {
     let Some(question) = &approval.question else { return 0 };
-    let of_gates = question.gates.iter().flat_map(|gate| [gate.grant_s, gate.respond_s]);
+    let of_gates = question.gates.iter().flat_map(|gate| {
+        let escalated = gate.escalate.as_ref().map_or(0, |escalation| escalation.after_s);
+        [gate.grant_s, gate.respond_s, gate.remind_s.unwrap_or(0), escalated]
+    });
     of_gates.fold(question.args_bytes, u64::max)
 }
 

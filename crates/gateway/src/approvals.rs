@@ -7,6 +7,7 @@ mod answers;
 mod calls;
 mod clocks;
 mod pages;
+mod reach;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -17,7 +18,7 @@ use evidence::approvals::{Approval, State};
 use evidence::filter::{Filter, Term};
 use evidence::ids::{ApprovalId, CallId, RunId};
 use evidence::record::approval::{ApprovalEvent, ApprovalRecord};
-use evidence::record::{Body, Context, RecordType};
+use evidence::record::{Body, Context, ExceptionKind, ExceptionRecord, RecordType};
 use evidence::time::Timestamp;
 use store::{Order, ReadError, Reader};
 use tokio::sync::watch;
@@ -27,6 +28,9 @@ use crate::limits::APPROVALS_KEPT_MAX;
 pub use answers::{Counted, ReviewError, Reviewed};
 pub use pages::{Page, Wanted};
 pub use view::{ApprovalState, ApprovalView};
+
+/// What the scope of an exception about an approval begins with.
+const SCOPE: &str = "approval:";
 
 /// All approvals.
 #[derive(Debug, Default)]
@@ -54,6 +58,12 @@ struct Entry {
     is_answering: bool,
     /// Whether the agent knows how it ended.
     is_told: bool,
+    /// Whether an exception says that its quorum is out of reach.
+    is_warned: bool,
+    /// When it was last looked at whether those who are left are enough.
+    looked_at: Timestamp,
+    /// The gates that those who are left cannot satisfy.
+    unreachable: Vec<Arc<str>>,
     /// Changes when it does.
     wake: watch::Sender<u64>,
 }
@@ -62,8 +72,11 @@ impl Approvals {
     /// Takes up what the ledger says. What may not follow is left out: verification names it.
     pub(crate) fn restore(reader: &Reader) -> Result<Self, ReadError> {
         let mut book = Book::default();
-        let filter = Filter::Term(Term::Type(vec![RecordType::ApprovalRecord]));
+        let filter = Filter::Term(Term::Type(vec![RecordType::ApprovalRecord, RecordType::ExceptionRecord]));
         reader.visit(&filter, Order::OldestFirst, |record| {
+            if let Body::Exception(exception) = &record.body {
+                book.heed(exception);
+            }
             let Body::Approval(approval) = &record.body else { return ControlFlow::Continue(()) };
             let correlation = &record.correlation;
             let context = Context {
@@ -126,13 +139,6 @@ impl Approvals {
         }
     }
 
-    /// Which approvals are open whose time to answer is over, or granted and lapsed, at `at`.
-    fn over(&self, at: Timestamp) -> Vec<ApprovalId> {
-        let book = self.book();
-        let over = book.entries.values().filter(|entry| entry.approval.is_over(at));
-        over.map(|entry| entry.approval.approval).collect()
-    }
-
     fn get(&self, approval: ApprovalId) -> Option<(Approval, Arc<Context>, Option<CallId>)> {
         let book = self.book();
         let entry = book.entries.get(&approval)?;
@@ -147,6 +153,7 @@ impl Approvals {
                     tracing::error!(%illegal, %approval, "a record of an approval does not follow from those before it");
                 }
             }
+            entry.looked_at = Timestamp::EPOCH;
             entry.wake.send_modify(|count| *count += 1);
         });
     }
@@ -177,6 +184,16 @@ impl Book {
         Some(changed)
     }
 
+    /// Takes note of an exception that is about an approval.
+    fn heed(&mut self, exception: &ExceptionRecord) {
+        let about = exception.scope.strip_prefix(SCOPE).and_then(|id| id.parse().ok());
+        if let Some(entry) = about.and_then(|id: ApprovalId| self.entries.get_mut(&id))
+            && exception.kind == ExceptionKind::Approval
+        {
+            entry.is_warned = true;
+        }
+    }
+
     /// Forgets a tenth of those that are over, the oldest; they stay in the ledger.
     fn forget_oldest(&mut self) {
         let mut over: Vec<ApprovalId> = self
@@ -196,7 +213,17 @@ impl Book {
 
 impl Entry {
     fn new(approval: Approval, call: Option<CallId>, context: Arc<Context>) -> Self {
-        Self { approval, call, context, is_answering: false, is_told: false, wake: watch::Sender::new(0) }
+        Self {
+            approval,
+            call,
+            context,
+            is_answering: false,
+            is_told: false,
+            is_warned: false,
+            looked_at: Timestamp::EPOCH,
+            unreachable: Vec::new(),
+            wake: watch::Sender::new(0),
+        }
     }
 
     fn is_open(&self) -> bool {
@@ -208,6 +235,7 @@ impl Entry {
             approval: self.approval.approval,
             call_sha256: self.approval.call_sha256.clone(),
             event,
+            gate: None,
             gates_sha256: self.approval.gates_sha256.clone(),
             grant: None,
             question: None,

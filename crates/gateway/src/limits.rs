@@ -151,6 +151,12 @@ pub const APPROVALS_KEPT_MAX: usize = 100_000;
 /// Approvals on one page of a list. Each is some 3 KiB as JSON: 600 KiB at most.
 pub const PAGE_MAX: usize = 200;
 
+/// How many open approvals are looked at in one second, whether those who are left could satisfy their gates: a millisecond each where there are thousands of persons.
+pub const APPROVALS_LOOKED_AT_MAX: usize = 64;
+
+/// How long what was found then holds: somebody may go away meanwhile.
+pub const LOOK_AGAIN_US: i64 = 60 * 1_000_000;
+
 /// How often a client hears that its call is held open: several times in the 60 seconds after which clients give up.
 pub const HOLD_NEWS: std::time::Duration = std::time::Duration::from_secs(10);
 

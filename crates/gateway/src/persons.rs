@@ -134,6 +134,7 @@ impl Gateway {
             *self.people.accepted.lock().unwrap_or_else(PoisonError::into_inner) = Some(fresh.sha256().to_string());
         }
         self.people.put(Arc::new(fresh));
+        self.approvals.look_again();
         self.people.trouble.lock().unwrap_or_else(PoisonError::into_inner).clear();
         Ok(())
     }

@@ -171,6 +171,7 @@ pub fn question(
         approval,
         call_sha256: call_sha256.clone(),
         event: ApprovalEvent::Requested,
+        gate: None,
         gates_sha256: gates_sha256(&gates),
         grant: None,
         question: Some(Question {

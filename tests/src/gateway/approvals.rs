@@ -49,33 +49,38 @@ fn mission(hold: &str) -> String {
     MISSION.replace("HOLD", hold)
 }
 
-struct Gated(World);
+pub(super) struct Gated(pub(super) World);
 
 impl Gated {
     fn new(name: &str) -> Self {
+        Self::with(name, &mission("2s"), PEOPLE)
+    }
+
+    /// A home with this mission and these persons.
+    pub(super) fn with(name: &str, mission: &str, people: &str) -> Self {
         let world = World::new(name);
-        std::fs::write(world.scratch.join("mission.toml"), mission("2s")).unwrap();
+        std::fs::write(world.scratch.join("mission.toml"), mission).unwrap();
         let home = world.scratch.join("home");
         std::fs::create_dir_all(&home).unwrap();
         std::fs::set_permissions(&home, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-        std::fs::write(home.join("people.toml"), PEOPLE).unwrap();
+        std::fs::write(home.join("people.toml"), people).unwrap();
         Self(world)
     }
 
     /// Runs a command as a person would; gives exit code, output and errors.
-    fn run(&self, args: &[&str]) -> (Option<i32>, String, String) {
+    pub(super) fn run(&self, args: &[&str]) -> (Option<i32>, String, String) {
         let mut command = self.0.command(args);
         let output = command.env("COUNTERSIGN_PASSPHRASE", PASSPHRASE).stderr(Stdio::piped()).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.code(), text(output.stdout), text(output.stderr))
     }
 
-    fn key(&self, person: &str) -> PathBuf {
+    pub(super) fn key(&self, person: &str) -> PathBuf {
         self.0.scratch.join(&format!("{person}.key"))
     }
 
     /// Enrols keys of these persons; the first one's is confirmed by nobody, and confirms the others.
-    fn enrol(&self, persons: &[&str]) {
+    pub(super) fn enrol(&self, persons: &[&str]) {
         for person in persons {
             let (code, out, err) = self.run(&["people", "invite", person]);
             assert_eq!(code, Some(0), "{err}");
@@ -95,19 +100,19 @@ impl Gated {
     }
 
     /// What a person says about an approval.
-    fn say(&self, answer: &str, approval: &str, person: &str) -> (Option<i32>, String, String) {
+    pub(super) fn say(&self, answer: &str, approval: &str, person: &str) -> (Option<i32>, String, String) {
         let path = self.key(person);
         self.run(&["approvals", answer, approval, "--why", "looked at it", "--key", path.to_str().unwrap()])
     }
 
-    fn open(&self) -> Client {
+    pub(super) fn open(&self) -> Client {
         let mut client = self.0.bridge(&[]);
         client.open();
         client
     }
 
     /// The ids of all open approvals.
-    fn open_approvals(&self) -> Vec<String> {
+    pub(super) fn open_approvals(&self) -> Vec<String> {
         let (code, out, err) = self.run(&["approvals", "list", "--format", "json"]);
         assert_eq!(code, Some(0), "{err}");
         out.lines()
@@ -116,7 +121,7 @@ impl Gated {
     }
 
     /// The id of the one open approval, once there is one.
-    fn asked(&self) -> String {
+    pub(super) fn asked(&self) -> String {
         testkit::wait::until("a question", PATIENCE, || match self.open_approvals().as_slice() {
             [one] => Ok(one.clone()),
             other => Err(format!("{other:?}")),
@@ -124,30 +129,30 @@ impl Gated {
         .unwrap()
     }
 
-    fn events(&self) -> Vec<ApprovalEvent> {
+    pub(super) fn events(&self) -> Vec<ApprovalEvent> {
         let of = |body: &Body| if let Body::Approval(approval) = body { Some(approval.event) } else { None };
         self.0.records("type:approval_record").iter().filter_map(|record| of(&record.body)).collect()
     }
 
-    fn effects(&self) -> Vec<String> {
+    pub(super) fn effects(&self) -> Vec<String> {
         let text = std::fs::read_to_string(self.0.scratch.join("effects")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 }
 
 /// The refusal or pending result in an answer: its outcome and reason.
-fn said(answer: &Value) -> (String, String) {
+pub(super) fn said(answer: &Value) -> (String, String) {
     let meta = &answer["result"]["_meta"];
     let data = ["countersign.dev/approval", "countersign.dev/refusal"].iter().find_map(|name| meta.get(*name));
     let text = |name: &str| data.and_then(|data| data[name].as_str()).unwrap_or("none").to_owned();
     (text("outcome"), text("reason"))
 }
 
-fn pending() -> (String, String) {
+pub(super) fn pending() -> (String, String) {
     ("pending".to_owned(), "approval_required".to_owned())
 }
 
-fn denied(reason: &str) -> (String, String) {
+pub(super) fn denied(reason: &str) -> (String, String) {
     ("denied".to_owned(), reason.to_owned())
 }
 

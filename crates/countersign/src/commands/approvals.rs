@@ -44,7 +44,7 @@ pub(crate) enum Approvals {
     List(List),
     /// Show one: what would happen, why it is asked, who answered
     Show(Show),
-    /// Write a line for each question as it is asked, until you stop it
+    /// Write a line for each question as it is asked, and again as it is reminded of, until you stop it
     Watch,
     /// Say yes
     Approve(Say),
@@ -152,10 +152,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How far behind the latest question that was seen it is looked for others.
 const LOOK_AGAIN_US: i64 = 10_000_000;
 
-/// Writes new questions, for ever.
+/// In which rounds it is looked for reminders, in all that is open.
+const REMINDERS_EVERY: u64 = 10;
+
+/// Writes new questions, and old ones of which people are reminded, for ever.
 fn watch(home: &Home) -> Result<Exit, Failure> {
     let mut seen: BTreeMap<ApprovalId, Timestamp> = BTreeMap::new();
-    let mut after = None;
+    let (mut after, mut reminded, mut round) = (None, BTreeMap::new(), 0_u64);
     loop {
         let wanted = Wanted { after, state: Some(ApprovalState::Open), ..Wanted::default() };
         pages(home, wanted, |view| {
@@ -170,6 +173,18 @@ fn watch(home: &Home) -> Result<Exit, Failure> {
             seen.retain(|approval, _| *approval > again);
             after = Some(again);
         }
+        if round.is_multiple_of(REMINDERS_EVERY) {
+            let mut open = BTreeMap::new();
+            pages(home, Wanted { state: Some(ApprovalState::Open), ..Wanted::default() }, |view| {
+                if reminded.get(&view.approval).is_some_and(|often| *often < view.reminded) {
+                    let (tool, agent) = (visible(view.tool), visible(view.agent));
+                    println!("again: {} {tool}, asked by {agent}, answer by {}", view.approval, until(view.respond_by));
+                }
+                open.insert(view.approval, view.reminded);
+            })?;
+            reminded = open;
+        }
+        round += 1;
         std::thread::sleep(LOOK_EVERY);
     }
 }

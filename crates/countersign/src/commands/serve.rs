@@ -90,7 +90,7 @@ async fn watch(gateway: &Gateway, missions: Option<&Path>) {
     loop {
         sleep(WATCH_EVERY).await;
         gateway.note_trouble();
-        gateway.end_approvals().await;
+        gateway.tend_approvals().await;
         if let Err(error) = gateway.load_missions(missions).await {
             tracing::warn!(%error, "mission files could not be looked at");
         }

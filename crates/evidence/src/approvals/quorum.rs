@@ -2,22 +2,20 @@
 
 use std::sync::Arc;
 
-use crate::record::approval::{Quorum, Review, Stage};
+use crate::record::approval::{Quorum, Stage};
+
+/// The groups that `stage` asks.
+pub(super) fn groups(stage: &Stage) -> impl Iterator<Item = &Arc<str>> {
+    stage.any_of.iter().flat_map(|alternative| &alternative.all_of).map(|quorum| &quorum.group)
+}
 
 /// Whether `stage` asks one of `groups`.
 pub(super) fn names(stage: &Stage, groups: &[Arc<str>]) -> bool {
-    let quorums = stage.any_of.iter().flat_map(|alternative| &alternative.all_of);
-    quorums.into_iter().any(|quorum| groups.contains(&quorum.group))
+    self::groups(stage).any(|group| groups.contains(group))
 }
 
-/// Whether the persons of `approvals` fill one of the stage's alternatives.
-pub(super) fn is_met(stage: &Stage, approvals: &[&Review]) -> bool {
-    let persons: Vec<&[Arc<str>]> = approvals.iter().map(|review| review.groups.as_slice()).collect();
-    stage.any_of.iter().any(|alternative| fills(&alternative.all_of, &persons))
-}
-
-/// Whether persons of these groups could fill one of the stage's alternatives.
-pub(super) fn could_be_met(stage: &Stage, persons: &[Vec<Arc<str>>]) -> bool {
+/// Whether persons of these groups, one entry for each of them, fill one of the stage's alternatives.
+pub(super) fn is_met(stage: &Stage, persons: &[Vec<Arc<str>>]) -> bool {
     let persons: Vec<&[Arc<str>]> = persons.iter().map(Vec::as_slice).collect();
     stage.any_of.iter().any(|alternative| fills(&alternative.all_of, &persons))
 }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::examples::{at, sha256};
-use crate::record::approval::{Alternative, Assurance, Excluded, Quorum, Stage};
+use crate::record::approval::{Alternative, Assurance, Escalation, Excluded, Quorum, Stage};
 use crate::record::{Endpoint, Surface};
 
 /// Every answer has its own.
@@ -18,7 +18,16 @@ fn all(quorums: &[(&str, u32)]) -> Stage {
 }
 
 fn gate(name: &str, stages: Vec<Stage>) -> Gate {
-    Gate { assurance: Assurance::DeviceKey, grant_s: 60, name: name.into(), respond_s: 600, stages, uses: 1 }
+    Gate {
+        assurance: Assurance::DeviceKey,
+        escalate: None,
+        grant_s: 60,
+        name: name.into(),
+        remind_s: None,
+        respond_s: 600,
+        stages,
+        uses: 1,
+    }
 }
 
 fn event(gates: &[Gate], event: ApprovalEvent) -> ApprovalRecord {
@@ -32,6 +41,7 @@ fn event(gates: &[Gate], event: ApprovalEvent) -> ApprovalRecord {
         approval: ApprovalId::from_bytes([7; 16]),
         call_sha256: sha256(1),
         event,
+        gate: None,
         gates_sha256: gates_sha256(gates),
         grant: None,
         question: None,
@@ -229,6 +239,93 @@ fn uses_are_counted_and_what_is_revoked_is_gone() {
     assert_eq!(consume(&mut approval, 2, 4), Err(Illegal::NotGranted));
 }
 
+fn escalate(approval: &mut Approval, gate: &str, n: u64) -> Result<(), Illegal> {
+    let gates = approval.question.gates.clone();
+    approval.take(&ApprovalRecord { gate: Some(gate.into()), ..event(&gates, ApprovalEvent::Escalated) }, at(n))
+}
+
+fn escalating(gate: Gate) -> Gate {
+    Gate { escalate: Some(Escalation { after_s: 60, group: "directors".into() }), ..gate }
+}
+
+#[test]
+fn an_escalation_adds_people_and_lowers_nothing() {
+    let stages = vec![all(&[("leads", 1), ("treasury", 1)]), all(&[("board", 1)])];
+    let mut approval = asked(&[escalating(gate("g", stages)), gate("plain", vec![all(&[("leads", 1)])])]);
+    let early = approve("dora", &["directors"]);
+    assert_eq!(answer(&mut approval, early.clone()), Err(Illegal::NotAsked));
+    assert_eq!(escalate(&mut approval, "g", 59_999), Err(Illegal::Early));
+    assert_eq!(escalate(&mut approval, "plain", 60_000), Err(Illegal::Unfounded));
+    assert_eq!(escalate(&mut approval, "other", 60_000), Err(Illegal::Unfounded));
+    assert_eq!(answer(&mut approval, approve("bea", &["leads"])), Ok(None));
+    assert_eq!(escalate(&mut approval, "g", 60_000), Ok(()));
+    assert_eq!(escalate(&mut approval, "g", 60_001), Err(Illegal::Unfounded), "once");
+    assert_eq!(approval.tallies()[0].escalated_to.as_deref(), Some("directors"));
+    // She counts wherever the gate asks, once, and in no other gate.
+    assert_eq!(answer_at(&mut approval, early, 60_002), Ok(None));
+    assert_eq!(approval.tallies()[0].stage, 1);
+    assert_eq!(answer_at(&mut approval, approve("dora", &["directors"]), 60_003), Err(Illegal::Again));
+    assert_eq!(
+        answer_at(&mut approval, approve("dirk", &["directors"]), 60_004),
+        Ok(Some(Resolution::Approved)),
+        "two gates, each with its persons"
+    );
+    assert_eq!(escalate(&mut approval, "g", 60_005), Err(Illegal::Closed("approved")));
+}
+
+#[test]
+fn whoever_answered_before_an_escalation_counts_as_they_did() {
+    let gates = [escalating(gate("g", vec![all(&[("leads", 1)])])), gate("other", vec![all(&[("directors", 2)])])];
+    let mut approval = asked(&gates);
+    assert_eq!(answer(&mut approval, approve("dora", &["directors"])), Ok(None));
+    assert_eq!(escalate(&mut approval, "g", 60_000), Ok(()));
+    assert_eq!(approval.tallies()[0].approved_by, Vec::<Arc<str>>::new());
+    assert_eq!(
+        answer_at(&mut approval, approve("dora", &["directors"]), 60_001),
+        Ok(None),
+        "she answers for this one too"
+    );
+    assert_eq!(answer_at(&mut approval, approve("dirk", &["directors"]), 60_002), Ok(Some(Resolution::Approved)));
+}
+
+#[test]
+fn people_are_reminded_at_most_so_often() {
+    let gates = [Gate { remind_s: Some(5), ..gate("g", vec![all(&[("leads", 1)])]) }];
+    let mut approval = asked(&gates);
+    let remind = |approval: &mut Approval, n| approval.take(&event(&gates, ApprovalEvent::Reminded), at(n));
+    assert_eq!(remind(&mut approval, 4_999), Err(Illegal::Early));
+    for often in 1..=u64::from(REMINDERS_MAX) {
+        assert_eq!(remind(&mut approval, often * 5_000), Ok(()));
+        assert_eq!(remind(&mut approval, often * 5_000 + 4_999), Err(Illegal::Early));
+    }
+    assert_eq!(remind(&mut approval, 599_000), Err(Illegal::Unfounded));
+    let mut approval = asked(&gates);
+    assert_eq!(remind(&mut approval, 600_001), Err(Illegal::Late));
+    let mut silent = asked(&[gate("g", vec![all(&[("leads", 1)])])]);
+    let record = event(&silent.question.gates.clone(), ApprovalEvent::Reminded);
+    assert_eq!(silent.take(&record, at(5_000)), Err(Illegal::Unfounded));
+}
+
+#[test]
+fn a_quorum_that_nobody_can_fill_any_more_is_named() {
+    let everybody = [("bea", "leads"), ("carl", "leads"), ("fay", "board")];
+    let unreachable = |approval: &Approval, away: &[&str]| {
+        approval.unreachable(|out| {
+            let left = everybody.iter().filter(|(name, _)| !away.contains(name) && !out.contains(&Arc::from(*name)));
+            left.map(|(_, group)| vec![Arc::from(*group)]).collect()
+        })
+    };
+    let mut approval = asked(&[escalating(gate("g", vec![all(&[("leads", 2)]), all(&[("board", 1)])]))]);
+    assert!(unreachable(&approval, &[]).is_empty());
+    assert_eq!(unreachable(&approval, &["fay"]), ["g".into()], "a later stage");
+    assert_eq!(answer(&mut approval, approve("bea", &["leads"])), Ok(None));
+    assert!(unreachable(&approval, &["bea"]).is_empty(), "what was answered stays");
+    assert_eq!(answer(&mut approval, review(Answer::Recuse, "carl", &["leads"])), Ok(None));
+    assert_eq!(unreachable(&approval, &[]), ["g".into()]);
+    assert_eq!(answer(&mut approval, review(Answer::Withdraw, "bea", &["leads"])), Ok(None));
+    assert_eq!(unreachable(&approval, &[]), ["g".into()]);
+}
+
 #[test]
 fn what_does_not_follow_is_refused() {
     let gates = [gate("g", vec![all(&[("leads", 1)])])];
@@ -291,6 +388,17 @@ fn fills_by_trying(quorums: &[(usize, u32)], persons: &[Vec<usize>]) -> bool {
         })
 }
 
+/// Whether the persons of `yes`, in the order of their answers, satisfy a gate of one stage: every one of them who answered since the escalation and was added by it may stand
+/// wherever the gate asks. By trying every way.
+fn satisfied_by_trying(quorums: &[(usize, u32)], yes: &[(Vec<usize>, bool)], added: usize) -> bool {
+    let everywhere: Vec<usize> = quorums.iter().map(|(group, _)| *group).collect();
+    let widened = yes.iter().map(|(groups, is_since)| match *is_since && groups.contains(&added) {
+        true => everywhere.clone(),
+        false => groups.clone(),
+    });
+    fills_by_trying(quorums, &widened.collect::<Vec<_>>())
+}
+
 proptest! {
     #[test]
     fn quorums_are_filled_if_and_only_if_there_is_a_way(
@@ -304,9 +412,42 @@ proptest! {
             let groups: Vec<&str> = groups.iter().map(|at| group(*at)).collect();
             approve(&format!("p{at}"), &groups)
         }).collect();
-        let given: Vec<&Review> = reviews.iter().collect();
+        let given: Vec<Vec<Arc<str>>> = reviews.iter().map(|review| review.groups.clone()).collect();
         let persons: Vec<Vec<usize>> = persons.into_iter().map(|groups| groups.into_iter().collect()).collect();
-        prop_assert_eq!(is_met(&stage, &given), fills_by_trying(&quorums, &persons));
+        prop_assert_eq!(quorum::is_met(&stage, &given), fills_by_trying(&quorums, &persons));
+    }
+
+    /// A gate is satisfied with the first answer with which there is a way to place everybody, and not before; an escalation in between only adds ways.
+    #[test]
+    fn an_escalated_gate_is_satisfied_if_and_only_if_there_is_a_way(
+        quorums in prop::collection::vec((0..3_usize, 1..3_u32), 1..3),
+        persons in prop::collection::vec(prop::collection::btree_set(0..4_usize, 1..3), 1..7),
+        since in 0..8_usize,
+    ) {
+        const NAMES: [&str; 4] = ["a", "b", "c", "directors"];
+        let named: Vec<(&str, u32)> = quorums.iter().map(|(at, need)| (NAMES[*at], *need)).collect();
+        let mut approval = asked(&[escalating(gate("g", vec![all(&named)]))]);
+        let mut yes = Vec::new();
+        for (place, groups) in persons.iter().enumerate() {
+            if place == since {
+                prop_assert_eq!(escalate(&mut approval, "g", 60_000), Ok(()));
+            }
+            let groups: Vec<usize> = groups.iter().copied().collect();
+            let named: Vec<&str> = groups.iter().map(|at| NAMES[*at]).collect();
+            let is_asked = groups.iter().any(|group| quorums.iter().any(|(asked, _)| asked == group));
+            let is_since = place >= since;
+            let given = answer_at(&mut approval, approve(&format!("p{place}"), &named), 60_000);
+            if !(is_asked || is_since && groups.contains(&3)) {
+                prop_assert_eq!(given, Err(Illegal::NotAsked));
+                continue;
+            }
+            yes.push((groups, is_since));
+            let expected = satisfied_by_trying(&quorums, &yes, 3);
+            prop_assert_eq!(given, Ok(expected.then_some(Resolution::Approved)));
+            if expected {
+                break;
+            }
+        }
     }
 
     /// Whatever is answered in whatever order: nothing is approved unless every gate has its persons, no excluded one among them, and nobody said no.

@@ -101,6 +101,8 @@ fn approvals_are_found_by_type_and_tool() {
     };
     let approvals = [
         "approval_record-requested",
+        "approval_record-reminded",
+        "approval_record-escalated",
         "approval_record-review",
         "approval_record-resolved",
         "approval_record-consumed",

@@ -15,8 +15,12 @@ words! {
     ApprovalEvent {
         /// A use of it was taken for one execution, in the same group as the intent.
         Consumed = "consumed",
+        /// Nobody has answered for a while: more people may.
+        Escalated = "escalated",
         /// One of its clocks ended: nobody answered in time, or the grant was not used in time.
         Expired = "expired",
+        /// Those who have not answered are reminded.
+        Reminded = "reminded",
         /// People are asked.
         Requested = "requested",
         /// The reviews add up to an answer.
@@ -94,22 +98,47 @@ pub struct Stage {
     pub any_of: Vec<Alternative>,
 }
 
+/// Who may answer as well, once a gate is not satisfied for a while: people are added, and no threshold gets lower.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Escalation {
+    /// After how long, in seconds from the request.
+    pub after_s: u64,
+    /// The group whose members may answer wherever the gate asks.
+    pub group: Arc<str>,
+}
+
 /// A gate as it stands in the mission: the thresholds in force.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gate {
     /// The weakest assurance with which an answer counts.
     pub assurance: Assurance,
+    /// Who may answer as well, after a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalate: Option<Escalation>,
     /// How long an approval may be used, in seconds from its resolution.
     pub grant_s: u64,
     /// Its name in the mission.
     pub name: Arc<str>,
+    /// How often those who have not answered are reminded, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remind_s: Option<u64>,
     /// How long people have to answer, in seconds from the request.
     pub respond_s: u64,
     /// Whose approval is needed, one stage after the other.
     pub stages: Vec<Stage>,
     /// How many executions one approval covers.
     pub uses: u32,
+}
+
+impl Gate {
+    /// The groups whose members may answer what it asks, some of them after a while; some may come twice.
+    pub fn groups(&self) -> impl Iterator<Item = &Arc<str>> {
+        let alternatives = self.stages.iter().flat_map(|stage| &stage.any_of);
+        let quorums = alternatives.flat_map(|alternative| &alternative.all_of);
+        quorums.map(|quorum| &quorum.group).chain(self.escalate.iter().map(|escalation| &escalation.group))
+    }
 }
 
 /// A person who must not review, and why.
@@ -154,7 +183,7 @@ pub struct Review {
     pub assurance: Assurance,
     /// Through what: `cli`.
     pub channel: String,
-    /// Those of the gates' groups that the person belongs to.
+    /// Those of the gates' groups, and of the groups that an escalation adds, that the person belongs to.
     pub groups: Vec<Arc<str>>,
     /// The key that signed; absent where none did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -197,6 +226,9 @@ pub struct ApprovalRecord {
     pub call_sha256: String,
     /// Where in its life.
     pub event: ApprovalEvent,
+    /// Which gate; only where one is escalated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Arc<str>>,
     /// SHA-256 of the gates with their thresholds, as RFC 8785 writes them.
     pub gates_sha256: String,
     /// The right that it gives; only where it is resolved as approved.
@@ -219,7 +251,7 @@ pub struct ApprovalRecord {
     /// Who revoked it; only where somebody did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<String>,
-    /// Why it was resolved, expired or revoked, in a sentence.
+    /// Why it was resolved, escalated, expired or revoked, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }

@@ -184,6 +184,8 @@ words! {
     ExceptionKind {
         /// An agent or a request was refused at the door.
         Access = "access",
+        /// An approval waits, and those who may answer are too few.
+        Approval = "approval",
         /// A mission file was refused.
         BadMission = "bad_mission",
         /// The organisation file was refused.

@@ -445,13 +445,17 @@ fn approvals_with(change: impl FnOnce(&mut Vec<Body>)) -> Vec<String> {
 }
 
 fn place(event: crate::record::approval::ApprovalEvent) -> u64 {
-    use crate::record::approval::ApprovalEvent::{Consumed, Expired, Requested, Resolved, Review, Revoked};
+    use crate::record::approval::ApprovalEvent::{
+        Consumed, Escalated, Expired, Reminded, Requested, Resolved, Review, Revoked,
+    };
     match event {
         Requested => 1,
-        Review => 2,
-        Resolved => 3,
-        Consumed | Expired => 4,
-        Revoked => 5,
+        Reminded => 900_001,
+        Escalated => 3_600_001,
+        Review => 3_600_002,
+        Resolved => 3_600_003,
+        Consumed | Expired => 3_600_004,
+        Revoked => 3_600_005,
     }
 }
 
@@ -466,43 +470,44 @@ fn approval(body: &mut Body) -> &mut crate::record::approval::ApprovalRecord {
 fn approvals_follow_from_signed_answers() {
     assert_eq!(approvals_with(|_| {}), Vec::<String>::new());
     type Change = fn(&mut Vec<Body>);
-    let changes: [(&str, Change, &str); 9] = [
+    let changes: [(&str, Change, &str); 10] = [
         (
             "another answer",
             |bodies| {
-                approval(&mut bodies[2]).review.as_mut().unwrap().reason.push('!');
+                approval(&mut bodies[4]).review.as_mut().unwrap().reason.push('!');
             },
             "its signature is not of this answer",
         ),
         (
             "another reviewer",
             |bodies| {
-                approval(&mut bodies[2]).review.as_mut().unwrap().reviewer = "dan".into();
+                approval(&mut bodies[4]).review.as_mut().unwrap().reviewer = "dan".into();
             },
             "its key is no confirmed key of the reviewer",
         ),
         (
             "no signature",
             |bodies| {
-                approval(&mut bodies[2]).review.as_mut().unwrap().signature = None;
+                approval(&mut bodies[4]).review.as_mut().unwrap().signature = None;
             },
             "it says by its assurance that a key signed",
         ),
         ("a key that nobody confirmed", |bodies| drop(bodies.remove(0)), "its key is no confirmed key of the reviewer"),
-        ("an answer left out", |bodies| drop(bodies.remove(2)), "it does not follow from the answers"),
-        ("an answer given twice", |bodies| bodies.insert(3, bodies[2].clone()), "this very answer was given before"),
+        ("an answer left out", |bodies| drop(bodies.remove(4)), "it does not follow from the answers"),
+        ("an answer given twice", |bodies| bodies.insert(5, bodies[4].clone()), "this very answer was given before"),
         (
             "a use left out",
             |bodies| {
-                approval(&mut bodies[4]).used = Some(2);
+                approval(&mut bodies[6]).used = Some(2);
             },
             "it does not follow from the answers",
         ),
-        ("a use twice", |bodies| bodies.insert(5, bodies[4].clone()), "the approval is used up"),
+        ("an escalation twice", |bodies| bodies.insert(4, bodies[3].clone()), "it does not follow from the answers"),
+        ("a use twice", |bodies| bodies.insert(7, bodies[6].clone()), "the approval is used up"),
         (
             "another call",
             |bodies| {
-                approval(&mut bodies[4]).call_sha256 = crate::examples::sha256(1);
+                approval(&mut bodies[6]).call_sha256 = crate::examples::sha256(1);
             },
             "it is about another call",
         ),

@@ -1,7 +1,5 @@
 //! People answer: whoever they are, whatever they sign, and what their answers add up to.
 
-use std::sync::Arc;
-
 use evidence::approvals::{Approval, Illegal, statement};
 use evidence::ids::ApprovalId;
 use evidence::record::Draft;
@@ -12,7 +10,7 @@ use governance::limits::SENTENCE_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 
 use super::Entry;
-use super::view::said;
+use super::view::{said, standing};
 use crate::Gateway;
 use crate::clock::now;
 
@@ -82,6 +80,7 @@ pub enum ReviewError {
 }
 
 impl Gateway {
+    /// Takes an answer that the user `who` sends.
     ///
     /// # Errors
     /// [`ReviewError`]; then nothing was recorded.
@@ -127,7 +126,8 @@ impl Gateway {
         let _known = answering(false);
         recorded?;
         self.approvals.take(id, &records, at);
-        Ok(Counted { resolution, standing: approval.tallies().iter().map(said).collect() })
+        let unreachable = self.look(id, &people, at).await;
+        Ok(Counted { resolution, standing: standing(&approval, &unreachable) })
     }
 
     /// The review that an answer is, once it is known who gives it.
@@ -152,17 +152,8 @@ impl Gateway {
                 Some(absent.clone())
             }
         };
-        let asked: Vec<&Arc<str>> = approval
-            .question
-            .gates
-            .iter()
-            .flat_map(|gate| &gate.stages)
-            .flat_map(|stage| &stage.any_of)
-            .flat_map(|alternative| &alternative.all_of)
-            .map(|quorum| &quorum.group)
-            .collect();
         let mut groups = people.groups_of(stands_for.as_deref().unwrap_or(&person));
-        groups.retain(|group| asked.contains(&group));
+        groups.retain(|group| approval.question.gates.iter().any(|gate| gate.groups().any(|asked| asked == group)));
         let review = Review {
             answer: reviewed.answer,
             assurance: if reviewed.signature.is_some() { Assurance::DeviceKey } else { Assurance::OsUser },

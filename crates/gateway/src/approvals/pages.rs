@@ -77,6 +77,8 @@ mod tests {
     fn entry(approval: ApprovalId) -> Entry {
         let quorum = Quorum { group: "leads".into(), need: 1 };
         let gates = vec![Gate {
+            escalate: None,
+            remind_s: None,
             assurance: Assurance::DeviceKey,
             grant_s: 60,
             name: "one".into(),
@@ -87,6 +89,7 @@ mod tests {
         let tool =
             Tool { endpoint: Endpoint::Tool, name: "pay".into(), surface: Surface::Mcp, upstream: "bank".into() };
         let record = ApprovalRecord {
+            gate: None,
             approval,
             call_sha256: approval.to_string(),
             event: ApprovalEvent::Requested,

@@ -1,5 +1,7 @@
 //! One approval, as people see it.
 
+use std::sync::Arc;
+
 use evidence::approvals::{Approval, State, Tally};
 use evidence::ids::ApprovalId;
 use evidence::record::approval::{Gate, Review};
@@ -30,6 +32,8 @@ pub struct ApprovalView {
     pub mission: String,
     /// When what was granted lapses.
     pub not_after: Option<Timestamp>,
+    /// How often those who have not answered were reminded.
+    pub reminded: u32,
     /// When silence becomes a no.
     pub respond_by: Timestamp,
     /// Every answer, in order.
@@ -104,7 +108,7 @@ impl ApprovalState {
 impl Entry {
     /// What people see of it.
     pub(super) fn view(&self) -> ApprovalView {
-        let Approval { approval, call_sha256, gates_sha256, opened_at, question, reviews, state, tool, used } =
+        let Approval { approval, call_sha256, gates_sha256, opened_at, question, reviews, state, tool, used, .. } =
             &self.approval;
         let not_after = if let State::Approved(grant) = state { Some(grant.not_after) } else { None };
         ApprovalView {
@@ -117,11 +121,12 @@ impl Entry {
             initiator: self.context.initiator.name.to_string(),
             mission: self.context.mission.as_deref().unwrap_or_default().to_owned(),
             not_after,
+            reminded: self.approval.reminded.0,
             respond_by: question.respond_by,
             reviews: reviews.clone(),
             sentence: question.sentence.clone(),
             shown_sha256: question.shown_sha256.clone(),
-            standing: self.approval.tallies().iter().map(said).collect(),
+            standing: standing(&self.approval, &self.unreachable),
             state: ApprovalState::of(&self.approval),
             tool: tool.to_string(),
             used: *used,
@@ -129,12 +134,41 @@ impl Entry {
     }
 }
 
+/// How the gates stand, in sentences.
+pub(super) fn standing(approval: &Approval, unreachable: &[Arc<str>]) -> Vec<String> {
+    let mut said: Vec<String> = approval.tallies().iter().map(self::said).collect();
+    if approval.state == State::Open {
+        said.extend(unreachable.iter().map(|gate| out_of_reach(approval, gate)));
+    }
+    said
+}
+
+/// That too few are left for a gate, and what may still help, in a sentence.
+pub(super) fn out_of_reach(approval: &Approval, gate: &str) -> String {
+    let named = approval.question.gates.iter().find(|known| *known.name == *gate);
+    let is_escalated = approval.escalated.iter().any(|(known, _)| **known == *gate);
+    let escalation = named.and_then(|gate| gate.escalate.as_ref()).filter(|_| !is_escalated);
+    let help = escalation.map(|escalation| {
+        let at =
+            approval.opened_at.plus_micros(i64::try_from(escalation.after_s).unwrap_or(0).saturating_mul(1_000_000));
+        format!("; from {at} on, those of `{}` may answer too", escalation.group)
+    });
+    format!("gate `{gate}` cannot be satisfied: too few of those who may answer are left{}", help.unwrap_or_default())
+}
+
 /// How a gate stands, in a sentence.
 pub(super) fn said(tally: &Tally) -> String {
     let by = tally.approved_by.iter().map(|person| format!("`{person}`")).collect::<Vec<_>>().join(", ");
     let by = if by.is_empty() { "nobody yet".to_owned() } else { by };
+    let also = tally.escalated_to.as_ref().map(|group| format!("; escalated: those of `{group}` may answer too"));
     match tally.is_satisfied() {
         true => format!("gate `{}` is satisfied by {by}", tally.gate),
-        false => format!("gate `{}`, stage {} of {}: approved by {by}", tally.gate, tally.stage + 1, tally.stages),
+        false => format!(
+            "gate `{}`, stage {} of {}: approved by {by}{}",
+            tally.gate,
+            tally.stage + 1,
+            tally.stages,
+            also.unwrap_or_default()
+        ),
     }
 }

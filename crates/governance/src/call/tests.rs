@@ -368,6 +368,7 @@ fn event(event: ApprovalEvent) -> ApprovalRecord {
         approval: ASKED,
         call_sha256: "c".repeat(64),
         event,
+        gate: None,
         gates_sha256: "g".repeat(64),
         grant: None,
         question: None,

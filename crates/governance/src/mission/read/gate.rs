@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use evidence::record::approval::{Alternative, Assurance, Gate as Terms, Quorum, Stage};
+use evidence::record::approval::{Alternative, Assurance, Escalation, Gate as Terms, Quorum, Stage};
 use toml::de::{DeTable, DeValue};
 
 use super::{Key, Reader, Value, brief, is_name, nearest};
@@ -13,8 +13,20 @@ use crate::limits::{
 use crate::mission::gate::{DEFAULT, Gate};
 use crate::mission::rule::Danger;
 
-const KEYS: [&str; 10] =
-    ["all_of", "any_of", "assurance", "grant", "group", "hold", "need", "respond_by", "stages", "uses"];
+const KEYS: [&str; 12] = [
+    "all_of",
+    "any_of",
+    "assurance",
+    "escalate",
+    "grant",
+    "group",
+    "hold",
+    "need",
+    "remind",
+    "respond_by",
+    "stages",
+    "uses",
+];
 
 const EXAMPLE: &str = "write `all_of = [{ group = \"finance-leads\", need = 2 }, { group = \"treasury\" }]`";
 
@@ -78,8 +90,52 @@ impl<'s> Reader<'s> {
             None => 1,
             Some(value) => self.count(value, GATE_USES_MAX)?,
         };
-        let terms = Terms { assurance, grant_s: grant_s?, name, respond_s: respond_s?, stages, uses };
+        let (grant_s, respond_s) = (grant_s?, respond_s?);
+        let remind_s = match table.get("remind") {
+            None => None,
+            Some(value) => Some(self.within(value, respond_s, "a reminder")?),
+        };
+        let escalate = match table.get("escalate") {
+            None => None,
+            Some(value) => Some(self.escalation(value, respond_s)?),
+        };
+        let terms = Terms { assurance, escalate, grant_s, name, remind_s, respond_s, stages, uses };
         Some(Gate { hold_s, line: self.line(key), terms })
+    }
+
+    /// Who may answer as well, once nobody has for a while.
+    fn escalation(&mut self, value: &Value<'s>, respond_s: u64) -> Option<Escalation> {
+        const EXAMPLE: &str = "write `escalate = { after = \"1h\", group = \"directors\" }`";
+        let table = self.table(value, EXAMPLE)?;
+        self.check_keys(table, &["after", "group"], &[]);
+        let (Some(after), Some(group)) = (table.get("after"), table.get("group")) else {
+            self.problem(value.span(), "an escalation that does not say when, or to whom", EXAMPLE);
+            return None;
+        };
+        let group = self.group(group)?;
+        let after_s = self.within(after, respond_s, "an escalation")?;
+        Some(Escalation { after_s, group })
+    }
+
+    /// A time that comes before the time to answer is over.
+    fn within(&mut self, value: &Value<'s>, respond_s: u64, what: &str) -> Option<u64> {
+        let seconds = self.lasting(value, GATE_SECONDS_MAX)?;
+        if seconds < respond_s {
+            return Some(seconds);
+        }
+        let respond_by = crate::mission::gate::lasting(respond_s);
+        let reason = format!("{what} that never comes: the time to answer is over after {respond_by}");
+        self.problem(value.span(), reason, "write a shorter time, or a longer `respond_by`");
+        None
+    }
+
+    fn group(&mut self, value: &Value<'s>) -> Option<Arc<str>> {
+        let group = self.text(value)?;
+        if !is_name(group) {
+            self.bad_name(value.span(), group, "group");
+            return None;
+        }
+        Some(group.into())
     }
 
     fn stage(&mut self, value: &Value<'s>) -> Option<Stage> {
@@ -114,16 +170,12 @@ impl<'s> Reader<'s> {
         }
         let asked = table.get(*which)?;
         if *which == "group" {
-            let group = self.text(asked)?;
-            if !is_name(group) {
-                self.bad_name(asked.span(), group, "group");
-                return None;
-            }
+            let group = self.group(asked)?;
             let need = match table.get("need") {
                 None => 1,
                 Some(need) => self.count(need, GATE_NEED_MAX)?,
             };
-            return Some(vec![BTreeMap::from([(group.into(), need)])]);
+            return Some(vec![BTreeMap::from([(group, need)])]);
         }
         let mut ways: Ways = if *which == "all_of" { vec![BTreeMap::new()] } else { Vec::new() };
         let entries: Vec<_> = self.entries(asked, EXAMPLE).collect();
