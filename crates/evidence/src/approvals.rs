@@ -3,6 +3,7 @@
 //! A fold over the records of one approval, with the thresholds that its request froze: who may still answer, what the answers add up to, whether a use is left. Whoever
 //! writes an event asks first, and whoever verifies a log asks again. Start at [`Approval::take`].
 
+mod break_glass;
 mod illegal;
 mod quorum;
 mod standing;
@@ -15,9 +16,11 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::ids::ApprovalId;
-use crate::limits::REMINDERS_MAX;
+use crate::limits::{REMINDERS_MAX, TICKET_BYTES_MAX};
 use crate::record::Tool;
-use crate::record::approval::{Answer, ApprovalEvent, ApprovalRecord, Gate, Grant, Question, Resolution, Review};
+use crate::record::approval::{
+    Answer, ApprovalEvent, ApprovalRecord, Gate, Grant, Question, Resolution, Review, Stage,
+};
 use crate::time::Timestamp;
 pub use illegal::{Illegal, Role};
 pub use standing::Tally;
@@ -73,18 +76,23 @@ pub fn gates_sha256(gates: &[Gate]) -> String {
     serde_json::to_vec(gates).map(|bytes| hex::encode(Sha256::digest(&bytes))).unwrap_or_default()
 }
 
-/// Whether persons of these groups, one entry for each of them, could satisfy every stage of `gate`, with those whom an escalation would add. Each stage by itself: that nobody
+/// Whether persons of these groups, one entry for each of them, could satisfy every stage of `gate`, with those whom an escalation would add, or break its glass. Each stage by itself: that nobody
 /// counts for two stages is not looked at.
 #[must_use]
 pub fn could_satisfy(gate: &Gate, persons: &[Vec<Arc<str>>]) -> bool {
+    let is_broken = gate.break_glass.as_ref().is_some_and(|glass| {
+        let count = persons.iter().filter(|groups| groups.contains(&glass.group)).count();
+        count >= usize::try_from(glass.need).unwrap_or(usize::MAX)
+    });
     let is_added = |groups: &[Arc<str>]| gate.escalate.as_ref().is_some_and(|added| groups.contains(&added.group));
-    gate.stages.iter().all(|stage| {
+    let could_fill = |stage: &Stage| {
         let counting = persons.iter().map(|groups| match is_added(groups) {
             true => quorum::groups(stage).cloned().collect(),
             false => groups.clone(),
         });
         quorum::is_met(stage, &counting.collect::<Vec<_>>())
-    })
+    };
+    is_broken || gate.stages.iter().all(could_fill)
 }
 
 /// So many seconds after `at`.
@@ -109,6 +117,8 @@ pub fn statement(approval: ApprovalId, call_sha256: &str, gates_sha256: &str, re
         reviewer: &'a str,
         shown_sha256: &'a str,
         signed_at: Timestamp,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ticket: Option<&'a str>,
         v: u32,
     }
     let statement = Statement {
@@ -122,6 +132,7 @@ pub fn statement(approval: ApprovalId, call_sha256: &str, gates_sha256: &str, re
         reviewer: &review.reviewer,
         shown_sha256: &review.shown_sha256,
         signed_at: review.signed_at,
+        ticket: review.ticket.as_deref(),
         v: 1,
     };
     let mut bytes = b"countersign review v1\n".to_vec();
@@ -273,16 +284,20 @@ impl Approval {
         let denied = self.in_force().any(|review| review.answer == Answer::Deny);
         match denied {
             true => Some(Resolution::Denied),
-            false => self.tallies().iter().all(Tally::is_satisfied).then_some(Resolution::Approved),
+            false => self.tallies().iter().all(Tally::is_passed).then_some(Resolution::Approved),
         }
     }
 
-    /// The right that a resolution at `at` gives: of all gates the shortest time and the fewest uses.
+    /// The right that a resolution at `at` gives: of all gates the shortest time and the fewest uses; once, where glass was broken.
     #[must_use]
     pub fn grant(&self, at: Timestamp) -> Grant {
-        let seconds = self.question.gates.iter().map(|gate| gate.grant_s).min().unwrap_or(0);
+        let break_glass = self.broken();
+        let glasses = self.question.gates.iter().filter(|gate| break_glass.contains(&gate.name));
+        let of_glass = glasses.filter_map(|gate| gate.break_glass.as_ref()).map(|glass| glass.grant_s);
+        let seconds = self.question.gates.iter().map(|gate| gate.grant_s).chain(of_glass).min().unwrap_or(0);
         let uses = self.question.gates.iter().map(|gate| gate.uses).min().unwrap_or(0);
-        Grant { not_after: after(at, seconds), uses }
+        let uses = if break_glass.is_empty() { uses } else { uses.min(1) };
+        Grant { break_glass, not_after: after(at, seconds), uses }
     }
 
     /// Which use comes next.
@@ -337,13 +352,26 @@ impl Approval {
         if self.reviews.iter().any(has_recused) {
             return Err(Illegal::Recused);
         }
+        match (review.answer, &review.ticket) {
+            (Answer::BreakGlass, Some(ticket)) if !ticket.trim().is_empty() && ticket.len() <= TICKET_BYTES_MAX => {
+                return self.may_break(review);
+            }
+            (Answer::BreakGlass, _) => return Err(Illegal::Lacking),
+            (_, Some(_)) => return Err(Illegal::Unfounded),
+            (_, None) => {}
+        }
         let place = self.reviews.len();
+        let has_broken =
+            self.in_force().any(|known| known.answer == Answer::BreakGlass && known.reviewer == review.reviewer);
+        if review.answer == Answer::Withdraw && has_broken {
+            return Ok(());
+        }
         let is_asked = |gate: &Gate| gate.stages.iter().any(|stage| self.asks(gate, stage, &review.groups, place));
         if !self.question.gates.iter().any(is_asked) {
             return Err(Illegal::NotAsked);
         }
         match review.answer {
-            Answer::Ask | Answer::Recuse => Ok(()),
+            Answer::Ask | Answer::BreakGlass | Answer::Recuse => Ok(()),
             Answer::Withdraw => {
                 let has_answered = self.in_force().any(|known| known.reviewer == review.reviewer);
                 if has_answered { Ok(()) } else { Err(Illegal::NothingToWithdraw) }
@@ -364,7 +392,8 @@ impl Approval {
             later.into_iter().any(|review| review.answer == Answer::Withdraw && review.reviewer == *reviewer)
         };
         self.reviews.iter().enumerate().filter(move |(place, review)| {
-            matches!(review.answer, Answer::Approve | Answer::Deny) && !is_withdrawn(*place, &review.reviewer)
+            matches!(review.answer, Answer::Approve | Answer::BreakGlass | Answer::Deny)
+                && !is_withdrawn(*place, &review.reviewer)
         })
     }
 

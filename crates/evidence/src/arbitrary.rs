@@ -10,14 +10,14 @@ use proptest::sample::select;
 use crate::ids::{ApprovalId, CallId, ExceptionId, RecordId, RunId};
 use crate::limits::INTEGER_MAX;
 use crate::record::approval::{
-    Alternative, Answer, ApprovalEvent, ApprovalRecord, Assurance, Escalation, Excluded, Gate, Grant, Question, Quorum,
-    Resolution, Review, Stage,
+    Alternative, Answer, ApprovalEvent, ApprovalRecord, Assurance, BreakGlass, Escalation, Excluded, Gate, Grant,
+    Question, Quorum, Resolution, Review, Stage,
 };
 use crate::record::{
-    AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, Channel, Client, Context, Count, DecisionInput,
-    DecisionPoint, DecisionRecord, Direction, Draft, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind,
-    ExceptionRecord, Facet, FacetValue, Initiator, LedgerEvent, LedgerState, Link, Obligation, Policy, Purpose,
-    Reading, RequestContext, Rule, Status, Surface, Tool, VersionLog, VersionedKind, VersionedObject,
+    AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, BrokenGlass, Channel, Client, Context, Count,
+    DecisionInput, DecisionPoint, DecisionRecord, Direction, Draft, Effect, EffectClass, Endpoint, ExceptionEvent,
+    ExceptionKind, ExceptionRecord, Facet, FacetValue, Initiator, LedgerEvent, LedgerState, Link, Obligation, Policy,
+    Purpose, Reading, RequestContext, Rule, Signed, Status, Surface, Tool, VersionLog, VersionedKind, VersionedObject,
 };
 use crate::time::Timestamp;
 
@@ -104,10 +104,15 @@ fn gate() -> impl Strategy<Value = Gate> {
     let alternative = vec(quorum, 0..3).prop_map(|all_of| Alternative { all_of });
     let stage = vec(alternative, 0..3).prop_map(|any_of| Stage { any_of });
     let escalation = (integer(), name()).prop_map(|(after_s, group)| Escalation { after_s, group: group.into() });
+    let glass = (integer(), name(), 1..=u32::MAX, integer());
+    let glass =
+        glass.prop_map(|(grant_s, group, need, review_s)| BreakGlass { grant_s, group: group.into(), need, review_s });
     let clocks = (option::of(escalation), integer(), option::of(integer()), integer());
+    let clocks = (option::of(glass), clocks);
     (word(Assurance::ALL), clocks, name(), vec(stage, 0..3), 1..=u32::MAX).prop_map(
-        |(assurance, (escalate, grant_s, remind_s, respond_s), name, stages, uses)| Gate {
+        |(assurance, (break_glass, (escalate, grant_s, remind_s, respond_s)), name, stages, uses)| Gate {
             assurance,
+            break_glass,
             escalate,
             grant_s,
             name: name.into(),
@@ -128,9 +133,11 @@ fn approval() -> impl Strategy<Value = Body> {
             Question { args_bytes, args_sha256, excluded, gates, respond_by, rules, sentence, shown_sha256 }
         });
     let signed = (option::of(name()), any::<[u8; 16]>().prop_map(hex::encode), option::of(name()), time());
+    let review_ticket = option::of(name());
     let said = (word(Answer::ALL), word(Assurance::ALL), name(), vec(name().prop_map(Arc::from), 0..3), text());
-    let review = (said, signed, option::of(name()), name(), sha256()).boxed().prop_map(
-        |((answer, assurance, channel, groups, reason), (key, nonce, signature, signed_at), stand_in, who, shown)| {
+    let review = (said, signed, option::of(name()), name(), (sha256(), review_ticket)).boxed().prop_map(
+        |(said, (key, nonce, signature, signed_at), stand_in, who, (shown, ticket))| {
+            let (answer, assurance, channel, groups, reason) = said;
             Review {
                 answer,
                 assurance,
@@ -144,10 +151,16 @@ fn approval() -> impl Strategy<Value = Body> {
                 shown_sha256: shown,
                 signature,
                 signed_at,
+                ticket,
             }
         },
     );
-    let grant = (time(), 1..=u32::MAX).prop_map(|(not_after, uses)| Grant { not_after, uses });
+    let broken = vec(name().prop_map(Arc::from), 0..3);
+    let grant = (broken, time(), 1..=u32::MAX).prop_map(|(break_glass, not_after, uses)| Grant {
+        break_glass,
+        not_after,
+        uses,
+    });
     let event =
         (word(ApprovalEvent::ALL), option::of(name()), option::of(word(Resolution::ALL)), option::of(1..=u32::MAX));
     let parts = (option::of(grant), option::of(question), option::of(review));
@@ -286,10 +299,25 @@ fn action() -> impl Strategy<Value = Body> {
 fn exception() -> impl Strategy<Value = Body> {
     let kinds = (word(ExceptionEvent::ALL), word(ExceptionKind::ALL));
     let people = (name(), option::of(name()), option::of(text()));
-    (option::of(time()), kinds, any::<[u8; 10]>(), option::of(text()), people, text(), text()).prop_map(
-        |(due, (event, kind), entropy, mitigation, (owner, who, note), reason, scope)| {
+    let named = || vec(name().prop_map(Arc::from), 0..3);
+    let glass = (approval_id(), named(), named(), name()).prop_map(|(approval, excluded, groups, mission)| {
+        BrokenGlass { approval, excluded, groups, mission: mission.into() }
+    });
+    let signed = (named(), name(), any::<[u8; 16]>().prop_map(hex::encode), name(), time());
+    let signed = signed.prop_map(|(groups, key, nonce, signature, signed_at)| Signed {
+        groups,
+        key,
+        nonce,
+        signature,
+        signed_at,
+    });
+    let proofs = (option::of(glass), option::of(signed));
+    (option::of(time()), kinds, any::<[u8; 10]>(), option::of(text()), people, (text(), text()), proofs).prop_map(
+        |(due, (event, kind), entropy, mitigation, (owner, who, note), (reason, scope), (broken_glass, signed))| {
             let exception = ExceptionId::at(due.unwrap_or(Timestamp::EPOCH), entropy);
             Body::Exception(ExceptionRecord {
+                broken_glass,
+                signed,
                 due,
                 event,
                 exception,

@@ -10,14 +10,15 @@ use sha2::{Digest as _, Sha256};
 use crate::approvals::{gates_sha256, statement};
 use crate::ids::{ApprovalId, CallId, ExceptionId, RecordId, RunId};
 use crate::record::approval::{
-    Alternative, Answer, ApprovalEvent, ApprovalRecord, Assurance, Escalation, Excluded, Gate, Grant, Question, Quorum,
-    Resolution, Review, Stage,
+    Alternative, Answer, ApprovalEvent, ApprovalRecord, Assurance, BreakGlass, Escalation, Excluded, Gate, Grant,
+    Question, Quorum, Resolution, Review, Stage,
 };
 use crate::record::{
-    AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, Channel, Client, Context, Count, DecisionInput,
-    DecisionPoint, DecisionRecord, Direction, Draft, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind,
-    ExceptionRecord, Facet, FacetValue, Initiator, LedgerEvent, LedgerState, Link, Obligation, Place, Policy, Purpose,
-    Reading, RequestContext, Rule, Status, Surface, Tool, VersionLog, VersionedKind, VersionedObject, write,
+    AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, BrokenGlass, Channel, Client, Context, Count,
+    DecisionInput, DecisionPoint, DecisionRecord, Direction, Draft, Effect, EffectClass, Endpoint, ExceptionEvent,
+    ExceptionKind, ExceptionRecord, Facet, FacetValue, Initiator, LedgerEvent, LedgerState, Link, Obligation, Place,
+    Policy, Purpose, Reading, RequestContext, Rule, Signed, Status, Surface, Tool, VersionLog, VersionedKind,
+    VersionedObject, write,
 };
 use crate::time::Timestamp;
 
@@ -190,6 +191,7 @@ fn approvals() -> [(u64, ApprovalRecord); 7] {
     let all_of = vec![quorum("treasury", 1)];
     let gate = Gate {
         assurance: Assurance::DeviceKey,
+        break_glass: None,
         escalate: Some(Escalation { after_s: 3_600, group: "directors".into() }),
         grant_s: 1_800,
         name: "payments".into(),
@@ -237,6 +239,7 @@ fn approvals() -> [(u64, ApprovalRecord); 7] {
         shown_sha256: sha256(0x51),
         signature: None,
         signed_at: at(3_600_014),
+        ticket: None,
     };
     let asked = event(ApprovalEvent::Requested);
     let signed = statement(asked.approval, &asked.call_sha256, &asked.gates_sha256, &review);
@@ -257,7 +260,7 @@ fn approvals() -> [(u64, ApprovalRecord); 7] {
         (
             3_600_015,
             ApprovalRecord {
-                grant: Some(Grant { not_after: at(5_400_015), uses: 1 }),
+                grant: Some(Grant { break_glass: Vec::new(), not_after: at(5_400_015), uses: 1 }),
                 resolution: Some(Resolution::Approved),
                 why: Some("gate `payments` is satisfied by `bea`".into()),
                 ..event(ApprovalEvent::Resolved)
@@ -272,6 +275,109 @@ fn approvals() -> [(u64, ApprovalRecord); 7] {
                 ..event(ApprovalEvent::Revoked)
             },
         ),
+    ]
+}
+
+/// An emergency: a refund that ran without those whom its gate asks, the exception that it opened, and its review. Each with its millisecond.
+fn emergency() -> Vec<(&'static str, u64, Body)> {
+    let (id, key) = reviewers_key();
+    let gates = vec![Gate {
+        assurance: Assurance::OsUser,
+        break_glass: Some(BreakGlass { grant_s: 600, group: "oncall".into(), need: 1, review_s: 259_200 }),
+        escalate: None,
+        grant_s: 1_800,
+        name: "refunds".into(),
+        remind_s: None,
+        respond_s: 14_400,
+        stages: vec![Stage {
+            any_of: vec![Alternative { all_of: vec![Quorum { group: "treasury".into(), need: 1 }] }],
+        }],
+        uses: 1,
+    }];
+    let [(_, asked), .., (_, plain)] = approvals();
+    let approval = ApprovalId::at(at(3_600_018), entropy(18));
+    let event = |event| ApprovalRecord {
+        approval,
+        event,
+        gates_sha256: gates_sha256(&gates),
+        who: None,
+        why: None,
+        ..plain.clone()
+    };
+    let question = asked.question.map(|question| Question {
+        gates: gates.clone(),
+        respond_by: at(18_000_018),
+        shown_sha256: sha256(0x52),
+        ..question
+    });
+    let review = Review {
+        answer: Answer::BreakGlass,
+        assurance: Assurance::OsUser,
+        channel: "cli".into(),
+        groups: vec!["oncall".into()],
+        key: None,
+        nonce: "6c1f0c8e2a7d4f6390c1d2e3f4a5b6c8".into(),
+        on_behalf_of: None,
+        reason: "The customer's account is being emptied.".into(),
+        reviewer: "carl".into(),
+        shown_sha256: sha256(0x52),
+        signature: None,
+        signed_at: at(3_600_019),
+        ticket: Some("INC-4711".into()),
+    };
+    let opened = ExceptionRecord {
+        broken_glass: Some(BrokenGlass {
+            approval,
+            excluded: vec!["ana".into(), "carl".into()],
+            groups: vec!["treasury".into()],
+            mission: "pay-supplier-invoices".into(),
+        }),
+        due: Some(at(262_800_021)),
+        event: ExceptionEvent::Opened,
+        exception: ExceptionId::at(at(3_600_020), entropy(20)),
+        kind: ExceptionKind::BreakGlass,
+        mitigation: Some("the call may run once, until 2026-11-23T10:40:00.021000Z".into()),
+        note: None,
+        owner: "treasury".into(),
+        reason: "`carl` broke the glass of gate `refunds`: The customer's account is being emptied. (INC-4711)".into(),
+        scope: format!("approval:{approval}"),
+        signed: None,
+        who: None,
+    };
+    let signed_at = at(3_600_022);
+    let reviewed = ExceptionRecord {
+        broken_glass: None,
+        event: ExceptionEvent::Reviewed,
+        note: Some("The refund was right.".into()),
+        who: Some("bea".into()),
+        ..opened.clone()
+    };
+    let nonce = "7d1f0c8e2a7d4f6390c1d2e3f4a5b6c9";
+    let signature = key.sign(&crate::exceptions::statement(&reviewed, nonce, signed_at)).to_bytes();
+    let signed = Signed {
+        groups: vec!["treasury".into()],
+        key: id,
+        nonce: nonce.into(),
+        signature: STANDARD.encode(signature),
+        signed_at,
+    };
+    let resolved = ApprovalRecord {
+        grant: Some(Grant { break_glass: vec!["refunds".into()], not_after: at(4_200_021), uses: 1 }),
+        resolution: Some(Resolution::Approved),
+        why: Some("gate `refunds`: its glass is broken by `carl`".into()),
+        ..event(ApprovalEvent::Resolved)
+    };
+    let broken = ApprovalRecord { review: Some(review), ..event(ApprovalEvent::Review) };
+    vec![
+        (
+            "approval_record-requested-glass",
+            3_600_018,
+            ApprovalRecord { question, ..event(ApprovalEvent::Requested) }.into(),
+        ),
+        ("approval_record-review-glass", 3_600_019, broken.into()),
+        ("exception_record-break-glass", 3_600_021, opened.into()),
+        ("approval_record-resolved-glass", 3_600_021, resolved.into()),
+        ("exception_record-reviewed", 3_600_022, ExceptionRecord { signed: Some(signed), ..reviewed }.into()),
     ]
 }
 
@@ -322,6 +428,8 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
         ..outcome(send_money(), 8, Status::Unknown)
     };
     let exception = ExceptionRecord {
+        broken_glass: None,
+        signed: None,
         due: Some(at(86_400_000)),
         event: ExceptionEvent::Mitigated,
         exception: ExceptionId::at(at(9), entropy(9)),
@@ -376,6 +484,7 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
     for (name, (n, approval)) in names.into_iter().zip(approvals()) {
         drafts.push((name, draft(n, Some(9), approval.into())));
     }
+    drafts.extend(emergency().into_iter().map(|(name, n, body)| (name, draft(n, Some(10), body))));
     for (_, draft) in &mut drafts {
         if draft.call.is_some() {
             draft.data_classes = vec!["financial".into(), "pii".into()];
@@ -411,7 +520,9 @@ pub(crate) fn story() -> Vec<Draft> {
         if name == "approval_record-requested" {
             story.push(Draft::new(by_itself(), None, at(12), confirmed()));
         }
-        if let Body::Exception(exception) = &draft.body {
+        if name == "exception_record"
+            && let Body::Exception(exception) = &draft.body
+        {
             let opened = ExceptionRecord {
                 event: ExceptionEvent::Opened,
                 mitigation: None,

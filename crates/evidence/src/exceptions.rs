@@ -5,14 +5,48 @@
 
 use std::collections::BTreeMap;
 
-use crate::ids::ExceptionId;
+use serde::Serialize;
+
+use crate::ids::{ApprovalId, ExceptionId};
+use crate::leaf::sha256_hex;
 use crate::limits::EXCEPTIONS_MAX;
-use crate::record::{ExceptionEvent, ExceptionKind, ExceptionRecord};
+use crate::record::{BrokenGlass, ExceptionEvent, ExceptionKind, ExceptionRecord, Signed};
 use crate::time::Timestamp;
+
+/// What a person's key signs of an exception, under a name that no other signature has.
+#[must_use]
+pub fn statement(record: &ExceptionRecord, nonce: &str, signed_at: Timestamp) -> Vec<u8> {
+    /// Fields in the order of RFC 8785.
+    #[derive(Serialize)]
+    struct Statement<'a> {
+        event: ExceptionEvent,
+        exception: ExceptionId,
+        nonce: &'a str,
+        note_sha256: String,
+        signed_at: Timestamp,
+        v: u32,
+        who: &'a str,
+    }
+    let statement = Statement {
+        event: record.event,
+        exception: record.exception,
+        nonce,
+        note_sha256: sha256_hex(record.note.as_deref().unwrap_or_default().as_bytes()),
+        signed_at,
+        v: 1,
+        who: record.who.as_deref().unwrap_or_default(),
+    };
+    let mut bytes = b"countersign exception v1\n".to_vec();
+    // Writing plain fields to memory cannot fail.
+    let _ = serde_json::to_writer(&mut bytes, &statement);
+    bytes
+}
 
 /// One exception.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Life {
+    /// What a broken glass demands.
+    pub broken_glass: Option<BrokenGlass>,
     /// When it must be closed; for a waiver, until when it holds.
     pub due: Option<Timestamp>,
     /// What kind.
@@ -44,6 +78,14 @@ pub enum Illegal {
     /// Nothing was done about it.
     #[error("nothing was done about the exception yet; `countersign exceptions mitigate` says what was")]
     NothingDone,
+    /// Only a broken glass makes one.
+    #[error("an exception of kind `break_glass` is opened by broken glass, and by nobody's hand")]
+    NotByHand,
+    /// Broken glass is looked at by those who were skipped.
+    #[error(
+        "broken glass is reviewed and closed by one of the groups that were skipped, who has nothing to do with the call and did not break it; sign with `--key`"
+    )]
+    NotIndependent,
     /// It was never opened.
     #[error("no exception with this id was opened")]
     NotOpened,
@@ -76,8 +118,14 @@ impl Life {
         if record.kind == ExceptionKind::Waiver && (record.due.is_none() || record.mitigation.is_none()) {
             return Err(Illegal::UnboundedWaiver);
         }
+        // Broken glass is what a resolution says, and no person.
+        let is_glass = record.kind == ExceptionKind::BreakGlass;
+        if is_glass != record.broken_glass.is_some() || (is_glass && (record.due.is_none() || record.who.is_some())) {
+            return Err(Illegal::NotByHand);
+        }
         let mitigations: Vec<String> = record.mitigation.iter().cloned().collect();
         Ok(Self {
+            broken_glass: record.broken_glass.clone(),
             due: record.due,
             kind: record.kind,
             mitigations,
@@ -105,6 +153,9 @@ impl Life {
                 self.reviewer = None;
             }
             (_, ExceptionEvent::Closed) => return Err(Illegal::Closed),
+            (ExceptionEvent::Reviewed | ExceptionEvent::Closed, _) if !self.is_fit(record) => {
+                return Err(Illegal::NotIndependent);
+            }
             (ExceptionEvent::Reviewed, _) => {
                 let reviewer = record.who.as_ref().ok_or(Illegal::Unnamed)?;
                 if self.mitigations.is_empty() {
@@ -124,6 +175,14 @@ impl Life {
         Ok(())
     }
 
+    /// Whether whoever wrote `record` may review and close it: where glass was broken, one who was skipped and has nothing to do with the call, by their signature.
+    fn is_fit(&self, record: &ExceptionRecord) -> bool {
+        let Some(glass) = &self.broken_glass else { return true };
+        let is_out = |who: &String| glass.excluded.iter().any(|excluded| **excluded == **who);
+        let is_of_them = |signed: &Signed| signed.groups.iter().any(|group| glass.groups.contains(group));
+        record.who.as_ref().is_some_and(|who| !is_out(who)) && record.signed.as_ref().is_some_and(is_of_them)
+    }
+
     /// Whether it should be closed by `at` and is not.
     #[must_use]
     pub fn is_overdue(&self, at: Timestamp) -> bool {
@@ -133,7 +192,11 @@ impl Life {
 
 /// All exceptions of a log, by their ids.
 #[derive(Clone, Debug, Default)]
-pub struct Lives(BTreeMap<ExceptionId, Life>);
+pub struct Lives {
+    by_id: BTreeMap<ExceptionId, Life>,
+    /// Those of broken glass.
+    glasses: BTreeMap<ApprovalId, ExceptionId>,
+}
 
 impl Lives {
     /// Takes the next record about an exception.
@@ -141,31 +204,51 @@ impl Lives {
     /// # Errors
     /// [`Illegal`].
     pub fn take(&mut self, record: &ExceptionRecord, at: Timestamp) -> Result<(), Illegal> {
-        if let Some(life) = self.0.get_mut(&record.exception) {
+        if let Some(life) = self.by_id.get_mut(&record.exception) {
             return life.take(record);
         }
-        if self.0.len() >= EXCEPTIONS_MAX {
+        if self.by_id.len() >= EXCEPTIONS_MAX {
             return Err(Illegal::TooMany);
         }
-        self.0.insert(record.exception, Life::begin(record, at)?);
+        self.by_id.insert(record.exception, Life::begin(record, at)?);
+        if let Some(glass) = &record.broken_glass {
+            self.glasses.entry(glass.approval).or_insert(record.exception);
+        }
         Ok(())
+    }
+
+    /// The exception of a broken glass.
+    #[must_use]
+    pub fn of_glass(&self, approval: ApprovalId) -> Option<&Life> {
+        self.glasses.get(&approval).and_then(|id| self.by_id.get(id))
+    }
+
+    /// Whether a broken glass of `mission` should have been looked at by `at` and closed, and is not.
+    #[must_use]
+    pub fn is_glass_overdue(&self, mission: &str, at: Timestamp) -> bool {
+        let of_mission = self
+            .glasses
+            .values()
+            .filter_map(|id| self.by_id.get(id))
+            .filter(|life| life.broken_glass.as_ref().is_some_and(|glass| *glass.mission == *mission));
+        of_mission.into_iter().any(|life| life.is_overdue(at))
     }
 
     /// The exception with this id.
     #[must_use]
     pub fn get(&self, id: ExceptionId) -> Option<&Life> {
-        self.0.get(&id)
+        self.by_id.get(&id)
     }
 
     /// All of them, the oldest first.
     pub fn iter(&self) -> impl Iterator<Item = (&ExceptionId, &Life)> {
-        self.0.iter()
+        self.by_id.iter()
     }
 
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.0.len()
+        self.by_id.len()
     }
 }
 
@@ -175,6 +258,8 @@ mod tests {
 
     fn record(event: ExceptionEvent, who: Option<&str>, mitigation: Option<&str>) -> ExceptionRecord {
         ExceptionRecord {
+            broken_glass: None,
+            signed: None,
             due: Some(Timestamp::from_micros(100)),
             event,
             exception: ExceptionId::from_bytes([1; 16]),

@@ -38,5 +38,8 @@ pub const EXCEPTIONS_MAX: usize = 1_000_000;
 /// Approvals that are followed through their lives. Each keeps about 2 KiB: 2 GB at most, where ten a minute are asked for five months.
 pub const APPROVALS_MAX: usize = 1_000_000;
 
+/// The longest name of a ticket: an address of an issue tracker.
+pub const TICKET_BYTES_MAX: usize = 512;
+
 /// How often people are reminded of one approval: a day of four an hour.
 pub const REMINDERS_MAX: u32 = 96;

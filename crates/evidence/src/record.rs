@@ -16,10 +16,10 @@ use serde_json::value::RawValue;
 
 use approval::ApprovalRecord;
 pub use body::{
-    AccessToken, ActionEvent, ActionRecord, Body, Channel, Client, Count, DecisionInput, DecisionPoint, DecisionRecord,
-    Direction, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind, ExceptionRecord, Facet, FacetValue,
-    LedgerEvent, LedgerState, Obligation, Policy, Purpose, Reading, RecordType, RequestContext, Rule, Status, Surface,
-    Tool, VersionLog, VersionedKind, VersionedObject,
+    AccessToken, ActionEvent, ActionRecord, Body, BrokenGlass, Channel, Client, Count, DecisionInput, DecisionPoint,
+    DecisionRecord, Direction, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind, ExceptionRecord, Facet,
+    FacetValue, LedgerEvent, LedgerState, Obligation, Policy, Purpose, Reading, RecordType, RequestContext, Rule,
+    Signed, Status, Surface, Tool, VersionLog, VersionedKind, VersionedObject,
 };
 
 use crate::ids::{CallId, RecordId, RunId};
@@ -350,7 +350,8 @@ fn largest_of_approval(approval: &ApprovalRecord) -> u64 {
     let Some(question) = &approval.question else { return 0 };
     let of_gates = question.gates.iter().flat_map(|gate| {
         let escalated = gate.escalate.as_ref().map_or(0, |escalation| escalation.after_s);
-        [gate.grant_s, gate.respond_s, gate.remind_s.unwrap_or(0), escalated]
+        let glass = gate.break_glass.as_ref().map_or(0, |glass| glass.grant_s.max(glass.review_s));
+        [glass, gate.grant_s, gate.respond_s, gate.remind_s.unwrap_or(0), escalated]
     });
     of_gates.fold(question.args_bytes, u64::max)
 }

@@ -346,11 +346,21 @@ impl<'a> LedgerCheck<'a> {
                 {
                     self.find(Some(seq), Some(start), illegal.into());
                 }
+                if let Body::Exception(exception) = &record.body
+                    && let Err(flaw) = self.reviews.exception(exception)
+                {
+                    self.find(Some(seq), Some(start), Flaw::Approval(flaw));
+                }
                 if let Body::Version(version) = &record.body {
                     self.reviews.version(version);
                 }
                 if let Body::Approval(approval) = &record.body
-                    && let Err(flaw) = self.reviews.record(approval, record.occurred_at)
+                    && let Err(flaw) = self.reviews.record(
+                        approval,
+                        record.correlation.mission.as_deref().unwrap_or_default(),
+                        &self.lives,
+                        record.occurred_at,
+                    )
                 {
                     self.find(Some(seq), Some(start), Flaw::Approval(flaw));
                 }

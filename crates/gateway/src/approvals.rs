@@ -6,6 +6,7 @@
 mod answers;
 mod calls;
 mod clocks;
+mod glass;
 mod pages;
 mod reach;
 mod view;

@@ -13,6 +13,14 @@ pub fn now() -> Timestamp {
     Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
+/// A random number that serves once, in 32 hexadecimal digits.
+#[must_use]
+pub fn nonce() -> String {
+    let mut nonce = [0; 16];
+    random(&mut nonce);
+    hex::encode(nonce)
+}
+
 /// Random bits for identifiers, taken from the operating system in larger pieces.
 #[derive(Debug)]
 pub struct Entropy(Mutex<Pool>);

@@ -307,9 +307,10 @@ impl From<RunError> for Answer {
 impl From<ReviewError> for Answer {
     fn from(error: ReviewError) -> Self {
         let blame = match &error {
-            ReviewError::Unrecorded(_) => Blame::Operator,
+            ReviewError::Read(_) | ReviewError::Unrecorded(_) => Blame::Operator,
             ReviewError::Unfit => Blame::Asker,
-            ReviewError::Illegal(_)
+            ReviewError::Glass(_)
+            | ReviewError::Illegal(_)
             | ReviewError::Key(_)
             | ReviewError::Nobody(_)
             | ReviewError::Signature
@@ -370,7 +371,13 @@ impl Gateway {
             Ask::EnrolKey(enrolment) => self.enrol(*enrolment, who).await.map_or_else(Answer::from, Answer::Enrolled),
             Ask::Exception(deed) => match self.exception(*deed, who).await {
                 Ok(exception) => Answer::Excepted(exception),
-                Err(error @ (DeedError::Illegal(_) | DeedError::Unfit)) => Answer::refused(Blame::Nobody, error),
+                Err(
+                    error @ (DeedError::Illegal(_)
+                    | DeedError::Key(_)
+                    | DeedError::Signature
+                    | DeedError::Unfit
+                    | DeedError::Who(_)),
+                ) => Answer::refused(Blame::Nobody, error),
                 Err(error @ (DeedError::Read(_) | DeedError::Unrecorded(_))) => Answer::refused(Blame::Operator, error),
             },
             Ask::InvitePerson { person } => self.invite(&person, who).await.map_or_else(Answer::from, Answer::Invited),

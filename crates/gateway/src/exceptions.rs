@@ -2,10 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use evidence::exceptions::{Illegal, Life, Lives};
+use evidence::exceptions::{Illegal, Life, Lives, statement};
 use evidence::filter::{Filter, Term};
 use evidence::ids::ExceptionId;
-use evidence::record::{Body, Context, ExceptionEvent, ExceptionKind, ExceptionRecord, RecordType};
+use evidence::record::{Body, Context, ExceptionEvent, ExceptionKind, ExceptionRecord, RecordType, Signed};
 use evidence::time::Timestamp;
 use governance::limits::SENTENCE_BYTES_MAX;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ pub enum Deed {
         exception: ExceptionId,
         /// With which words.
         note: String,
+        /// The person's signature, where they sign.
+        #[serde(default)]
+        signed: Option<Box<Signature>>,
     },
     /// Says what was done about it.
     Mitigate {
@@ -53,7 +56,26 @@ pub enum Deed {
         exception: ExceptionId,
         /// With which words.
         note: String,
+        /// The person's signature, where they sign.
+        #[serde(default)]
+        signed: Option<Box<Signature>>,
     },
+}
+
+/// A person's signature under what they say of an exception.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signature {
+    /// The key that signed.
+    pub key: String,
+    /// Random, 32 hexadecimal digits.
+    pub nonce: String,
+    /// Who.
+    pub person: String,
+    /// Ed25519 over the statement, in base64.
+    pub signature: String,
+    /// When the person signed.
+    pub signed_at: Timestamp,
 }
 
 /// Why a deed is not done.
@@ -62,6 +84,15 @@ pub enum DeedError {
     /// It may not follow.
     #[error(transparent)]
     Illegal(#[from] Illegal),
+    /// The key is not one with which this person signs.
+    #[error("`{0}` is no confirmed key of this person; `countersign people list` shows the keys")]
+    Key(String),
+    /// The signature is not of this deed.
+    #[error("the signature is not of what is said of this exception")]
+    Signature,
+    /// Whoever signs is nobody here.
+    #[error("`{0}` is no person of people.toml, or is away")]
+    Who(String),
     /// A text is empty or too long.
     #[error("say it in a sentence of at most {SENTENCE_BYTES_MAX} bytes")]
     Unfit,
@@ -101,6 +132,7 @@ impl Gateway {
         let (reader, at) = (self.ledger.reader()?, now());
         let lives = tokio::task::spawn_blocking(move || lives(&reader)).await;
         let lives = lives.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?;
+        self.load_people(who).await;
         let record = self.record_of(deed, &lives, who, at)?;
         let exception = record.exception;
         match lives.get(exception) {
@@ -112,11 +144,13 @@ impl Gateway {
     }
 
     fn record_of(&self, deed: Deed, lives: &Lives, who: &str, at: Timestamp) -> Result<ExceptionRecord, DeedError> {
-        let (event, exception, mitigation, note) = match deed {
+        let (event, exception, mitigation, note, signature) = match deed {
             Deed::Open { due, kind, mitigation, owner, reason, scope } => {
                 let texts = [&owner, &reason, &scope].into_iter().chain(&mitigation);
                 texts.map(|text| fit(text)).collect::<Result<Vec<_>, _>>()?;
                 return Ok(ExceptionRecord {
+                    broken_glass: None,
+                    signed: None,
                     due: Some(due),
                     event: ExceptionEvent::Opened,
                     exception: ExceptionId::at(at, self.entropy.bits()),
@@ -129,13 +163,15 @@ impl Gateway {
                     who: Some(who.to_owned()),
                 });
             }
-            Deed::Close { exception, note } => (ExceptionEvent::Closed, exception, None, Some(note)),
-            Deed::Mitigate { exception, what } => (ExceptionEvent::Mitigated, exception, Some(what), None),
-            Deed::Review { exception, note } => (ExceptionEvent::Reviewed, exception, None, Some(note)),
+            Deed::Close { exception, note, signed } => (ExceptionEvent::Closed, exception, None, Some(note), signed),
+            Deed::Mitigate { exception, what } => (ExceptionEvent::Mitigated, exception, Some(what), None, None),
+            Deed::Review { exception, note, signed } => (ExceptionEvent::Reviewed, exception, None, Some(note), signed),
         };
         mitigation.iter().chain(&note).try_for_each(|text| fit(text))?;
         let life = lives.get(exception).ok_or(Illegal::NotOpened)?;
-        Ok(ExceptionRecord {
+        let record = ExceptionRecord {
+            broken_glass: None,
+            signed: None,
             due: life.due,
             event,
             exception,
@@ -146,7 +182,35 @@ impl Gateway {
             reason: life.reason.clone(),
             scope: life.scope.clone(),
             who: Some(who.to_owned()),
-        })
+        };
+        match signature {
+            Some(signature) => self.signed(record, *signature, life, at),
+            None => Ok(record),
+        }
+    }
+
+    /// The record with the signature of the person who signs it, once it is known who that is.
+    fn signed(
+        &self,
+        record: ExceptionRecord,
+        signature: Signature,
+        life: &Life,
+        at: Timestamp,
+    ) -> Result<ExceptionRecord, DeedError> {
+        let Signature { key, nonce, person, signature, signed_at } = signature;
+        let people = self.people.in_force();
+        let known = people.as_ref().and_then(|people| {
+            let known = people.person_of(&person).filter(|known| people.is_there(known, at))?;
+            Some((known.clone(), people.groups_of(known)))
+        });
+        let (person, mut groups) = known.ok_or(DeedError::Who(person))?;
+        groups.retain(|group| life.broken_glass.as_ref().is_some_and(|glass| glass.groups.contains(group)));
+        let record = ExceptionRecord { who: Some(person.to_string()), ..record };
+        let public = self.keys.confirmed(&person, &key).ok_or_else(|| DeedError::Key(key.clone()))?;
+        if !crate::keys::is_signed(&public, &statement(&record, &nonce, signed_at), &signature) {
+            return Err(DeedError::Signature);
+        }
+        Ok(ExceptionRecord { signed: Some(Signed { groups, key, nonce, signature, signed_at }), ..record })
     }
 }
 

@@ -262,6 +262,8 @@ impl RunGate {
     async fn note_outage(&self, auth: &Auth, why: &str) {
         let at = clock::now();
         let body = ExceptionRecord {
+            broken_glass: None,
+            signed: None,
             due: Some(at.plus_micros(EXCEPTION_DUE_US)),
             event: ExceptionEvent::Opened,
             exception: ExceptionId::at(at, self.gateway.entropy.bits()),

@@ -352,6 +352,8 @@ impl Gateway {
     async fn first_key(&self, person: &str, id: &str) -> Result<(), store::AppendError> {
         let at = now();
         let body = ExceptionRecord {
+            broken_glass: None,
+            signed: None,
             due: Some(at.plus_micros(EXCEPTION_DUE_US)),
             event: ExceptionEvent::Opened,
             exception: ExceptionId::at(at, self.entropy.bits()),

@@ -426,6 +426,8 @@ impl Gateway {
     async fn observed(&self, mission: &Mission) -> Result<(), store::AppendError> {
         let at = now();
         let body = ExceptionRecord {
+            broken_glass: None,
+            signed: None,
             due: Some(at.plus_micros(OBSERVE_DUE_US)),
             event: ExceptionEvent::Opened,
             exception: ExceptionId::at(at, self.entropy.bits()),
@@ -444,6 +446,8 @@ impl Gateway {
     async fn refused(&self, path: &Path, error: &LoadError) {
         let at = now();
         let body = ExceptionRecord {
+            broken_glass: None,
+            signed: None,
             due: Some(at.plus_micros(EXCEPTION_DUE_US)),
             event: ExceptionEvent::Opened,
             exception: ExceptionId::at(at, self.entropy.bits()),

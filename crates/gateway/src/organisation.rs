@@ -278,6 +278,8 @@ impl Gateway {
     async fn organisation_exception(&self, kind: ExceptionKind, scope: &str, reason: &str, mitigation: &str) {
         let at = now();
         let body = ExceptionRecord {
+            broken_glass: None,
+            signed: None,
             due: Some(at.plus_micros(EXCEPTION_DUE_US)),
             event: ExceptionEvent::Opened,
             exception: ExceptionId::at(at, self.entropy.bits()),

@@ -142,6 +142,8 @@ impl Gateway {
     async fn people_refused(&self, path: &Path, error: &str) {
         let at = now();
         let body = ExceptionRecord {
+            broken_glass: None,
+            signed: None,
             due: Some(at.plus_micros(EXCEPTION_DUE_US)),
             event: ExceptionEvent::Opened,
             exception: ExceptionId::at(at, self.entropy.bits()),

@@ -127,6 +127,8 @@ fn draft(
     opened: Timestamp,
 ) -> Draft {
     let body = ExceptionRecord {
+        broken_glass: None,
+        signed: None,
         due: Some(opened.plus_micros(EXCEPTION_DUE_US)),
         event,
         exception,

@@ -156,6 +156,8 @@ impl Session for AgentSession {
         }
         let at = now();
         let body = ExceptionRecord {
+            broken_glass: None,
+            signed: None,
             due: Some(at.plus_micros(EXCEPTION_DUE_US)),
             event: ExceptionEvent::Opened,
             exception: ExceptionId::at(at, self.gateway.entropy.bits()),

@@ -33,6 +33,8 @@ impl Gateway {
         let text: String = String::from_utf8_lossy(&text).chars().take(SENTENCE_BYTES_MAX / 4).collect();
         let at = now();
         let body = ExceptionRecord {
+            broken_glass: None,
+            signed: None,
             due: Some(at.plus_micros(EXCEPTION_DUE_US)),
             event: ExceptionEvent::Opened,
             exception: ExceptionId::at(at, self.entropy.bits()),

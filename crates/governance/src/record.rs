@@ -105,6 +105,8 @@ pub fn outcome(
 pub fn unknown_outcome(classified: &Classified, reason: Reason, at: Timestamp) -> Draft {
     let intercepted = &classified.intercepted;
     let body = ExceptionRecord {
+        broken_glass: None,
+        signed: None,
         due: Some(at.plus_micros(EXCEPTION_DUE_US)),
         event: ExceptionEvent::Opened,
         exception: ExceptionId::from_bytes(*intercepted.call().as_bytes()),
@@ -131,6 +133,8 @@ pub fn unexpected(call: CallId, context: &Arc<Context>, state: &str, input: &str
         *last ^= 0xff;
     }
     let body = ExceptionRecord {
+        broken_glass: None,
+        signed: None,
         due: Some(at.plus_micros(EXCEPTION_DUE_US)),
         event: ExceptionEvent::Opened,
         exception: ExceptionId::from_bytes(exception),

@@ -35,6 +35,8 @@ use crate::exit_code::{Exit, Failure};
   countersign approvals show 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f
   countersign approvals approve 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --why 'matches invoice 2026-118' --key ~/ana.key
   countersign approvals deny 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --why 'not our supplier' --key ~/ana.key
+  countersign approvals break-glass 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --ticket INC-4711 --why 'the account is being emptied' \\
+      --key ~/otto.key
   countersign approvals revoke 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --why 'paid by hand'
 
 An ID may be cut short, as long as only one approval begins so. The passphrase of a key is asked for, or read from
@@ -52,6 +54,14 @@ pub(crate) enum Approvals {
     Deny(Say),
     /// Ask for something before you answer; the clock goes on
     Ask(Say),
+    /// In an emergency, let the call through without those whom the gate asks
+    BreakGlass {
+        #[command(flatten)]
+        say: Say,
+        /// Where the emergency is written down, such as INC-4711
+        #[arg(long, value_name = "TICKET")]
+        ticket: String,
+    },
     /// Leave the answer to others, for good
     Recuse(Say),
     /// Take back what you answered
@@ -118,10 +128,11 @@ impl Approvals {
             Self::Approve(say) => (Answered::Approve, say),
             Self::Deny(say) => (Answered::Deny, say),
             Self::Ask(say) => (Answered::Ask, say),
+            Self::BreakGlass { say, ticket } => return say.run(home, Answered::BreakGlass, Some(ticket)),
             Self::Recuse(say) => (Answered::Recuse, say),
             Self::Withdraw(say) => (Answered::Withdraw, say),
         };
-        say.run(home, answer)
+        say.run(home, answer, None)
     }
 }
 
@@ -327,24 +338,23 @@ impl Show {
 }
 
 impl Say {
-    fn run(self, home: &Home, answer: Answered) -> Result<Exit, Failure> {
+    fn run(self, home: &Home, answer: Answered, ticket: Option<String>) -> Result<Exit, Failure> {
         let view = find(home, &self.approval)?;
         // What is signed is what is here, and not what the gateway says is here.
         let shown_sha256 = evidence::leaf::sha256_hex(&shown(home, &view)?);
         let key = self.key.as_deref().map(super::people::open).transpose()?;
-        let mut nonce = [0; 16];
-        clock::random(&mut nonce);
         let mut reviewed = Reviewed {
             answer,
             approval: view.approval,
             key: key.as_ref().map(DeviceKey::id),
-            nonce: nonce.iter().map(|byte| format!("{byte:02x}")).collect(),
+            nonce: clock::nonce(),
             on_behalf_of: self.on_behalf_of,
             reason: self.why,
             reviewer: key.as_ref().map(|key| key.person().to_owned()),
             shown_sha256,
             signature: None,
             signed_at: clock::now(),
+            ticket,
         };
         if let Some(key) = &key {
             let review = Review {
@@ -360,6 +370,7 @@ impl Say {
                 shown_sha256: reviewed.shown_sha256.clone(),
                 signature: None,
                 signed_at: reviewed.signed_at,
+                ticket: reviewed.ticket.clone(),
             };
             let statement = statement(view.approval, &view.call_sha256, &view.gates_sha256, &review);
             reviewed.signature = Some(key.sign(&statement));

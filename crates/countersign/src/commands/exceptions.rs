@@ -1,14 +1,15 @@
 //! `countersign exceptions`: what was outside the plan, and what persons do about it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use evidence::exceptions::Life;
+use evidence::exceptions::{Life, statement};
 use evidence::ids::ExceptionId;
-use evidence::record::{ExceptionEvent, ExceptionKind};
+use evidence::record::{ExceptionEvent, ExceptionKind, ExceptionRecord};
 use evidence::time::Timestamp;
+use gateway::clock;
 use gateway::control::{Answer, Ask};
-use gateway::exceptions::{Deed, lives};
+use gateway::exceptions::{Deed, Signature, lives};
 use gateway::home::Home;
 use serde_json::json;
 use store::Reader;
@@ -22,6 +23,7 @@ use crate::exit_code::{Exit, Failure};
   countersign exceptions list --overdue
   countersign exceptions mitigate 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --what 'the bank says that it was not paid'
   countersign exceptions review 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --note 'seen the statement'
+  countersign exceptions review 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --note 'the refund was right' --key ~/bea.key
   countersign exceptions close 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --note 'paid again by hand'
   countersign exceptions open --kind waiver --scope mission:pay --owner finance@corp.example --until 2026-12-31 \\
       --reason 'the second reviewer is ill' --control 'the treasurer looks at each payment'")]
@@ -91,6 +93,37 @@ pub(crate) struct Noted {
     /// What you have to say about it: it is recorded
     #[arg(long, value_name = "TEXT")]
     note: String,
+    /// The file of your key: whoever looks at broken glass signs
+    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_KEY")]
+    key: Option<PathBuf>,
+}
+
+impl Noted {
+    /// What is noted, signed where there is a key.
+    fn signed(self, event: ExceptionEvent) -> Result<(ExceptionId, String, Option<Box<Signature>>), Failure> {
+        let Self { exception, note, key } = self;
+        let Some(key) = key.as_deref().map(super::people::open).transpose()? else {
+            return Ok((exception, note, None));
+        };
+        let (nonce, signed_at) = (clock::nonce(), clock::now());
+        let record = ExceptionRecord {
+            broken_glass: None,
+            due: None,
+            event,
+            exception,
+            kind: ExceptionKind::BreakGlass,
+            mitigation: None,
+            note: Some(note.clone()),
+            owner: String::new(),
+            reason: String::new(),
+            scope: String::new(),
+            signed: None,
+            who: Some(key.person().to_owned()),
+        };
+        let signature = key.sign(&statement(&record, &nonce, signed_at));
+        let person = key.person().to_owned();
+        Ok((exception, note, Some(Box::new(Signature { key: key.id(), nonce, person, signature, signed_at }))))
+    }
 }
 
 impl Exceptions {
@@ -101,8 +134,14 @@ impl Exceptions {
                 Deed::Open { due: end_of(&until)?, kind, mitigation: control, owner, reason, scope }
             }
             Self::Mitigate { exception, what } => Deed::Mitigate { exception, what },
-            Self::Review(Noted { exception, note }) => Deed::Review { exception, note },
-            Self::Close(Noted { exception, note }) => Deed::Close { exception, note },
+            Self::Review(noted) => {
+                let (exception, note, signed) = noted.signed(ExceptionEvent::Reviewed)?;
+                Deed::Review { exception, note, signed }
+            }
+            Self::Close(noted) => {
+                let (exception, note, signed) = noted.signed(ExceptionEvent::Closed)?;
+                Deed::Close { exception, note, signed }
+            }
         };
         let done = match &deed {
             Deed::Close { .. } => "closed",
@@ -127,15 +166,10 @@ fn end_of(day: &str) -> Result<Timestamp, Failure> {
         .map_err(|_| Failure::usage(format!("`{day}` is no day; write it as 2026-12-31")))
 }
 
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-}
-
 impl List {
     fn run(self, home: &Home) -> Result<Exit, Failure> {
         let reader = Reader::open(home.path()).map_err(Failure::could_not)?;
-        let (lives, at) = (lives(&reader).map_err(Failure::could_not)?, now());
+        let (lives, at) = (lives(&reader).map_err(Failure::could_not)?, clock::now());
         let is_wanted = |life: &Life| {
             let is_state = match self.state {
                 Some(state) => life.state == state,

@@ -10,6 +10,8 @@ use crate::record::approval::{Answer, Gate, Review, Stage};
 pub struct Tally {
     /// Who counts, in order.
     pub approved_by: Vec<Arc<str>>,
+    /// Who has broken its glass, in order of their names, and how many of them it takes.
+    pub broken_by: (Vec<Arc<str>>, u32),
     /// The group that an escalation has added.
     pub escalated_to: Option<Arc<str>>,
     /// The gate.
@@ -25,6 +27,13 @@ impl Tally {
     #[must_use]
     pub const fn is_satisfied(&self) -> bool {
         self.stage >= self.stages
+    }
+
+    /// Whether it lets the call through: it is satisfied, or enough persons have broken its glass.
+    #[must_use]
+    pub fn is_passed(&self) -> bool {
+        let (by, need) = &self.broken_by;
+        self.is_satisfied() || (*need > 0 && by.len() >= usize::try_from(*need).unwrap_or(usize::MAX))
     }
 }
 
@@ -81,7 +90,11 @@ impl Approval {
             let Standing { counted, of_stage: _, stage } = self.standing(gate);
             let approved_by = counted.into_iter().map(|review| review.reviewer.clone()).collect();
             let escalated_to = self.escalation(gate, self.reviews.len()).cloned();
-            Tally { approved_by, escalated_to, gate: gate.name.clone(), stage, stages: gate.stages.len() }
+            let broken_by = gate
+                .break_glass
+                .as_ref()
+                .map_or((Vec::new(), 0), |glass| (self.breakers(gate, glass).into_iter().collect(), glass.need));
+            Tally { approved_by, broken_by, escalated_to, gate: gate.name.clone(), stage, stages: gate.stages.len() }
         });
         tallies.collect()
     }

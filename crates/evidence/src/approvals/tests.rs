@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::examples::{at, sha256};
-use crate::record::approval::{Alternative, Assurance, Escalation, Excluded, Quorum, Stage};
+use crate::record::approval::{Alternative, Assurance, BreakGlass, Escalation, Excluded, Quorum, Stage};
 use crate::record::{Endpoint, Surface};
 
 /// Every answer has its own.
@@ -20,6 +20,7 @@ fn all(quorums: &[(&str, u32)]) -> Stage {
 fn gate(name: &str, stages: Vec<Stage>) -> Gate {
     Gate {
         assurance: Assurance::DeviceKey,
+        break_glass: None,
         escalate: None,
         grant_s: 60,
         name: name.into(),
@@ -83,6 +84,7 @@ fn review(answer: Answer, reviewer: &str, groups: &[&str]) -> Review {
         shown_sha256: sha256(3),
         signature: None,
         signed_at: at(0),
+        ticket: None,
     }
 }
 
@@ -288,6 +290,65 @@ fn whoever_answered_before_an_escalation_counts_as_they_did() {
     assert_eq!(answer_at(&mut approval, approve("dirk", &["directors"]), 60_002), Ok(Some(Resolution::Approved)));
 }
 
+fn glass(gate: Gate, need: u32) -> Gate {
+    Gate { break_glass: Some(BreakGlass { grant_s: 10, group: "oncall".into(), need, review_s: 3_600 }), ..gate }
+}
+
+fn breaks(reviewer: &str, groups: &[&str]) -> Review {
+    Review { ticket: Some("INC-1".to_owned()), ..review(Answer::BreakGlass, reviewer, groups) }
+}
+
+#[test]
+fn broken_glass_gives_little_and_demands_a_review() {
+    let gates = [
+        glass(Gate { uses: 5, ..gate("g", vec![all(&[("leads", 1), ("treasury", 1)])]) }, 2),
+        gate("plain", vec![all(&[("legal", 1)])]),
+    ];
+    let mut approval = asked(&gates);
+    assert_eq!(answer(&mut approval, breaks("ana", &["oncall"])), Err(Illegal::Excluded(Role::Initiator)));
+    assert_eq!(answer(&mut approval, breaks("bea", &["leads"])), Err(Illegal::NotAsked));
+    let untold = Review { ticket: None, ..breaks("otto", &["oncall"]) };
+    assert_eq!(answer(&mut approval, untold), Err(Illegal::Lacking));
+    let empty = Review { ticket: Some(" ".to_owned()), ..breaks("otto", &["oncall"]) };
+    assert_eq!(answer(&mut approval, empty), Err(Illegal::Lacking));
+    let ticket = Review { ticket: Some("INC-1".to_owned()), ..approve("bea", &["leads"]) };
+    assert_eq!(answer(&mut approval, ticket), Err(Illegal::Unfounded));
+    let stand_in = Review { on_behalf_of: Some("olli".into()), ..breaks("otto", &["oncall"]) };
+    assert_eq!(answer(&mut approval, stand_in), Err(Illegal::NotAsked));
+    let unsure = Review { assurance: Assurance::OsUser, ..breaks("otto", &["oncall"]) };
+    assert_eq!(answer(&mut approval, unsure), Err(Illegal::Unsure));
+    assert_eq!(
+        answer(&mut approval, approve("otto", &["oncall"])),
+        Err(Illegal::NotAsked),
+        "the glass is no short cut"
+    );
+    assert_eq!(answer(&mut approval, breaks("otto", &["oncall"])), Ok(None));
+    assert_eq!(answer(&mut approval, breaks("otto", &["oncall"])), Err(Illegal::Again));
+    assert_eq!(answer(&mut approval, review(Answer::Withdraw, "otto", &["oncall"])), Ok(None));
+    assert_eq!(answer(&mut approval, breaks("otto", &["oncall"])), Ok(None));
+    assert_eq!(answer(&mut approval, breaks("olli", &["oncall"])), Ok(None), "the other gate has no glass");
+    let (demanded, due) = approval.broken_glass("pay", at(1)).unwrap();
+    assert_eq!(demanded.groups, ["leads".into(), "treasury".into()]);
+    assert_eq!(demanded.excluded, ["ana".into(), "olli".into(), "otto".into()]);
+    assert_eq!((&*demanded.mission, due), ("pay", at(3_600_001)));
+    assert_eq!(answer(&mut approval, approve("hal", &["legal"])), Ok(Some(Resolution::Approved)));
+    let State::Approved(grant) = &approval.state else { panic!("{:?}", approval.state) };
+    assert_eq!(*grant, Grant { break_glass: vec!["g".into()], not_after: at(10_001), uses: 1 });
+}
+
+#[test]
+fn what_is_satisfied_is_not_broken_and_a_no_still_counts() {
+    let gates = [glass(gate("g", vec![all(&[("leads", 2)])]), 1)];
+    let mut approval = asked(&gates);
+    assert_eq!(answer(&mut approval, approve("bea", &["leads"])), Ok(None));
+    assert_eq!(answer(&mut approval, approve("carl", &["leads"])), Ok(Some(Resolution::Approved)));
+    assert_eq!(approval.broken_glass("pay", at(1)), None);
+    assert_eq!(approval.grant(at(0)), Grant { break_glass: Vec::new(), not_after: at(60_000), uses: 1 });
+    let mut approval = asked(&gates);
+    assert_eq!(answer(&mut approval, review(Answer::Deny, "bea", &["leads"])), Ok(Some(Resolution::Denied)));
+    assert_eq!(answer(&mut approval, breaks("otto", &["oncall"])), Err(Illegal::Closed("denied")));
+}
+
 #[test]
 fn people_are_reminded_at_most_so_often() {
     let gates = [Gate { remind_s: Some(5), ..gate("g", vec![all(&[("leads", 1)])]) }];
@@ -367,6 +428,7 @@ fn a_statement_holds_everything_that_is_answered() {
         of(&Review { reviewer: "carl".into(), ..first.clone() }),
         of(&Review { on_behalf_of: Some("carl".into()), ..first.clone() }),
         of(&Review { shown_sha256: sha256(9), ..first.clone() }),
+        of(&Review { ticket: Some("INC-1".to_owned()), ..first.clone() }),
         of(&Review { signed_at: at(5), ..first }),
     ];
     let count = statements.len();
@@ -450,6 +512,52 @@ proptest! {
         }
     }
 
+    /// With glass: approved with the first answer with which each gate has its persons, or its persons for emergencies, and never before; what was broken is what was not satisfied.
+    #[test]
+    fn glass_is_broken_if_and_only_if_a_gate_is_not_satisfied(
+        needs in prop::collection::vec((0..2_usize, 1..3_u32, 0..3_u32), 1..3),
+        answers in prop::collection::vec((0..6_usize, prop::bool::ANY), 0..10),
+    ) {
+        const GROUPS: [&str; 2] = ["a", "b"];
+        let persons: [(&str, &[&str]); 6] = [
+            ("bea", &["a"]), ("carl", &["a", "b"]), ("dan", &["b", "oncall"]), ("eve", &["a", "oncall"]),
+            ("otto", &["oncall"]), ("ana", &["a", "b", "oncall"]),
+        ];
+        let gates: Vec<Gate> = needs.iter().zip(["one", "two"]).map(|((group, need, broken), name)| {
+            let plain = gate(name, vec![all(&[(GROUPS[*group], *need)])]);
+            if *broken == 0 { plain } else { glass(plain, *broken) }
+        }).collect();
+        let mut approval = asked(&gates);
+        let (mut yes, mut broken) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
+        for (person, breaking) in answers {
+            let (name, groups) = persons[person];
+            let given = if breaking { breaks(name, groups) } else { approve(name, groups) };
+            let taken = answer(&mut approval, given);
+            if taken.is_ok() {
+                prop_assert!(name != "ana");
+                if breaking { broken.insert(person) } else { yes.insert(person) };
+            }
+            let count = |of: &std::collections::BTreeSet<usize>, group: &str| {
+                u32::try_from(of.iter().filter(|at| persons[**at].1.contains(&group)).count()).unwrap()
+            };
+            let satisfied: Vec<bool> = needs.iter().map(|(group, need, _)| count(&yes, GROUPS[*group]) >= *need).collect();
+            let passed = needs.iter().zip(&satisfied).all(|((_, _, need), satisfied)| {
+                *satisfied || (*need > 0 && count(&broken, "oncall") >= *need)
+            });
+            let is_approved = matches!(approval.state, State::Approved(_));
+            prop_assert_eq!(is_approved, passed);
+            if let State::Approved(grant) = &approval.state {
+                let skipped: Vec<Arc<str>> =
+                    gates.iter().zip(&satisfied).filter(|(_, satisfied)| !**satisfied).map(|(gate, _)| gate.name.clone()).collect();
+                prop_assert_eq!(&grant.break_glass, &skipped);
+                prop_assert_eq!(approval.broken_glass("m", at(1)).is_some(), !skipped.is_empty());
+                let seconds = if skipped.is_empty() { 60_000 } else { 10_000 };
+                prop_assert_eq!(grant.not_after, at(1 + seconds));
+                break;
+            }
+        }
+    }
+
     /// Whatever is answered in whatever order: nothing is approved unless every gate has its persons, no excluded one among them, and nobody said no.
     #[test]
     fn nothing_is_approved_without_its_persons(
@@ -473,7 +581,7 @@ proptest! {
             match what {
                 Answer::Withdraw => drop(said.remove(name)),
                 Answer::Approve | Answer::Deny => drop(said.insert(*name, (what, groups.clone()))),
-                Answer::Ask | Answer::Recuse => {}
+                Answer::Ask | Answer::BreakGlass | Answer::Recuse => {}
             }
         }
         let yes = said.iter().filter(|(_, (answer, _))| *answer == Answer::Approve);

@@ -107,6 +107,9 @@ fn approvals_are_found_by_type_and_tool() {
         "approval_record-resolved",
         "approval_record-consumed",
         "approval_record-revoked",
+        "approval_record-requested-glass",
+        "approval_record-review-glass",
+        "approval_record-resolved-glass",
     ];
     assert_eq!(matching("type:approval_record"), approvals);
     assert_eq!(matching("type:approval_record tool:mcp:bank/send_money"), approvals);

@@ -39,6 +39,8 @@ words! {
         Approve = "approve",
         /// Something must be told first; the clock goes on.
         Ask = "ask",
+        /// The call must run now, without those whom the gate asks; they look at it afterwards.
+        BreakGlass = "break_glass",
         /// The call must not run.
         Deny = "deny",
         /// This person leaves the answer to others, for good.
@@ -98,6 +100,20 @@ pub struct Stage {
     pub any_of: Vec<Alternative>,
 }
 
+/// Who may let a call through in an emergency, without those whom the gate asks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BreakGlass {
+    /// How long the call may then run, in seconds from the resolution; once.
+    pub grant_s: u64,
+    /// The group whose members may.
+    pub group: Arc<str>,
+    /// How many of it, at least 1.
+    pub need: u32,
+    /// Within how many seconds one of those who were skipped must have looked at it.
+    pub review_s: u64,
+}
+
 /// Who may answer as well, once a gate is not satisfied for a while: people are added, and no threshold gets lower.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -114,6 +130,9 @@ pub struct Escalation {
 pub struct Gate {
     /// The weakest assurance with which an answer counts.
     pub assurance: Assurance,
+    /// Who may let the call through in an emergency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<BreakGlass>,
     /// Who may answer as well, after a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub escalate: Option<Escalation>,
@@ -133,11 +152,16 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// The groups whose members may answer what it asks, some of them after a while; some may come twice.
-    pub fn groups(&self) -> impl Iterator<Item = &Arc<str>> {
+    /// The groups whose approval it needs; some may come twice.
+    pub fn asked(&self) -> impl Iterator<Item = &Arc<str>> {
         let alternatives = self.stages.iter().flat_map(|stage| &stage.any_of);
-        let quorums = alternatives.flat_map(|alternative| &alternative.all_of);
-        quorums.map(|quorum| &quorum.group).chain(self.escalate.iter().map(|escalation| &escalation.group))
+        alternatives.flat_map(|alternative| &alternative.all_of).map(|quorum| &quorum.group)
+    }
+
+    /// All groups whose members may answer: those whose approval it needs, those added after a while, and those for emergencies; some may come twice.
+    pub fn groups(&self) -> impl Iterator<Item = &Arc<str>> {
+        let added = self.escalate.iter().map(|escalation| &escalation.group);
+        self.asked().chain(added).chain(self.break_glass.iter().map(|glass| &glass.group))
     }
 }
 
@@ -183,7 +207,7 @@ pub struct Review {
     pub assurance: Assurance,
     /// Through what: `cli`.
     pub channel: String,
-    /// Those of the gates' groups, and of the groups that an escalation adds, that the person belongs to.
+    /// Those of the gates' groups, also of those for escalations and emergencies, that the person belongs to.
     pub groups: Vec<Arc<str>>,
     /// The key that signed; absent where none did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -204,12 +228,18 @@ pub struct Review {
     pub signature: Option<String>,
     /// When the person signed, by their own clock.
     pub signed_at: Timestamp,
+    /// Where the emergency is written down; only where glass is broken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
 }
 
 /// The right that an approval gives.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
+    /// The gates that were not satisfied, and whose glass was broken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub break_glass: Vec<Arc<str>>,
     /// When it lapses.
     pub not_after: Timestamp,
     /// How many executions it covers.

@@ -184,7 +184,7 @@ words! {
     ExceptionKind {
         /// An agent or a request was refused at the door.
         Access = "access",
-        /// An approval waits, and those who may answer are too few.
+        /// An approval cannot be answered as its gate asks.
         Approval = "approval",
         /// A mission file was refused.
         BadMission = "bad_mission",
@@ -192,6 +192,8 @@ words! {
         BadOrganisation = "bad_organisation",
         /// The file of persons and groups was refused.
         BadPeople = "bad_people",
+        /// In an emergency a call ran without those whom its gate asks.
+        BreakGlass = "break_glass",
         /// All calls together would have used more than the mission allows.
         Budget = "budget",
         /// The clock jumped.
@@ -548,10 +550,43 @@ pub struct ActionRecord {
     pub tool: Tool,
 }
 
+/// What a broken glass demands: that one of those who were skipped looks at it, who has nothing to do with the call.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BrokenGlass {
+    /// Which approval.
+    pub approval: ApprovalId,
+    /// Who must not review: whoever has to do with the call, and whoever broke the glass; sorted.
+    pub excluded: Vec<Arc<str>>,
+    /// The groups that were skipped, one of which the reviewer must be in; sorted.
+    pub groups: Vec<Arc<str>>,
+    /// The mission.
+    pub mission: Arc<str>,
+}
+
+/// A person's signature under what they say of an exception.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signed {
+    /// Those of the skipped groups that the person belongs to.
+    pub groups: Vec<Arc<str>>,
+    /// The key that signed.
+    pub key: String,
+    /// Random, so that no signature serves twice: 32 hexadecimal digits.
+    pub nonce: String,
+    /// Ed25519 over the statement, in base64.
+    pub signature: String,
+    /// When the person signed, by their own clock.
+    pub signed_at: Timestamp,
+}
+
 /// Something outside the plan, and what was done about it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExceptionRecord {
+    /// Whose review it needs; only where glass was broken, as it is opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken_glass: Option<BrokenGlass>,
     /// When it must be closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<Timestamp>,
@@ -573,6 +608,9 @@ pub struct ExceptionRecord {
     pub reason: String,
     /// What it touches: a call, a mission, a file.
     pub scope: String,
+    /// How the person signed this event; absent where they did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
     /// The person who wrote this event; absent where the gateway did by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<String>,

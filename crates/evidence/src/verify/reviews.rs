@@ -7,11 +7,12 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, VerifyingKey};
 use serde::Deserialize;
 
-use crate::approvals::{Approval, Illegal, statement};
+use crate::approvals::{Approval, Illegal, State, statement};
+use crate::exceptions::{self, Lives};
 use crate::ids::ApprovalId;
 use crate::limits::APPROVALS_MAX;
-use crate::record::approval::{ApprovalRecord, Review};
-use crate::record::{VersionLog, VersionedKind};
+use crate::record::approval::{Answer, ApprovalEvent, ApprovalRecord, Review};
+use crate::record::{ExceptionRecord, VersionLog, VersionedKind};
 use crate::time::Timestamp;
 
 /// What the keys of persons begin with, among all keys.
@@ -31,6 +32,12 @@ pub enum ReviewFlaw {
     /// It may not follow.
     #[error("it is no event that may follow: {0}")]
     Illegal(#[from] Illegal),
+    /// Glass was broken and no exception says so as it must.
+    #[error("glass was broken, and no exception before it says who must look at it and until when")]
+    Unexcepted,
+    /// Glass was broken while an earlier one waited for its review for too long.
+    #[error("glass was broken while the review of an earlier one of the mission was overdue")]
+    Overdue,
     /// The key is not one with which this person answered then.
     #[error("its key is no confirmed key of the reviewer")]
     Key,
@@ -66,12 +73,29 @@ impl Reviews {
     }
 
     /// Takes the next record of an approval.
-    pub(super) fn record(&mut self, record: &ApprovalRecord, at: Timestamp) -> Result<(), ReviewFlaw> {
+    pub(super) fn record(
+        &mut self,
+        record: &ApprovalRecord,
+        mission: &str,
+        lives: &Lives,
+        at: Timestamp,
+    ) -> Result<(), ReviewFlaw> {
         if let Some(review) = &record.review {
             self.signed(record, review)?;
+            if review.answer == Answer::BreakGlass && lives.is_glass_overdue(mission, at) {
+                return Err(ReviewFlaw::Overdue);
+            }
         }
         if let Some(known) = self.approvals.get_mut(&record.approval) {
-            return Ok(known.take(record, at)?);
+            let demanded = if record.event == ApprovalEvent::Resolved { known.broken_glass(mission, at) } else { None };
+            known.take(record, at)?;
+            let found = lives.of_glass(record.approval).and_then(|life| Some((life.broken_glass.clone()?, life.due?)));
+            let is_glass = matches!(&known.state, State::Approved(grant) if !grant.break_glass.is_empty());
+            return if is_glass && demanded.is_some() && demanded != found {
+                Err(ReviewFlaw::Unexcepted)
+            } else {
+                Ok(())
+            };
         }
         let fresh = Approval::begin(record, at)?;
         if self.approvals.len() >= APPROVALS_MAX {
@@ -79,6 +103,28 @@ impl Reviews {
         }
         self.approvals.insert(record.approval, fresh);
         Ok(())
+    }
+
+    /// Checks the signature under what a person says of an exception.
+    pub(super) fn exception(&self, record: &ExceptionRecord) -> Result<(), ReviewFlaw> {
+        let Some(signed) = &record.signed else { return Ok(()) };
+        let who = record.who.as_deref().unwrap_or_default();
+        self.is_signed(
+            who,
+            &signed.key,
+            &signed.signature,
+            &exceptions::statement(record, &signed.nonce, signed.signed_at),
+        )
+    }
+
+    fn is_signed(&self, person: &str, key: &str, signature: &str, statement: &[u8]) -> Result<(), ReviewFlaw> {
+        let public = self.keys.get(&format!("{person}/{key}")).ok_or(ReviewFlaw::Key)?;
+        let bytes = |text: &str| STANDARD.decode(text).ok();
+        let public = bytes(public).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()).ok_or(ReviewFlaw::Key)?;
+        let public = VerifyingKey::from_bytes(&public).map_err(|_| ReviewFlaw::Key)?;
+        let signature = bytes(signature).and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
+        let signature = Signature::from_bytes(&signature.ok_or(ReviewFlaw::Signature)?);
+        public.verify_strict(statement, &signature).map_err(|_| ReviewFlaw::Signature)
     }
 
     fn signed(&self, record: &ApprovalRecord, review: &Review) -> Result<(), ReviewFlaw> {
@@ -89,13 +135,7 @@ impl Reviews {
             // This version of the program writes no other.
             _ => return Err(ReviewFlaw::Unsigned),
         };
-        let public = self.keys.get(&format!("{}/{key}", review.reviewer)).ok_or(ReviewFlaw::Key)?;
-        let bytes = |text: &str| STANDARD.decode(text).ok();
-        let public = bytes(public).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()).ok_or(ReviewFlaw::Key)?;
-        let public = VerifyingKey::from_bytes(&public).map_err(|_| ReviewFlaw::Key)?;
-        let signature = bytes(signature).and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
-        let signature = Signature::from_bytes(&signature.ok_or(ReviewFlaw::Signature)?);
         let statement = statement(record.approval, &record.call_sha256, &record.gates_sha256, review);
-        public.verify_strict(&statement, &signature).map_err(|_| ReviewFlaw::Signature)
+        self.is_signed(&review.reviewer, key, signature, &statement)
     }
 }

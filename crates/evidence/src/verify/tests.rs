@@ -423,45 +423,36 @@ proptest! {
     }
 }
 
-/// A log of one approval, after `change` of its records.
-fn approvals_with(change: impl FnOnce(&mut Vec<Body>)) -> Vec<String> {
-    let story = crate::examples::story().into_iter().map(|draft| draft.body);
-    let is_ours = |body: &Body| {
-        matches!(body, Body::Approval(_))
-            || matches!(body, Body::Version(version) if version.object.kind == crate::record::VersionedKind::Key)
+/// A log of the approvals in the examples, after `change` of its records.
+fn approvals_with(change: impl FnOnce(&mut Vec<Draft>)) -> Vec<String> {
+    let is_ours = |draft: &Draft| match &draft.body {
+        Body::Approval(_) => true,
+        Body::Exception(exception) => exception.kind == crate::record::ExceptionKind::BreakGlass,
+        Body::Version(version) => version.object.kind == crate::record::VersionedKind::Key,
+        _ => false,
     };
-    let mut bodies: Vec<Body> = story.filter(is_ours).collect();
-    change(&mut bodies);
+    let mut drafts: Vec<Draft> = crate::examples::story().into_iter().filter(is_ours).collect();
+    change(&mut drafts);
     let mut log = Log::default();
     log.push(None, started(0));
-    for body in bodies {
-        // The times that were signed and granted are those of the examples.
+    for draft in drafts {
         let seq = log.records.len() as u64 + 1;
-        let n = if let Body::Approval(approval) = &body { 12 + place(approval.event) } else { 12 };
-        log.records.push(written(&Draft::new(context(), Some(call_id(9)), at(n), body), seq));
+        log.records.push(written(&draft, seq));
     }
     log.publish();
     log.findings()
 }
 
-fn place(event: crate::record::approval::ApprovalEvent) -> u64 {
-    use crate::record::approval::ApprovalEvent::{
-        Consumed, Escalated, Expired, Reminded, Requested, Resolved, Review, Revoked,
-    };
-    match event {
-        Requested => 1,
-        Reminded => 900_001,
-        Escalated => 3_600_001,
-        Review => 3_600_002,
-        Resolved => 3_600_003,
-        Consumed | Expired => 3_600_004,
-        Revoked => 3_600_005,
+fn approval(draft: &mut Draft) -> &mut crate::record::approval::ApprovalRecord {
+    match &mut draft.body {
+        Body::Approval(approval) => approval,
+        other => panic!("{other:?}"),
     }
 }
 
-fn approval(body: &mut Body) -> &mut crate::record::approval::ApprovalRecord {
-    match body {
-        Body::Approval(approval) => approval,
+fn exception(draft: &mut Draft) -> &mut crate::record::ExceptionRecord {
+    match &mut draft.body {
+        Body::Exception(exception) => exception,
         other => panic!("{other:?}"),
     }
 }
@@ -469,45 +460,73 @@ fn approval(body: &mut Body) -> &mut crate::record::approval::ApprovalRecord {
 #[test]
 fn approvals_follow_from_signed_answers() {
     assert_eq!(approvals_with(|_| {}), Vec::<String>::new());
-    type Change = fn(&mut Vec<Body>);
-    let changes: [(&str, Change, &str); 10] = [
+    type Change = fn(&mut Vec<Draft>);
+    let changes: [(&str, Change, &str); 15] = [
         (
             "another answer",
-            |bodies| {
-                approval(&mut bodies[4]).review.as_mut().unwrap().reason.push('!');
+            |drafts| {
+                approval(&mut drafts[4]).review.as_mut().unwrap().reason.push('!');
             },
             "its signature is not of this answer",
         ),
         (
             "another reviewer",
-            |bodies| {
-                approval(&mut bodies[4]).review.as_mut().unwrap().reviewer = "dan".into();
+            |drafts| {
+                approval(&mut drafts[4]).review.as_mut().unwrap().reviewer = "dan".into();
             },
             "its key is no confirmed key of the reviewer",
         ),
         (
             "no signature",
-            |bodies| {
-                approval(&mut bodies[4]).review.as_mut().unwrap().signature = None;
+            |drafts| {
+                approval(&mut drafts[4]).review.as_mut().unwrap().signature = None;
             },
             "it says by its assurance that a key signed",
         ),
-        ("a key that nobody confirmed", |bodies| drop(bodies.remove(0)), "its key is no confirmed key of the reviewer"),
-        ("an answer left out", |bodies| drop(bodies.remove(4)), "it does not follow from the answers"),
-        ("an answer given twice", |bodies| bodies.insert(5, bodies[4].clone()), "this very answer was given before"),
+        ("a key that nobody confirmed", |drafts| drop(drafts.remove(0)), "its key is no confirmed key of the reviewer"),
+        ("an answer left out", |drafts| drop(drafts.remove(4)), "it does not follow from the answers"),
+        ("an answer given twice", |drafts| drafts.insert(5, drafts[4].clone()), "this very answer was given before"),
         (
             "a use left out",
-            |bodies| {
-                approval(&mut bodies[6]).used = Some(2);
+            |drafts| {
+                approval(&mut drafts[6]).used = Some(2);
             },
             "it does not follow from the answers",
         ),
-        ("an escalation twice", |bodies| bodies.insert(4, bodies[3].clone()), "it does not follow from the answers"),
-        ("a use twice", |bodies| bodies.insert(7, bodies[6].clone()), "the approval is used up"),
+        ("an escalation twice", |drafts| drafts.insert(4, drafts[3].clone()), "it does not follow from the answers"),
+        ("glass without its exception", |drafts| drop(drafts.remove(10)), "glass was broken, and no exception"),
+        (
+            "more time for the review",
+            |drafts| exception(&mut drafts[10]).due = Some(at(1_000_000_000)),
+            "glass was broken, and no exception",
+        ),
+        (
+            "other words of the reviewer",
+            |drafts| exception(&mut drafts[12]).note = Some("Fine.".to_owned()),
+            "its signature is not of this answer",
+        ),
+        ("a review that nobody signed", |drafts| exception(&mut drafts[12]).signed = None, "one of the groups"),
+        (
+            "glass broken while a review is overdue",
+            |drafts| {
+                let mut again = drafts[8..10].to_vec();
+                for draft in &mut again {
+                    draft.occurred_at = at(1_000_000_000);
+                    let record = approval(draft);
+                    record.approval = crate::ids::ApprovalId::from_bytes([9; 16]);
+                    if let Some(question) = &mut record.question {
+                        question.respond_by = at(1_000_000_001);
+                    }
+                }
+                drafts.extend(again);
+            },
+            "the review of an earlier one of the mission was overdue",
+        ),
+        ("a use twice", |drafts| drafts.insert(7, drafts[6].clone()), "the approval is used up"),
         (
             "another call",
-            |bodies| {
-                approval(&mut bodies[6]).call_sha256 = crate::examples::sha256(1);
+            |drafts| {
+                approval(&mut drafts[6]).call_sha256 = crate::examples::sha256(1);
             },
             "it is about another call",
         ),

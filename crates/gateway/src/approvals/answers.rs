@@ -38,6 +38,9 @@ pub struct Reviewed {
     pub signature: Option<String>,
     /// When the person signed.
     pub signed_at: Timestamp,
+    /// Where the emergency is written down, where glass is broken.
+    #[serde(default)]
+    pub ticket: Option<String>,
 }
 
 /// What an answer led to.
@@ -59,6 +62,11 @@ pub enum ReviewError {
     /// The key is not one with which this person answers.
     #[error("`{0}` is no confirmed key of this person; `countersign people list` shows the keys")]
     Key(String),
+    /// Earlier emergencies wait for their review.
+    #[error(
+        "glass of mission `{0}` was broken before, and its review is overdue; `countersign exceptions list --kind break_glass --overdue` shows it"
+    )]
+    Glass(String),
     /// The home has no file of persons.
     #[error("nobody can answer: {0}")]
     Nobody(String),
@@ -71,6 +79,9 @@ pub enum ReviewError {
     /// There is no such approval.
     #[error("there is no approval {0}; `countersign approvals list --all` shows those that there are")]
     Unknown(ApprovalId),
+    /// What the ledger knows cannot be read.
+    #[error(transparent)]
+    Read(#[from] store::ReadError),
     /// Whoever answers is nobody here, or away.
     #[error("`{0}` is no person of people.toml, or is away")]
     Who(String),
@@ -102,7 +113,16 @@ impl Gateway {
         for record in &records {
             approval.take(record, at)?;
         }
+        let mission = context.mission.clone().unwrap_or_default();
+        let is_emergency = approval.reviews.last().is_some_and(|last| last.answer == Answer::BreakGlass);
+        if is_emergency && self.lives().await?.is_glass_overdue(&mission, at) {
+            return Err(self.no_more_glass(context, &mission, at).await);
+        }
         let resolution = approval.resolution();
+        let glass = resolution.and_then(|resolution| match resolution {
+            Resolution::Approved => self.glass(&approval, &mission, at),
+            Resolution::Denied | Resolution::Withdrawn => None,
+        });
         if let Some(resolution) = resolution {
             let tallies = approval.tallies();
             let last = approval.reviews.last();
@@ -119,7 +139,12 @@ impl Gateway {
                 ..Entry::new(approval.clone(), call, context.clone()).event(ApprovalEvent::Resolved)
             });
         }
-        let drafts = records.iter().map(|record| Draft::new(context.clone(), call, at, record.clone())).collect();
+        let mut drafts: Vec<Draft> =
+            records.iter().map(|record| Draft::new(context.clone(), call, at, record.clone())).collect();
+        // Before the resolution, which does not hold without it.
+        if let Some(glass) = glass {
+            drafts.insert(1, Draft::new(context.clone(), call, at, glass));
+        }
         let answering = |is_answering| self.approvals.book().change(id, |entry| entry.is_answering = is_answering);
         let _known = answering(true);
         let recorded = self.ledger.append(drafts).await;
@@ -167,6 +192,7 @@ impl Gateway {
             shown_sha256: reviewed.shown_sha256,
             signature: reviewed.signature.clone(),
             signed_at: reviewed.signed_at,
+            ticket: reviewed.ticket,
         };
         match (&reviewed.key, &reviewed.signature) {
             (Some(key), Some(signature)) => {

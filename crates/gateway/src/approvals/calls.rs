@@ -98,7 +98,8 @@ impl Entry {
             State::Open => Some(Consulted::Pending { approval: id, requested: None, respond_by }),
             State::Approved(_) => match self.approval.next_use(at) {
                 Ok(used) => {
-                    let is_lost = |review: &&Review| review.answer == Answer::Approve && !is_good(review);
+                    let is_yes = |review: &Review| matches!(review.answer, Answer::Approve | Answer::BreakGlass);
+                    let is_lost = |review: &&Review| is_yes(review) && !is_good(review);
                     let lost = self.approval.in_force().find(is_lost).map(|review| review.reviewer.clone());
                     if let Some(lost) = lost {
                         let text = format!("`{lost}`, who approved it, may not approve it any more");

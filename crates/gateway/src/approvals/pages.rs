@@ -77,6 +77,7 @@ mod tests {
     fn entry(approval: ApprovalId) -> Entry {
         let quorum = Quorum { group: "leads".into(), need: 1 };
         let gates = vec![Gate {
+            break_glass: None,
             escalate: None,
             remind_s: None,
             assurance: Assurance::DeviceKey,

@@ -56,6 +56,8 @@ impl Gateway {
             let why = entry.unreachable.iter().map(|gate| out_of_reach(&entry.approval, gate)).collect::<Vec<_>>();
             let draft = is_new.then(|| {
                 let exception = ExceptionRecord {
+                    broken_glass: None,
+                    signed: None,
                     due: Some(at.plus_micros(EXCEPTION_DUE_US)),
                     event: ExceptionEvent::Opened,
                     exception: ExceptionId::at(at, self.entropy.bits()),

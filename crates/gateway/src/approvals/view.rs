@@ -161,6 +161,10 @@ pub(super) fn said(tally: &Tally) -> String {
     let by = tally.approved_by.iter().map(|person| format!("`{person}`")).collect::<Vec<_>>().join(", ");
     let by = if by.is_empty() { "nobody yet".to_owned() } else { by };
     let also = tally.escalated_to.as_ref().map(|group| format!("; escalated: those of `{group}` may answer too"));
+    if !tally.is_satisfied() && tally.is_passed() {
+        let by = tally.broken_by.0.iter().map(|person| format!("`{person}`")).collect::<Vec<_>>().join(", ");
+        return format!("gate `{}`: its glass is broken by {by}", tally.gate);
+    }
     match tally.is_satisfied() {
         true => format!("gate `{}` is satisfied by {by}", tally.gate),
         false => format!(

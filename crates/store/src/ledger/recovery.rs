@@ -343,6 +343,8 @@ const TOOL_CHARS_MAX: usize = 200;
 /// The exception for an unfinished write: somebody must see why the process before did not end in order, and that nothing acknowledged is missing.
 pub(crate) fn torn_exception(torn: &Torn, exception: ExceptionId, at: Timestamp) -> Draft {
     let body = ExceptionRecord {
+        broken_glass: None,
+        signed: None,
         due: Some(at.plus_micros(UNKNOWN_OUTCOME_DUE_MICROS)),
         event: ExceptionEvent::Opened,
         exception,
@@ -383,6 +385,8 @@ pub(crate) fn close_call(intent: &Record, exception: ExceptionId, at: Timestamp)
         tool: action.tool.clone(),
     };
     let opened = ExceptionRecord {
+        broken_glass: None,
+        signed: None,
         due: Some(at.plus_micros(UNKNOWN_OUTCOME_DUE_MICROS)),
         event: ExceptionEvent::Opened,
         exception,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use evidence::record::approval::{Alternative, Assurance, Escalation, Gate as Terms, Quorum, Stage};
+use evidence::record::approval::{Alternative, Assurance, BreakGlass, Escalation, Gate as Terms, Quorum, Stage};
 use toml::de::{DeTable, DeValue};
 
 use super::{Key, Reader, Value, brief, is_name, nearest};
@@ -13,10 +13,11 @@ use crate::limits::{
 use crate::mission::gate::{DEFAULT, Gate};
 use crate::mission::rule::Danger;
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "all_of",
     "any_of",
     "assurance",
+    "break_glass",
     "escalate",
     "grant",
     "group",
@@ -32,6 +33,8 @@ const EXAMPLE: &str = "write `all_of = [{ group = \"finance-leads\", need = 2 },
 
 const RESPOND_S: u64 = 4 * 3_600;
 const GRANT_S: u64 = 30 * 60;
+const GLASS_S: u64 = 10 * 60;
+const REVIEW_S: u64 = 72 * 3_600;
 
 /// Quorums that are needed together, in one of several ways.
 type Ways = Vec<BTreeMap<Arc<str>, u32>>;
@@ -99,7 +102,11 @@ impl<'s> Reader<'s> {
             None => None,
             Some(value) => Some(self.escalation(value, respond_s)?),
         };
-        let terms = Terms { assurance, escalate, grant_s, name, remind_s, respond_s, stages, uses };
+        let break_glass = match table.get("break_glass") {
+            None => None,
+            Some(value) => Some(self.break_glass(value)?),
+        };
+        let terms = Terms { assurance, break_glass, escalate, grant_s, name, remind_s, respond_s, stages, uses };
         Some(Gate { hold_s, line: self.line(key), terms })
     }
 
@@ -115,6 +122,28 @@ impl<'s> Reader<'s> {
         let group = self.group(group)?;
         let after_s = self.within(after, respond_s, "an escalation")?;
         Some(Escalation { after_s, group })
+    }
+
+    /// Who may let a call through in an emergency.
+    fn break_glass(&mut self, value: &Value<'s>) -> Option<BreakGlass> {
+        const EXAMPLE: &str = "write `break_glass = { group = \"oncall\" }`";
+        let table = self.table(value, EXAMPLE)?;
+        self.check_keys(table, &["grant", "group", "need", "review_within"], &[]);
+        let Some(group) = table.get("group") else {
+            self.problem(value.span(), "a glass that nobody may break", EXAMPLE);
+            return None;
+        };
+        let group = self.group(group)?;
+        let need = match table.get("need") {
+            None => 1,
+            Some(value) => self.count(value, GATE_NEED_MAX)?,
+        };
+        let mut seconds = |key: &str, default| match table.get(key) {
+            None => Some(default),
+            Some(value) => self.lasting(value, GATE_SECONDS_MAX),
+        };
+        let (grant_s, review_s) = (seconds("grant", GLASS_S)?, seconds("review_within", REVIEW_S)?);
+        Some(BreakGlass { grant_s, group, need, review_s })
     }
 
     /// A time that comes before the time to answer is over.
