@@ -63,6 +63,8 @@ pub enum State {
     Expired,
     /// Answers are awaited.
     Open,
+    /// What was granted was given back.
+    Released,
     /// What was granted was taken back.
     Revoked,
     /// The question was taken back.
@@ -212,11 +214,15 @@ impl Approval {
                 self.reminded = (self.reminded.0.saturating_add(1), at);
                 Ok(())
             }
-            ApprovalEvent::Revoked => {
+            ApprovalEvent::Released | ApprovalEvent::Revoked => {
                 if !matches!(self.state, State::Approved(_)) {
                     return Err(Illegal::NotGranted);
                 }
-                self.state = State::Revoked;
+                if record.who.is_none() {
+                    return Err(Illegal::Lacking);
+                }
+                let is_released = record.event == ApprovalEvent::Released;
+                self.state = if is_released { State::Released } else { State::Revoked };
                 Ok(())
             }
         }
@@ -264,6 +270,7 @@ impl Approval {
         self.stays_open()?;
         let resolution = record.resolution.ok_or(Illegal::Lacking)?;
         self.state = match resolution {
+            Resolution::Withdrawn if record.who.is_none() => return Err(Illegal::Lacking),
             Resolution::Withdrawn => State::Withdrawn,
             _ if self.resolution() != Some(resolution) => return Err(Illegal::Unfounded),
             Resolution::Denied => State::Denied(record.why.clone().unwrap_or_default()),
@@ -319,7 +326,7 @@ impl Approval {
         match &self.state {
             State::Open => at > self.question.respond_by,
             State::Approved(grant) => at > grant.not_after && self.used < grant.uses,
-            State::Denied(_) | State::Expired | State::Revoked | State::Withdrawn => false,
+            State::Denied(_) | State::Expired | State::Released | State::Revoked | State::Withdrawn => false,
         }
     }
 
@@ -409,6 +416,7 @@ impl Approval {
             State::Approved(_) => Err(Illegal::Closed("approved")),
             State::Denied(_) => Err(Illegal::Closed("denied")),
             State::Expired => Err(Illegal::Closed("expired")),
+            State::Released => Err(Illegal::Closed("released")),
             State::Revoked => Err(Illegal::Closed("revoked")),
             State::Withdrawn => Err(Illegal::Closed("withdrawn")),
         }

@@ -367,6 +367,11 @@ fn emergency() -> Vec<(&'static str, u64, Body)> {
         why: Some("gate `refunds`: its glass is broken by `carl`".into()),
         ..event(ApprovalEvent::Resolved)
     };
+    let released = ApprovalRecord {
+        who: Some("ana".into()),
+        why: Some("The account is closed already.".into()),
+        ..event(ApprovalEvent::Released)
+    };
     let broken = ApprovalRecord { review: Some(review), ..event(ApprovalEvent::Review) };
     vec![
         (
@@ -377,6 +382,7 @@ fn emergency() -> Vec<(&'static str, u64, Body)> {
         ("approval_record-review-glass", 3_600_019, broken.into()),
         ("exception_record-break-glass", 3_600_021, opened.into()),
         ("approval_record-resolved-glass", 3_600_021, resolved.into()),
+        ("approval_record-released", 3_600_021, released.into()),
         ("exception_record-reviewed", 3_600_022, ExceptionRecord { signed: Some(signed), ..reviewed }.into()),
     ]
 }

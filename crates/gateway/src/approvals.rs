@@ -9,6 +9,7 @@ mod clocks;
 mod glass;
 mod pages;
 mod reach;
+mod release;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

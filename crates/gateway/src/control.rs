@@ -75,6 +75,13 @@ pub enum Ask {
     },
     /// List the tools that were seen.
     Pins,
+    /// Take back a question, or give back what was granted.
+    ReleaseApproval {
+        /// Which.
+        approval: ApprovalId,
+        /// Why.
+        why: String,
+    },
     /// Answer what an approval asks.
     Review(Box<Reviewed>),
     /// Take back what an approval grants.
@@ -173,6 +180,8 @@ pub enum Answer {
     People(PeopleView),
     /// The tools that were seen, and how each stands.
     Pins(BTreeMap<String, Pin>),
+    /// What was asked or granted is not any more; what it is now.
+    Released(String),
     /// It is not done.
     Refused(Refused),
     /// The runs.
@@ -313,6 +322,7 @@ impl From<ReviewError> for Answer {
             | ReviewError::Illegal(_)
             | ReviewError::Key(_)
             | ReviewError::Nobody(_)
+            | ReviewError::NotYours(_)
             | ReviewError::Signature
             | ReviewError::Unknown(_)
             | ReviewError::Who(_) => Blame::Nobody,
@@ -388,6 +398,10 @@ impl Gateway {
             Ask::PinTool { tool, why } => done(self.pin(&tool, who, &why).await),
             Ask::Pins => Answer::Pins(self.pins.list()),
             Ask::Review(reviewed) => self.review(*reviewed, who).await.map_or_else(Answer::from, Answer::Counted),
+            Ask::ReleaseApproval { approval, why } => self
+                .release_approval(approval, who, &why)
+                .await
+                .map_or_else(Answer::from, |is| Answer::Released(is.to_owned())),
             Ask::RevokeApproval { approval, why } => {
                 self.revoke_approval(approval, who, &why).await.map_or_else(Answer::from, |()| Answer::Done)
             }

@@ -339,7 +339,9 @@ impl Gateway {
         }
         run.closed.store(if to == Standing::Revoked { REVOKED } else { ENDED }, Ordering::Release);
         self.recall.forget(id);
-        self.log_run(&run, Some(Standing::Open), to, who, why).await
+        self.log_run(&run, Some(Standing::Open), to, who, why).await?;
+        self.release_run(id, who, &format!("the run is {}: {why}", to.as_str())).await;
+        Ok(())
     }
 
     /// The runs that the gateway holds, newest first.

@@ -17,7 +17,7 @@ use evidence::record::{EffectClass, Rule};
 use evidence::time::Timestamp;
 use serde::Serialize;
 
-pub use people::{Away, People, PeopleError, Person, parse_people};
+pub use people::{Away, Delegation, People, PeopleError, Person, parse_people};
 
 use crate::classify::Classified;
 use crate::decide::{Decision, PolicySnapshot};

@@ -25,6 +25,12 @@ pub const PEOPLE_BYTES_MAX: usize = 1024 * 1024;
 /// The most persons. Each question looks at all of them, a microsecond each.
 pub const PERSONS_MAX: usize = 4_096;
 
+/// The most delegations in a file of persons: each is compared with all others.
+pub const DELEGATIONS_MAX: usize = 1_024;
+
+/// The longest delegation: a year.
+pub const DELEGATION_US_MAX: i64 = 366 * 86_400 * 1_000_000;
+
 /// The most persons of one group that a gate may need.
 pub const GATE_NEED_MAX: u32 = 64;
 

@@ -1,9 +1,9 @@
-//! What happens to a question over time: people are reminded, more are added, and too few are left.
+//! What happens to a question over time: people are reminded, more are added, too few are left; emergencies; questions that are taken back; several at once; delegates.
 
 use evidence::record::approval::ApprovalEvent;
 use serde_json::{Value, json};
 
-use super::approvals::{Gated, pending, said};
+use super::approvals::{Gated, denied, pending, said};
 use super::bridges::PATIENCE;
 
 const MISSION: &str = r#"
@@ -219,5 +219,136 @@ fn no_more_glass_is_broken_while_a_review_is_overdue() {
     let (code, _, err) = world.breaks(&second, "otto");
     assert_eq!(code, Some(0), "{err}");
     assert!(client.close().success());
+    world.0.assert_verified();
+}
+
+#[test]
+fn whoever_asked_takes_the_question_back_and_gives_back_what_was_granted() {
+    let world = world("release", "");
+    world.enrol(&["bea"]);
+    let mut client = world.open();
+    let mut ask = |id, key: &str| said(&client.call(id, "effect", json!({ "key": key })));
+    // The question.
+    assert_eq!(ask(1, "one"), pending());
+    let question = world.asked();
+    let (code, out, err) = world.run(&["approvals", "release", &question, "--why", "not needed"]);
+    assert_eq!((code, out.contains("withdrawn")), (Some(0), true), "{out} {err}");
+    assert_eq!(world.say("approve", &question, "bea").0, Some(1), "nobody is asked any more");
+    // What was granted.
+    assert_eq!(ask(2, "two"), pending());
+    let granted = world.asked();
+    assert_eq!(world.run(&["approvals", "release", &granted, "--why", ""]).0, Some(2), "without a word");
+    assert_eq!(world.say("approve", &granted, "bea").0, Some(0));
+    let (code, out, err) = world.run(&["approvals", "release", &granted, "--why", "not needed"]);
+    assert_eq!((code, out.contains("released")), (Some(0), true), "{out} {err}");
+    assert_eq!(ask(3, "two"), denied("approval_revoked"));
+    assert_eq!(world.run(&["approvals", "release", &granted, "--why", "again"]).0, Some(1));
+    assert!(client.close().success());
+    // Somebody else's.
+    let mut other = world.0.bridge(&["--initiator", "dora"]);
+    other.open();
+    assert_eq!(said(&other.call(1, "effect", json!({ "key": "three" }))), pending());
+    let (code, _, err) = world.run(&["approvals", "release", &world.asked(), "--why", "not needed"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("acts for `dora`"), "{err}");
+    assert!(other.close().success());
+    assert!(world.effects().is_empty());
+    world.0.assert_verified();
+}
+
+#[test]
+fn the_end_of_a_run_takes_its_questions_and_grants_with_it() {
+    let world = world("ended", "");
+    world.enrol(&["bea"]);
+    let mut client = world.open();
+    assert_eq!(said(&client.call(1, "effect", json!({ "key": "one" }))), pending());
+    let granted = world.asked();
+    assert_eq!(world.say("approve", &granted, "bea").0, Some(0));
+    assert_eq!(said(&client.call(2, "effect", json!({ "key": "two" }))), pending());
+    let question = world.asked();
+    let mut other = world.0.bridge(&["--new-run"]);
+    other.open();
+    assert_eq!(said(&other.call(1, "effect", json!({ "key": "two" }))), pending());
+    let run = world.0.records("type:request_context")[0].correlation.run.unwrap().to_string();
+    assert_eq!(world.run(&["run", "end", &run, "--why", "done for today"]).0, Some(0));
+    let state = |approval: &str| {
+        let (_, out, _) = world.run(&["approvals", "show", approval, "--format", "json"]);
+        serde_json::from_str::<Value>(&out).unwrap()["approval"]["state"].clone()
+    };
+    assert_eq!((state(&granted), state(&question)), (json!("released"), json!("withdrawn")));
+    assert_ne!(world.asked(), question, "the other run's is open");
+    assert!(client.close().success());
+    assert!(other.close().success());
+    assert!(world.effects().is_empty());
+    world.0.assert_verified();
+}
+
+#[test]
+fn identical_questions_of_several_runs_are_one_line_and_one_command_answers_them() {
+    let world = world("same", "");
+    world.enrol(&["bea"]);
+    let mut clients: Vec<_> = (0..3).map(|_| world.0.bridge(&["--new-run"])).collect();
+    for client in &mut clients {
+        client.open();
+        assert_eq!(said(&client.call(1, "effect", json!({ "key": "one" }))), pending());
+    }
+    assert_eq!(said(&clients[0].call(2, "effect", json!({ "key": "other" }))), pending());
+    let open = world.open_approvals();
+    assert_eq!(open.len(), 4);
+    let (_, csv, _) = world.run(&["approvals", "list", "--format", "csv"]);
+    let (_, table, _) = world.run(&["approvals", "list", "--format", "table"]);
+    assert!(table.contains(&open[0]) && !table.contains(&open[1]) && table.contains(&open[3]), "{table} {csv}");
+    let key = world.key("bea");
+    let answer = |args: &[&str]| {
+        world.run(&[args, &["--why", "one invoice", "--key", key.to_str().unwrap()]].concat())
+    };
+    let (code, out, err) = answer(&["approvals", "approve", &open[0], "--same"]);
+    assert_eq!((code, out.matches("is approved").count()), (Some(0), 3), "{out} {err}");
+    assert_eq!(world.open_approvals(), [open[3].clone()]);
+    // One that is over among several: the others are answered, and the exit code says that not all were.
+    let (code, out, _) = answer(&["approvals", "deny", &open[0], &open[3]]);
+    assert_eq!((code, out.matches("is denied").count()), (Some(1), 1), "{out}");
+    for client in &mut clients {
+        assert_eq!(said(&client.call(3, "effect", json!({ "key": "one" }))).0, "none");
+    }
+    for client in clients {
+        assert!(client.close().success());
+    }
+    assert_eq!(world.effects().len(), 3);
+    let reviews = world.0.records("type:approval_record");
+    let nonces: std::collections::BTreeSet<String> = reviews.iter().filter_map(|record| match &record.body {
+        evidence::record::Body::Approval(approval) => approval.review.as_ref().map(|review| review.nonce.clone()),
+        _ => None,
+    }).collect();
+    assert_eq!(nonces.len(), 4, "each answer has a signature of its own");
+    world.0.assert_verified();
+}
+
+#[test]
+fn a_delegate_answers_for_whoever_delegated_and_for_nothing_else() {
+    let world = world("delegate", "need = 2");
+    let people = world.0.scratch.join("home").join("people.toml");
+    let more = "[[delegation]]\nfrom = \"bea\"\nto = \"carl\"\ngroups = [\"leads\"]\nnot_before = 2026-01-01\nuntil = 2026-12-31\n";
+    std::fs::write(people, format!("{PEOPLE}{more}")).unwrap();
+    world.enrol(&["ana", "bea", "carl", "dora"]);
+    let mut client = world.open();
+    assert_eq!(said(&client.call(1, "effect", json!({ "key": "one" }))), pending());
+    let id = world.asked();
+    let on_behalf = |person: &str, of: &str| {
+        let key = world.key(person);
+        let args = ["approvals", "approve", &id, "--why", "seen", "--on-behalf-of", of, "--key", key.to_str().unwrap()];
+        world.run(&args)
+    };
+    assert_eq!(world.say("approve", &id, "carl").0, Some(1), "not in his own name");
+    assert_eq!(on_behalf("dora", "bea").0, Some(1), "nothing was delegated to her");
+    assert_eq!(on_behalf("carl", "ana").0, Some(1), "Ana has delegated nothing");
+    let (code, out, err) = on_behalf("carl", "bea");
+    assert_eq!((code, out.contains("is open")), (Some(0), true), "{out} {err}");
+    assert_eq!(world.say("approve", &id, "bea").0, Some(1), "the two of them are one");
+    let (code, out, err) = world.say("approve", &id, "ana");
+    assert_eq!((code, out.contains("is approved")), (Some(0), true), "{out} {err}");
+    assert_eq!(said(&client.call(2, "effect", json!({ "key": "one" }))).0, "none");
+    assert!(client.close().success());
+    assert_eq!(world.effects().len(), 1);
     world.0.assert_verified();
 }

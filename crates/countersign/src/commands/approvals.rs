@@ -1,6 +1,6 @@
 //! `countersign approvals`: what people are asked, and what they answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -34,15 +34,17 @@ use crate::exit_code::{Exit, Failure};
   countersign approvals list
   countersign approvals show 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f
   countersign approvals approve 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --why 'matches invoice 2026-118' --key ~/ana.key
+  countersign approvals approve 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --same --why 'all eight are the one invoice' --key ~/ana.key
   countersign approvals deny 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --why 'not our supplier' --key ~/ana.key
   countersign approvals break-glass 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --ticket INC-4711 --why 'the account is being emptied' \\
       --key ~/otto.key
+  countersign approvals release 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --why 'the order is cancelled'
   countersign approvals revoke 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --why 'paid by hand'
 
 An ID may be cut short, as long as only one approval begins so. The passphrase of a key is asked for, or read from
 COUNTERSIGN_PASSPHRASE.")]
 pub(crate) enum Approvals {
-    /// List what is open; everything with --all
+    /// List what is open, identical questions of several runs in one line; everything with --all
     List(List),
     /// Show one: what would happen, why it is asked, who answered
     Show(Show),
@@ -66,6 +68,15 @@ pub(crate) enum Approvals {
     Recuse(Say),
     /// Take back what you answered
     Withdraw(Say),
+    /// Take back what your agent asked, or give back what was granted and is not needed any more
+    Release {
+        /// Which
+        #[arg(value_name = "ID")]
+        approval: String,
+        /// Why: it is recorded
+        #[arg(long, value_name = "TEXT")]
+        why: String,
+    },
     /// Take back what was granted and is not used yet
     Revoke {
         /// Which
@@ -99,9 +110,12 @@ pub(crate) struct Show {
 
 #[derive(Args)]
 pub(crate) struct Say {
-    /// Which
-    #[arg(value_name = "ID")]
-    approval: String,
+    /// Which; several are answered one by one, each with a signature of its own
+    #[arg(value_name = "ID", required = true)]
+    approvals: Vec<String>,
+    /// Also every open one that is identical: same tool, arguments, mission, agent and initiator, in other runs
+    #[arg(long)]
+    same: bool,
     /// Why, in your words: it is recorded and signed
     #[arg(long, value_name = "TEXT")]
     why: String,
@@ -119,6 +133,14 @@ impl Approvals {
             Self::List(list) => return list.run(home),
             Self::Show(show) => return show.run(home),
             Self::Watch => return watch(home),
+            Self::Release { approval, why } => {
+                let approval = find(home, &approval)?.approval;
+                let Answer::Released(is) = ask(home, Ask::ReleaseApproval { approval, why })? else {
+                    return Err(Failure::could_not("the gateway answered with something else"));
+                };
+                println!("{approval} {is}");
+                return Ok(Exit::Done);
+            }
             Self::Revoke { approval, why } => {
                 let approval = find(home, &approval)?.approval;
                 ask(home, Ask::RevokeApproval { approval, why })?;
@@ -221,6 +243,12 @@ fn shown(home: &Home, view: &ApprovalView) -> Result<Vec<u8>, Failure> {
     kept.ok_or_else(|| Failure::could_not(format!("what `{}` shows is not in this home", view.approval)))
 }
 
+/// What makes questions of several runs the same.
+fn identity(view: &ApprovalView) -> [String; 5] {
+    let ApprovalView { agent, args_sha256, initiator, mission, tool, .. } = view;
+    [tool, args_sha256, mission, agent, initiator].map(Clone::clone)
+}
+
 impl List {
     fn run(self, home: &Home) -> Result<Exit, Failure> {
         let state = if self.all { None } else { Some(ApprovalState::Open) };
@@ -228,10 +256,20 @@ impl List {
         match Format::or_fitting(self.format) {
             Format::Json => pages(home, wanted, |view| println!("{}", serde_json::json!(view)))?,
             Format::Csv | Format::Table => {
-                let mut table = table(&["approval", "state", "tool", "agent", "for", "answer by", "standing"]);
+                // Of questions that are identical but for their run, the oldest stands for all.
+                let (mut rows, mut places) = (Vec::<(ApprovalView, u64)>::new(), BTreeMap::new());
                 pages(home, wanted, |view| {
+                    let place = *places.entry((identity(&view), view.state.as_str())).or_insert(rows.len());
+                    match rows.get_mut(place) {
+                        Some((_, count)) => *count += 1,
+                        None => rows.push((view, 1)),
+                    }
+                })?;
+                let mut table = table(&["approval", "count", "state", "tool", "agent", "for", "answer by", "standing"]);
+                for (view, count) in rows {
                     table.add_row([
                         view.approval.to_string(),
+                        count.to_string(),
                         view.state.as_str().to_owned(),
                         visible(view.tool),
                         visible(view.agent),
@@ -239,7 +277,7 @@ impl List {
                         until(view.respond_by),
                         view.standing.join("; "),
                     ]);
-                })?;
+                }
                 println!("{table}");
             }
         }
@@ -339,24 +377,59 @@ impl Show {
 
 impl Say {
     fn run(self, home: &Home, answer: Answered, ticket: Option<String>) -> Result<Exit, Failure> {
-        let view = find(home, &self.approval)?;
-        // What is signed is what is here, and not what the gateway says is here.
-        let shown_sha256 = evidence::leaf::sha256_hex(&shown(home, &view)?);
+        let mut views = Vec::new();
+        for start in &self.approvals {
+            views.push(find(home, start)?);
+        }
+        if self.same {
+            let wanted: BTreeSet<_> = views.iter().map(identity).collect();
+            let known: BTreeSet<ApprovalId> = views.iter().map(|view| view.approval).collect();
+            pages(home, Wanted { state: Some(ApprovalState::Open), ..Wanted::default() }, |view| {
+                if wanted.contains(&identity(&view)) && !known.contains(&view.approval) {
+                    views.push(view);
+                }
+            })?;
+        }
         let key = self.key.as_deref().map(super::people::open).transpose()?;
+        let mut said = Ok(Exit::Done);
+        for view in &views {
+            match self.say(home, view, key.as_ref(), answer, ticket.clone()) {
+                Ok(()) => {}
+                Err(failure) if views.len() == 1 => return Err(failure),
+                Err(failure) => {
+                    eprintln!("{} is as it was", view.approval);
+                    let _code = failure.tell();
+                    said = Err(Failure::no("not all of them took the answer"));
+                }
+            }
+        }
+        said
+    }
+
+    fn say(
+        &self,
+        home: &Home,
+        view: &ApprovalView,
+        key: Option<&DeviceKey>,
+        answer: Answered,
+        ticket: Option<String>,
+    ) -> Result<(), Failure> {
+        // What is signed is what is here, and not what the gateway says is here.
+        let shown_sha256 = evidence::leaf::sha256_hex(&shown(home, view)?);
         let mut reviewed = Reviewed {
             answer,
             approval: view.approval,
-            key: key.as_ref().map(DeviceKey::id),
+            key: key.map(DeviceKey::id),
             nonce: clock::nonce(),
-            on_behalf_of: self.on_behalf_of,
-            reason: self.why,
-            reviewer: key.as_ref().map(|key| key.person().to_owned()),
+            on_behalf_of: self.on_behalf_of.clone(),
+            reason: self.why.clone(),
+            reviewer: key.map(|key| key.person().to_owned()),
             shown_sha256,
             signature: None,
             signed_at: clock::now(),
             ticket,
         };
-        if let Some(key) = &key {
+        if let Some(key) = key {
             let review = Review {
                 answer,
                 assurance: Assurance::DeviceKey,
@@ -388,6 +461,6 @@ impl Say {
         for standing in counted.standing {
             println!("  {standing}");
         }
-        Ok(Exit::Done)
+        Ok(())
     }
 }

@@ -232,7 +232,7 @@ fn both_clocks_end() {
 fn uses_are_counted_and_what_is_revoked_is_gone() {
     let gates = [Gate { uses: 2, ..gate("g", vec![all(&[("leads", 1)])]) }];
     let mut approval = asked(&gates);
-    let revoked = event(&gates, ApprovalEvent::Revoked);
+    let revoked = ApprovalRecord { who: Some("dan".to_owned()), ..event(&gates, ApprovalEvent::Revoked) };
     assert_eq!(approval.take(&revoked, at(1)), Err(Illegal::NotGranted));
     answer(&mut approval, approve("bea", &["leads"])).unwrap();
     assert_eq!(consume(&mut approval, 2, 2), Err(Illegal::Unfounded));
@@ -385,6 +385,28 @@ fn a_quorum_that_nobody_can_fill_any_more_is_named() {
     assert_eq!(unreachable(&approval, &[]), ["g".into()]);
     assert_eq!(answer(&mut approval, review(Answer::Withdraw, "bea", &["leads"])), Ok(None));
     assert_eq!(unreachable(&approval, &[]), ["g".into()]);
+}
+
+#[test]
+fn whoever_asked_gives_back_what_is_not_needed() {
+    let gates = [Gate { uses: 2, ..gate("g", vec![all(&[("leads", 1)])]) }];
+    let by = |who: Option<&str>, what| ApprovalRecord { who: who.map(str::to_owned), ..event(&gates, what) };
+    let withdrawn =
+        |who| ApprovalRecord { resolution: Some(Resolution::Withdrawn), ..by(who, ApprovalEvent::Resolved) };
+    let mut approval = asked(&gates);
+    assert_eq!(approval.take(&by(Some("ana"), ApprovalEvent::Released), at(1)), Err(Illegal::NotGranted));
+    assert_eq!(approval.take(&withdrawn(None), at(1)), Err(Illegal::Lacking));
+    assert_eq!(approval.take(&withdrawn(Some("ana")), at(1)), Ok(()));
+    assert_eq!(answer(&mut approval, approve("bea", &["leads"])), Err(Illegal::Closed("withdrawn")));
+
+    let mut approval = asked(&gates);
+    answer(&mut approval, approve("bea", &["leads"])).unwrap();
+    assert_eq!(approval.take(&withdrawn(Some("ana")), at(1)), Err(Illegal::Closed("approved")));
+    assert_eq!(consume(&mut approval, 1, 2), Ok(()));
+    assert_eq!(approval.take(&by(None, ApprovalEvent::Released), at(3)), Err(Illegal::Lacking));
+    assert_eq!(approval.take(&by(Some("ana"), ApprovalEvent::Released), at(3)), Ok(()));
+    assert_eq!(consume(&mut approval, 2, 4), Err(Illegal::NotGranted));
+    assert_eq!(approval.take(&event(&gates, ApprovalEvent::Expired), at(90_000)), Err(Illegal::Unfounded));
 }
 
 #[test]

@@ -110,6 +110,7 @@ fn approvals_are_found_by_type_and_tool() {
         "approval_record-requested-glass",
         "approval_record-review-glass",
         "approval_record-resolved-glass",
+        "approval_record-released",
     ];
     assert_eq!(matching("type:approval_record"), approvals);
     assert_eq!(matching("type:approval_record tool:mcp:bank/send_money"), approvals);

@@ -19,6 +19,8 @@ words! {
         Escalated = "escalated",
         /// One of its clocks ended: nobody answered in time, or the grant was not used in time.
         Expired = "expired",
+        /// Whoever it was granted to gave back what is not needed any more.
+        Released = "released",
         /// Those who have not answered are reminded.
         Reminded = "reminded",
         /// People are asked.
@@ -278,10 +280,10 @@ pub struct ApprovalRecord {
     /// Which of its uses this is, from 1; only where one is consumed.
     #[serde(default, rename = "use", skip_serializing_if = "Option::is_none")]
     pub used: Option<u32>,
-    /// Who revoked it; only where somebody did.
+    /// Who revoked or released it, or took the question back; only where somebody did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<String>,
-    /// Why it was resolved, escalated, expired or revoked, in a sentence.
+    /// Why it was resolved, escalated, expired, released or revoked, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }

@@ -502,10 +502,10 @@ fn approvals_follow_from_signed_answers() {
         ),
         (
             "other words of the reviewer",
-            |drafts| exception(&mut drafts[12]).note = Some("Fine.".to_owned()),
+            |drafts| exception(&mut drafts[13]).note = Some("Fine.".to_owned()),
             "its signature is not of this answer",
         ),
-        ("a review that nobody signed", |drafts| exception(&mut drafts[12]).signed = None, "one of the groups"),
+        ("a review that nobody signed", |drafts| exception(&mut drafts[13]).signed = None, "one of the groups"),
         (
             "glass broken while a review is overdue",
             |drafts| {

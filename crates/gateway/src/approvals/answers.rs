@@ -70,6 +70,11 @@ pub enum ReviewError {
     /// The home has no file of persons.
     #[error("nobody can answer: {0}")]
     Nobody(String),
+    /// It is somebody else's.
+    #[error(
+        "the agent acts for `{0}`, who alone gives it back; `countersign approvals revoke` takes back what was granted"
+    )]
+    NotYours(String),
     /// The signature is not of this answer.
     #[error("the signature is not of this answer")]
     Signature,
@@ -171,13 +176,16 @@ impl Gateway {
             None => None,
             Some(absent) => {
                 let absent = people.person_of(absent).ok_or_else(|| ReviewError::Who(absent.to_owned()))?;
-                if !people.stands_in(&person, absent, at) {
+                if people.groups_for(&person, absent, at).is_empty() {
                     return Err(Illegal::NotAsked.into());
                 }
                 Some(absent.clone())
             }
         };
-        let mut groups = people.groups_of(stands_for.as_deref().unwrap_or(&person));
+        let mut groups = match &stands_for {
+            Some(absent) => people.groups_for(&person, absent, at),
+            None => people.groups_of(&person),
+        };
         groups.retain(|group| approval.question.gates.iter().any(|gate| gate.groups().any(|asked| asked == group)));
         let review = Review {
             answer: reviewed.answer,

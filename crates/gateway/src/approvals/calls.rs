@@ -125,6 +125,10 @@ impl Entry {
                 self.is_told = true;
                 Some(self.refuse(Reason::ApprovalExpired, "nobody approved this call in time", None))
             }
+            State::Released if is_awaited || !self.is_told => {
+                self.is_told = true;
+                Some(self.refuse(Reason::ApprovalRevoked, "what was approved was given back", None))
+            }
             State::Revoked if is_awaited || !self.is_told => {
                 self.is_told = true;
                 Some(self.refuse(Reason::ApprovalRevoked, "what was approved was taken back", None))
@@ -132,7 +136,7 @@ impl Entry {
             State::Withdrawn if is_awaited => {
                 Some(self.refuse(Reason::ApprovalRevoked, "the question was taken back", None))
             }
-            State::Denied(_) | State::Expired | State::Revoked | State::Withdrawn => None,
+            State::Denied(_) | State::Expired | State::Released | State::Revoked | State::Withdrawn => None,
         }
     }
 

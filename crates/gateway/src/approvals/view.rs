@@ -18,6 +18,8 @@ pub struct ApprovalView {
     pub agent: String,
     /// Which.
     pub approval: ApprovalId,
+    /// SHA-256 of the exact argument bytes.
+    pub args_sha256: String,
     /// When people were asked.
     pub asked_at: Timestamp,
     /// What it is bound to.
@@ -64,6 +66,8 @@ pub enum ApprovalState {
     Expired,
     /// Answers are awaited.
     Open,
+    /// What was granted was given back.
+    Released,
     /// What was granted was taken back.
     Revoked,
     /// Every use is consumed.
@@ -74,11 +78,12 @@ pub enum ApprovalState {
 
 impl ApprovalState {
     /// Every state, as it is written.
-    pub const WORDS: [(&'static str, Self); 7] = [
+    pub const WORDS: [(&'static str, Self); 8] = [
         ("approved", Self::Approved),
         ("denied", Self::Denied),
         ("expired", Self::Expired),
         ("open", Self::Open),
+        ("released", Self::Released),
         ("revoked", Self::Revoked),
         ("used", Self::Used),
         ("withdrawn", Self::Withdrawn),
@@ -93,6 +98,7 @@ impl ApprovalState {
             State::Denied(_) => Self::Denied,
             State::Expired => Self::Expired,
             State::Open => Self::Open,
+            State::Released => Self::Released,
             State::Revoked => Self::Revoked,
             State::Withdrawn => Self::Withdrawn,
         }
@@ -114,6 +120,7 @@ impl Entry {
         ApprovalView {
             agent: self.context.agent.name.to_string(),
             approval: *approval,
+            args_sha256: question.args_sha256.clone(),
             asked_at: *opened_at,
             call_sha256: call_sha256.clone(),
             gates: question.gates.clone(),

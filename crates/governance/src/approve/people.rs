@@ -1,6 +1,7 @@
 //! `people.toml`: the persons who may answer, their groups, and who stands in for them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use evidence::leaf::sha256_hex;
@@ -8,11 +9,12 @@ use evidence::record::approval::Excluded;
 use evidence::time::{Timestamp, Zone};
 use serde::Deserialize;
 
-use crate::limits::{PEOPLE_BYTES_MAX, PERSONS_MAX};
+use crate::limits::{DELEGATION_US_MAX, DELEGATIONS_MAX, PEOPLE_BYTES_MAX, PERSONS_MAX};
 
 /// The persons and groups of one home.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct People {
+    delegations: Vec<Delegation>,
     groups: BTreeMap<Arc<str>, Vec<Arc<str>>>,
     /// By which names each person is known.
     names: BTreeMap<Arc<str>, Arc<str>>,
@@ -45,6 +47,21 @@ pub struct Away {
     pub until: Timestamp,
 }
 
+/// What a person lets another one answer for a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delegation {
+    /// Who lets another one answer.
+    pub from: Arc<str>,
+    /// In which of their groups.
+    pub groups: Vec<Arc<str>>,
+    /// From when on.
+    pub not_before: Timestamp,
+    /// Who answers as well.
+    pub to: Arc<str>,
+    /// Until when.
+    pub until: Timestamp,
+}
+
 /// Why a text is no file of persons; each line says what and how to mend it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -53,6 +70,8 @@ pub struct PeopleError(String);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    #[serde(default)]
+    delegation: Vec<FileDelegation>,
     #[serde(default)]
     group: BTreeMap<Arc<str>, Vec<Arc<str>>>,
     #[serde(default)]
@@ -71,6 +90,16 @@ struct FilePerson {
     manager: Option<Arc<str>>,
     #[serde(default)]
     name: Option<Arc<str>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileDelegation {
+    from: Arc<str>,
+    groups: Vec<Arc<str>>,
+    not_before: toml::value::Datetime,
+    to: Arc<str>,
+    until: toml::value::Datetime,
 }
 
 #[derive(Deserialize)]
@@ -155,22 +184,76 @@ pub fn parse_people(source: &str) -> Result<People, PeopleError> {
             }
         }
     }
+    let delegations = delegations(&file, &mut problems);
     if !problems.is_empty() {
         return Err(PeopleError(problems.join("\n")));
     }
     let sha256 = sha256_hex(source.as_bytes()).into();
-    Ok(People { groups: file.group, names, persons, sha256, why: file.why })
+    Ok(People { delegations, groups: file.group, names, persons, sha256, why: file.why })
+}
+
+/// What persons delegate: of their own groups, for a time, to somebody who delegates nothing meanwhile.
+fn delegations(file: &File, problems: &mut Vec<String>) -> Vec<Delegation> {
+    if file.delegation.len() > DELEGATIONS_MAX {
+        problems.push(format!("there are more than {DELEGATIONS_MAX} delegations"));
+        return Vec::new();
+    }
+    let mut read = Vec::new();
+    for FileDelegation { from, groups, not_before, to, until } in &file.delegation {
+        let said = format!("the delegation from `{from}` to `{to}`");
+        if let Some(stranger) = [from, to].into_iter().find(|person| !file.person.contains_key(*person)) {
+            problems.push(format!("{said} names `{stranger}`, who is no person here; add `[person.{stranger}]`"));
+        }
+        if from == to {
+            problems.push(format!("{said} is a loop; name another person"));
+        }
+        if groups.is_empty() {
+            problems.push(format!("{said} names no group; say in which of their groups `{to}` answers for `{from}`"));
+        }
+        for group in groups {
+            if !file.group.get(group).is_some_and(|members| members.contains(from)) {
+                problems.push(format!(
+                    "{said} names the group `{group}`, which `{from}` is not in; nobody delegates what they have not"
+                ));
+            }
+        }
+        match (moment(not_before, false), moment(until, true)) {
+            (Some(not_before), Some(until))
+                if not_before < until && until.micros_since(not_before) <= DELEGATION_US_MAX =>
+            {
+                let (from, groups, to) = (from.clone(), groups.clone(), to.clone());
+                read.push(Delegation { from, groups, not_before, to, until });
+            }
+            _ => problems.push(format!(
+                "{said} must end after it begins, and within a year; write dates, or times with their distance from UTC"
+            )),
+        }
+    }
+    for (at, one) in read.iter().enumerate() {
+        let meanwhile = |other: &&Delegation| one.not_before < other.until && other.not_before < one.until;
+        let others = read.iter().enumerate().filter(|(place, _)| *place != at).map(|(_, other)| other);
+        for other in others.filter(meanwhile).filter(|other| other.from == one.to) {
+            let what = if other.to == one.from { "loop" } else { "chain" };
+            problems.push(format!(
+                "`{}` delegates to `{}`, who delegates to `{}` meanwhile: a {what}; let each delegate to whoever answers",
+                one.from, one.to, other.to
+            ));
+        }
+    }
+    read
+}
+
+/// A time of the file; a day counts from its beginning, or through its end.
+fn moment(moment: &toml::value::Datetime, is_end: bool) -> Option<Timestamp> {
+    match (moment.date, moment.time, moment.offset) {
+        (Some(date), None, None) if is_end => Zone::utc().end_of_day(date.year, date.month, date.day),
+        (Some(date), None, None) => format!("{date}T00:00:00Z").parse().ok(),
+        (Some(_), Some(_), Some(_)) => moment.to_string().parse().ok(),
+        _ => None,
+    }
 }
 
 fn away_of(id: &str, away: &FileAway) -> Result<Away, String> {
-    let moment = |moment: &toml::value::Datetime, is_end: bool| -> Option<Timestamp> {
-        match (moment.date, moment.time, moment.offset) {
-            (Some(date), None, None) if is_end => Zone::utc().end_of_day(date.year, date.month, date.day),
-            (Some(date), None, None) => format!("{date}T00:00:00Z").parse().ok(),
-            (Some(_), Some(_), Some(_)) => moment.to_string().parse().ok(),
-            _ => None,
-        }
-    };
     match (moment(&away.from, false), moment(&away.until, true)) {
         (Some(from), Some(until)) if from < until => Ok(Away { from, stand_in: away.stand_in.clone(), until }),
         _ => Err(format!(
@@ -230,14 +313,27 @@ impl People {
         away.is_some_and(|away| away.covers(at) && away.stand_in.as_deref() == Some(stand_in))
     }
 
+    /// In which groups `other` answers for `person` at `at`: in all of theirs while `person` is away and has named them, else in those that were delegated. Empty where in none.
+    #[must_use]
+    pub fn groups_for(&self, other: &str, person: &str, at: Timestamp) -> Vec<Arc<str>> {
+        let mut groups = self.groups_of(person);
+        if !self.stands_in(other, person, at) {
+            let delegated: Vec<&Delegation> =
+                self.delegations.iter().filter(|it| it.covers(other, person, at)).collect();
+            groups.retain(|group| delegated.iter().any(|delegation| delegation.groups.contains(group)));
+        }
+        groups
+    }
+
     /// The groups of everybody who may answer at `at`, a stand-in counting for whom they stand in for, or for themselves.
     #[must_use]
     pub fn who_may_answer(&self, excluded: &[Excluded], at: Timestamp) -> Vec<Vec<Arc<str>>> {
         let is_out = |person: &str| excluded.iter().any(|excluded| *excluded.person == *person);
         let may = self.persons.keys().filter(|person| !is_out(person) && self.is_there(person, at)).map(|person| {
-            let absent = self.persons.keys().filter(|absent| !is_out(absent) && self.stands_in(person, absent, at));
+            // Whoever is there answers for themselves, and is one person with whom they let answer.
+            let absent = self.persons.keys().filter(|absent| !is_out(absent) && !self.is_there(absent, at));
             let mut groups = self.groups_of(person);
-            groups.extend(absent.flat_map(|absent| self.groups_of(absent)));
+            groups.extend(absent.flat_map(|absent| self.groups_for(person, absent, at)));
             groups.sort();
             groups.dedup();
             groups
@@ -270,7 +366,25 @@ impl People {
             sentences
                 .extend(before.difference(&after).map(|member| format!("`{member}` is no longer in group `{group}`")));
         }
+        let said = |people: &Self| people.delegations.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+        let (before, after) = (said(old), said(self));
+        sentences.extend(after.difference(&before).cloned());
+        sentences.extend(before.difference(&after).map(|delegation| format!("no longer: {delegation}")));
         sentences
+    }
+}
+
+impl Delegation {
+    fn covers(&self, other: &str, person: &str, at: Timestamp) -> bool {
+        *self.to == *other && *self.from == *person && self.not_before <= at && at < self.until
+    }
+}
+
+impl fmt::Display for Delegation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, groups, not_before, to, until } = self;
+        let groups = groups.iter().map(|group| format!("`{group}`")).collect::<Vec<_>>().join(", ");
+        write!(f, "`{to}` answers for `{from}` in {groups}, from {not_before} until {until}")
     }
 }
 

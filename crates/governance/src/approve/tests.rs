@@ -63,6 +63,80 @@ fn bad_files_say_what_is_wrong() {
     }
 }
 
+const DELEGATING: &str = r#"
+why = "First version."
+[person.ana]
+[person.bea]
+away = { from = 2026-12-20, until = 2026-12-31 }
+[person.carl]
+[group]
+leads = ["ana", "bea"]
+board = ["bea"]
+[[delegation]]
+from = "bea"
+to = "carl"
+groups = ["leads"]
+not_before = 2026-12-10
+until = 2026-12-24
+"#;
+
+#[test]
+fn a_delegate_answers_in_the_groups_and_the_time_that_were_delegated() {
+    let people = parse_people(DELEGATING).unwrap();
+    let leads: Vec<Arc<str>> = vec!["leads".into()];
+    for (when, groups) in [
+        ("2026-12-09T23:59:59Z", Vec::new()),
+        ("2026-12-10T00:00:00Z", leads.clone()),
+        ("2026-12-24T23:59:59Z", leads.clone()),
+        ("2026-12-25T00:00:00Z", Vec::new()),
+    ] {
+        assert_eq!(people.groups_for("carl", "bea", at(when)), groups, "{when}");
+        assert!(
+            people.groups_for("ana", "bea", at(when)).is_empty()
+                && people.groups_for("bea", "carl", at(when)).is_empty()
+        );
+    }
+    // While she is there, the two of them are one.
+    let count = |when| people.who_may_answer(&[], at(when)).iter().filter(|groups| groups.contains(&leads[0])).count();
+    assert_eq!(
+        (count("2026-12-12T00:00:00Z"), count("2026-12-22T00:00:00Z"), count("2026-12-26T00:00:00Z")),
+        (2, 2, 1)
+    );
+    assert_eq!(
+        people.difference(Some(&parse_people(&DELEGATING.replace("to = \"carl\"", "to = \"ana\"")).unwrap())),
+        [
+            "`carl` answers for `bea` in `leads`, from 2026-12-10T00:00:00.000000Z until 2026-12-25T00:00:00.000000Z",
+            "no longer: `ana` answers for `bea` in `leads`, from 2026-12-10T00:00:00.000000Z until 2026-12-25T00:00:00.000000Z",
+        ]
+    );
+}
+
+#[test]
+fn a_delegated_loop_is_refused() {
+    let back = |from: &str, to: &str, when: &str| {
+        let more = format!("[[delegation]]\nfrom = \"{from}\"\nto = \"{to}\"\ngroups = [\"leads\"]\n{when}\n");
+        let text = DELEGATING.replace("leads = [\"ana\", \"bea\"]", "leads = [\"ana\", \"bea\", \"carl\"]");
+        parse_people(&format!("{text}{more}")).map(drop).map_err(|error| error.to_string())
+    };
+    let meanwhile = "not_before = 2026-12-20\nuntil = 2026-12-30";
+    let later = "not_before = 2026-12-25\nuntil = 2026-12-30";
+    assert!(back("carl", "bea", meanwhile).unwrap_err().contains("a loop"));
+    assert!(back("carl", "ana", meanwhile).unwrap_err().contains("a chain"));
+    assert!(back("ana", "bea", meanwhile).unwrap_err().contains("a chain"), "it ends in a chain as well");
+    assert!(back("bea", "bea", later).unwrap_err().contains("a loop"));
+    assert_eq!(back("carl", "bea", later), Ok(()), "one after the other");
+    for (from, to, said) in [
+        ("groups = [\"leads\"]", "groups = [\"leads\", \"treasury\"]", "nobody delegates what they have not"),
+        ("groups = [\"leads\"]", "groups = []", "names no group"),
+        ("to = \"carl\"", "to = \"eve\"", "no person here"),
+        ("until = 2026-12-24", "until = 2026-12-01", "must end after it begins"),
+        ("until = 2026-12-24", "until = 2028-12-24", "within a year"),
+    ] {
+        let error = parse_people(&DELEGATING.replacen(from, to, 1)).unwrap_err().to_string();
+        assert!(error.contains(said), "{to}: {error}");
+    }
+}
+
 #[test]
 fn what_changed_is_said_in_sentences() {
     let old = parse_people(PEOPLE).unwrap();
