@@ -254,6 +254,8 @@ impl Lives {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn record(event: ExceptionEvent, who: Option<&str>, mitigation: Option<&str>) -> ExceptionRecord {
@@ -324,6 +326,65 @@ mod tests {
             }
         }
         assert_eq!(Life::begin(&record(Mitigated, None, None), Timestamp::EPOCH), Err(Illegal::NotOpened));
+    }
+
+    #[test]
+    fn broken_glass_is_reviewed_and_closed_by_whoever_was_skipped_and_signs() {
+        use ExceptionEvent::{Closed, Mitigated, Opened, Reviewed};
+        let glass = BrokenGlass {
+            approval: ApprovalId::from_bytes([7; 16]),
+            excluded: vec!["ana".into(), "otto".into()],
+            groups: vec!["leads".into()],
+            mission: "pay".into(),
+        };
+        let of_glass = |record: ExceptionRecord| ExceptionRecord { kind: ExceptionKind::BreakGlass, ..record };
+        let opened = ExceptionRecord {
+            broken_glass: Some(glass.clone()),
+            ..of_glass(record(Opened, None, Some("once, for ten minutes")))
+        };
+        for by_hand in [
+            ExceptionRecord { broken_glass: None, ..opened.clone() },
+            ExceptionRecord { who: Some("otto".to_owned()), ..opened.clone() },
+            ExceptionRecord { due: None, ..opened.clone() },
+            ExceptionRecord { kind: ExceptionKind::Waiver, ..opened.clone() },
+        ] {
+            assert_eq!(Life::begin(&by_hand, Timestamp::EPOCH), Err(Illegal::NotByHand), "{by_hand:?}");
+        }
+        let signed = |event, who: &str, groups: &[&str]| ExceptionRecord {
+            signed: Some(Signed {
+                groups: groups.iter().map(|group| Arc::from(*group)).collect(),
+                key: "k".to_owned(),
+                nonce: "n".to_owned(),
+                signature: "s".to_owned(),
+                signed_at: Timestamp::EPOCH,
+            }),
+            ..of_glass(record(event, Some(who), None))
+        };
+        let mut lives = Lives::default();
+        lives.take(&opened, Timestamp::EPOCH).unwrap();
+        let (early, late) = (Timestamp::from_micros(100), Timestamp::from_micros(101));
+        let overdue = |lives: &Lives, at| (lives.is_glass_overdue("pay", at), lives.is_glass_overdue("other", at));
+        assert_eq!((overdue(&lives, early), overdue(&lives, late)), ((false, false), (true, false)));
+        assert_eq!(lives.of_glass(glass.approval).and_then(|life| life.broken_glass.clone()), Some(glass));
+        for event in [Reviewed, Closed] {
+            for unfit in [
+                of_glass(record(event, Some("bea"), None)),
+                signed(event, "bea", &[]),
+                signed(event, "bea", &["cleaners"]),
+                signed(event, "otto", &["leads"]),
+                signed(event, "ana", &["leads"]),
+            ] {
+                assert_eq!(lives.take(&unfit, late), Err(Illegal::NotIndependent), "{unfit:?}");
+            }
+        }
+        assert_eq!(lives.take(&signed(Closed, "bea", &["leads"]), late), Err(Illegal::NotReviewed));
+        // Whoever did something about it is not the one who looks at it.
+        lives.take(&of_glass(record(Mitigated, Some("bea"), Some("called the bank"))), late).unwrap();
+        assert_eq!(lives.take(&signed(Reviewed, "bea", &["leads"]), late), Err(Illegal::OwnReview));
+        lives.take(&signed(Reviewed, "carl", &["leads"]), late).unwrap();
+        assert!(overdue(&lives, late).0, "until it is closed");
+        lives.take(&signed(Closed, "bea", &["leads"]), late).unwrap();
+        assert!(!overdue(&lives, late).0);
     }
 
     #[test]
