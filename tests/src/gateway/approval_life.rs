@@ -299,9 +299,7 @@ fn identical_questions_of_several_runs_are_one_line_and_one_command_answers_them
     let (_, table, _) = world.run(&["approvals", "list", "--format", "table"]);
     assert!(table.contains(&open[0]) && !table.contains(&open[1]) && table.contains(&open[3]), "{table} {csv}");
     let key = world.key("bea");
-    let answer = |args: &[&str]| {
-        world.run(&[args, &["--why", "one invoice", "--key", key.to_str().unwrap()]].concat())
-    };
+    let answer = |args: &[&str]| world.run(&[args, &["--why", "one invoice", "--key", key.to_str().unwrap()]].concat());
     let (code, out, err) = answer(&["approvals", "approve", &open[0], "--same"]);
     assert_eq!((code, out.matches("is approved").count()), (Some(0), 3), "{out} {err}");
     assert_eq!(world.open_approvals(), [open[3].clone()]);
@@ -316,10 +314,13 @@ fn identical_questions_of_several_runs_are_one_line_and_one_command_answers_them
     }
     assert_eq!(world.effects().len(), 3);
     let reviews = world.0.records("type:approval_record");
-    let nonces: std::collections::BTreeSet<String> = reviews.iter().filter_map(|record| match &record.body {
-        evidence::record::Body::Approval(approval) => approval.review.as_ref().map(|review| review.nonce.clone()),
-        _ => None,
-    }).collect();
+    let nonces: std::collections::BTreeSet<String> = reviews
+        .iter()
+        .filter_map(|record| match &record.body {
+            evidence::record::Body::Approval(approval) => approval.review.as_ref().map(|review| review.nonce.clone()),
+            _ => None,
+        })
+        .collect();
     assert_eq!(nonces.len(), 4, "each answer has a signature of its own");
     world.0.assert_verified();
 }
