@@ -222,6 +222,9 @@ impl Approval {
                     return Err(Illegal::Lacking);
                 }
                 let is_released = record.event == ApprovalEvent::Released;
+                if is_released && matches!(&self.state, State::Approved(grant) if self.used >= grant.uses) {
+                    return Err(Illegal::UsedUp);
+                }
                 self.state = if is_released { State::Released } else { State::Revoked };
                 Ok(())
             }

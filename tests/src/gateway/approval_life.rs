@@ -261,10 +261,15 @@ fn the_end_of_a_run_takes_its_questions_and_grants_with_it() {
     let world = world("ended", "");
     world.enrol(&["bea"]);
     let mut client = world.open();
-    assert_eq!(said(&client.call(1, "effect", json!({ "key": "one" }))), pending());
-    let granted = world.asked();
-    assert_eq!(world.say("approve", &granted, "bea").0, Some(0));
-    assert_eq!(said(&client.call(2, "effect", json!({ "key": "two" }))), pending());
+    let mut approved = |id, key: &str| {
+        assert_eq!(said(&client.call(id, "effect", json!({ "key": key }))), pending());
+        let approval = world.asked();
+        assert_eq!(world.say("approve", &approval, "bea").0, Some(0));
+        approval
+    };
+    let (used, granted) = (approved(1, "used"), approved(2, "one"));
+    assert_eq!(said(&client.call(3, "effect", json!({ "key": "used" }))).0, "none");
+    assert_eq!(said(&client.call(4, "effect", json!({ "key": "two" }))), pending());
     let question = world.asked();
     let mut other = world.0.bridge(&["--new-run"]);
     other.open();
@@ -276,10 +281,11 @@ fn the_end_of_a_run_takes_its_questions_and_grants_with_it() {
         serde_json::from_str::<Value>(&out).unwrap()["approval"]["state"].clone()
     };
     assert_eq!((state(&granted), state(&question)), (json!("released"), json!("withdrawn")));
+    assert_eq!(state(&used), json!("used"));
     assert_ne!(world.asked(), question, "the other run's is open");
     assert!(client.close().success());
     assert!(other.close().success());
-    assert!(world.effects().is_empty());
+    assert_eq!(world.effects().len(), 1);
     world.0.assert_verified();
 }
 

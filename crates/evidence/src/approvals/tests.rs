@@ -404,6 +404,9 @@ fn whoever_asked_gives_back_what_is_not_needed() {
     assert_eq!(approval.take(&withdrawn(Some("ana")), at(1)), Err(Illegal::Closed("approved")));
     assert_eq!(consume(&mut approval, 1, 2), Ok(()));
     assert_eq!(approval.take(&by(None, ApprovalEvent::Released), at(3)), Err(Illegal::Lacking));
+    let mut used_up = approval.clone();
+    assert_eq!(consume(&mut used_up, 2, 3), Ok(()));
+    assert_eq!(used_up.take(&by(Some("ana"), ApprovalEvent::Released), at(3)), Err(Illegal::UsedUp));
     assert_eq!(approval.take(&by(Some("ana"), ApprovalEvent::Released), at(3)), Ok(()));
     assert_eq!(consume(&mut approval, 2, 4), Err(Illegal::NotGranted));
     assert_eq!(approval.take(&event(&gates, ApprovalEvent::Expired), at(90_000)), Err(Illegal::Unfounded));

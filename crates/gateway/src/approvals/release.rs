@@ -11,10 +11,13 @@ use crate::Gateway;
 use crate::clock::now;
 
 impl Approvals {
-    /// The approvals of a run that are open or granted.
+    /// The approvals of a run that are open, or granted and not used up.
     fn alive(&self, run: RunId) -> Vec<ApprovalId> {
         let book = self.book();
-        let is_alive = |entry: &&Entry| matches!(entry.approval.state, State::Open | State::Approved(_));
+        let is_alive = |entry: &&Entry| match &entry.approval.state {
+            State::Approved(grant) => entry.approval.used < grant.uses,
+            state => *state == State::Open,
+        };
         let of_run = book.entries.values().filter(|entry| entry.context.run == Some(run));
         of_run.filter(is_alive).map(|entry| entry.approval.approval).collect()
     }
