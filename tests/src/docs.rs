@@ -451,6 +451,8 @@ fn limits() -> Vec<(&'static str, String)> {
         ("gateway::CLOCK_SKEW_S", seconds(gateway::CLOCK_SKEW_S.into())),
         ("gateway::CLOCK_SKEW_S_MAX", seconds(gateway::CLOCK_SKEW_S_MAX.into())),
         ("gateway::CONFIG_BYTES_MAX", bytes(usize::try_from(gateway::CONFIG_BYTES_MAX).unwrap())),
+        ("gateway::OUTCOME_BYTES_MAX", bytes(usize::try_from(gateway::OUTCOME_BYTES_MAX).unwrap())),
+        ("gateway::OUTCOMES_BYTES_MAX", bytes(usize::try_from(gateway::OUTCOMES_BYTES_MAX).unwrap())),
     ]
 }
 

@@ -14,6 +14,7 @@ mod limits;
 mod observe;
 mod oddities;
 mod organisation;
+mod outcomes;
 mod pins;
 mod power_cut;
 mod recall;

@@ -10,6 +10,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -32,6 +33,8 @@ pub struct Approval {
     pub approval: ApprovalId,
     /// What it is bound to.
     pub call_sha256: String,
+    /// The uses whose outcomes the agent was handed.
+    pub delivered: BTreeSet<u32>,
     /// The gates that were escalated, with the number of answers before that.
     pub escalated: Vec<(Arc<str>, usize)>,
     /// SHA-256 of its gates.
@@ -159,6 +162,7 @@ impl Approval {
         Ok(Self {
             approval: record.approval,
             call_sha256: record.call_sha256.clone(),
+            delivered: BTreeSet::new(),
             escalated: Vec::new(),
             gates_sha256: record.gates_sha256.clone(),
             opened_at: at,
@@ -195,6 +199,14 @@ impl Approval {
                 }
                 self.used = next;
                 Ok(())
+            }
+            // Whatever became of the approval since: what ran is told.
+            ApprovalEvent::Delivered => {
+                let used = record.used.ok_or(Illegal::Lacking)?;
+                if !(1..=self.used).contains(&used) {
+                    return Err(Illegal::Unused);
+                }
+                if self.delivered.insert(used) { Ok(()) } else { Err(Illegal::Delivered) }
             }
             ApprovalEvent::Expired => {
                 if !self.is_over(at) {

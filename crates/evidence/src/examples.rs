@@ -185,8 +185,8 @@ fn confirmed() -> VersionLog {
     }
 }
 
-/// An approval of a large payment: what is asked, that nobody answers for an hour, one answer, what it adds up to, and its use. Each with its millisecond.
-fn approvals() -> [(u64, ApprovalRecord); 7] {
+/// An approval of a large payment: what is asked, that nobody answers for an hour, one answer, what it adds up to, its use, and that its outcome was delivered. Each with its millisecond.
+fn approvals() -> [(u64, ApprovalRecord); 8] {
     let quorum = |group: &str, need| Quorum { group: group.into(), need };
     let all_of = vec![quorum("treasury", 1)];
     let gate = Gate {
@@ -267,8 +267,9 @@ fn approvals() -> [(u64, ApprovalRecord); 7] {
             },
         ),
         (3_600_016, ApprovalRecord { used: Some(1), ..event(ApprovalEvent::Consumed) }),
+        (3_600_017, ApprovalRecord { used: Some(1), ..event(ApprovalEvent::Delivered) }),
         (
-            3_600_017,
+            3_600_018,
             ApprovalRecord {
                 who: Some("dan".into()),
                 why: Some("The invoice was paid by hand.".into()),
@@ -479,6 +480,7 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
         "approval_record-review",
         "approval_record-resolved",
         "approval_record-consumed",
+        "approval_record-delivered",
         "approval_record-revoked",
     ];
     let asking = DecisionRecord {
@@ -522,6 +524,20 @@ pub(crate) fn story() -> Vec<Draft> {
         if name == "action_record-unknown" {
             story.push(before(6, decision(Effect::Allow, send_money(), 8).into()));
             story.push(before(6, intent(send_money(), 8).into()));
+        }
+        let used = |n, body: Body| Draft::new(context(), Some(call_id(9)), at(n), body);
+        if name == "approval_record-consumed" {
+            let allowed = DecisionRecord {
+                approval: Some(ApprovalId::at(at(12), entropy(12))),
+                gates: vec!["payments".into()],
+                point: DecisionPoint::Use,
+                ..decision(Effect::Allow, send_money(), 9)
+            };
+            story.push(used(3_600_016, allowed.into()));
+        }
+        if name == "approval_record-delivered" {
+            story.push(used(3_600_016, intent(send_money(), 9).into()));
+            story.push(used(3_600_017, outcome(send_money(), 9, Status::Done).into()));
         }
         if name == "approval_record-requested" {
             story.push(Draft::new(by_itself(), None, at(12), confirmed()));

@@ -43,3 +43,6 @@ pub const TICKET_BYTES_MAX: usize = 512;
 
 /// How often people are reminded of one approval: a day of four an hour.
 pub const REMINDERS_MAX: u32 = 96;
+
+/// Uses of approvals that are followed to their outcomes. Each keeps about 150 bytes: 300 MB at most.
+pub const USES_MAX: usize = 2_000_000;

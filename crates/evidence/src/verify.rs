@@ -351,17 +351,7 @@ impl<'a> LedgerCheck<'a> {
                 {
                     self.find(Some(seq), Some(start), Flaw::Approval(flaw));
                 }
-                if let Body::Version(version) = &record.body {
-                    self.reviews.version(version);
-                }
-                if let Body::Approval(approval) = &record.body
-                    && let Err(flaw) = self.reviews.record(
-                        approval,
-                        record.correlation.mission.as_deref().unwrap_or_default(),
-                        &self.lives,
-                        record.occurred_at,
-                    )
-                {
+                if let Err(flaw) = self.reviews.record(&record, &self.lives) {
                     self.find(Some(seq), Some(start), Flaw::Approval(flaw));
                 }
                 // So that one gap is one finding.

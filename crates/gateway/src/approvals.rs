@@ -7,6 +7,7 @@ mod answers;
 mod calls;
 mod clocks;
 mod glass;
+mod outcomes;
 mod pages;
 mod reach;
 mod release;
@@ -26,8 +27,12 @@ use store::{Order, ReadError, Reader};
 use tokio::sync::watch;
 
 use crate::clock::now;
+use crate::home::Home;
 use crate::limits::APPROVALS_KEPT_MAX;
+use crate::runs::Runs;
 pub use answers::{Counted, ReviewError, Reviewed};
+use outcomes::Use;
+pub(crate) use outcomes::Using;
 pub use pages::{Page, Wanted};
 pub use view::{ApprovalState, ApprovalView};
 
@@ -46,6 +51,8 @@ pub(crate) struct Approvals {
 struct Book {
     by_call: HashMap<(RunId, String), ApprovalId>,
     entries: BTreeMap<ApprovalId, Entry>,
+    /// Bytes of results that are kept.
+    kept_bytes: u64,
     /// Those that are open: an inbox is a page of them.
     open: BTreeSet<ApprovalId>,
 }
@@ -66,14 +73,16 @@ struct Entry {
     looked_at: Timestamp,
     /// The gates that those who are left cannot satisfy.
     unreachable: Vec<Arc<str>>,
+    /// Executions whose outcomes the agent may not have, by the number of the use.
+    uses: BTreeMap<u32, Use>,
     /// Changes when it does.
     wake: watch::Sender<u64>,
 }
 
 impl Approvals {
     /// Takes up what the ledger says. What may not follow is left out: verification names it.
-    pub(crate) fn restore(reader: &Reader) -> Result<Self, ReadError> {
-        let mut book = Book::default();
+    pub(crate) fn restore(home: &Home, runs: &Runs, reader: &Reader) -> Result<Self, ReadError> {
+        let (mut book, mut taken_uses) = (Book::default(), Vec::new());
         let filter = Filter::Term(Term::Type(vec![RecordType::ApprovalRecord, RecordType::ExceptionRecord]));
         reader.visit(&filter, Order::OldestFirst, |record| {
             if let Body::Exception(exception) = &record.body {
@@ -94,6 +103,10 @@ impl Approvals {
                     book.put(Entry::new(fresh, correlation.call, Arc::new(context)));
                 }),
             };
+            if let (ApprovalEvent::Consumed, Some(used), Some(call)) = (approval.event, approval.used, correlation.call)
+            {
+                taken_uses.push((approval.approval, used, call));
+            }
             if let Err(illegal) = taken {
                 tracing::warn!(%illegal, seq = record.seq, "an approval goes on in a way in which it may not");
             }
@@ -101,6 +114,7 @@ impl Approvals {
         })?;
         let open = book.entries.iter().filter(|(_, entry)| entry.is_open()).map(|(id, _)| *id).collect();
         book.open = open;
+        Self::restore_outcomes(&mut book, &taken_uses, home, runs, reader)?;
         Ok(Self { book: Mutex::new(book), reviewing: tokio::sync::Mutex::default() })
     }
 
@@ -112,7 +126,9 @@ impl Approvals {
     /// Gives back the use that was taken last and is not recorded.
     pub(crate) fn give_back(&self, approval: ApprovalId) {
         if let Some(entry) = self.book().entries.get_mut(&approval) {
+            entry.uses.remove(&entry.approval.used);
             entry.approval.used = entry.approval.used.saturating_sub(1);
+            entry.wake.send_modify(|count| *count += 1);
         }
     }
 
@@ -126,12 +142,17 @@ impl Approvals {
         }
     }
 
-    /// Resolves when the approval is not open any more, or its time to answer is over.
+    /// Resolves when the approval is not open any more and nothing is executed by it, when its time to answer is over, or anything else of it changes.
     pub(crate) async fn answered(&self, approval: ApprovalId) {
         let Some((mut wake, respond_by)) = self.book().entries.get(&approval).and_then(|entry| {
-            let is_open = entry.approval.state == State::Open;
-            is_open.then(|| (entry.wake.subscribe(), entry.approval.question.respond_by))
+            let respond_by = entry.is_open().then_some(entry.approval.question.respond_by);
+            (entry.is_open() || entry.is_running()).then(|| (entry.wake.subscribe(), respond_by))
         }) else {
+            return;
+        };
+        let Some(respond_by) = respond_by else {
+            // An error says that it is forgotten.
+            let _changed = wake.changed().await;
             return;
         };
         let left = u64::try_from(respond_by.micros_since(now())).unwrap_or_default().saturating_add(1_000);
@@ -198,12 +219,8 @@ impl Book {
 
     /// Forgets a tenth of those that are over, the oldest; they stay in the ledger.
     fn forget_oldest(&mut self) {
-        let mut over: Vec<ApprovalId> = self
-            .entries
-            .values()
-            .filter(|entry| !matches!(entry.approval.state, State::Open | State::Approved(_)))
-            .map(|entry| entry.approval.approval)
-            .collect();
+        let mut over: Vec<ApprovalId> =
+            self.entries.values().filter(|entry| entry.is_over()).map(|entry| entry.approval.approval).collect();
         over.sort_unstable();
         over.truncate(APPROVALS_KEPT_MAX / 10);
         for approval in &over {
@@ -224,12 +241,23 @@ impl Entry {
             is_warned: false,
             looked_at: Timestamp::EPOCH,
             unreachable: Vec::new(),
+            uses: BTreeMap::new(),
             wake: watch::Sender::new(0),
         }
     }
 
     fn is_open(&self) -> bool {
         self.approval.state == State::Open
+    }
+
+    /// Whether nothing can be made of it any more.
+    fn is_over(&self) -> bool {
+        let is_settled = match &self.approval.state {
+            State::Open => false,
+            State::Approved(grant) => self.approval.used >= grant.uses,
+            State::Denied(_) | State::Expired | State::Released | State::Revoked | State::Withdrawn => true,
+        };
+        is_settled && self.uses.is_empty()
     }
 
     fn event(&self, event: ApprovalEvent) -> ApprovalRecord {

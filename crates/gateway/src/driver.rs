@@ -10,21 +10,22 @@ use evidence::record::approval::ApprovalEvent;
 use evidence::record::{Body, Draft, Effect as Verdict, ExceptionKind, Status, Tool};
 use evidence::time::Timestamp;
 use governance::approve::Consulted;
-use governance::call::{Call, Consult, Effect, Input, Reply};
+use governance::call::{Call, Consult, Effect, Input};
 use governance::classify::{Classified, Returned, Standing, classify};
 use governance::decide::PolicySnapshot;
 use governance::execute::{Execution, Outcome};
 use governance::intercept::Intercepted;
 use governance::reason::Reason;
-use surfaces::govern::Execute;
+use surfaces::govern::{Answered, Execute};
 use tokio::sync::oneshot;
 
 use crate::Gateway;
+use crate::approvals::Using;
 use crate::clock::now;
 use crate::limits::HOLD_NEWS;
 use crate::refusals::Sort;
 
-/// Governs one call; `None` when the client took it back, which `cancelled` tells.
+/// Governs one call; `None` when the client took it back, which `cancelled` tells: of a call that people approved, once it has ended.
 pub(crate) async fn drive<E: Execute>(
     gateway: &Arc<Gateway>,
     intercepted: Intercepted,
@@ -33,12 +34,12 @@ pub(crate) async fn drive<E: Execute>(
     refuses: impl Fn(&PolicySnapshot, &Tool) -> bool,
     mut execute: E,
     cancelled: &mut oneshot::Receiver<()>,
-) -> Option<Reply> {
-    let mut may_cancel = true;
-    let mut reply = None;
+) -> Option<Answered> {
+    let (mut may_cancel, mut has_left) = (true, false);
+    let (mut reply, mut using) = (None, Using::default());
     let mut policy = latest();
     let mut held_until = None;
-    let (tool, run) = (intercepted.tool().clone(), intercepted.context().run);
+    let (id, tool, run) = (intercepted.call(), intercepted.tool().clone(), intercepted.context().run);
     let (mut call, effects) = Call::begin(intercepted);
     let mut effects = VecDeque::from(effects);
     while let Some(effect) = effects.pop_front() {
@@ -122,6 +123,7 @@ pub(crate) async fn drive<E: Execute>(
                     Body::Approval(approval) if approval.event == ApprovalEvent::Requested => Some(approval.approval),
                     _ => None,
                 });
+                using.appending(&drafts);
                 let recorded = gateway.ledger.append(drafts);
                 tokio::pin!(recorded);
                 let recorded = loop {
@@ -129,21 +131,38 @@ pub(crate) async fn drive<E: Execute>(
                         biased;
                         recorded = &mut recorded => break recorded,
                         Ok(()) = &mut *cancelled, if may_cancel => {
-                            may_cancel = false;
+                            (may_cancel, has_left) = (false, true);
                             (call, _) = call.handle(Input::Cancelled, now());
                         }
                     }
                 };
+                using.appended(gateway, recorded.is_ok());
                 if let (Err(_), Some(asked)) = (&recorded, asked) {
                     gateway.approvals.forget(asked);
                 }
                 recorded.map_or_else(|error| unrecorded(&error), Input::Recorded)
             }
             Effect::Execute(warrant) => {
-                let ended = tokio::select! {
-                    biased;
-                    ended = tokio::time::timeout(gateway.call_timeout, execute.execute(warrant)) => Some(ended),
-                    Ok(()) = &mut *cancelled, if may_cancel => None,
+                let ended = {
+                    let executed = tokio::time::timeout(gateway.call_timeout, execute.execute(warrant));
+                    tokio::pin!(executed);
+                    loop {
+                        tokio::select! {
+                            biased;
+                            ended = &mut executed => break Some(ended),
+                            Ok(()) = &mut *cancelled, if may_cancel => {
+                                (may_cancel, has_left) = (false, true);
+                                let (next, more) = call.handle(Input::Cancelled, now());
+                                call = next;
+                                if more.is_empty() {
+                                    // It goes on without its client.
+                                    continue;
+                                }
+                                follow(gateway, &mut effects, more);
+                                break None;
+                            }
+                        }
+                    }
                 };
                 match ended {
                     Some(Ok(Execution::Ended(outcome))) => {
@@ -158,10 +177,7 @@ pub(crate) async fn drive<E: Execute>(
                         execute.cancel().await;
                         Input::Ended(Box::new(Outcome::without_answer(Status::Unknown, Reason::Timeout)))
                     }
-                    None => {
-                        may_cancel = false;
-                        Input::Cancelled
-                    }
+                    None => continue,
                 }
             }
             Effect::Follow(answer) => {
@@ -178,19 +194,33 @@ pub(crate) async fn drive<E: Execute>(
                 append_beside(gateway, vec![*draft]);
                 continue;
             }
+            Effect::Replay(replayed) => {
+                reply = Some(using.replay(gateway, *replayed).await);
+                continue;
+            }
             Effect::Reply(answer) => {
                 reply = Some(answer);
+                continue;
+            }
+            Effect::Retain(approval, executed, result) => {
+                using.retain(gateway, approval, *executed, result).await;
                 continue;
             }
         };
         let (next, more) = call.handle(input, now());
         call = next;
-        if let Some(Effect::Append(drafts)) = more.iter().find(|effect| matches!(effect, Effect::Append(_))) {
-            gateway.counters.add(drafts, now());
-        }
-        effects.extend(more);
+        follow(gateway, &mut effects, more);
     }
-    reply
+    let has_left = has_left || cancelled.try_recv().is_ok();
+    using.answered(gateway, id, reply, has_left)
+}
+
+/// Queues what is to be done next, and counts what it adds to limits.
+fn follow(gateway: &Gateway, effects: &mut VecDeque<Effect>, more: Vec<Effect>) {
+    if let Some(Effect::Append(drafts)) = more.iter().find(|effect| matches!(effect, Effect::Append(_))) {
+        gateway.counters.add(drafts, now());
+    }
+    effects.extend(more);
 }
 
 /// Asks the approvals that there are, where the call must.

@@ -136,7 +136,7 @@ impl Gateway {
         let halts = Halts::restore(&reader)?;
         let organisation = InForce::restore(&reader)?;
         let pins = Pins::restore(&reader)?;
-        let approvals = Approvals::restore(&reader)?;
+        let approvals = Approvals::restore(&home, &runs, &reader)?;
         let keys = PersonKeys::restore(&reader)?;
         let people = Persons::restore(&reader)?;
         let (stopping, _) = watch::channel(false);

@@ -157,6 +157,15 @@ pub const APPROVALS_LOOKED_AT_MAX: usize = 64;
 /// How long what was found then holds: somebody may go away meanwhile.
 pub const LOOK_AGAIN_US: i64 = 60 * 1_000_000;
 
+/// The largest result of an approved call that is kept for an agent that has not got it: twice what an agent's context window holds.
+pub const OUTCOME_BYTES_MAX: u64 = 8 << 20;
+
+/// All results that are kept so, on disk; beyond it only what became of a call is kept. Ordinary results have 4 KiB: 65,000 of them.
+pub const OUTCOMES_BYTES_MAX: u64 = 256 << 20;
+
+/// How long a result is kept after a client was handed it, for calls that waited for it at the same time: they are woken at once, and read it within milliseconds.
+pub const OUTCOME_GRACE_US: i64 = 60 * 1_000_000;
+
 /// How often a client hears that its call is held open: several times in the 60 seconds after which clients give up.
 pub const HOLD_NEWS: std::time::Duration = std::time::Duration::from_secs(10);
 

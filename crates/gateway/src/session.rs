@@ -8,13 +8,13 @@ use evidence::record::{
     AccessToken, Authenticated, Channel, Context, Draft, ExceptionEvent, ExceptionKind, ExceptionRecord,
     RequestContext, Tool,
 };
-use governance::call::{Refusal, Reply};
+use governance::call::Refusal;
 use governance::classify::Standing;
 use governance::decide::PolicySnapshot;
 use governance::intercept::Intercepted;
 use governance::limits::EXCEPTION_DUE_US;
 use governance::reason::Reason;
-use surfaces::govern::{Execute, Misbehaviour, Place, Session};
+use surfaces::govern::{Answered, Execute, Misbehaviour, Place, Session};
 use surfaces::mcp::rounds::Rounds;
 use tokio::sync::oneshot;
 
@@ -130,7 +130,7 @@ impl Session for AgentSession {
         intercepted: Intercepted,
         execute: E,
         cancelled: &mut oneshot::Receiver<()>,
-    ) -> Option<Reply> {
+    ) -> Option<Answered> {
         let refuses = |policy: &PolicySnapshot, tool: &Tool| {
             self.is_foreign() || self.gateway.pins.refuses(tool, policy.mission().pins())
         };

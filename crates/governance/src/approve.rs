@@ -10,10 +10,10 @@ mod tests;
 use std::sync::Arc;
 
 use evidence::approvals::{could_satisfy, gates_sha256};
-use evidence::ids::ApprovalId;
+use evidence::ids::{ApprovalId, CallId, ExceptionId};
 use evidence::leaf::sha256_hex;
 use evidence::record::approval::{ApprovalEvent, ApprovalRecord, Excluded, Gate, Question};
-use evidence::record::{EffectClass, Rule};
+use evidence::record::{EffectClass, Rule, Status};
 use evidence::time::Timestamp;
 use serde::Serialize;
 
@@ -33,6 +33,8 @@ pub enum Consulted {
         /// The gates that are satisfied.
         gates: Vec<Arc<str>>,
     },
+    /// The approvals that there are have nothing to say of it: it is as it was decided.
+    Nothing,
     /// People are asked.
     Pending {
         /// Which approval.
@@ -55,6 +57,32 @@ pub enum Consulted {
         /// The rationale for the record.
         sentence: String,
     },
+    /// An identical call was executed, and its outcome was not handed to its client.
+    Replayed {
+        /// By which approval.
+        approval: ApprovalId,
+        /// What became of it.
+        executed: Box<Executed>,
+    },
+    /// An identical call is being executed, by this approval.
+    Running(ApprovalId),
+}
+
+/// What became of an approved call that was executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Executed {
+    /// Which call it was.
+    pub call: CallId,
+    /// The exception that was opened because nobody knows whether it ran.
+    pub exception: Option<ExceptionId>,
+    /// SHA-256 of the exact bytes of its result or error, where they are kept.
+    pub kept_sha256: Option<String>,
+    /// Why, where the status is not `done`.
+    pub reason: Option<Reason>,
+    /// What became of it.
+    pub status: Status,
+    /// Which use of its approval it was.
+    pub used: u32,
 }
 
 /// A new request: its record, and what reviewers are shown.

@@ -10,16 +10,17 @@ mod warrant;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use evidence::ids::{ApprovalId, CallId};
+use evidence::ids::{ApprovalId, CallId, ExceptionId};
 use evidence::record::approval::ApprovalRecord;
 use evidence::record::{Context, DecisionPoint, Draft, Effect as Verdict, EffectClass, Receipt, Status};
 use evidence::time::Timestamp;
 
-use crate::approve::{Consulted, Requested};
+use crate::approve::{Consulted, Executed, Requested};
 use crate::classify::Classified;
 use crate::decide::{Decision, PolicySnapshot, decide};
 use crate::execute::{Created, Outcome, Release, release};
 use crate::intercept::Intercepted;
+use crate::limits::HOLD_SECONDS_MAX;
 use crate::reason::Reason;
 use crate::record;
 pub use warrant::Warrant;
@@ -68,9 +69,15 @@ pub enum Effect {
     Keep(Box<Requested>),
     /// Record this beside the path; nobody waits for it.
     Note(Box<Draft>),
+    /// Answer the agent with what is kept of an earlier execution: its result, where that is there.
+    Replay(Box<Replayed>),
     /// Answer the agent.
     Reply(Reply),
-    /// Wait until this approval is not open any more, then give [`Input::Woken`]; once the call was held for so many seconds, give [`Input::Waited`].
+    /// The outcome of an approved call, to be kept until its client has it, with the bytes that the client would get; its record comes with the next append. That
+    /// nothing can be kept is no failure.
+    Retain(ApprovalId, Box<Executed>, Option<Bytes>),
+    /// Wait until this approval is not open any more, and nothing is executed by it, then give [`Input::Woken`]; once the call was held for so many seconds, give
+    /// [`Input::Waited`].
     Wait(ApprovalId, u64),
 }
 
@@ -96,19 +103,46 @@ pub enum Reply {
     Failed(Refusal, Status),
     /// The upstream's answer, in its exact bytes.
     Passed(Bytes),
-    /// People are asked, and have not answered yet: nothing ran.
+    /// Nothing ran for this call, which must be sent again.
     Pending(Pending),
+    /// The outcome of an identical call, which was executed before; nothing ran for this one.
+    Replayed(Box<Replayed>),
 }
 
-/// What the agent is told of an approval that is open.
+/// What the agent is told of an approval whose end it must wait for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// Which.
     pub approval: ApprovalId,
+    /// What is waited for.
+    pub awaits: Awaits,
     /// The gates that must be satisfied.
     pub gates: Vec<Arc<str>>,
-    /// When silence becomes a no.
-    pub respond_by: Timestamp,
+}
+
+/// What a call waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaits {
+    /// People's answers.
+    Answers {
+        /// When silence becomes a no.
+        respond_by: Timestamp,
+    },
+    /// The outcome of an identical call.
+    Outcome,
+}
+
+/// What the agent is told of an identical call that was executed before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replayed {
+    /// By which approval it was executed.
+    pub approval: ApprovalId,
+    /// What became of it.
+    pub executed: Executed,
+    /// What is told where there is no result.
+    pub refusal: Refusal,
+    /// The exact bytes of its result or error; `None` where they are not kept.
+    pub result: Option<Bytes>,
 }
 
 /// A stable reason and one sentence for the agent.
@@ -165,6 +199,10 @@ enum State {
     AwaitOutcomeReceipt {
         reply: Option<Reply>,
     },
+    /// The outcome of an identical call is handed out once that is durable.
+    AwaitReplayReceipt {
+        replayed: Box<Replayed>,
+    },
     Closed,
 }
 
@@ -180,6 +218,7 @@ impl State {
             Self::AwaitOutcome { .. } => "AwaitOutcome",
             Self::AwaitTaskEnd { .. } => "AwaitTaskEnd",
             Self::AwaitOutcomeReceipt { .. } => "AwaitOutcomeReceipt",
+            Self::AwaitReplayReceipt { .. } => "AwaitReplayReceipt",
             Self::Closed => "Closed",
         }
     }
@@ -215,6 +254,8 @@ struct Decided {
     classified: Classified,
     effect_class: EffectClass,
     intended_at: Timestamp,
+    /// The use of an approval that it was allowed by.
+    used: Option<(ApprovalId, u32)>,
 }
 
 impl Call {
@@ -289,7 +330,8 @@ impl Call {
 
             // CRASH: the intent is durable and the upstream may have acted. Recovery closes this call as unknown and opens an exception.
             (State::AwaitOutcome { call }, Input::Ended(outcome)) => ended(&call, *outcome, at),
-            (State::AwaitOutcome { call }, Input::Cancelled) => taken_back(&call, at),
+            // INVARIANT (approved-means-finished): what people approved and the upstream has is not abandoned with its client; the outcome is kept for an identical call.
+            (State::AwaitOutcome { call }, Input::Cancelled) if call.used.is_none() => taken_back(&call, at),
             (State::AwaitOutcome { call }, Input::TaskCreated(created)) => task_created(call, created),
 
             // CRASH: the intent is durable, the agent has the task, and nobody here will see its end. Recovery closes this call as unknown and opens an exception.
@@ -301,6 +343,14 @@ impl Call {
             }
             (State::AwaitOutcomeReceipt { reply }, Input::Unrecorded) => {
                 (State::Closed, reply.map(|_| Effect::Reply(unrecorded(Status::Unknown))).into_iter().collect())
+            }
+
+            // CRASH: the outcome is kept, and an identical call gets it.
+            (State::AwaitReplayReceipt { replayed }, Input::Recorded(_)) => {
+                (State::Closed, vec![Effect::Replay(replayed)])
+            }
+            (State::AwaitReplayReceipt { .. }, Input::Unrecorded) => {
+                (State::Closed, vec![Effect::Reply(unrecorded(Status::NotExecuted))])
             }
 
             // The client may take a call back at any time; where that comes too late, it says nothing new.
@@ -322,13 +372,17 @@ fn judge(
     at: Timestamp,
 ) -> (State, Vec<Effect>) {
     let decision = decide(&classified, &policy, at);
+    let is_gated = policy.asks(classified.intercepted.tool());
+    let is_over_limit = decision.reasons.contains(&Reason::LimitReached)
+        && decision.reasons.iter().all(|reason| matches!(reason, Reason::ApprovalRequired | Reason::LimitReached));
     match decision.effect {
-        Verdict::Allow => allowed(classified, &decision, None, at),
-        Verdict::Ask => {
+        // An approved call may have run whose outcome was not handed out: that comes before a second one runs, and before what ran is what reached the limit.
+        Verdict::Allow if !is_gated => allowed(classified, &decision, None, at),
+        Verdict::Deny if !is_gated || !is_over_limit => denied(&classified, &decision, None, Vec::new(), at),
+        Verdict::Allow | Verdict::Ask | Verdict::Deny => {
             let consult = Arc::new(Consult { awaited, classified, decision, policy });
             (State::AwaitConsultation { consult: consult.clone() }, vec![Effect::Consult(consult)])
         }
-        Verdict::Deny => denied(&classified, &decision, None, Vec::new(), at),
     }
 }
 
@@ -341,11 +395,12 @@ fn allowed(
 ) -> (State, Vec<Effect>) {
     let point = if consumed.is_some() { DecisionPoint::Use } else { DecisionPoint::Call };
     let approval = consumed.as_ref().map(|consumed| consumed.approval);
+    let used = consumed.as_ref().and_then(|consumed| Some((consumed.approval, consumed.used?)));
     let mut drafts = vec![record::decision(&classified, decision, point, approval, at)];
     drafts.extend(consumed.map(|consumed| record::approval(&classified, consumed, at)));
     drafts.push(record::intent(&classified, decision.effect_class, at));
     let group = drafts.len();
-    let call = Box::new(Decided { classified, effect_class: decision.effect_class, intended_at: at });
+    let call = Box::new(Decided { classified, effect_class: decision.effect_class, intended_at: at, used });
     (State::AwaitIntentReceipt { call, cancelled: false, group }, vec![Effect::Append(drafts)])
 }
 
@@ -386,11 +441,15 @@ fn consulted(consult: &Arc<Consult>, said: Consulted, at: Timestamp) -> (State, 
             effects.insert(0, Effect::GiveBack(approval));
             (state, effects)
         }
+        Consulted::Nothing => match decision.effect {
+            Verdict::Allow => allowed(classified.clone(), decision, None, at),
+            Verdict::Ask | Verdict::Deny => {
+                let refused = Decision { effect: Verdict::Deny, ..decision.clone() };
+                denied(classified, &refused, None, Vec::new(), at)
+            }
+        },
         Consulted::Pending { approval, requested, respond_by } => {
-            let pending = Pending { approval, gates: decision.gates.clone(), respond_by };
-            let held = decision.gates.iter().filter_map(|gate| Some(policy.mission().gate(gate)?.hold_s()));
-            let hold_s = held.min().unwrap_or(0);
-            let asking = Box::new(Asking { hold_s, intercepted: classified.intercepted.clone(), pending });
+            let asking = asking(consult, approval, Awaits::Answers { respond_by });
             if *awaited == Some(approval) {
                 return wait(asking);
             }
@@ -402,6 +461,37 @@ fn consulted(consult: &Arc<Consult>, said: Consulted, at: Timestamp) -> (State, 
             }
             effects.push(Effect::Append(drafts));
             (State::AwaitRequestReceipt { asking, cancelled: false }, effects)
+        }
+        Consulted::Running(approval) => {
+            let asking = asking(consult, approval, Awaits::Outcome);
+            if *awaited == Some(approval) {
+                return wait(asking);
+            }
+            let joins = Decision {
+                effect: Verdict::Ask,
+                reasons: vec![Reason::OutcomeAwaited],
+                sentence: Arc::from(
+                    "an identical call was approved and is being executed; this one waits for its outcome",
+                ),
+                ..decision.clone()
+            };
+            let joins = record::decision(classified, &joins, DecisionPoint::Call, Some(approval), at);
+            (State::AwaitRequestReceipt { asking, cancelled: false }, vec![Effect::Append(vec![joins])])
+        }
+        Consulted::Replayed { approval, executed } => {
+            let reason = executed.reason.unwrap_or(Reason::Replayed);
+            let refusal = refusal(reason, executed.status);
+            let sentence =
+                format!("hands out the outcome of use {}, which call {} executed", executed.used, executed.call);
+            let released = Decision {
+                effect: Verdict::Allow,
+                reasons: vec![Reason::Replayed],
+                sentence: sentence.into(),
+                ..decision.clone()
+            };
+            let released = record::decision(classified, &released, DecisionPoint::Release, Some(approval), at);
+            let replayed = Box::new(Replayed { approval, executed: *executed, refusal, result: None });
+            (State::AwaitReplayReceipt { replayed }, vec![Effect::Append(vec![released])])
         }
         Consulted::Refused { approval, ended, reason, said_to_agent, sentence } => {
             let refused = Decision {
@@ -415,6 +505,15 @@ fn consulted(consult: &Arc<Consult>, said: Consulted, at: Timestamp) -> (State, 
             denied(classified, &refused, approval, before, at)
         }
     }
+}
+
+/// A call that is held until what it awaits is there.
+fn asking(consult: &Consult, approval: ApprovalId, awaits: Awaits) -> Box<Asking> {
+    let Consult { classified, decision, policy, .. } = consult;
+    let held = decision.gates.iter().filter_map(|gate| Some(policy.mission().gate(gate)?.hold_s()));
+    let hold_s = held.min().unwrap_or(HOLD_SECONDS_MAX);
+    let pending = Pending { approval, awaits, gates: decision.gates.clone() };
+    Box::new(Asking { hold_s, intercepted: classified.intercepted.clone(), pending })
 }
 
 fn wait(asking: Box<Asking>) -> (State, Vec<Effect>) {
@@ -436,7 +535,7 @@ fn intended(
     match receipts.last() {
         // INVARIANT (warrant-after-intent): the one place where a warrant is minted.
         Some(intent) if receipts.len() == group => {
-            let warrant = Warrant::mint(&call.classified.intercepted, *intent);
+            let warrant = Warrant::mint(&call.classified.intercepted, *intent, call.used.map(|(approval, _)| approval));
             (State::AwaitOutcome { call }, vec![Effect::Execute(warrant)])
         }
         _ => (State::Closed, vec![Effect::Reply(unrecorded(Status::NotExecuted))]),
@@ -457,6 +556,23 @@ fn ended(call: &Decided, mut outcome: Outcome, at: Timestamp) -> (State, Vec<Eff
         }
     };
     close(call, &outcome, Some(reply), at)
+}
+
+/// What is kept of the outcome of an approved call until its client has it.
+fn retain(call: &Decided, outcome: &Outcome, reply: Option<&Reply>) -> Option<Effect> {
+    let (approval, used) = call.used?;
+    let is_whole = matches!(reply, Some(Reply::Passed(_))) && outcome.status != Status::Pending;
+    let result = outcome.result.clone().filter(|_| is_whole);
+    let id = call.classified.intercepted.call();
+    let executed = Executed {
+        call: id,
+        exception: record::opens_exception(outcome).map(|_| ExceptionId::from_bytes(*id.as_bytes())),
+        kept_sha256: None,
+        reason: outcome.reason,
+        status: outcome.status,
+        used,
+    };
+    Some(Effect::Retain(approval, Box::new(executed), result))
 }
 
 /// The upstream made a task of the call: the call stays open until the task ends, and only the news of it is answered.
@@ -483,10 +599,15 @@ fn close(call: &Decided, outcome: &Outcome, reply: Option<Reply>, at: Timestamp)
         drafts.push(record::unknown_outcome(&call.classified, reason, at));
     }
     match (call.effect_class, reply) {
-        (EffectClass::Read, Some(reply)) => {
+        // What people were asked about is recorded before it is told, whatever its class.
+        (EffectClass::Read, Some(reply)) if call.used.is_none() => {
             (State::AwaitOutcomeReceipt { reply: None }, vec![Effect::Reply(reply), Effect::Append(drafts)])
         }
-        (_, reply) => (State::AwaitOutcomeReceipt { reply }, vec![Effect::Append(drafts)]),
+        (_, reply) => {
+            let mut effects: Vec<Effect> = retain(call, outcome, reply.as_ref()).into_iter().collect();
+            effects.push(Effect::Append(drafts));
+            (State::AwaitOutcomeReceipt { reply }, effects)
+        }
     }
 }
 
@@ -514,6 +635,9 @@ fn refusal(reason: Reason, status: Status) -> Refusal {
         Reason::CancelledByClient => "the client took the call back",
         Reason::InputNotAllowed => "the upstream asks for input that this mission does not let it ask for",
         Reason::Malformed => "the upstream's answer breaks the protocol",
+        Reason::GatewayDied => "the gateway died before it had the answer",
+        Reason::Replayed => "the result is not kept",
+        Reason::UpstreamError => "the upstream answered with an error, which is not kept",
         _ => "the connection to the upstream ended",
     };
     Refusal { reason, sentence: Arc::from(format!("{why}: {happened}")) }

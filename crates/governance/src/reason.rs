@@ -80,10 +80,14 @@ reasons! {
     MissionRevoked = "mission_revoked",
     /// A policy of the organisation forbids the call, whatever the mission says.
     OrganisationForbids = "organisation_forbids",
+    /// An identical call was approved and is being executed: this one waits for its outcome, and executes nothing.
+    OutcomeAwaited = "outcome_awaited",
     /// It is not one of the hours in which the mission holds.
     OutsideHours = "outside_hours",
     /// The mission does not allow this prompt.
     PromptNotAllowed = "prompt_not_allowed",
+    /// An identical call was approved and executed, and its client did not get the outcome: this one gets it, and executes nothing.
+    Replayed = "replayed",
     /// The mission does not allow this kind of request.
     RequestNotAllowed = "request_not_allowed",
     /// The mission does not allow this resource.

@@ -1,5 +1,6 @@
 //! The seam between a surface and what governs it: a surface intercepts and executes, and everything between the two happens behind [`Session::govern`].
 
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -33,6 +34,43 @@ pub trait Execute: Send + 'static {
     fn cancel(&mut self) -> impl Future<Output = ()> + Send;
 }
 
+/// What is answered to a call.
+#[derive(Debug)]
+pub struct Answered {
+    /// To be acknowledged once the answer was handed to a live client, where that is to be known.
+    pub receipt: Option<Receipt>,
+    /// The answer.
+    pub reply: Reply,
+}
+
+/// The way to tell that an answer was handed to a live client. Dropped without a word, it was not.
+#[derive(Clone)]
+pub struct Receipt(Vec<Arc<dyn Fn() + Send + Sync>>);
+
+impl Receipt {
+    /// Calls `delivered` when the answer was handed over; more than once where that is told more than once.
+    pub fn new(delivered: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(vec![Arc::new(delivered)])
+    }
+
+    /// One for answers that are handed over together; `None` where nobody wants to know.
+    pub fn joined(receipts: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let joined: Vec<_> = receipts.into_iter().flat_map(|receipt| receipt.0).collect();
+        (!joined.is_empty()).then_some(Self(joined))
+    }
+
+    /// The answer was handed to a live client.
+    pub fn acknowledge(&self) {
+        self.0.iter().for_each(|delivered| delivered());
+    }
+}
+
+impl fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Receipt").field(&self.0.len()).finish()
+    }
+}
+
 /// Where in a list a tool stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -60,13 +98,13 @@ pub trait Session: Send + Sync + 'static {
     fn context(&self) -> Arc<Context>;
 
     /// Decides and records a call, executes it at most once, and says what to answer; `None` when the client took the call back, which `cancelled` tells. A
-    /// dropped sender means that nobody will.
+    /// dropped sender means that nobody will. What people approved goes on when it is taken back, and `None` then comes after its end.
     fn govern<E: Execute>(
         &self,
         intercepted: Intercepted,
         execute: E,
         cancelled: &mut oneshot::Receiver<()>,
-    ) -> impl Future<Output = Option<Reply>> + Send;
+    ) -> impl Future<Output = Option<Answered>> + Send;
 
     /// Takes note of a tool's definition in a list, in its exact bytes; whether the agent may see it.
     fn sighted(&self, tool: &Tool, definition: &[u8], place: Place) -> bool;

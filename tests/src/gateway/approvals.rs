@@ -52,7 +52,7 @@ fn mission(hold: &str) -> String {
 pub(super) struct Gated(pub(super) World);
 
 impl Gated {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         Self::with(name, &mission("2s"), PEOPLE)
     }
 
@@ -213,8 +213,8 @@ fn a_call_waits_for_two_persons_and_runs_once() {
     );
     assert!(client.close().success());
 
-    use ApprovalEvent::{Consumed, Requested, Resolved, Review};
-    assert_eq!(world.events(), [Requested, Review, Review, Resolved, Consumed, Requested]);
+    use ApprovalEvent::{Consumed, Delivered, Requested, Resolved, Review};
+    assert_eq!(world.events(), [Requested, Review, Review, Resolved, Consumed, Delivered, Requested]);
     let uses = world.0.records("type:decision_record decision:allow tool:mcp:up/effect");
     let [used] = uses.as_slice() else { panic!("{uses:#?}") };
     let Body::Decision(decision) = &used.body else { panic!("{used:#?}") };

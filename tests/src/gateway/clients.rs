@@ -138,7 +138,7 @@ pub(super) struct Http {
     pub(super) served: Served,
     pub(super) token: String,
     _upstream: Option<Upstream>,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl Http {
@@ -168,7 +168,27 @@ impl Http {
         let served = home.start().unwrap();
         wait::http_ready(served.addr, READY_PATH, PATIENCE).unwrap();
         let token = home.token().unwrap();
-        Self { home, served, token, _upstream: None, _scratch: scratch }
+        Self { home, served, token, _upstream: None, scratch }
+    }
+
+    /// In front of a server that writes down its effects, with a mission that has each of its calls wait for whoever runs this.
+    pub(super) fn gated(name: &str, hold: &str) -> Self {
+        let scratch = Scratch::new(name).unwrap();
+        let home = Home::new(&binary("countersign"), scratch.path()).unwrap();
+        home.write_gated_mission(&["effect", "slow_effect"]).unwrap();
+        let mission = std::fs::read_to_string(home.mission()).unwrap();
+        std::fs::write(home.mission(), mission.replace("hold = \"1s\"", &format!("hold = \"{hold}\""))).unwrap();
+        let (upstream, effects) = (binary("countersign-upstream"), scratch.join("effects"));
+        let command = [upstream.to_str().unwrap(), "--stdio", "--effects", effects.to_str().unwrap()];
+        home.write_config_with(&format!("command = {command:?}"), "").unwrap();
+        let served = home.serve().unwrap();
+        let token = home.token().unwrap();
+        Self { home, served, token, _upstream: None, scratch }
+    }
+
+    /// How many effects its server has had.
+    pub(super) fn effects(&self) -> usize {
+        std::fs::read_to_string(self.scratch.join("effects")).unwrap_or_default().lines().count()
     }
 
     /// How many calls were about to run.
@@ -303,7 +323,7 @@ impl Raw {
     }
 
     /// Waits until the other side ends the connection; gives all that came.
-    fn rest(&mut self) -> String {
+    pub(super) fn rest(&mut self) -> String {
         let mut read = Vec::new();
         match self.0.read_to_end(&mut read) {
             Ok(_) => {}

@@ -95,7 +95,7 @@ impl World {
         let arguments = bytes::Bytes::from_static(b"{\"key\":\"k\"}");
         let intercepted = Intercepted::new(self.session.call_id(), self.session.context(), tool, arguments, None);
         let (_never, mut cancelled) = oneshot::channel();
-        self.session.govern(intercepted, execute, &mut cancelled).await.unwrap()
+        self.session.govern(intercepted, execute, &mut cancelled).await.unwrap().reply
     }
 }
 

@@ -21,6 +21,9 @@ pub enum Illegal {
     /// Its clock has ended.
     #[error("the time to answer, or to use what was granted, is over")]
     Late,
+    /// The outcome of this use was delivered already.
+    #[error("the outcome of this use was delivered already")]
+    Delivered,
     /// A record lacks what its event needs.
     #[error("the record lacks what its event needs")]
     Lacking,
@@ -54,6 +57,9 @@ pub enum Illegal {
     /// The answer is not sure enough for the gate.
     #[error("the gate needs a stronger proof of who answers")]
     Unsure,
+    /// No use with this number was consumed.
+    #[error("no use with this number was consumed")]
+    Unused,
     /// Every use was consumed.
     #[error("the approval is used up")]
     UsedUp,

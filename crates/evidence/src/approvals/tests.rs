@@ -624,3 +624,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_outcome_is_delivered_once_and_only_of_a_use_that_was_consumed() {
+    let gates = [Gate { uses: 2, ..gate("g", vec![all(&[("leads", 1)])]) }];
+    let mut approval = asked(&gates);
+    let delivered = |used| ApprovalRecord { used, ..event(&gates, ApprovalEvent::Delivered) };
+    assert_eq!(approval.take(&delivered(Some(1)), at(1)), Err(Illegal::Unused));
+    assert_eq!(answer(&mut approval, approve("bea", &["leads"])), Ok(Some(Resolution::Approved)));
+    assert_eq!(approval.take(&delivered(Some(1)), at(2)), Err(Illegal::Unused));
+    assert_eq!(consume(&mut approval, 1, 2), Ok(()));
+    for (used, want) in
+        [(None, Err(Illegal::Lacking)), (Some(0), Err(Illegal::Unused)), (Some(2), Err(Illegal::Unused))]
+    {
+        assert_eq!(approval.take(&delivered(used), at(3)), want);
+    }
+    // What was taken back since has run all the same.
+    let revoked = ApprovalRecord {
+        who: Some("dan".into()),
+        why: Some("paid by hand".into()),
+        ..event(&gates, ApprovalEvent::Revoked)
+    };
+    assert_eq!(approval.take(&revoked, at(3)), Ok(()));
+    assert_eq!(approval.take(&delivered(Some(1)), at(90_000)), Ok(()));
+    assert_eq!(approval.take(&delivered(Some(1)), at(90_000)), Err(Illegal::Delivered));
+}

@@ -106,6 +106,7 @@ fn approvals_are_found_by_type_and_tool() {
         "approval_record-review",
         "approval_record-resolved",
         "approval_record-consumed",
+        "approval_record-delivered",
         "approval_record-revoked",
         "approval_record-requested-glass",
         "approval_record-review-glass",

@@ -15,6 +15,8 @@ words! {
     ApprovalEvent {
         /// A use of it was taken for one execution, in the same group as the intent.
         Consumed = "consumed",
+        /// The outcome of a use was handed to the agent's client.
+        Delivered = "delivered",
         /// Nobody has answered for a while: more people may.
         Escalated = "escalated",
         /// One of its clocks ended: nobody answered in time, or the grant was not used in time.
@@ -277,7 +279,7 @@ pub struct ApprovalRecord {
     pub review: Option<Review>,
     /// The tool.
     pub tool: Tool,
-    /// Which of its uses this is, from 1; only where one is consumed.
+    /// Which of its uses this is about, from 1; only where one is consumed, or its outcome delivered.
     #[serde(default, rename = "use", skip_serializing_if = "Option::is_none")]
     pub used: Option<u32>,
     /// Who revoked or released it, or took the question back; only where somebody did.

@@ -118,7 +118,7 @@ words! {
     DecisionPoint {
         /// When the call arrived.
         Call = "call",
-        /// Before the result went back.
+        /// Before a result went back: that of the call, or, with the reason `replayed`, that of an identical call which was executed before.
         Release = "release",
         /// When an approval was used.
         Use = "use",
@@ -483,7 +483,7 @@ pub struct DecisionInput {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DecisionRecord {
-    /// The approval that it asks for, waits for or uses.
+    /// The approval that it asks for, waits for or uses, or whose outcome it hands out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalId>,
     /// What it says.

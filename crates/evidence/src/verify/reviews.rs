@@ -1,6 +1,6 @@
 //! What approvals say of themselves: that each event may follow, and that each signature is one of the person's key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,10 +9,10 @@ use serde::Deserialize;
 
 use crate::approvals::{Approval, Illegal, State, statement};
 use crate::exceptions::{self, Lives};
-use crate::ids::ApprovalId;
-use crate::limits::APPROVALS_MAX;
+use crate::ids::{ApprovalId, CallId};
+use crate::limits::{APPROVALS_MAX, USES_MAX};
 use crate::record::approval::{Answer, ApprovalEvent, ApprovalRecord, Review};
-use crate::record::{ExceptionRecord, VersionLog, VersionedKind};
+use crate::record::{ActionEvent, Body, DecisionPoint, ExceptionRecord, Record, VersionLog, VersionedKind};
 use crate::time::Timestamp;
 
 /// What the keys of persons begin with, among all keys.
@@ -24,7 +24,14 @@ pub(super) struct Reviews {
     approvals: BTreeMap<ApprovalId, Approval>,
     /// The public halves of confirmed keys, by `PERSON/KEY`.
     keys: BTreeMap<String, String>,
+    /// The use that a call took last.
+    used_by: HashMap<CallId, (ApprovalId, u32)>,
+    /// Every use, and whether its outcome is recorded.
+    uses: BTreeMap<(ApprovalId, u32), bool>,
 }
+
+/// The reason of a decision that hands out an earlier outcome.
+const REPLAYED: &str = "replayed";
 
 /// Why an approval's record is not as it must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +48,9 @@ pub enum ReviewFlaw {
     /// The key is not one with which this person answered then.
     #[error("its key is no confirmed key of the reviewer")]
     Key,
+    /// No outcome is recorded that could have been handed out.
+    #[error("it hands out the outcome of an execution that has none")]
+    NoOutcome,
     /// The signature is not of this answer.
     #[error("its signature is not of this answer")]
     Signature,
@@ -60,7 +70,7 @@ struct Stated {
 
 impl Reviews {
     /// Takes a version: keys that were confirmed sign from then on, others no more.
-    pub(super) fn version(&mut self, version: &VersionLog) {
+    fn version(&mut self, version: &VersionLog) {
         if version.object.kind != VersionedKind::Key {
             return;
         }
@@ -72,8 +82,53 @@ impl Reviews {
         }
     }
 
-    /// Takes the next record of an approval.
-    pub(super) fn record(
+    /// Takes the next record.
+    pub(super) fn record(&mut self, record: &Record, lives: &Lives) -> Result<(), ReviewFlaw> {
+        match &record.body {
+            Body::Action(action) if action.event == ActionEvent::Outcome => {
+                let used = record.correlation.call.and_then(|call| self.used_by.get(&call));
+                if let Some(has_outcome) = used.and_then(|used| self.uses.get_mut(used)) {
+                    *has_outcome = true;
+                }
+                Ok(())
+            }
+            Body::Approval(approval) => {
+                let mission = record.correlation.mission.as_deref().unwrap_or_default();
+                self.approval(approval, mission, lives, record.occurred_at)?;
+                self.used(approval, record.correlation.call)
+            }
+            Body::Decision(decision)
+                if decision.point == DecisionPoint::Release
+                    && decision.reasons.iter().any(|reason| **reason == *REPLAYED) =>
+            {
+                let of = |approval| self.uses.range((approval, 0)..=(approval, u32::MAX));
+                let has_outcome = decision.approval.is_some_and(|approval| of(approval).any(|(_, has)| *has));
+                if has_outcome { Ok(()) } else { Err(ReviewFlaw::NoOutcome) }
+            }
+            Body::Version(version) => {
+                self.version(version);
+                Ok(())
+            }
+            Body::Action(_) | Body::Decision(_) | Body::Exception(_) | Body::Ledger(_) | Body::Request(_) => Ok(()),
+        }
+    }
+
+    /// Takes note of a use, and of what is said to have been handed out of it.
+    fn used(&mut self, approval: &ApprovalRecord, call: Option<CallId>) -> Result<(), ReviewFlaw> {
+        let used = (approval.approval, approval.used.unwrap_or(0));
+        match approval.event {
+            ApprovalEvent::Consumed if self.uses.len() >= USES_MAX => Err(ReviewFlaw::TooMany),
+            ApprovalEvent::Consumed => {
+                self.uses.insert(used, false);
+                self.used_by.extend(call.map(|call| (call, used)));
+                Ok(())
+            }
+            ApprovalEvent::Delivered if self.uses.get(&used) != Some(&true) => Err(ReviewFlaw::NoOutcome),
+            _ => Ok(()),
+        }
+    }
+
+    fn approval(
         &mut self,
         record: &ApprovalRecord,
         mission: &str,

@@ -429,6 +429,8 @@ fn approvals_with(change: impl FnOnce(&mut Vec<Draft>)) -> Vec<String> {
         Body::Approval(_) => true,
         Body::Exception(exception) => exception.kind == crate::record::ExceptionKind::BreakGlass,
         Body::Version(version) => version.object.kind == crate::record::VersionedKind::Key,
+        Body::Action(_) => draft.call == Some(call_id(9)),
+        Body::Decision(decision) => draft.call == Some(call_id(9)) && decision.effect == Effect::Allow,
         _ => false,
     };
     let mut drafts: Vec<Draft> = crate::examples::story().into_iter().filter(is_ours).collect();
@@ -461,7 +463,7 @@ fn exception(draft: &mut Draft) -> &mut crate::record::ExceptionRecord {
 fn approvals_follow_from_signed_answers() {
     assert_eq!(approvals_with(|_| {}), Vec::<String>::new());
     type Change = fn(&mut Vec<Draft>);
-    let changes: [(&str, Change, &str); 15] = [
+    let changes: [(&str, Change, &str); 20] = [
         (
             "another answer",
             |drafts| {
@@ -489,27 +491,27 @@ fn approvals_follow_from_signed_answers() {
         (
             "a use left out",
             |drafts| {
-                approval(&mut drafts[6]).used = Some(2);
+                approval(&mut drafts[7]).used = Some(2);
             },
             "it does not follow from the answers",
         ),
         ("an escalation twice", |drafts| drafts.insert(4, drafts[3].clone()), "it does not follow from the answers"),
-        ("glass without its exception", |drafts| drop(drafts.remove(10)), "glass was broken, and no exception"),
+        ("glass without its exception", |drafts| drop(drafts.remove(14)), "glass was broken, and no exception"),
         (
             "more time for the review",
-            |drafts| exception(&mut drafts[10]).due = Some(at(1_000_000_000)),
+            |drafts| exception(&mut drafts[14]).due = Some(at(1_000_000_000)),
             "glass was broken, and no exception",
         ),
         (
             "other words of the reviewer",
-            |drafts| exception(&mut drafts[13]).note = Some("Fine.".to_owned()),
+            |drafts| exception(&mut drafts[17]).note = Some("Fine.".to_owned()),
             "its signature is not of this answer",
         ),
-        ("a review that nobody signed", |drafts| exception(&mut drafts[13]).signed = None, "one of the groups"),
+        ("a review that nobody signed", |drafts| exception(&mut drafts[17]).signed = None, "one of the groups"),
         (
             "glass broken while a review is overdue",
             |drafts| {
-                let mut again = drafts[8..10].to_vec();
+                let mut again = drafts[12..14].to_vec();
                 for draft in &mut again {
                     draft.occurred_at = at(1_000_000_000);
                     let record = approval(draft);
@@ -522,13 +524,34 @@ fn approvals_follow_from_signed_answers() {
             },
             "the review of an earlier one of the mission was overdue",
         ),
-        ("a use twice", |drafts| drafts.insert(7, drafts[6].clone()), "the approval is used up"),
+        ("a use twice", |drafts| drafts.insert(8, drafts[7].clone()), "the approval is used up"),
         (
             "another call",
             |drafts| {
-                approval(&mut drafts[6]).call_sha256 = crate::examples::sha256(1);
+                approval(&mut drafts[7]).call_sha256 = crate::examples::sha256(1);
             },
             "it is about another call",
+        ),
+        ("an outcome delivered twice", |drafts| drafts.push(drafts[10].clone()), "was delivered already"),
+        (
+            "the outcome of no use",
+            |drafts| {
+                approval(&mut drafts[10]).used = Some(2);
+            },
+            "no use with this number was consumed",
+        ),
+        ("an outcome that is not there", |drafts| drop(drafts.remove(9)), "the outcome of an execution that has none"),
+        ("an outcome before it is there", |drafts| drafts.swap(9, 10), "the outcome of an execution that has none"),
+        (
+            "what never ran handed out again",
+            |drafts| {
+                let mut again = drafts[6].clone();
+                let Body::Decision(replay) = &mut again.body else { panic!("{drafts:?}") };
+                replay.point = crate::record::DecisionPoint::Release;
+                replay.reasons = vec!["replayed".into()];
+                drafts.insert(8, again);
+            },
+            "the outcome of an execution that has none",
         ),
     ];
     for (what, change, want) in changes {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use evidence::approvals::{Approval, State};
 use evidence::ids::ApprovalId;
+use evidence::record::Effect;
 use evidence::record::approval::{Answer, ApprovalEvent, ApprovalRecord, Review};
 use evidence::time::Timestamp;
 use governance::approve::{Consulted, People, Requested, bound, question};
 use governance::call::Consult;
 use governance::reason::Reason;
 
-use super::{Approvals, Entry};
+use super::{Approvals, Entry, Use};
 use crate::Gateway;
 use crate::attachments::Attachments;
 use crate::limits::APPROVALS_OPEN_MAX;
@@ -29,7 +30,11 @@ impl Approvals {
         at: Timestamp,
     ) -> Consulted {
         let Consult { awaited, classified, decision, policy } = consult;
+        let needs_approval = decision.effect == Effect::Ask;
         let Some(run) = classified.intercepted.context().run else {
+            if !needs_approval {
+                return Consulted::Nothing;
+            }
             return refused(None, Reason::ApprovalUnavailable, "approvals belong to a run, and this call has none");
         };
         let call_sha256 = bound(classified, decision);
@@ -40,7 +45,11 @@ impl Approvals {
             people.is_some_and(|people| is_authority(review, people, excluded)) && may_sign(review)
         };
         let mut book = self.book();
-        let known = book.by_call.get(&(run, call_sha256.clone())).copied();
+        let known = book.by_call.get(&(run, call_sha256)).copied();
+        if !needs_approval {
+            let entry = known.and_then(|known| book.entries.get(&known));
+            return entry.and_then(|entry| entry.recall(*awaited == known)).unwrap_or(Consulted::Nothing);
+        }
         if let Some(said) = known.and_then(|known| book.change(known, |entry| entry.say(is_good, *awaited, at))?) {
             return said;
         }
@@ -84,6 +93,10 @@ impl Entry {
         let id = self.approval.approval;
         let is_awaited = awaited == Some(id);
         let respond_by = self.approval.question.respond_by;
+        // Whatever became of the approval since: what ran comes first.
+        if let Some(said) = self.recall(is_awaited) {
+            return Some(said);
+        }
         if self.approval.is_over(at) && !self.is_answering {
             let ended = ApprovalRecord {
                 why: Some("nobody answered, or nobody used what was granted, in time".to_owned()),
@@ -107,6 +120,7 @@ impl Entry {
                     }
                     let consumed = ApprovalRecord { used: Some(used), ..self.event(ApprovalEvent::Consumed) };
                     self.approval.used = used;
+                    self.uses.insert(used, Use::Running);
                     self.is_told = true;
                     let gates = self.approval.question.gates.iter().map(|gate| gate.name.clone()).collect();
                     Some(Consulted::Approved { consumed: Box::new(consumed), gates })

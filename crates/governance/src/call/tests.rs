@@ -97,8 +97,16 @@ fn names(effects: &[Effect]) -> Vec<String> {
         Effect::Consult(_) => "consult".to_owned(),
         Effect::GiveBack(_) => "give back".to_owned(),
         Effect::Keep(_) => "keep".to_owned(),
+        Effect::Replay(replayed) => format!("replay {} {}", replayed.executed.used, replayed.executed.status),
+        Effect::Retain(_, executed, result) => {
+            format!("retain {} {}", executed.status, result.as_ref().map_or(0, Bytes::len))
+        }
         Effect::Wait(..) => "wait".to_owned(),
-        Effect::Reply(Reply::Pending(_)) => "pending".to_owned(),
+        Effect::Reply(Reply::Pending(pending)) => match pending.awaits {
+            Awaits::Answers { .. } => "pending".to_owned(),
+            Awaits::Outcome => "pending outcome".to_owned(),
+        },
+        Effect::Reply(Reply::Replayed(_)) => "replayed".to_owned(),
         Effect::Execute(_) => "execute".to_owned(),
         Effect::Follow(Reply::Passed(_)) => "follow".to_owned(),
         Effect::Follow(reply) => format!("follow {reply:?}"),
@@ -344,13 +352,14 @@ proptest! {
                         executed += 1;
                     }
                     Effect::Follow(_) => followed += 1,
-                    Effect::Reply(_) => replies += 1,
+                    Effect::Replay(_) | Effect::Reply(_) => replies += 1,
                     Effect::CancelUpstream
                     | Effect::Classify(_)
                     | Effect::Consult(_)
                     | Effect::GiveBack(_)
                     | Effect::Keep(_)
                     | Effect::Note(_)
+                    | Effect::Retain(..)
                     | Effect::Wait(..) => {}
                 }
             }
@@ -416,8 +425,122 @@ fn an_approved_call_runs_once_people_have_answered() {
             (None, &["consult"]),
             (Some(approved()), &["append allow+approval_record+intent"]),
             (Some(receipts(3)), &["execute"]),
-            (Some(done()), &["append done"]),
+            (Some(done()), &["retain done 2", "append done"]),
             (Some(receipts(1)), &["passed"]),
+        ],
+    );
+}
+
+fn executed(status: Status, reason: Option<Reason>) -> Box<Executed> {
+    Box::new(Executed { call: CallId::at(AT, [8; 10]), exception: None, kept_sha256: None, reason, status, used: 1 })
+}
+
+fn replayed(status: Status, reason: Option<Reason>) -> Input {
+    Input::Consulted(Box::new(Consulted::Replayed { approval: ASKED, executed: executed(status, reason) }))
+}
+
+#[test]
+fn an_approved_call_goes_on_when_its_client_takes_it_back() {
+    check(
+        Endpoint::Tool,
+        "wipe",
+        Standing::Good,
+        vec![
+            (None, &["consult"]),
+            (Some(approved()), &["append allow+approval_record+intent"]),
+            (Some(receipts(3)), &["execute"]),
+            (Some(Input::Cancelled), &[]),
+            (Some(done()), &["retain done 2", "append done"]),
+            (Some(receipts(1)), &["passed"]),
+        ],
+    );
+}
+
+#[test]
+fn an_approved_call_that_is_taken_back_before_it_is_sent_does_not_run() {
+    check(
+        Endpoint::Tool,
+        "wipe",
+        Standing::Good,
+        vec![
+            (None, &["consult"]),
+            (Some(approved()), &["append allow+approval_record+intent"]),
+            (Some(Input::Cancelled), &[]),
+            (Some(receipts(3)), &["retain not_executed 0", "append not_executed"]),
+            (Some(receipts(1)), &[]),
+        ],
+    );
+}
+
+#[test]
+fn an_outcome_that_nobody_has_is_handed_out_once_that_is_recorded() {
+    for status in [Status::Done, Status::ToolError] {
+        let want = format!("replay 1 {status}");
+        let steps: Vec<(Option<Input>, &[&str])> = vec![
+            (None, &["consult"]),
+            (Some(replayed(status, None)), &["append allow"]),
+            (Some(Input::Cancelled), &[]),
+        ];
+        let call = intercepted(Endpoint::Tool, "wipe");
+        let (mut state, _) = Call::begin(call.clone());
+        for (input, effects_want) in steps {
+            let (next, effects) = state.handle(input.unwrap_or_else(|| classified(call.clone(), Standing::Good)), AT);
+            assert_eq!(names(&effects), effects_want);
+            if let Some(Effect::Append(drafts)) = effects.first() {
+                let Body::Decision(decision) = &drafts[0].body else { panic!("{drafts:?}") };
+                assert_eq!(decision.point, DecisionPoint::Release, "it is no right to execute");
+                assert_eq!(decision.approval, Some(ASKED));
+                assert_eq!(decision.reasons, ["replayed".into()]);
+            }
+            state = next;
+        }
+        let (state, effects) = state.handle(receipts(1), AT);
+        assert_eq!(names(&effects), [want]);
+        assert!(state.is_closed());
+    }
+}
+
+#[test]
+fn an_unknown_outcome_is_told_as_that() {
+    let call = intercepted(Endpoint::Tool, "wipe");
+    let (state, _) = Call::begin(call.clone());
+    let (state, _) = state.handle(classified(call, Standing::Good), AT);
+    let (state, _) = state.handle(replayed(Status::Unknown, Some(Reason::GatewayDied)), AT);
+    let (_, effects) = state.handle(receipts(1), AT);
+    let [Effect::Replay(replayed)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(replayed.refusal.reason, Reason::GatewayDied);
+    assert!(replayed.refusal.sentence.contains("do not repeat it before a person has looked"));
+}
+
+#[test]
+fn a_call_joins_an_execution_and_executes_nothing() {
+    let running = || Input::Consulted(Box::new(Consulted::Running(ASKED)));
+    check(
+        Endpoint::Tool,
+        "wipe",
+        Standing::Good,
+        vec![
+            (None, &["consult"]),
+            (Some(running()), &["append ask"]),
+            (Some(receipts(1)), &["wait"]),
+            (Some(Input::Woken), &["classify"]),
+            (None, &["consult"]),
+            (Some(running()), &["wait"]),
+            (Some(Input::Waited), &["pending outcome"]),
+        ],
+    );
+}
+
+#[test]
+fn where_the_book_has_nothing_to_say_a_call_that_asks_does_not_run() {
+    check(
+        Endpoint::Tool,
+        "wipe",
+        Standing::Good,
+        vec![
+            (None, &["consult"]),
+            (Some(Input::Consulted(Box::new(Consulted::Nothing))), &["append deny"]),
+            (Some(receipts(1)), &["denied approval_required"]),
         ],
     );
 }
@@ -513,7 +636,7 @@ fn an_approval_lifts_nothing_but_what_asks() {
 proptest! {
     /// Whatever comes in whatever order: a call that needs approval runs only with the receipts of its decision, the use of its approval and its intent.
     #[test]
-    fn nothing_that_asks_runs_without_a_recorded_use(inputs in prop::collection::vec(0..13_usize, 0..24)) {
+    fn nothing_that_asks_runs_without_a_recorded_use(inputs in prop::collection::vec(0..16_usize, 0..24)) {
         let call = intercepted(Endpoint::Tool, "wipe");
         let (mut state, _) = Call::begin(call.clone());
         let (mut used, mut received, mut executed) = (false, false, 0);
@@ -530,6 +653,9 @@ proptest! {
                 9 => receipts(2),
                 10 => receipts(3),
                 11 => Input::Cancelled,
+                12 => replayed(Status::Done, None),
+                13 => Input::Consulted(Box::new(Consulted::Running(ASKED))),
+                14 => Input::Consulted(Box::new(Consulted::Nothing)),
                 _ => done(),
             };
             received |= used && matches!(&input, Input::Recorded(receipts) if receipts.len() == 3);

@@ -1,6 +1,6 @@
 //! The right to execute one call once.
 
-use evidence::ids::CallId;
+use evidence::ids::{ApprovalId, CallId};
 use evidence::record::{Receipt, Tool};
 
 use crate::intercept::Intercepted;
@@ -11,6 +11,7 @@ use crate::intercept::Intercepted;
 #[derive(Debug)]
 #[must_use = "a warrant that is dropped leaves its call without an outcome"]
 pub struct Warrant {
+    approval: Option<ApprovalId>,
     args_sha256: String,
     call: CallId,
     intent: Receipt,
@@ -18,13 +19,20 @@ pub struct Warrant {
 }
 
 impl Warrant {
-    pub(super) fn mint(intercepted: &Intercepted, intent: Receipt) -> Self {
+    pub(super) fn mint(intercepted: &Intercepted, intent: Receipt, approval: Option<ApprovalId>) -> Self {
         Self {
+            approval,
             args_sha256: intercepted.args_sha256().to_owned(),
             call: intercepted.call(),
             intent,
             tool: intercepted.tool().clone(),
         }
+    }
+
+    /// The approval that it uses. What people approved goes on when its client leaves.
+    #[must_use]
+    pub const fn approval(&self) -> Option<ApprovalId> {
+        self.approval
     }
 
     /// Digest of the only arguments it is good for.

@@ -203,7 +203,7 @@ fn judge(classified: &Classified, policy: &PolicySnapshot, slice: &Slice, at: Ti
 
 /// What is denied, decided again as if every gate were satisfied that could lift what forbids it: where it is allowed then, people are asked.
 fn or_asked(classified: &Classified, question: &Question<'_>, verdict: Verdict) -> Verdict {
-    let Verdict::Denied(findings) = verdict else { return verdict };
+    let Verdict::Denied(mut findings) = verdict else { return verdict };
     let gates: BTreeSet<Arc<str>> = findings.iter().filter_map(|finding| finding.gate.clone()).collect();
     if gates.is_empty() {
         return Verdict::Denied(findings);
@@ -212,7 +212,11 @@ fn or_asked(classified: &Classified, question: &Question<'_>, verdict: Verdict) 
     let all: Vec<Arc<str>> = question.gates.iter().cloned().chain(missing.iter().cloned()).collect();
     match explained(classified, &Question { gates: &all, ..question.clone() }) {
         Verdict::Allowed(_) => Verdict::Asked(missing, findings),
-        Verdict::Asked(..) | Verdict::Denied(_) => Verdict::Denied(findings),
+        Verdict::Asked(..) | Verdict::Denied(_) => {
+            // What no approval could lift decides.
+            findings.sort_by_key(|finding| finding.gate.is_some());
+            Verdict::Denied(findings)
+        }
     }
 }
 

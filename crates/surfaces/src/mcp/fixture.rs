@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use governance::approve::Consulted;
-use governance::call::{Call, Effect, Input, Refusal, Reply};
+use governance::call::{Call, Effect, Input, Refusal};
 use governance::classify::{Returned, Standing, classify};
 use governance::decide::{PolicySnapshot, compile};
 use governance::evidence::ids::{CallId, RecordId};
@@ -25,7 +25,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 
-use crate::govern::{Execute, Misbehaviour, Session};
+use crate::govern::{Answered, Execute, Misbehaviour, Session};
 use crate::limits::ReadLimits;
 use crate::mcp::codec::{Raw, RawId};
 use crate::mcp::rounds::Rounds;
@@ -293,7 +293,7 @@ impl Session for Allowing {
         intercepted: Intercepted,
         mut execute: E,
         cancelled: &mut oneshot::Receiver<()>,
-    ) -> Option<Reply> {
+    ) -> Option<Answered> {
         let (mut call, effects) = Call::begin(intercepted);
         let mut effects = VecDeque::from(effects);
         let mut reply = None;
@@ -330,7 +330,9 @@ impl Session for Allowing {
                     said_to_agent: "nobody can be asked".to_owned(),
                     sentence: "nobody can be asked".to_owned(),
                 })),
-                Effect::GiveBack(_) | Effect::Keep(_) | Effect::Wait(..) => continue,
+                Effect::GiveBack(_) | Effect::Keep(_) | Effect::Replay(_) | Effect::Retain(..) | Effect::Wait(..) => {
+                    continue;
+                }
                 Effect::Execute(warrant) => tokio::select! {
                     biased;
                     execution = execute.execute(warrant) => match execution {
@@ -350,7 +352,7 @@ impl Session for Allowing {
             call = next;
             effects.extend(more);
         }
-        reply
+        reply.map(|reply| Answered { receipt: None, reply })
     }
 
     fn misbehaved(&self, misbehaviour: Misbehaviour) {

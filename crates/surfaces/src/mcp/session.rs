@@ -4,6 +4,7 @@
 //! Original bytes are forwarded; only the handshake's capabilities and filtered lists are changed. Knows no transport: messages go out through
 //! [`Downstream`] and [`Upstream`]. Start at [`AgentSession::receive`].
 
+mod approval;
 mod batch;
 mod clients;
 mod execute;
@@ -23,8 +24,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use governance::call::{Pending, Reply};
+use governance::call::Reply;
 use governance::decide::SUBSCRIBING;
+use governance::evidence::ids::CallId;
 use governance::evidence::record::Status;
 use governance::reason::Reason;
 use serde_json::json;
@@ -37,10 +39,10 @@ use self::intercept::{Housekeeping, Meaning};
 pub(super) use self::tasks::Tasks;
 use super::claims;
 use super::codec::{Envelope, EnvelopeError, EnvelopeKind, Meant, RawId, author};
-use super::downstream::{Address, Downstream};
+use super::downstream::{Address, Downstream, Message};
 use super::era::{Era, OPENING, Revision};
 use super::upstream::{Upstream, UpstreamFault};
-use crate::govern::{Misbehaviour, Session};
+use crate::govern::{Answered, Misbehaviour, Session};
 use crate::limits::{ASKED_MAX, HANDSHAKE_MS, HOUSEKEEPING_MS, IN_FLIGHT_MAX};
 
 /// Our code for a denied request; the protocol leaves -32000 to -32099 to implementations.
@@ -52,6 +54,7 @@ pub const FAILED: i64 = -32011;
 pub struct AgentSession<S, D> {
     clients: Arc<Clients>,
     downstream: Arc<D>,
+    kept: Arc<held::Kept>,
     session: Arc<S>,
     state: Mutex<State>,
     tasks: Arc<Tasks>,
@@ -140,6 +143,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         Self {
             clients,
             downstream,
+            kept: Arc::default(),
             session,
             state: Mutex::default(),
             tasks,
@@ -206,14 +210,14 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
     }
 
     /// Works on a request until there is an answer; `None` when the client took it back.
-    async fn work(&self, admitted: Admitted) -> Option<Bytes> {
+    async fn work(&self, admitted: Admitted) -> Option<Message> {
         let Admitted { cancelled, envelope, id } = admitted;
         let answer = match claims::read(&envelope) {
             // What a session has settled holds for all its requests.
             _ if self.revision().is_some() => self.answer_in_session(&id, &envelope, cancelled).await,
             Ok(None) => self.answer_in_session(&id, &envelope, cancelled).await,
             Ok(Some(claims)) => Box::pin(self.answer_alone(&id, &envelope, claims, cancelled)).await,
-            Err(unfit) => Some(unfit.reply(&id)),
+            Err(unfit) => Some(unfit.reply(&id).into()),
         };
         self.state().in_flight.remove(&id);
         answer
@@ -225,22 +229,22 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         id: &RawId,
         envelope: &Envelope,
         cancelled: oneshot::Receiver<()>,
-    ) -> Option<Bytes> {
-        match self.meaning(envelope, Era::Handshake) {
+    ) -> Option<Message> {
+        let answer = match self.meaning(envelope, Era::Handshake) {
             _ if self.revision().is_none() && !may_precede_handshake(envelope) => Some(author::error_reply(
                 Some(id),
                 author::INVALID_REQUEST,
                 "the session is not open: send `initialize` first",
                 None,
             )),
-            Meaning::Call(call) => self.govern_call(id, envelope, call, cancelled).await,
+            Meaning::Call(call) => return self.govern_call(id, envelope, call, cancelled).await,
             // Boxed, as are other rare ways: every request would carry the room for them.
-            Meaning::TaskCall(call) => Box::pin(self.govern_task(id, envelope, call, cancelled)).await,
+            Meaning::TaskCall(call) => return Box::pin(self.govern_task(id, envelope, call, cancelled)).await,
             Meaning::Housekeeping(Housekeeping::Handshake) => Some(self.shake_hands(id, envelope).await),
             Meaning::Housekeeping(Housekeeping::List(list)) => self.list(id, envelope, list, cancelled).await,
             Meaning::Housekeeping(Housekeeping::Plain) => self.forward(id, envelope.bytes().clone(), cancelled).await,
             Meaning::Housekeeping(Housekeeping::TaskResult(task)) => {
-                Box::pin(self.task_result(id, envelope, &task, cancelled)).await
+                return Box::pin(self.task_result(id, envelope, &task, cancelled)).await;
             }
             Meaning::Housekeeping(Housekeeping::TaskStatus) => self.task_status(id, envelope, cancelled).await,
             Meaning::Malformed(what) => Some(author::error_reply(Some(id), author::INVALID_PARAMS, &what, None)),
@@ -252,7 +256,13 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
                 | Housekeeping::TaskState(_)
                 | Housekeeping::TaskUpdate(_),
             ) => Some(author::error_reply(Some(id), author::METHOD_NOT_FOUND, "method not found", None)),
-        }
+        };
+        answer.map(Message::from)
+    }
+
+    /// Resolves when nothing is executed that goes on without its client.
+    pub(super) async fn kept_are_done(&self) {
+        self.kept.are_done().await;
     }
 
     /// Takes a request back for a client that has left.
@@ -379,7 +389,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
     /// The same execution, of which the client hears while the request `id` is held open.
     fn held<E>(&self, id: &RawId, execute: E) -> held::Held<E, D> {
         let token = self.state().in_flight.get(id).and_then(|flight| flight.progress_token.clone());
-        held::Held::new(execute, self.downstream.clone(), self.heard_under(id.clone()), token)
+        held::Held::new(execute, self.downstream.clone(), self.heard_under(id.clone()), token, self.kept.clone())
     }
 
     /// The request under whose id the client hears of what belongs to the request `id`: its own, or that of its batch.
@@ -438,42 +448,27 @@ fn upstream_failed(id: &RawId, fault: &UpstreamFault) -> Bytes {
     author::error_reply(Some(id), FAILED, &fault.to_string(), None)
 }
 
-/// The answer to a governed request, in the form that its method has: tools answer refusals as tool errors, which a model reads; everything else as errors.
-fn refused(id: &RawId, is_tool: bool, call: &str, reply: &Reply) -> Option<Bytes> {
-    refused_in(Era::Handshake, id, is_tool, call, reply)
+/// The answer to a governed request, in the form that its era and its method have.
+fn answered(
+    era: Era,
+    id: &RawId,
+    is_tool: bool,
+    call: CallId,
+    Answered { receipt, reply }: Answered,
+) -> Option<Message> {
+    let bytes = match reply {
+        Reply::Passed(payload) => payload,
+        Reply::Pending(pending) => approval::pending(era, id, is_tool, call, &pending),
+        Reply::Replayed(replayed) => approval::replayed(era, id, is_tool, call, &replayed),
+        reply => refused_in(era, id, is_tool, &call.to_string(), &reply)?,
+    };
+    Some(Message { bytes, receipt })
 }
 
-/// The answer to a call that people have not answered yet: for a tool a result that a model reads and that says how to go on, for anything else an error.
-fn pending_in(era: Era, id: &RawId, is_tool: bool, call: &str, pending: &Pending) -> Bytes {
-    let Pending { approval, gates, respond_by } = pending;
-    let reason = Reason::ApprovalRequired;
-    let text = format!(
-        "pending ({reason}): nothing was executed yet. A person must approve this call (approval {approval}, until {respond_by}). \
-         Send exactly the same call again to go on: once it is approved it is executed, and not before. Do not change the arguments; another call needs another approval."
-    );
-    let data = json!({
-        "approval": approval, "call": call, "gates": gates, "outcome": "pending", "reason": reason.code(),
-        "respond_by": respond_by, "status": Status::NotExecuted.as_str(),
-    });
-    if !is_tool {
-        return author::error_reply(Some(id), DENIED, &text, Some(&data));
-    }
-    let content = json!([{ "type": "text", "text": text }]);
-    let mut result = serde_json::Map::new();
-    result.insert("content".to_owned(), content);
-    result.insert("isError".to_owned(), true.into());
-    result.insert("_meta".to_owned(), json!({ "countersign.dev/approval": data }));
-    if era == Era::Stateless {
-        result.insert("resultType".to_owned(), "complete".into());
-    }
-    author::result_reply(id, &result)
-}
-
-/// The same, in the form of an era: the stateless one says of every result which kind it is.
+/// A refusal: tools answer refusals as tool errors, which a model reads; everything else as errors. The stateless era says of every result which kind it is.
 fn refused_in(era: Era, id: &RawId, is_tool: bool, call: &str, reply: &Reply) -> Option<Bytes> {
     let (code, verb, refusal, status) = match reply {
-        Reply::Passed(_) => return None,
-        Reply::Pending(pending) => return Some(pending_in(era, id, is_tool, call, pending)),
+        Reply::Passed(_) | Reply::Pending(_) | Reply::Replayed(_) => return None,
         Reply::Denied(refusal) => (DENIED, "denied", refusal, Status::NotExecuted),
         Reply::Failed(refusal, status) => (FAILED, "failed", refusal, *status),
     };

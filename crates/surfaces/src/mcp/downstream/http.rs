@@ -38,7 +38,7 @@ use self::outbox::{Closed, Form, Offered, Outbox, Place, Prime, Reading, Unopene
 use self::peer::Peers;
 use self::sessions::{HttpSession, Sessions};
 use self::stateless::Posts;
-use super::{Address, Downstream, Gone};
+use super::{Address, Downstream, Gone, Message};
 use crate::govern::Session;
 use crate::limits::{
     DRAIN_MS, HTTP_SESSION_IDLE_MS, HTTP_SESSION_SPARE_MS, HTTP_SESSIONS_MAX, HTTP_SESSIONS_PER_TOKEN_MAX,
@@ -583,7 +583,7 @@ impl<S: Session> Opening<S> {
             agent.answer(admitted).await;
         }
         let closed = downstream.outbox().close(&asks);
-        let Closed::Answered(answer) = closed else {
+        let Closed::Answered(Message { bytes: answer, .. }) = closed else {
             sessions.end(&session);
             return Err(Refused::new(StatusCode::BAD_GATEWAY, "the handshake was not answered".to_owned()));
         };
@@ -639,7 +639,8 @@ impl HttpDownstream {
 }
 
 impl Downstream for HttpDownstream {
-    async fn deliver(&self, address: Address<'_>, message: Bytes) -> Result<(), Gone> {
+    async fn deliver(&self, address: Address<'_>, message: impl Into<Message> + Send) -> Result<(), Gone> {
+        let message = message.into();
         loop {
             let offered = self.outbox().offer(address, &message);
             let (reading, room) = match offered {
@@ -754,8 +755,8 @@ fn empty(status: StatusCode) -> Response<McpBody> {
     response
 }
 
-fn json(message: Bytes) -> Response<McpBody> {
-    let mut response = Response::new(McpBody::whole(message));
+fn json(message: impl Into<Message>) -> Response<McpBody> {
+    let mut response = Response::new(McpBody::whole(message.into()));
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response
 }

@@ -8,6 +8,7 @@ use std::future::Future;
 use bytes::Bytes;
 
 use super::codec::RawId;
+use crate::govern::Receipt;
 
 /// Where a message for the agent belongs.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,31 @@ pub enum Address<'a> {
     Unsolicited,
 }
 
+/// One message for the agent.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// To be acknowledged once it was handed to a live client.
+    pub receipt: Option<Receipt>,
+}
+
+impl Message {
+    /// The bytes, once they are handed to a live client.
+    pub(crate) fn hand_over(self) -> Bytes {
+        if let Some(receipt) = &self.receipt {
+            receipt.acknowledge();
+        }
+        self.bytes
+    }
+}
+
+impl From<Bytes> for Message {
+    fn from(bytes: Bytes) -> Self {
+        Self { bytes, receipt: None }
+    }
+}
+
 /// The agent's client is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the agent's client is gone")]
@@ -29,6 +55,10 @@ pub struct Gone;
 
 /// Takes messages for the agent. Bounded: waits while the client reads slowly.
 pub trait Downstream: Send + Sync + 'static {
-    /// Delivers one message.
-    fn deliver(&self, address: Address<'_>, message: Bytes) -> impl Future<Output = Result<(), Gone>> + Send;
+    /// Delivers one message; its receipt is acknowledged when a live client was handed it, which may be later.
+    fn deliver(
+        &self,
+        address: Address<'_>,
+        message: impl Into<Message> + Send,
+    ) -> impl Future<Output = Result<(), Gone>> + Send;
 }

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::{Address, Downstream, Gone};
+use super::{Address, Downstream, Gone, Message};
 use crate::govern::Session;
 use crate::limits::{DRAIN_MS, OUTGOING_MAX, READ_CHUNK_BYTES, ReadLimits};
 use crate::mcp::codec::strict::StrictReader;
@@ -19,7 +19,7 @@ use crate::mcp::session::{AgentSession, Received};
 /// Writes messages for the agent as lines.
 #[derive(Clone, Debug)]
 pub struct StdioDownstream {
-    outgoing: mpsc::Sender<Bytes>,
+    outgoing: mpsc::Sender<Message>,
 }
 
 impl StdioDownstream {
@@ -32,16 +32,19 @@ impl StdioDownstream {
 }
 
 impl Downstream for StdioDownstream {
-    async fn deliver(&self, _: Address<'_>, message: Bytes) -> Result<(), Gone> {
-        self.outgoing.send(encode_line(&message)).await.map_err(|_| Gone)
+    async fn deliver(&self, _: Address<'_>, message: impl Into<Message> + Send) -> Result<(), Gone> {
+        let Message { bytes, receipt } = message.into();
+        self.outgoing.send(Message { bytes: encode_line(&bytes), receipt }).await.map_err(|_| Gone)
     }
 }
 
-async fn write(mut stream: impl AsyncWrite + Unpin, mut to_write: mpsc::Receiver<Bytes>) {
+async fn write(mut stream: impl AsyncWrite + Unpin, mut to_write: mpsc::Receiver<Message>) {
     while let Some(line) = to_write.recv().await {
-        if stream.write_all(&line).await.is_err() || stream.flush().await.is_err() {
+        if stream.write_all(&line.bytes).await.is_err() || stream.flush().await.is_err() {
             return;
         }
+        // Before anything else is read: what the client sends once it has the answer must find that it has it.
+        line.hand_over();
     }
     let _gone = stream.shutdown().await;
 }
@@ -74,13 +77,13 @@ pub async fn serve<S: Session>(
     let mut reader = StrictReader::new(ReadLimits::REQUEST);
     let mut chunk = BytesMut::with_capacity(READ_CHUNK_BYTES);
     tokio::pin!(stop);
-    loop {
+    let is_stopped = loop {
         let read = tokio::select! {
             read = stream.read_buf(&mut chunk) => read,
-            () = &mut stop => break,
+            () = &mut stop => break true,
         };
         if !matches!(read, Ok(1..)) {
-            break;
+            break false;
         }
         lines.push(&chunk);
         chunk.clear();
@@ -101,10 +104,17 @@ pub async fn serve<S: Session>(
             let _gone = session.downstream().deliver(Address::Unsolicited, refusal).await;
         }
         while answers.try_join_next().is_some() {}
-    }
+    };
     let drained =
         tokio::time::timeout(Duration::from_millis(DRAIN_MS), async { while answers.join_next().await.is_some() {} })
             .await;
+    if drained.is_err() && !is_stopped {
+        // What people approved and the upstream has goes on without its client, unless the gateway stops.
+        tokio::select! {
+            () = session.kept_are_done() => {}
+            () = &mut stop => {}
+        }
+    }
     // Ending the upstream fails what still waits for it, and each such call is recorded as unknown.
     session.upstream().close().await;
     if drained.is_err() {

@@ -10,10 +10,10 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 
 use super::{Admitted, AgentSession};
-use crate::govern::Session;
+use crate::govern::{Receipt, Session};
 use crate::limits::BATCH_ANSWERS_BYTES_MAX;
 use crate::mcp::codec::{Envelope, EnvelopeError, EnvelopeKind, RawId, author, batch};
-use crate::mcp::downstream::{Address, Downstream};
+use crate::mcp::downstream::{Address, Downstream, Message};
 use crate::mcp::era::OPENING;
 
 /// A batch whose requests have taken their places; [`AgentSession::answer_batch`] must follow where one was asked for an answer.
@@ -88,18 +88,18 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
                 (answer, session.upstream.was_streamed(&id))
             });
         }
-        let mut answers = refusals;
+        let mut answers: Vec<Message> = refusals.into_iter().map(Message::from).collect();
         let mut bytes = 0;
         let mut is_streamed = false;
         while let Some(done) = work.join_next().await {
             let Ok((answer, was_streamed)) = done else { continue };
             is_streamed |= was_streamed;
             let Some(answer) = answer else { continue };
-            bytes += answer.len();
+            bytes += answer.bytes.len();
             answers.push(answer);
             if bytes > BATCH_ANSWERS_BYTES_MAX && !work.is_empty() {
                 let address = carrier.as_ref().map_or(Address::Unsolicited, Address::Related);
-                let _gone = self.downstream.deliver(address, batch::joined(&std::mem::take(&mut answers))).await;
+                let _gone = self.downstream.deliver(address, joined(std::mem::take(&mut answers))).await;
                 bytes = 0;
             }
         }
@@ -109,9 +109,16 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
                 Some(carrier) => Address::Reply(carrier),
                 None => Address::Unsolicited,
             };
-            let _gone = self.downstream.deliver(address, batch::joined(&answers)).await;
+            let _gone = self.downstream.deliver(address, joined(answers)).await;
         }
     }
+}
+
+/// Several answers as one message.
+fn joined(answers: Vec<Message>) -> Message {
+    let (bytes, receipts): (Vec<Bytes>, Vec<_>) =
+        answers.into_iter().map(|answer| (answer.bytes, answer.receipt)).unzip();
+    Message { bytes: batch::joined(&bytes), receipt: Receipt::joined(receipts.into_iter().flatten()) }
 }
 
 /// The ids that more than one request has: the client could not tell their answers apart.

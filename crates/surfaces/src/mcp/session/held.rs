@@ -1,14 +1,53 @@
 //! A call that is held open while people are asked: the client hears of it, so that it does not give up.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use governance::call::{Reply, Warrant};
 use governance::execute::{Execution, Outcome};
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use crate::govern::Execute;
 use crate::mcp::codec::RawId;
 use crate::mcp::downstream::{Address, Downstream};
+
+/// Executions of a session that go on when their clients leave: their upstream must not end before them.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    count: AtomicUsize,
+    /// Fires when the last one is over.
+    done: Notify,
+}
+
+impl Kept {
+    fn one(self: &Arc<Self>) -> KeptOne {
+        self.count.fetch_add(1, Ordering::AcqRel);
+        KeptOne(self.clone())
+    }
+
+    /// Resolves when there is none.
+    pub(super) async fn are_done(&self) {
+        loop {
+            let done = self.done.notified();
+            if self.count.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            done.await;
+        }
+    }
+}
+
+struct KeptOne(Arc<Kept>);
+
+impl Drop for KeptOne {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.done.notify_waiters();
+        }
+    }
+}
 
 /// An execution whose client wants to hear of progress.
 pub(super) struct Held<E, D> {
@@ -16,19 +55,21 @@ pub(super) struct Held<E, D> {
     execute: E,
     /// The request under which the client hears.
     id: RawId,
+    kept: Arc<Kept>,
     told: u32,
     token: Option<RawId>,
 }
 
 impl<E, D> Held<E, D> {
     /// Tells the client that asked with `token`, if it has.
-    pub(super) const fn new(execute: E, downstream: Arc<D>, id: RawId, token: Option<RawId>) -> Self {
-        Self { downstream, execute, id, told: 0, token }
+    pub(super) const fn new(execute: E, downstream: Arc<D>, id: RawId, token: Option<RawId>, kept: Arc<Kept>) -> Self {
+        Self { downstream, execute, id, kept, told: 0, token }
     }
 }
 
 impl<E: Execute, D: Downstream> Execute for Held<E, D> {
     async fn execute(&mut self, warrant: Warrant) -> Execution {
+        let _kept = warrant.approval().map(|_| self.kept.one());
         self.execute.execute(warrant).await
     }
 
@@ -46,7 +87,7 @@ impl<E: Execute, D: Downstream> Execute for Held<E, D> {
             f64::from(self.told) / 1e6,
             Value::from(news)
         );
-        let _gone = self.downstream.deliver(Address::Related(&self.id), message.into()).await;
+        let _gone = self.downstream.deliver(Address::Related(&self.id), Bytes::from(message)).await;
     }
 
     async fn cancel(&mut self) {

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use governance::call::Reply;
 use governance::decide::{Feature, SUBSCRIBING};
 use governance::evidence::record::{Endpoint, Surface, Tool};
 use governance::intercept::Intercepted;
@@ -13,10 +12,10 @@ use tokio::sync::oneshot;
 
 use super::execute::{AskAgent, CallUpstream};
 use super::lists::List;
-use super::{AgentSession, refused};
+use super::{AgentSession, answered};
 use crate::govern::Session;
 use crate::mcp::codec::{Envelope, Raw, RawId};
-use crate::mcp::downstream::Downstream;
+use crate::mcp::downstream::{Downstream, Message};
 use crate::mcp::era::{Era, OPENING, Revision};
 
 /// What a request means.
@@ -191,16 +190,14 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         envelope: &Envelope,
         Call { arguments, tool }: Call,
         mut cancelled: oneshot::Receiver<()>,
-    ) -> Option<Bytes> {
+    ) -> Option<Message> {
         let is_tool = tool.endpoint == Endpoint::Tool;
         let call = self.session.call_id();
         let intercepted = Intercepted::new(call, self.session.context(), tool, arguments, trace(envelope));
         let execute = CallUpstream::new(self.upstream.clone(), id.clone(), envelope.bytes().clone(), call);
         let execute = self.held(id, execute);
-        match self.session.govern(as_of_agent(intercepted), execute, &mut cancelled).await? {
-            Reply::Passed(payload) => Some(payload),
-            reply => refused(id, is_tool, &call.to_string(), &reply),
-        }
+        let answer = self.session.govern(as_of_agent(intercepted), execute, &mut cancelled).await?;
+        answered(Era::Handshake, id, is_tool, call, answer)
     }
 
     /// Takes a request of the upstream through decision and evidence to the agent's client, and gives the answer for the upstream.
@@ -218,10 +215,8 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let intercepted =
             if is_question(&intercepted) { intercepted } else { intercepted.objected(Reason::RequestNotAllowed) };
         ask.bind(call);
-        match self.session.govern(intercepted, ask, &mut cancelled).await? {
-            Reply::Passed(payload) => Some(payload),
-            reply => refused(id, false, &call.to_string(), &reply),
-        }
+        let answer = self.session.govern(intercepted, ask, &mut cancelled).await?;
+        answered(Era::Handshake, id, false, call, answer).map(Message::hand_over)
     }
 }
 

@@ -19,15 +19,15 @@ use tokio::time::Instant;
 
 use super::execute::{cancellation, outcome};
 use super::intercept::{Call, as_of_agent, param, trace};
-use super::stateless::{is_input_required, is_of_unknown_kind};
+use super::stateless::{internal, is_input_required, is_of_unknown_kind};
 use super::tasks::{Becoming, Origin};
 use super::tasks_alone::{created, declares_tasks, may_ask};
-use super::{AgentSession, refused_in};
+use super::{AgentSession, answered};
 use crate::govern::{Execute, Misbehaviour, Session};
 use crate::limits::ReadLimits;
 use crate::mcp::claims::Claims;
-use crate::mcp::codec::{Envelope, Raw, RawId, Splice, author};
-use crate::mcp::downstream::Downstream;
+use crate::mcp::codec::{Envelope, Raw, RawId, Splice};
+use crate::mcp::downstream::{Downstream, Message};
 use crate::mcp::era::Era;
 use crate::mcp::rounds::{Bound, OpenError, Round};
 use crate::mcp::upstream::Upstream;
@@ -54,7 +54,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         context: Arc<Context>,
         Call { arguments, tool }: Call,
         mut cancelled: oneshot::Receiver<()>,
-    ) -> Option<Bytes> {
+    ) -> Option<Message> {
         let is_tool = tool.endpoint == Endpoint::Tool;
         let bound = self.bound(envelope, &context, &tool, &arguments);
         let origin = (is_tool && declares_tasks(claims)).then(|| (arguments.clone(), context.clone(), tool.clone()));
@@ -71,7 +71,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         };
         let message = match self.narrowed_alone(envelope, claims, carried) {
             Ok(message) => message,
-            Err(error) => return Some(author::error_reply(Some(id), author::INTERNAL_ERROR, &error.to_string(), None)),
+            Err(error) => return Some(internal(id, &error).into()),
         };
         let execute = CallRound {
             attempt,
@@ -83,21 +83,18 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             task: None,
             upstream: Some(self.upstream.clone()),
         };
-        let reply = match origin {
+        let answer = match origin {
             None => self.session.govern(intercepted, self.held(id, execute), &mut cancelled).await?,
             // Boxed, as are other rare ways: every request would carry the room for it.
             Some((arguments, context, tool)) => {
                 let origin = Origin { arguments, attempt, call, context, tool };
                 match Box::pin(self.govern_round_as_task(id, intercepted, origin, execute, cancelled)).await? {
-                    Ok(reply) => reply,
-                    Err(refusal) => return Some(refusal),
+                    Ok(answer) => answer,
+                    Err(refusal) => return Some(refusal.into()),
                 }
             }
         };
-        match reply {
-            Reply::Passed(payload) => Some(payload),
-            reply => refused_in(Era::Stateless, id, is_tool, &call.to_string(), &reply),
-        }
+        answered(Era::Stateless, id, is_tool, call, answer)
     }
 
     /// What the states of a call are bound to; `None` for what has no rounds.

@@ -17,7 +17,7 @@ use crate::govern::Session;
 use crate::limits::ReadLimits;
 use crate::mcp::claims::Claims;
 use crate::mcp::codec::{Envelope, Raw, RawId, Splice, SpliceError, author};
-use crate::mcp::downstream::Downstream;
+use crate::mcp::downstream::{Downstream, Message};
 use crate::mcp::era::{Era, Revision};
 
 /// The extension for tasks.
@@ -31,28 +31,28 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         envelope: &Envelope,
         claims: Claims<'_>,
         cancelled: oneshot::Receiver<()>,
-    ) -> Option<Bytes> {
+    ) -> Option<Message> {
         self.speaks_without_handshake();
         let meaning = self.meaning(envelope, Era::Stateless);
         if meaning == Meaning::Housekeeping(Housekeeping::Discovery) {
-            return self.discover(id, envelope, claims, cancelled).await;
+            return self.discover(id, envelope, claims, cancelled).await.map(Message::from);
         }
         if let Meaning::Removed = meaning {
-            return Some(not_found(id, envelope, claims.revision));
+            return Some(not_found(id, envelope, claims.revision).into());
         }
         let context = match self.client(envelope, &claims).await {
             Ok(context) => context,
-            Err(refusal) => return Some(refusal),
+            Err(refusal) => return Some(refusal.into()),
         };
-        match meaning {
+        let answer = match meaning {
             Meaning::Call(call) if is_about_foreign_task(&call) && !declares_tasks(&claims) => Some(undeclared(id)),
-            Meaning::Call(call) => self.govern_round(id, envelope, &claims, context, call, cancelled).await,
+            Meaning::Call(call) => return self.govern_round(id, envelope, &claims, context, call, cancelled).await,
             Meaning::Housekeeping(Housekeeping::List(list)) => {
                 let answer = self.ask(id, envelope, &claims, cancelled).await?;
                 Some(answer.map_or_else(|refusal| refusal, |response| self.list_alone(id, &response, list)))
             }
             Meaning::Housekeeping(Housekeeping::Subscription) => {
-                Box::pin(self.subscribe(id, envelope, &claims, context, cancelled)).await
+                return Box::pin(self.subscribe(id, envelope, &claims, context, cancelled)).await;
             }
             Meaning::Malformed(what) => Some(author::error_reply(Some(id), author::INVALID_PARAMS, &what, None)),
             Meaning::Housekeeping(Housekeeping::Plain) => {
@@ -61,18 +61,20 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             }
             // Boxed, as are other rare ways: every request would carry the room for them.
             Meaning::Housekeeping(Housekeeping::TaskState(task)) => {
-                Box::pin(self.task_state(id, envelope, &claims, &task, cancelled)).await
+                return Box::pin(self.task_state(id, envelope, &claims, &task, cancelled)).await;
             }
             Meaning::Housekeeping(Housekeeping::TaskCancel(task)) => {
                 Box::pin(self.task_cancel(id, envelope, &claims, &task, cancelled)).await
             }
-            Meaning::Housekeeping(Housekeeping::TaskUpdate(task)) => match self.tasks.attempt_again(&task) {
-                Some(origin) => Box::pin(self.task_update(id, envelope, &claims, (task, origin), cancelled)).await,
-                None => {
-                    let call = self.request_call(envelope);
-                    Box::pin(self.govern_round(id, envelope, &claims, context, call, cancelled)).await
-                }
-            },
+            Meaning::Housekeeping(Housekeeping::TaskUpdate(task)) => {
+                return match self.tasks.attempt_again(&task) {
+                    Some(origin) => Box::pin(self.task_update(id, envelope, &claims, (task, origin), cancelled)).await,
+                    None => {
+                        let call = self.request_call(envelope);
+                        Box::pin(self.govern_round(id, envelope, &claims, context, call, cancelled)).await
+                    }
+                };
+            }
             Meaning::Removed
             | Meaning::TaskCall(_)
             | Meaning::Housekeeping(
@@ -81,7 +83,8 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
                 | Housekeeping::TaskResult(_)
                 | Housekeeping::TaskStatus,
             ) => Some(not_found(id, envelope, claims.revision)),
-        }
+        };
+        answer.map(Message::from)
     }
 
     /// Who sends this; recorded before anything is done for them.

@@ -18,12 +18,12 @@ use tokio::sync::oneshot;
 use super::execute::{cancellation, outcome};
 use super::intercept::{param, trace};
 use super::stateless::internal;
-use super::{AgentSession, refused_in};
+use super::{AgentSession, answered};
 use crate::govern::{Execute, Session};
 use crate::limits::ReadLimits;
 use crate::mcp::claims::Claims;
 use crate::mcp::codec::{Envelope, Raw, RawId, Splice, SpliceError, author};
-use crate::mcp::downstream::Downstream;
+use crate::mcp::downstream::{Downstream, Message};
 use crate::mcp::era::Era;
 use crate::mcp::upstream::{Upstream, UpstreamFault};
 
@@ -36,19 +36,15 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         claims: &Claims<'_>,
         context: Arc<Context>,
         cancelled: oneshot::Receiver<()>,
-    ) -> Option<Bytes> {
+    ) -> Option<Message> {
         let message = match self.thinned_subscription(envelope, claims) {
             Ok(message) => message,
-            Err(error) => return Some(internal(id, &error)),
+            Err(error) => return Some(internal(id, &error).into()),
         };
         // What we have cut from a message that was read is one that can be read.
         let Ok(sent) = Envelope::parse(message.clone(), &ReadLimits::REQUEST) else {
-            return Some(author::error_reply(
-                Some(id),
-                author::INTERNAL_ERROR,
-                "the request could not be rewritten",
-                None,
-            ));
+            let text = "the request could not be rewritten";
+            return Some(author::error_reply(Some(id), author::INTERNAL_ERROR, text, None).into());
         };
         let filter = param(&sent, "notifications").map(|filter| sent.share(filter)).unwrap_or_default();
         let call = self.session.call_id();
@@ -58,10 +54,10 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let execute = Subscribe { call, cancelled: Some(cancelled), id: id.clone(), message, upstream };
         // What takes the request back ends the stream, and the stream says so.
         let (_never, mut taken_back) = oneshot::channel();
-        match self.session.govern(intercepted, execute, &mut taken_back).await? {
-            Reply::Passed(payload) => Some(payload),
+        let answer = self.session.govern(intercepted, execute, &mut taken_back).await?;
+        match answer.reply {
             Reply::Failed(Refusal { reason: Reason::SubscriptionEnded, .. }, _) => None,
-            reply => refused_in(Era::Stateless, id, false, &call.to_string(), &reply),
+            _ => answered(Era::Stateless, id, false, call, answer),
         }
     }
 

@@ -20,11 +20,12 @@ use tokio::task::JoinSet;
 
 use super::execute::{CallUpstream, outcome};
 use super::intercept::{Call, trace};
-use super::{AgentSession, Exchange, FAILED, refused, upstream_failed};
-use crate::govern::Session;
+use super::{AgentSession, Exchange, FAILED, answered, upstream_failed};
+use crate::govern::{Answered, Session};
 use crate::limits::{TASK_ARGUMENTS_KEPT_BYTES_MAX, TASK_ID_BYTES_MAX, TASKS_KEPT_MAX, TASKS_OPEN_MAX};
 use crate::mcp::codec::{Envelope, Raw, RawId, author};
-use crate::mcp::downstream::Downstream;
+use crate::mcp::downstream::{Downstream, Message};
+use crate::mcp::era::Era;
 
 /// The tasks that calls of one session became.
 #[derive(Debug, Default)]
@@ -97,7 +98,7 @@ pub(super) enum Told {
     /// It became this task.
     Created(Arc<str>, Reply),
     /// It ended; `None` where the client took it back.
-    Ended(Option<Reply>),
+    Ended(Option<Answered>),
 }
 
 /// What a call needs to become a task.
@@ -335,7 +336,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         envelope: &Envelope,
         call: Call,
         mut cancelled: oneshot::Receiver<()>,
-    ) -> Option<Bytes> {
+    ) -> Option<Message> {
         let Call { arguments, tool } = call;
         let call = self.session.call_id();
         let intercepted = Intercepted::new(call, self.session.context(), tool, arguments, trace(envelope));
@@ -344,7 +345,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let becoming =
             Becoming { end: None, origin: None, progress_token: token, tasks: self.tasks.clone(), told: told.clone() };
         let execute = CallUpstream::new(self.upstream.clone(), id.clone(), envelope.bytes().clone(), call);
-        let execute = execute.becoming(becoming);
+        let execute = self.held(id, execute.becoming(becoming));
         let session = self.session.clone();
         let has_started = self.tasks.start(async move {
             let reply = session.govern(intercepted, execute, &mut cancelled).await;
@@ -353,16 +354,16 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         if !has_started {
             let text =
                 format!("{TASKS_OPEN_MAX} tasks of this session have not ended; ask for results before starting more");
-            return Some(author::error_reply(Some(id), author::INVALID_REQUEST, &text, None));
+            return Some(author::error_reply(Some(id), author::INVALID_REQUEST, &text, None).into());
         }
-        let reply = match answers.recv().await? {
+        let answer = match answers.recv().await? {
             Told::Created(task, reply) => {
                 self.tasks.attach(&task, call, answers);
-                reply
+                Answered { receipt: None, reply }
             }
-            Told::Ended(reply) => reply?,
+            Told::Ended(answer) => answer?,
         };
-        answer(id, call, reply)
+        answered(Era::Handshake, id, true, call, answer)
     }
 
     /// Asks for the result of a task of this session. The first one that comes ends the task's call, whose release decides on it.
@@ -372,34 +373,32 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         envelope: &Envelope,
         task: &str,
         cancelled: oneshot::Receiver<()>,
-    ) -> Option<Bytes> {
+    ) -> Option<Message> {
         // The answer comes when the task ends.
         let response = match self.exchange_at_leisure(id, envelope.bytes().clone(), cancelled).await {
             Exchange::Answered(response) => response,
             Exchange::Cancelled => return None,
-            Exchange::Failed(fault) => return Some(upstream_failed(id, &fault)),
+            Exchange::Failed(fault) => return Some(upstream_failed(id, &fault).into()),
         };
         let _turn = self.tasks.turn(task).await;
         if let Some(Open { end, told: Some((call, mut told)) }) = self.tasks.take_open(task, &response) {
             let _gone = end.send(outcome(Ok(response.clone())));
             return match told.recv().await {
-                Some(Told::Ended(Some(reply))) => {
-                    if let Reply::Passed(_) = &reply {
+                Some(Told::Ended(Some(answer))) => {
+                    if let Reply::Passed(_) = &answer.reply {
                         self.tasks.released(task, response.result());
                     }
-                    answer(id, call, reply)
+                    answered(Era::Handshake, id, true, call, answer)
                 }
-                Some(Told::Created(..) | Told::Ended(None)) | None => Some(author::error_reply(
-                    Some(id),
-                    FAILED,
-                    "the session ends, and the task's result cannot be recorded any more",
-                    None,
-                )),
+                Some(Told::Created(..) | Told::Ended(None)) | None => {
+                    let text = "the session ends, and the task's result cannot be recorded any more";
+                    Some(author::error_reply(Some(id), FAILED, text, None).into())
+                }
             };
         }
-        let failed = |text| Some(author::error_reply(Some(id), FAILED, text, None));
+        let failed = |text| Some(author::error_reply(Some(id), FAILED, text, None).into());
         match self.tasks.repeated(task, response.result()) {
-            Repeated::AsBefore => Some(response.bytes().clone()),
+            Repeated::AsBefore => Some(response.bytes().clone().into()),
             Repeated::Different => {
                 self.upstream_misbehaved("gave another result of a task than before");
                 failed("the upstream gave another result of this task before")
@@ -431,13 +430,6 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
     /// Ends what the session still has open once its upstream is closed, so that everything is recorded.
     pub async fn end(&self) {
         self.tasks.close().await;
-    }
-}
-
-fn answer(id: &RawId, call: CallId, reply: Reply) -> Option<Bytes> {
-    match reply {
-        Reply::Passed(payload) => Some(payload),
-        reply => refused(id, true, &call.to_string(), &reply),
     }
 }
 

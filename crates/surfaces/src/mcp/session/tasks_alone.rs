@@ -21,12 +21,12 @@ use super::intercept::{param, trace};
 use super::round::{CallRound, Carried};
 use super::stateless::{INPUTS, TASKS, internal, is_kind, is_of_unknown_kind};
 use super::tasks::{Becoming, Open, Origin, Repeated, Told};
-use super::{AgentSession, FAILED, refused_in};
-use crate::govern::{Execute, Session};
+use super::{AgentSession, FAILED, answered, refused_in};
+use crate::govern::{Answered, Execute, Session};
 use crate::limits::TASKS_OPEN_MAX;
 use crate::mcp::claims::Claims;
 use crate::mcp::codec::{Envelope, Raw, RawId, author};
-use crate::mcp::downstream::Downstream;
+use crate::mcp::downstream::{Downstream, Message};
 use crate::mcp::era::Era;
 use crate::mcp::upstream::Upstream;
 
@@ -121,12 +121,12 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         origin: Origin,
         execute: CallRound<S>,
         mut cancelled: oneshot::Receiver<()>,
-    ) -> Option<Result<Reply, Bytes>> {
+    ) -> Option<Result<Answered, Bytes>> {
         let call = origin.call;
         let (told, mut answers) = mpsc::channel(2);
         let tasks = self.tasks.clone();
         let becoming = Becoming { end: None, origin: Some(origin), progress_token: None, tasks, told: told.clone() };
-        let execute = execute.becoming(becoming);
+        let execute = self.held(id, execute.becoming(becoming));
         let session = self.session.clone();
         let has_started = self.tasks.start(async move {
             let reply = session.govern(intercepted, execute, &mut cancelled).await;
@@ -139,9 +139,9 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         match answers.recv().await? {
             Told::Created(task, reply) => {
                 self.tasks.attach(&task, call, answers);
-                Some(Ok(reply))
+                Some(Ok(Answered { receipt: None, reply }))
             }
-            Told::Ended(reply) => reply.map(Ok),
+            Told::Ended(answer) => answer.map(Ok),
         }
     }
 
@@ -153,21 +153,21 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         claims: &Claims<'_>,
         task: &str,
         cancelled: oneshot::Receiver<()>,
-    ) -> Option<Bytes> {
+    ) -> Option<Message> {
         let response = match self.ask(id, envelope, claims, cancelled).await? {
             Ok(response) => response,
-            Err(refusal) => return Some(refusal),
+            Err(refusal) => return Some(refusal.into()),
         };
         // An error is about the question.
-        let Some(said) = response.result() else { return Some(response.bytes().clone()) };
+        let Some(said) = response.result() else { return Some(response.bytes().clone().into()) };
         match self.told_of_task(task, &response, said).await {
-            Ok(bytes) => Some(bytes),
-            Err(untold) => untold.reply(id),
+            Ok(message) => Some(message),
+            Err(untold) => untold.reply(id).map(Message::from),
         }
     }
 
     /// What the agent's client hears of a notification about a task; `None` where it hears nothing.
-    pub(super) async fn task_notice(&self, envelope: &Envelope) -> Option<Bytes> {
+    pub(super) async fn task_notice(&self, envelope: &Envelope) -> Option<Message> {
         let said = envelope.params()?;
         let task = said.at(&["taskId"])?.text()?;
         if !self.tasks.knows(&task) {
@@ -177,7 +177,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
     }
 
     /// Takes note of what the upstream says of a task, and gives what the agent is told.
-    async fn told_of_task(&self, task: &str, message: &Envelope, said: Raw<'_>) -> Result<Bytes, Untold> {
+    async fn told_of_task(&self, task: &str, message: &Envelope, said: Raw<'_>) -> Result<Message, Untold> {
         let malformed = |what| {
             self.upstream_misbehaved(what);
             Untold::Malformed(what)
@@ -194,21 +194,21 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             }
             Some(Some(true)) | None => {}
         }
-        let Some((end, result)) = over(message, said) else { return Ok(message.bytes().clone()) };
+        let Some((end, result)) = over(message, said) else { return Ok(message.bytes().clone().into()) };
         let _turn = self.tasks.turn(task).await;
         if let Some(Open { end: ended, told: Some((call, mut told)) }) = self.tasks.take_over(task) {
             let _gone = ended.send(end);
             return match told.recv().await {
-                Some(Told::Ended(Some(Reply::Passed(payload)))) => {
+                Some(Told::Ended(Some(Answered { receipt, reply: Reply::Passed(bytes) }))) => {
                     self.tasks.released(task, result);
-                    Ok(payload)
+                    Ok(Message { bytes, receipt })
                 }
-                Some(Told::Ended(Some(reply))) => Err(Untold::Refused(call, reply)),
+                Some(Told::Ended(Some(Answered { reply, .. }))) => Err(Untold::Refused(call, reply)),
                 Some(Told::Created(..) | Told::Ended(None)) | None => Err(Untold::Closing),
             };
         }
         match self.tasks.repeated(task, result) {
-            Repeated::AsBefore => Ok(message.bytes().clone()),
+            Repeated::AsBefore => Ok(message.bytes().clone().into()),
             Repeated::Different => Err(malformed("gave another result of a task than before")),
             Repeated::TooLarge => Err(Untold::TooLarge),
             Repeated::Unrecorded => Err(Untold::Unrecorded),
@@ -244,19 +244,17 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         claims: &Claims<'_>,
         (task, origin): (String, Origin),
         mut cancelled: oneshot::Receiver<()>,
-    ) -> Option<Bytes> {
+    ) -> Option<Message> {
         let Origin { arguments, attempt, call, context, tool } = origin;
         let message = match self.narrowed_alone(envelope, claims, Carried::Nothing) {
             Ok(message) => message,
-            Err(error) => return Some(internal(id, &error)),
+            Err(error) => return Some(internal(id, &error).into()),
         };
         let intercepted = Intercepted::new(call, context, tool, arguments, trace(envelope)).again(call, attempt);
         let input = param(envelope, "inputResponses").map(Raw::bytes).unwrap_or_default();
         let execute = UpdateTask { call, id: id.clone(), message, task, upstream: self.upstream.clone() };
-        match self.session.govern(intercepted.bringing(input), execute, &mut cancelled).await? {
-            Reply::Passed(payload) => Some(payload),
-            reply => refused_in(Era::Stateless, id, false, &call.to_string(), &reply),
-        }
+        let answer = self.session.govern(intercepted.bringing(input), execute, &mut cancelled).await?;
+        answered(Era::Stateless, id, false, call, answer)
     }
 }
 

@@ -14,7 +14,7 @@ use super::{AgentSession, InFlight, Phase};
 use crate::govern::{Misbehaviour, Session};
 use crate::limits::UPSTREAM_REQUESTS_MAX;
 use crate::mcp::codec::{Envelope, EnvelopeKind, Raw, RawId, Splice, author};
-use crate::mcp::downstream::{Address, Downstream};
+use crate::mcp::downstream::{Address, Downstream, Message};
 use crate::mcp::upstream::{Arrived, Incoming, IncomingQueue};
 
 impl<S: Session, D: Downstream> AgentSession<S, D> {
@@ -99,7 +99,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
 
     async fn notified_by_upstream(&self, incoming: Incoming) {
         let Incoming { envelope, related } = incoming;
-        let mut message = envelope.bytes().clone();
+        let mut message = Message::from(envelope.bytes().clone());
         let related = match envelope.method().unwrap_or_default() {
             "notifications/tasks" if self.phase() == Phase::Stateless => match self.task_notice(&envelope).await {
                 Some(told) => {

@@ -15,6 +15,7 @@ use super::HttpDownstream;
 use super::mailbox::Mailbox;
 use super::outbox::Reading;
 use crate::mcp::codec::SSE_KEEP_ALIVE;
+use crate::mcp::downstream::Message;
 
 /// The body of a response of [`super::McpEndpoint`].
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub struct McpBody(Kind);
 enum Kind {
     Events(Events),
     Mail(Mail),
-    Whole(Option<Bytes>),
+    Whole(Option<Message>),
 }
 
 /// The stream of one request that stands alone.
@@ -48,8 +49,8 @@ impl McpBody {
         Self(Kind::Whole(None))
     }
 
-    pub(super) const fn whole(bytes: Bytes) -> Self {
-        Self(Kind::Whole(Some(bytes)))
+    pub(super) const fn whole(message: Message) -> Self {
+        Self(Kind::Whole(Some(message)))
     }
 
     pub(super) fn mail(mailbox: Arc<Mailbox>) -> Self {
@@ -74,7 +75,7 @@ impl Body for McpBody {
         let frame = match &mut self.0 {
             Kind::Events(events) => std::task::ready!(events.poll_next(context)),
             Kind::Mail(mail) => std::task::ready!(mail.poll_next(context)),
-            Kind::Whole(bytes) => bytes.take(),
+            Kind::Whole(message) => message.take().map(Message::hand_over),
         };
         Poll::Ready(frame.map(|bytes| Ok(Frame::data(bytes))))
     }
@@ -83,14 +84,16 @@ impl Body for McpBody {
         match &self.0 {
             Kind::Events(events) => events.downstream.outbox().is_over(events.reading),
             Kind::Mail(mail) => mail.mailbox.is_over(),
-            Kind::Whole(bytes) => bytes.is_none(),
+            Kind::Whole(message) => message.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Events(_) | Kind::Mail(_) => SizeHint::default(),
-            Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Kind::Whole(message) => {
+                SizeHint::with_exact(message.as_ref().map_or(0, |message| message.bytes.len() as u64))
+            }
         }
     }
 }

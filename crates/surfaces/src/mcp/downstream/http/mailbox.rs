@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::HttpDownstreamLimits;
 use crate::mcp::codec::SseEvent;
-use crate::mcp::downstream::{Address, Downstream, Gone};
+use crate::mcp::downstream::{Address, Downstream, Gone, Message};
 
 /// The messages for one request's client.
 #[derive(Debug)]
@@ -27,9 +27,9 @@ pub(super) struct Mailbox {
 
 #[derive(Debug, Default)]
 struct State {
-    answer: Option<Bytes>,
+    answer: Option<Message>,
     bytes: usize,
-    frames: VecDeque<Bytes>,
+    frames: VecDeque<Message>,
     has_left: bool,
     is_over: bool,
     is_stream: bool,
@@ -46,7 +46,7 @@ impl Mailbox {
     }
 
     /// The answer, where it is the only thing that was sent.
-    pub(super) fn take_answer(&self) -> Option<Bytes> {
+    pub(super) fn take_answer(&self) -> Option<Message> {
         self.state().answer.take()
     }
 
@@ -76,9 +76,9 @@ impl Mailbox {
         let mut state = self.state();
         match state.frames.pop_front() {
             Some(frame) => {
-                state.bytes -= frame.len();
+                state.bytes -= frame.bytes.len();
                 self.room.notify_one();
-                Poll::Ready(Some(frame))
+                Poll::Ready(Some(frame.hand_over()))
             }
             None if state.is_over => Poll::Ready(None),
             None => {
@@ -119,7 +119,7 @@ impl Mailbox {
     }
 
     /// Puts a message where it belongs; `None` where there is no room for it now.
-    fn offer(&self, address: Address<'_>, message: &Bytes) -> Option<Result<(), Gone>> {
+    fn offer(&self, address: Address<'_>, message: &Message) -> Option<Result<(), Gone>> {
         let mut state = self.state();
         if state.has_left || state.is_over {
             return Some(Err(Gone));
@@ -134,7 +134,7 @@ impl Mailbox {
             return Some(Ok(()));
         }
         let is_full = state.frames.len() >= self.limits.unread_events_max
-            || (!state.frames.is_empty() && state.bytes + message.len() > self.limits.unread_bytes_max);
+            || (!state.frames.is_empty() && state.bytes + message.bytes.len() > self.limits.unread_bytes_max);
         if is_full {
             return None;
         }
@@ -147,10 +147,10 @@ impl Mailbox {
 }
 
 impl State {
-    fn push(&mut self, message: &Bytes) {
-        let frame = SseEvent::new(message.clone()).encode();
+    fn push(&mut self, message: &Message) {
+        let frame = SseEvent::new(message.bytes.clone()).encode();
         self.bytes += frame.len();
-        self.frames.push_back(frame);
+        self.frames.push_back(Message { bytes: frame, receipt: message.receipt.clone() });
     }
 
     fn wait(&mut self, context: &mut Context<'_>) {
@@ -168,7 +168,8 @@ impl State {
 }
 
 impl Downstream for Mailbox {
-    async fn deliver(&self, address: Address<'_>, message: Bytes) -> Result<(), Gone> {
+    async fn deliver(&self, address: Address<'_>, message: impl Into<Message> + Send) -> Result<(), Gone> {
+        let message = message.into();
         loop {
             if let Some(taken) = self.offer(address, &message) {
                 return taken;

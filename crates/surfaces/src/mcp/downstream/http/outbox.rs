@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use super::HttpDownstreamLimits;
 use crate::limits::RETRY_MS;
 use crate::mcp::codec::{RawId, SseEvent};
-use crate::mcp::downstream::Address;
+use crate::mcp::downstream::{Address, Message};
 
 /// The stream of what belongs to no request.
 pub(super) const UNSOLICITED: u64 = 0;
@@ -46,7 +46,7 @@ pub(super) struct Outbox {
 
 #[derive(Clone, Debug)]
 struct Event {
-    frame: Bytes,
+    frame: Message,
     number: u64,
     stream: u64,
 }
@@ -65,7 +65,7 @@ enum Answer {
     /// Whoever took the request waits for it.
     Awaited,
     /// It is there, and is the first thing that was sent.
-    Ready(Bytes),
+    Ready(Message),
     /// The client left before it was told of a stream.
     Unwanted,
     /// It goes, or went, to a stream.
@@ -85,7 +85,7 @@ pub(super) enum Form {
 #[derive(Debug)]
 struct Reader {
     bytes: usize,
-    frames: VecDeque<(u64, Bytes)>,
+    frames: VecDeque<(u64, Message)>,
     is_over: bool,
     reading: u64,
     room: Arc<Notify>,
@@ -119,7 +119,7 @@ pub(super) enum Unopened {
 /// What a request came to.
 #[derive(Debug)]
 pub(super) enum Closed {
-    Answered(Bytes),
+    Answered(Message),
     /// Nobody answered: it was taken back.
     Silent,
     Streamed(Reading),
@@ -225,7 +225,7 @@ impl Outbox {
     }
 
     /// Puts a message where it belongs.
-    pub(super) fn offer(&mut self, address: Address<'_>, message: &Bytes) -> Offered {
+    pub(super) fn offer(&mut self, address: Address<'_>, message: &Message) -> Offered {
         match address {
             Address::Reply(id) => self.reply(id, message),
             Address::StreamedReply(id) => {
@@ -247,7 +247,7 @@ impl Outbox {
         }
     }
 
-    fn reply(&mut self, id: &RawId, message: &Bytes) -> Offered {
+    fn reply(&mut self, id: &RawId, message: &Message) -> Offered {
         match self.requests.get_mut(id).map(|request| &mut request.answer) {
             Some(answer @ Answer::Awaited) => {
                 *answer = Answer::Ready(message.clone());
@@ -302,12 +302,12 @@ impl Outbox {
             keep_waker(&mut reader.waker, context);
             return Poll::Pending;
         };
-        reader.bytes -= frame.len();
+        reader.bytes -= frame.bytes.len();
         reader.room.notify_one();
         if of.stream == UNSOLICITED {
             self.unsolicited_read = self.unsolicited_read.max(number);
         }
-        Poll::Ready(Some(frame))
+        Poll::Ready(Some(frame.hand_over()))
     }
 
     /// Whether a connection has nothing more to read after what it took.
@@ -346,15 +346,16 @@ impl Outbox {
     }
 
     /// Adds an event to a stream, for the connection that reads it and for those that resume.
-    fn append(&mut self, stream: u64, message: &Bytes) -> Offered {
+    fn append(&mut self, stream: u64, message: &Message) -> Offered {
         if let Some(reader) = self.readers.get(&stream)
-            && !reader.has_room(message.len(), &self.limits)
+            && !reader.has_room(message.bytes.len(), &self.limits)
         {
             return Offered::Full(Reading { stream, reading: reader.reading }, reader.room.clone());
         }
         let number = self.next_number;
         self.next_number += 1;
-        let frame = placed(SseEvent::new(message.clone()), stream, number);
+        let frame = placed(SseEvent::new(message.bytes.clone()), stream, number);
+        let frame = Message { bytes: frame, receipt: message.receipt.clone() };
         if let Some(reader) = self.readers.get_mut(&stream) {
             reader.push(number, frame.clone());
         }
@@ -363,16 +364,16 @@ impl Outbox {
     }
 
     fn keep(&mut self, event: Event) {
-        self.log_bytes += event.frame.len();
-        self.kept_total.fetch_add(event.frame.len(), Ordering::Relaxed);
+        self.log_bytes += event.frame.bytes.len();
+        self.kept_total.fetch_add(event.frame.bytes.len(), Ordering::Relaxed);
         self.log.push_back(event);
         while self.log.len() > self.limits.replay_events_max
             || self.log_bytes > self.limits.replay_bytes_max
             || self.kept_total.load(Ordering::Relaxed) > self.limits.replay_total_bytes_max
         {
             let Some(oldest) = self.log.pop_front() else { break };
-            self.log_bytes -= oldest.frame.len();
-            self.kept_total.fetch_sub(oldest.frame.len(), Ordering::Relaxed);
+            self.log_bytes -= oldest.frame.bytes.len();
+            self.kept_total.fetch_sub(oldest.frame.bytes.len(), Ordering::Relaxed);
             let is_unread = oldest.stream == UNSOLICITED
                 && oldest.number > self.unsolicited_read
                 && !self.readers.contains_key(&UNSOLICITED);
@@ -398,7 +399,7 @@ impl Outbox {
     fn prime(&mut self, stream: u64, number: u64) {
         if let Some(reader) = self.readers.get_mut(&stream) {
             let event = SseEvent::new(Bytes::new()).with_retry_ms(RETRY_MS);
-            reader.push(number, placed(event, stream, number));
+            reader.push(number, placed(event, stream, number).into());
         }
     }
 
@@ -434,8 +435,8 @@ impl Reader {
             || (self.frames.len() < limits.unread_events_max && self.bytes + bytes <= limits.unread_bytes_max)
     }
 
-    fn push(&mut self, number: u64, frame: Bytes) {
-        self.bytes += frame.len();
+    fn push(&mut self, number: u64, frame: Message) {
+        self.bytes += frame.bytes.len();
         self.frames.push_back((number, frame));
         wake(&mut self.waker);
     }

@@ -213,7 +213,15 @@ async fn tend<S: Session>(sessions: Arc<Sessions<S>>, session: Arc<HttpSession<S
             }
         });
         // What is not finished by now fails when the upstream ends, and is recorded as unknown.
-        upstream_is_gone = drained.await.unwrap_or(false);
+        upstream_is_gone = match drained.await {
+            Ok(upstream_is_gone) => upstream_is_gone,
+            // What people approved and the upstream has goes on without its client, unless the gateway stops.
+            Err(_elapsed) => tokio::select! {
+                () = session.agent.kept_are_done() => false,
+                () = &mut listening => true,
+                Ok(_) = closing.wait_for(|is_closing| *is_closing) => false,
+            },
+        };
     }
     session.agent.upstream().close().await;
     if !upstream_is_gone {

@@ -125,7 +125,7 @@ impl<S: Session> Posts<S> {
         }
         Ok(match mailbox.take_answer() {
             Some(answer) => {
-                let status = status(&answer, &upstream);
+                let status = status(&answer.bytes, &upstream);
                 let mut response = json(answer);
                 *response.status_mut() = status;
                 response

@@ -52,7 +52,7 @@ async fn a_sender_waits_for_a_connection_that_reads_slowly() {
     let sender = downstream.clone();
     let sending = tokio::spawn(async move {
         for number in 1..=9 {
-            sender.deliver(Address::Related(&RawId::integer(1)), format!("{number}").into()).await.unwrap();
+            sender.deliver(Address::Related(&RawId::integer(1)), Bytes::from(format!("{number}"))).await.unwrap();
         }
     });
     let mut said = String::new();
@@ -74,7 +74,7 @@ fn what_is_kept_is_bounded_and_the_oldest_goes_first() {
     let kept_after = |sizes: &[usize]| {
         let downstream = HttpDownstream::new(limits, total.clone());
         for size in sizes {
-            let taken = downstream.outbox().offer(Address::Unsolicited, &"x".repeat(*size).into());
+            let taken = downstream.outbox().offer(Address::Unsolicited, &Bytes::from("x".repeat(*size)).into());
             assert!(matches!(taken, Offered::Taken));
         }
         let reading = downstream.outbox().follow(None, Prime::Nothing).unwrap();

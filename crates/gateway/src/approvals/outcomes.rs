@@ -1,0 +1,370 @@
+//! What approved calls came to, until their clients have it: kept sealed in the home, handed to an identical call, and forgotten.
+//!
+//! Which outcome is kept for whom is in the book of approvals, and in the ledger for the book of the next start; only the bytes are here. Start at [`Using`], which is
+//! what the driver of one call knows of all this.
+
+use std::collections::HashSet;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::ops::ControlFlow;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use evidence::filter::{Filter, IdRange, Term};
+use evidence::ids::{ApprovalId, CallId};
+use evidence::leaf::sha256_hex;
+use evidence::record::approval::{ApprovalEvent, ApprovalRecord};
+use evidence::record::{ActionEvent, Body, Context, Draft, ExceptionKind, RecordType, Status};
+use evidence::time::Timestamp;
+use governance::approve::{Consulted, Executed};
+use governance::call::{Replayed, Reply};
+use governance::reason::Reason;
+use store::{Order, ReadError, Reader};
+use surfaces::govern::{Answered, Receipt};
+
+use super::{Approvals, Book, Entry};
+use crate::Gateway;
+use crate::clock::now;
+use crate::driver::append_beside;
+use crate::home::Home;
+use crate::limits::{OUTCOME_BYTES_MAX, OUTCOME_GRACE_US, OUTCOMES_BYTES_MAX};
+use crate::runs::{Runs, Standing};
+use crate::seal::{OVERHEAD_BYTES, Seal, SealError};
+
+/// A use of an approval whose outcome its agent may not have.
+#[derive(Debug)]
+pub(super) enum Use {
+    /// It was executed.
+    Ended {
+        /// How many bytes are kept of it.
+        bytes: u64,
+        /// When it was handed to a client; those who waited for it meanwhile still get it.
+        delivered_at: Option<Timestamp>,
+        executed: Executed,
+    },
+    /// It is being executed.
+    Running,
+}
+
+impl Entry {
+    /// Whether a call is being executed by it.
+    pub(super) fn is_running(&self) -> bool {
+        self.uses.values().any(|known| matches!(known, Use::Running))
+    }
+
+    /// What it says of what was executed and not handed out; a call that has waited gets it also where another one has it by now.
+    pub(super) fn recall(&self, is_awaited: bool) -> Option<Consulted> {
+        let mut ended = self.uses.values().filter_map(|known| match known {
+            Use::Ended { delivered_at, executed, .. } => Some((delivered_at.is_some(), executed)),
+            Use::Running => None,
+        });
+        let approval = self.approval.approval;
+        let fitting = |(is_delivered, executed): (bool, &Executed)| {
+            let fits = !is_delivered || (is_awaited && executed.used == self.approval.used);
+            fits.then(|| Consulted::Replayed { approval, executed: Box::new(executed.clone()) })
+        };
+        ended.find_map(fitting).or_else(|| self.is_running().then_some(Consulted::Running(approval)))
+    }
+}
+
+impl Approvals {
+    /// A call was executed. What did not run leaves nothing to hand out.
+    fn ended(&self, approval: ApprovalId, executed: Executed, bytes: u64) {
+        let mut book = self.book();
+        book.kept_bytes += bytes;
+        let _known = book.change(approval, |entry| {
+            match executed.status {
+                Status::NotExecuted => drop(entry.uses.remove(&executed.used)),
+                _ => drop(entry.uses.insert(executed.used, Use::Ended { bytes, delivered_at: None, executed })),
+            }
+            entry.wake.send_modify(|count| *count += 1);
+        });
+    }
+
+    /// Nothing is known of a use but that it was taken: its records could not be written, and so nothing can.
+    fn lost(&self, approval: ApprovalId, used: u32) {
+        let _known = self.book().change(approval, |entry| {
+            entry.uses.remove(&used);
+            entry.wake.send_modify(|count| *count += 1);
+        });
+    }
+
+    /// The outcome of a use was handed to a live client; gives what is to be recorded of that, the first time.
+    fn delivered(&self, approval: ApprovalId, used: u32, at: Timestamp) -> Option<(ApprovalRecord, Arc<Context>)> {
+        self.book().change(approval, |entry| {
+            let record = ApprovalRecord { used: Some(used), ..entry.event(ApprovalEvent::Delivered) };
+            entry.approval.take(&record, at).ok()?;
+            if let Some(Use::Ended { delivered_at, .. }) = entry.uses.get_mut(&used) {
+                *delivered_at = Some(at);
+            }
+            Some((record, entry.context.clone()))
+        })?
+    }
+
+    /// Takes up which outcomes were not handed out, of runs that are open; those of others nobody can ask for.
+    pub(super) fn restore_outcomes(
+        book: &mut Book,
+        taken: &[(ApprovalId, u32, CallId)],
+        home: &Home,
+        runs: &Runs,
+        reader: &Reader,
+    ) -> Result<(), ReadError> {
+        let outcomes = Outcomes::of(home);
+        let is_wanted = |(approval, used, _): &&(ApprovalId, u32, CallId)| {
+            book.entries.get(approval).is_some_and(|entry| {
+                let run = entry.context.run.and_then(|run| runs.find(run));
+                !entry.approval.delivered.contains(used) && run.is_some_and(|run| run.standing(now()) == Standing::Open)
+            })
+        };
+        let wanted: Vec<_> = taken.iter().filter(is_wanted).copied().collect();
+        let mut kept = HashSet::new();
+        for (approval, used, call) in wanted {
+            // Each attempt at a call takes a use of its own.
+            let attempt =
+                taken.iter().filter(|(_, _, other)| *other == call).position(|one| one.1 == used && one.0 == approval);
+            let ended = outcomes_of(reader, call)?.into_iter().nth(attempt.unwrap_or(0));
+            let Some((executed, bytes)) = ended.filter(|(executed, _)| executed.status != Status::NotExecuted) else {
+                continue;
+            };
+            let is_kept = executed.kept_sha256.is_some() && outcomes.file(call).is_file();
+            let bytes = if is_kept { bytes } else { 0 };
+            let executed = Executed { kept_sha256: executed.kept_sha256.filter(|_| is_kept), used, ..executed };
+            kept.extend(is_kept.then_some(call));
+            book.kept_bytes += bytes;
+            if let Some(entry) = book.entries.get_mut(&approval) {
+                entry.uses.insert(used, Use::Ended { bytes, delivered_at: None, executed });
+            }
+        }
+        outcomes.forget_all_but(&kept);
+        Ok(())
+    }
+}
+
+/// Every recorded outcome of a call, with the size of its result, and the exception that one of them opened.
+fn outcomes_of(reader: &Reader, call: CallId) -> Result<Vec<(Executed, u64)>, ReadError> {
+    let of_call = Filter::And(vec![
+        Filter::Term(Term::Type(vec![RecordType::ActionRecord, RecordType::ExceptionRecord])),
+        Filter::Term(Term::Call(vec![IdRange { low: call, high: call }])),
+    ]);
+    let (mut found, mut exception) = (Vec::new(), None);
+    reader.visit(&of_call, Order::OldestFirst, |record| {
+        match &record.body {
+            Body::Action(action) if action.event == ActionEvent::Outcome => {
+                let Some(status) = action.status else { return ControlFlow::Continue(()) };
+                let reason = Reason::ALL.iter().find(|reason| Some(reason.code()) == action.reason.as_deref()).copied();
+                let kept_sha256 = action.result_sha256.clone();
+                let executed = Executed { call, exception: None, kept_sha256, reason, status, used: 0 };
+                found.push((executed, action.result_bytes.unwrap_or(0)));
+            }
+            Body::Exception(opened) if opened.kind == ExceptionKind::UnknownOutcome => {
+                exception = exception.or(Some(opened.exception));
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    })?;
+    for (executed, _) in found.iter_mut().filter(|(executed, _)| executed.status == Status::Unknown) {
+        executed.exception = exception;
+    }
+    Ok(found)
+}
+
+/// The results that are kept in a home, each in a file of its own.
+#[derive(Clone, Debug)]
+struct Outcomes {
+    folder: PathBuf,
+    seal: Seal,
+}
+
+impl Outcomes {
+    fn of(home: &Home) -> Self {
+        let seal = Seal::new(home.path().join("keys/outcomes.aes"), "countersign outcome");
+        Self { folder: home.path().join("outcomes"), seal }
+    }
+
+    fn file(&self, call: CallId) -> PathBuf {
+        self.folder.join(format!("{call}.sealed"))
+    }
+
+    fn keep(&self, call: CallId, result: &[u8]) -> Result<(), SealError> {
+        let io = |source| SealError::Io { path: self.folder.clone(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(io)?;
+        self.seal.put(&self.file(call), &call.to_string(), result.to_vec())
+    }
+
+    /// The result of a call, where it is the one with this digest.
+    fn read(&self, call: CallId, sha256: &str) -> Result<Option<Bytes>, SealError> {
+        let result = self.seal.open(&self.file(call), &call.to_string(), OUTCOME_BYTES_MAX + OVERHEAD_BYTES)?;
+        Ok(result.filter(|result| sha256_hex(result) == sha256).map(Bytes::from))
+    }
+
+    fn forget(&self, call: CallId) {
+        forget(&self.file(call));
+    }
+
+    /// Forgets what a process left behind that died before it could record or forget it.
+    fn forget_all_but(&self, kept: &HashSet<CallId>) {
+        let Ok(files) = fs::read_dir(&self.folder) else { return };
+        let kept: HashSet<PathBuf> = kept.iter().map(|call| self.file(*call)).collect();
+        files.flatten().map(|file| file.path()).filter(|path| !kept.contains(path)).for_each(|path| forget(&path));
+    }
+}
+
+fn forget(path: &std::path::Path) {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(%error, path = %path.display(), "a result that nobody waits for could not be removed");
+        }
+        _ => {}
+    }
+}
+
+/// What the driver of one call knows of the use of an approval.
+#[derive(Debug, Default)]
+pub(crate) struct Using {
+    /// The outcome whose record comes next, and how many bytes are kept of it.
+    retained: Option<(ApprovalId, Executed, u64)>,
+    /// The use that is taken.
+    taken: Option<(ApprovalId, u32)>,
+    /// The use whose outcome is answered.
+    told: Option<(ApprovalId, u32)>,
+}
+
+impl Using {
+    /// Takes note of a use that is about to be recorded.
+    pub(crate) fn appending(&mut self, drafts: &[Draft]) {
+        let taken = drafts.iter().find_map(|draft| match &draft.body {
+            Body::Approval(approval) if approval.event == ApprovalEvent::Consumed => {
+                Some((approval.approval, approval.used?))
+            }
+            _ => None,
+        });
+        self.taken = taken.or(self.taken);
+    }
+
+    /// Keeps the result of an approved call, before its outcome is recorded.
+    // CRASH: a result that is kept without a record is removed at the next start; its call is unknown, and that is what an identical call is told.
+    pub(crate) async fn retain(
+        &mut self,
+        gateway: &Gateway,
+        approval: ApprovalId,
+        executed: Executed,
+        result: Option<Bytes>,
+    ) {
+        let kept = match result {
+            Some(result) => gateway.keep_outcome(executed.call, result).await,
+            None => None,
+        };
+        let (kept_sha256, bytes) = kept.unzip();
+        self.retained = Some((approval, Executed { kept_sha256, ..executed }, bytes.unwrap_or(0)));
+    }
+
+    /// Takes note of what became of the records of an outcome.
+    // CRASH: the outcome is durable and nobody has it; an identical call gets it.
+    pub(crate) fn appended(&mut self, gateway: &Gateway, is_durable: bool) {
+        let Some((approval, executed, bytes)) = self.retained.take() else { return };
+        self.taken = None;
+        if is_durable {
+            self.told = Some((approval, executed.used));
+            gateway.approvals.ended(approval, executed, bytes);
+        } else {
+            // So will the next start find it.
+            let unknown = Executed {
+                kept_sha256: None,
+                reason: Some(Reason::LedgerUnavailable),
+                status: Status::Unknown,
+                ..executed
+            };
+            gateway.approvals.ended(approval, unknown, bytes);
+        }
+    }
+
+    /// The answer that hands out an earlier outcome.
+    pub(crate) async fn replay(&mut self, gateway: &Gateway, replayed: Replayed) -> Reply {
+        self.told = Some((replayed.approval, replayed.executed.used));
+        let result = gateway.kept_outcome(&replayed.executed).await;
+        Reply::Replayed(Box::new(Replayed { result, ..replayed }))
+    }
+
+    /// The answer to `call`; `None` where its client took it back and the outcome waits for another.
+    pub(crate) fn answered(
+        self,
+        gateway: &Arc<Gateway>,
+        call: CallId,
+        reply: Option<Reply>,
+        has_left: bool,
+    ) -> Option<Answered> {
+        if let Some((approval, used)) = self.taken {
+            gateway.approvals.lost(approval, used);
+        }
+        let reply = reply?;
+        let Some((approval, used)) = self.told else { return Some(Answered { receipt: None, reply }) };
+        let gateway = gateway.clone();
+        // CRASH: the client may have the answer before that is recorded; then an identical call gets it once more, marked as replayed.
+        let receipt = Receipt::new(move || {
+            let at = now();
+            if let Some((record, context)) = gateway.approvals.delivered(approval, used, at) {
+                append_beside(&gateway, vec![Draft::new(context, Some(call), at, record)]);
+            }
+        });
+        (!has_left).then_some(Answered { receipt: Some(receipt), reply })
+    }
+}
+
+impl Gateway {
+    /// Keeps a result, sealed; gives its digest and size. `None` where it is too large, or cannot be kept: then only what became of the call is told.
+    async fn keep_outcome(&self, call: CallId, result: Bytes) -> Option<(String, u64)> {
+        let bytes = result.len() as u64;
+        if bytes > OUTCOME_BYTES_MAX || self.approvals.book().kept_bytes.saturating_add(bytes) > OUTCOMES_BYTES_MAX {
+            tracing::warn!(%call, bytes, "the result of an approved call is not kept: it, or all that are kept, would be too large");
+            return None;
+        }
+        let outcomes = Outcomes::of(&self.home);
+        let kept =
+            tokio::task::spawn_blocking(move || outcomes.keep(call, &result).map(|()| sha256_hex(&result))).await;
+        match kept.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic())) {
+            Ok(sha256) => Some((sha256, bytes)),
+            Err(error) => {
+                tracing::error!(%error, %call, "the result of an approved call could not be kept");
+                None
+            }
+        }
+    }
+
+    async fn kept_outcome(&self, executed: &Executed) -> Option<Bytes> {
+        let (call, sha256) = (executed.call, executed.kept_sha256.clone()?);
+        let outcomes = Outcomes::of(&self.home);
+        let read = tokio::task::spawn_blocking(move || outcomes.read(call, &sha256)).await;
+        read.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic())).unwrap_or_else(|error| {
+            tracing::error!(%error, %call, "the result of an approved call cannot be read");
+            None
+        })
+    }
+
+    /// Forgets outcomes that were handed out a while ago, and those of runs that are over.
+    pub(super) fn forget_outcomes(&self, at: Timestamp) {
+        let mut over = Vec::new();
+        let mut book = self.approvals.book();
+        for entry in book.entries.values_mut().filter(|entry| !entry.uses.is_empty()) {
+            let run = entry.context.run.and_then(|run| self.runs.find(run));
+            let is_run_over = run.is_none_or(|run| run.standing(at) != Standing::Open);
+            entry.uses.retain(|_, known| match known {
+                Use::Running => true,
+                Use::Ended { bytes, delivered_at, executed } => {
+                    let is_old =
+                        delivered_at.is_some_and(|delivered_at| at.micros_since(delivered_at) > OUTCOME_GRACE_US);
+                    if is_old || is_run_over {
+                        over.push((executed.call, *bytes));
+                    }
+                    !is_old && !is_run_over
+                }
+            });
+        }
+        book.kept_bytes = over.iter().fold(book.kept_bytes, |kept, (_, bytes)| kept.saturating_sub(*bytes));
+        drop(book);
+        let outcomes = Outcomes::of(&self.home);
+        over.iter().filter(|(_, bytes)| *bytes > 0).for_each(|(call, _)| outcomes.forget(*call));
+    }
+}
