@@ -117,6 +117,10 @@ impl AgentSession {
 }
 
 impl Session for AgentSession {
+    fn approval_status(&self, approval: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
+        self.gateway.approvals.status(approval.parse().ok()?, self.run.id, now())
+    }
+
     fn call_id(&self) -> CallId {
         CallId::at(now(), self.gateway.entropy.bits())
     }
@@ -132,7 +136,7 @@ impl Session for AgentSession {
         cancelled: &mut oneshot::Receiver<()>,
     ) -> Option<Answered> {
         let refuses = |policy: &PolicySnapshot, tool: &Tool| {
-            self.is_foreign() || self.gateway.pins.refuses(tool, policy.mission().pins())
+            !policy.is_own(tool) && (self.is_foreign() || self.gateway.pins.refuses(tool, policy.mission().pins()))
         };
         let latest = || self.policy.load_full();
         drive(&self.gateway, intercepted, latest, || self.standing(), refuses, execute, cancelled).await

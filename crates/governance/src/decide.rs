@@ -14,7 +14,8 @@ use evidence::record::{Effect, EffectClass, Policy, Rule};
 
 pub use cases::{Case, Cases, CasesError, Expected, parse_cases};
 pub use compile::{
-    Bounds, BoundsError, CompileError, Feature, PROTOCOL_REQUESTS, PolicySnapshot, SUBSCRIBING, bounds, compile,
+    APPROVAL_STATUS, Bounds, BoundsError, CompileError, Feature, PROTOCOL_REQUESTS, PolicySnapshot, SUBSCRIBING,
+    bounds, compile,
 };
 pub use evaluate::decide;
 pub use example::{Example, Proved, Versions};

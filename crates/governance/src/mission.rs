@@ -109,6 +109,9 @@ impl Feature {
 /// The request for a stream of notifications. A mission that allows anything of a server allows it, thinned to what the mission shows.
 pub const SUBSCRIBING: &str = "subscriptions/listen";
 
+/// The tool by which an agent asks how an approval stands: the gateway's own, at every server of a mission with gates, and never sent to one.
+pub const APPROVAL_STATUS: &str = "countersign_approval_status";
+
 /// Every request that a revision of the protocol defines, in either direction: what `requests` neither names nor means by `*`.
 pub const PROTOCOL_REQUESTS: [&str; 23] = [
     "completion/complete",
@@ -309,6 +312,12 @@ impl Mission {
     /// Whose approval a zone needs; `None` where nobody is asked, and its calls are denied.
     pub(crate) fn gate_of(&self, zone: &Danger) -> Option<&Gate> {
         self.gates.get(zone.gate.as_deref().unwrap_or(gate::DEFAULT))
+    }
+
+    /// Whether anybody may be asked about calls.
+    #[must_use]
+    pub fn has_gates(&self) -> bool {
+        !self.gates.is_empty()
     }
 
     /// The gate of that name.

@@ -11,6 +11,7 @@ use governance::evidence::record::{Channel, Context, Status, Tool};
 use governance::execute::{Execution, Outcome};
 use governance::intercept::Intercepted;
 use governance::reason::Reason;
+use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use crate::mcp::rounds::Rounds;
@@ -93,6 +94,9 @@ pub struct Misbehaviour {
 pub trait Session: Send + Sync + 'static {
     /// A fresh identity for a call.
     fn call_id(&self) -> CallId;
+
+    /// How an approval of this session's run stands, as an object for the agent; `None` where the run has no such approval.
+    fn approval_status(&self, approval: &str) -> Option<Map<String, Value>>;
 
     /// Who acts for whom: of the first client that [`Self::opened`] recorded, once it has returned.
     fn context(&self) -> Arc<Context>;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use evidence::approvals::{Approval, State, Tally};
-use evidence::ids::ApprovalId;
+use evidence::ids::{ApprovalId, RunId};
 use evidence::record::approval::{Gate, Review};
 use evidence::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
-use super::Entry;
+use super::{Approvals, Entry};
 
 /// One approval, for people.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -181,5 +182,66 @@ pub(super) fn said(tally: &Tally) -> String {
             tally.stages,
             also.unwrap_or_default()
         ),
+    }
+}
+
+impl Approvals {
+    /// How an approval of `run` stands at `at`, as its agent is told; `None` where the run has no such approval.
+    pub(crate) fn status(&self, approval: ApprovalId, run: RunId, at: Timestamp) -> Option<Map<String, Value>> {
+        let book = self.book();
+        let entry = book.entries.get(&approval).filter(|entry| entry.context.run == Some(run))?;
+        let ApprovalView { not_after, respond_by, standing, tool, .. } = entry.view();
+        let (state, next) = entry.advice(at);
+        let told = json!({
+            "approval": approval, "next": next, "not_after": not_after, "respond_by": respond_by, "standing": standing,
+            "state": state, "tool": tool,
+        });
+        if let Value::Object(told) = told { Some(told) } else { None }
+    }
+}
+
+impl Entry {
+    /// Where it stands for its agent, and what the agent does next.
+    fn advice(&self, at: Timestamp) -> (&'static str, String) {
+        let again = "send exactly the same call again";
+        if self.is_running() {
+            return (
+                "executing",
+                format!("it is being executed; {again} to get its outcome, nothing is executed twice"),
+            );
+        }
+        if self.recall(false).is_some() {
+            return ("executed", format!("it was executed; {again} to get its outcome, nothing is executed twice"));
+        }
+        if self.approval.is_over(at) {
+            return ("expired", "it was not answered, or not used, in time; tell the person you work for".to_owned());
+        }
+        match &self.approval.state {
+            State::Open => {
+                ("open", format!("wait; {again} from time to time until `respond_by`, it runs once it is approved"))
+            }
+            State::Approved(_) if self.approval.next_use(at).is_ok() => {
+                ("approved", format!("{again} before `not_after`: it is executed then"))
+            }
+            State::Approved(_) => {
+                ("used", "it was executed, and its outcome was told; the same call again is a new question".to_owned())
+            }
+            State::Denied(why) => {
+                ("denied", format!("people said no: {why}; do not retry, and tell the person you work for"))
+            }
+            State::Expired => {
+                ("expired", "it was not answered, or not used, in time; tell the person you work for".to_owned())
+            }
+            State::Revoked => (
+                "revoked",
+                "what was approved was taken back; do not retry, and tell the person you work for".to_owned(),
+            ),
+            State::Released => {
+                ("released", "what was approved was given back; the same call again is a new question".to_owned())
+            }
+            State::Withdrawn => {
+                ("withdrawn", "the question was taken back; the same call again is a new question".to_owned())
+            }
+        }
     }
 }

@@ -20,7 +20,7 @@ use evidence::record::{Endpoint, Tool};
 
 use super::evaluate;
 use crate::count::Counter;
-pub use crate::mission::{Feature, PROTOCOL_REQUESTS, SUBSCRIBING};
+pub use crate::mission::{APPROVAL_STATUS, Feature, PROTOCOL_REQUESTS, SUBSCRIBING};
 use crate::mission::{Mission, Plan, Source};
 pub(super) use organisation::Seen as SeenByOrganisation;
 pub use organisation::{Bounds, BoundsError, bounds};
@@ -88,6 +88,7 @@ pub struct PolicySnapshot {
 
 /// The slices of one upstream; absent where the mission allows nothing of the kind.
 struct UpstreamSlices {
+    approval_status: Option<Slice>,
     every_tool: Option<Slice>,
     prompts: Option<Slice>,
     requests: Option<Slice>,
@@ -106,6 +107,7 @@ pub fn compile(mission: Arc<Mission>) -> Result<PolicySnapshot, CompileError> {
     let mut upstreams = HashMap::new();
     for (name, rules) in mission.rules() {
         let slices = UpstreamSlices {
+            approval_status: mission.has_gates().then(|| compiler.approval_status()).transpose()?,
             every_tool: rules.every_tool.map(|line| compiler.every_tool(name, line)).transpose()?,
             prompts: compiler.prompts(name, &rules.prompts)?,
             requests: compiler.requests(name, &rules.features, &rules.requests)?,
@@ -183,6 +185,12 @@ impl PolicySnapshot {
         self.slice(tool).context.gates
     }
 
+    /// Whether `tool` is the gateway's own: it answers calls of it by itself, and no server is asked.
+    #[must_use]
+    pub fn is_own(&self, tool: &Tool) -> bool {
+        tool.endpoint == Endpoint::Tool && *tool.name == *APPROVAL_STATUS && self.mission.has_gates()
+    }
+
     /// Whether rules for `tool` look at what was returned before.
     #[must_use]
     pub fn recalls(&self, tool: &Tool) -> bool {
@@ -243,6 +251,8 @@ impl PolicySnapshot {
                     .map(|slice| (format!("requests of mcp:{name} to the client, and to it"), slice)),
             );
             slices.push((format!("subscriptions at mcp:{name}"), &compiled.subscriptions));
+            let own = compiled.approval_status.as_ref();
+            slices.extend(own.map(|slice| (format!("the gateway's own tool at mcp:{name}"), slice)));
         }
         let texts = slices.iter().map(|(what, slice)| format!("// === {what}\n{slice}"));
         texts.collect::<Vec<_>>().join("\n")
@@ -260,6 +270,7 @@ impl PolicySnapshot {
             Endpoint::Request if *tool.name == *SUBSCRIBING => Some(&slices.subscriptions),
             Endpoint::Request => slices.requests.as_ref(),
             Endpoint::Resource => slices.resources.as_ref(),
+            Endpoint::Tool if self.is_own(tool) => slices.approval_status.as_ref(),
             Endpoint::Tool => slices.tools.get(&tool.name).or(slices.every_tool.as_ref()),
         }
     }

@@ -276,6 +276,7 @@ fn effect_class(policy: &PolicySnapshot, tool: &Tool) -> EffectClass {
     match tool.endpoint {
         Endpoint::Prompt | Endpoint::Resource => EffectClass::Read,
         Endpoint::Request if *tool.name == *SUBSCRIBING => EffectClass::Read,
+        Endpoint::Tool if policy.is_own(tool) => EffectClass::Read,
         Endpoint::Request => EffectClass::Unconfirmed,
         Endpoint::Tool => policy.mission().effect_class(&tool.upstream, &tool.name),
     }

@@ -274,6 +274,10 @@ impl Allowing {
 }
 
 impl Session for Allowing {
+    fn approval_status(&self, _: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
+        None
+    }
+
     fn sighted(&self, _: &governance::evidence::record::Tool, _: &[u8], _: crate::govern::Place) -> bool {
         true
     }

@@ -17,8 +17,8 @@ use super::text::{any_of, literal, pattern, set, starts_with};
 use super::whole::Permission;
 use crate::count::Counter;
 use crate::mission::{
-    ArgumentRule, CommandPattern, Feature, Mission, PROTOCOL_REQUESTS, Pattern, Plan, SUBSCRIBING, ToolPattern,
-    ToolRules, UriPattern, UrlPattern, WebUrl, key, tool_rule_id,
+    APPROVAL_STATUS, ArgumentRule, CommandPattern, Feature, Mission, PROTOCOL_REQUESTS, Pattern, Plan, SUBSCRIBING,
+    ToolPattern, ToolRules, UriPattern, UrlPattern, WebUrl, key, tool_rule_id,
 };
 
 /// Cedar's entity types and the one action.
@@ -278,6 +278,17 @@ impl<'m> Compiler<'m> {
             (format!("{id}.requests.{}", key(name)), *line, condition)
         });
         self.named(&id, "Request", features.chain(names).collect())
+    }
+
+    /// The gateway's own tool, which comes with gates: whoever acts by the mission may ask how their approvals stand.
+    pub(super) fn approval_status(&mut self) -> Result<Slice, CompileError> {
+        let id = "countersign.approval_status".to_owned();
+        let mut slice = Draft::new(self.mission, "Tool");
+        slice.context.name = true;
+        slice.who_and_when(self.mission);
+        let condition = format!("context.name == {}", literal(APPROVAL_STATUS));
+        slice.permit(id.clone(), 0, "resource is Countersign::Tool", Some(&condition));
+        self.build(slice, &id, None)
     }
 
     /// The request for notifications, which comes with everything that is allowed of an upstream.

@@ -105,6 +105,21 @@ impl<'a> Splice<'a> {
         Ok(self)
     }
 
+    /// Puts `element` at the end of an array. One splice can add one element to an array.
+    pub fn append_element(&mut self, array: RawArray<'_>, element: Raw<'_>) -> Result<&mut Self, SpliceError> {
+        let container = self.locate(array.raw())?;
+        let (at, comma) = match array.elements().last() {
+            Some(last) => (self.locate(last)?.end, &b","[..]),
+            None => (container.start + 1, &b""[..]),
+        };
+        if self.thinned.contains(&container.start) || self.extended.contains(&container.start) {
+            return Err(SpliceError::Overlap { offset: at });
+        }
+        self.extended.push(container.start);
+        self.edits.push(Edit { at: at..at, text: [comma, element.bytes()].concat() });
+        Ok(self)
+    }
+
     /// Removes the parts (first and last value of each, and whether it stays) with one comma each: the one before if
     /// something stays before it, else the one after.
     fn thin(&mut self, container: Raw<'_>, parts: &[(Raw<'_>, Raw<'_>, bool)]) -> Result<&mut Self, SpliceError> {

@@ -1,19 +1,88 @@
 //! What a client is told of an approval: that its call waits, and what became of an identical call whose outcome nobody got.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use governance::call::{Awaits, Pending, Replayed};
+use governance::call::{Awaits, Pending, Replayed, Warrant};
 use governance::evidence::ids::CallId;
 use governance::evidence::record::Status;
+use governance::execute::{Execution, Outcome};
 use governance::reason::Reason;
 use serde_json::{Map, Value, json};
 
+use super::execute::outcome;
 use super::{DENIED, FAILED};
+use crate::govern::{Execute, Session};
 use crate::limits::ReadLimits;
 use crate::mcp::codec::{Envelope, Raw, RawId, Splice, SpliceError, author};
 use crate::mcp::era::Era;
 
 /// The member of `_meta`, and of an error's `data`, that tells of an approval.
 const META: &str = "countersign.dev/approval";
+
+/// The definition of the tool by which an agent asks how an approval stands.
+pub(super) const TOOL: &str = concat!(
+    r#"{"name":"countersign_approval_status","title":"Status of an approval","#,
+    r#""description":"Tells how an approval stands that an earlier call of yours waits for: whether people have answered, until when they can, and what to do next. It executes nothing. To go on with the call itself, send exactly that call again.","#,
+    r#""inputSchema":{"type":"object","properties":{"approval":{"type":"string","description":"The id of the approval, as the pending answer has it."}},"required":["approval"],"additionalProperties":false},"#,
+    r#""annotations":{"destructiveHint":false,"idempotentHint":true,"openWorldHint":false,"readOnlyHint":true}}"#
+);
+
+/// A call of the gateway's own tool, which no server is asked about.
+pub(super) struct ApprovalStatus<S> {
+    /// What is asked about, where that can be read.
+    approval: Option<String>,
+    call: CallId,
+    era: Era,
+    id: RawId,
+    session: Arc<S>,
+}
+
+impl<S: Session> ApprovalStatus<S> {
+    pub(super) fn new(session: Arc<S>, era: Era, id: &RawId, call: CallId, arguments: &[u8]) -> Self {
+        let arguments = Raw::parse(arguments, &ReadLimits::REQUEST).ok();
+        let approval = arguments.and_then(|arguments| Some(arguments.at(&["approval"])?.text()?.into_owned()));
+        Self { approval, call, era, id: id.clone(), session }
+    }
+
+    fn answer(&self) -> Bytes {
+        let error = |text: &str| {
+            let mut result = Map::new();
+            result.insert("content".to_owned(), json!([{ "type": "text", "text": text }]));
+            result.insert("isError".to_owned(), true.into());
+            result
+        };
+        let mut result = match self.approval.as_deref().map(|approval| self.session.approval_status(approval)) {
+            None => error("give `approval`: the id that the pending answer has"),
+            Some(None) => error("no call of this run waits, or has waited, for an approval with this id"),
+            Some(Some(status)) => {
+                let status = Value::Object(status);
+                let mut result = Map::new();
+                result.insert("content".to_owned(), json!([{ "type": "text", "text": status.to_string() }]));
+                result.insert("structuredContent".to_owned(), status);
+                result
+            }
+        };
+        if self.era == Era::Stateless {
+            result.insert("resultType".to_owned(), "complete".into());
+        }
+        author::result_reply(&self.id, &result)
+    }
+}
+
+impl<S: Session> Execute for ApprovalStatus<S> {
+    async fn execute(&mut self, warrant: Warrant) -> Execution {
+        if warrant.call() != self.call {
+            return Execution::Ended(Outcome::without_answer(Status::NotExecuted, Reason::EvaluationFailed));
+        }
+        Execution::Ended(match Envelope::parse(self.answer(), &ReadLimits::RESPONSE) {
+            Ok(answer) => outcome(Ok(answer)),
+            Err(_) => Outcome::without_answer(Status::NotExecuted, Reason::EvaluationFailed),
+        })
+    }
+
+    async fn cancel(&mut self) {}
+}
 
 /// The answer to a call that must be sent again: for a tool a result that a model reads and that says how to go on, for anything else an error.
 pub(super) fn pending(era: Era, id: &RawId, is_tool: bool, call: CallId, pending: &Pending) -> Bytes {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use governance::decide::{Feature, SUBSCRIBING};
-use governance::evidence::record::{Endpoint, Surface, Tool};
+use governance::evidence::record::{Context, Endpoint, Surface, Tool};
 use governance::intercept::Intercepted;
 use governance::reason::Reason;
 use tokio::sync::oneshot;
 
+use super::approval::ApprovalStatus;
 use super::execute::{AskAgent, CallUpstream};
 use super::lists::List;
 use super::{AgentSession, answered};
@@ -112,11 +113,13 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             Some(_) => return Meaning::Malformed("`arguments` must be an object".to_owned()),
         };
         let call = Call { arguments, tool: self.tool(Endpoint::Tool, &name) };
+        let is_own = self.session.policy().is_own(&call.tool);
         match param(envelope, "task") {
             // In the era of no sessions the server decides what becomes a task, and the parameter means nothing.
             _ if era == Era::Stateless => Meaning::Call(call),
             None => Meaning::Call(call),
             Some(task) if task.object().is_none() => Meaning::Malformed("`task` must be an object".to_owned()),
+            Some(_) if is_own => Meaning::Malformed("`task`: this tool answers at once; call it without".to_owned()),
             Some(_) if self.revision().is_some_and(Revision::has_tasks) => Meaning::TaskCall(call),
             Some(_) => Meaning::Malformed(format!(
                 "`task`: only a session of revision {} has tasks; send the call without it",
@@ -191,6 +194,17 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         Call { arguments, tool }: Call,
         mut cancelled: oneshot::Receiver<()>,
     ) -> Option<Message> {
+        if self.session.policy().is_own(&tool) {
+            let context = self.session.context();
+            return Box::pin(self.govern_own(
+                (Era::Handshake, id),
+                envelope,
+                context,
+                Call { arguments, tool },
+                cancelled,
+            ))
+            .await;
+        }
         let is_tool = tool.endpoint == Endpoint::Tool;
         let call = self.session.call_id();
         let intercepted = Intercepted::new(call, self.session.context(), tool, arguments, trace(envelope));
@@ -198,6 +212,22 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let execute = self.held(id, execute);
         let answer = self.session.govern(as_of_agent(intercepted), execute, &mut cancelled).await?;
         answered(Era::Handshake, id, is_tool, call, answer)
+    }
+
+    /// Takes a call of the gateway's own tool through decision and evidence, and gives the answer.
+    pub(super) async fn govern_own(
+        &self,
+        (era, id): (Era, &RawId),
+        envelope: &Envelope,
+        context: Arc<Context>,
+        Call { arguments, tool }: Call,
+        mut cancelled: oneshot::Receiver<()>,
+    ) -> Option<Message> {
+        let call = self.session.call_id();
+        let execute = ApprovalStatus::new(self.session.clone(), era, id, call, &arguments);
+        let intercepted = Intercepted::new(call, context, tool, arguments, trace(envelope));
+        let answer = self.session.govern(intercepted, execute, &mut cancelled).await?;
+        answered(era, id, true, call, answer)
     }
 
     /// Takes a request of the upstream through decision and evidence to the agent's client, and gives the answer for the upstream.

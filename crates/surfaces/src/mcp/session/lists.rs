@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
+use governance::decide::APPROVAL_STATUS;
 use governance::evidence::record::Endpoint;
 use tokio::sync::oneshot;
 
-use super::{AgentSession, Exchange, FAILED, upstream_failed};
+use super::{AgentSession, Exchange, FAILED, approval, upstream_failed};
 use crate::govern::{Place, Session};
+use crate::limits::ReadLimits;
 use crate::mcp::codec::{Envelope, Raw, RawId, Splice, SpliceError, author};
 use crate::mcp::downstream::Downstream;
 
@@ -70,16 +72,40 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let mut seen = HashSet::new();
         let thinned = splice.retain_elements(items, |item| {
             let Some(name) = item.at(&[name]).and_then(Raw::text) else { return false };
+            if list == List::Tools && self.session.policy().is_own(&self.tool(Endpoint::Tool, &name)) {
+                self.upstream_misbehaved(
+                    "offers a tool by the name of the gateway's own; it is not shown, and never called",
+                );
+                return false;
+            }
             if !self.shows(list, &name) || list != List::Tools {
                 return self.shows(list, &name);
             }
             let place = if seen.insert(name.to_string()) { Place::First } else { Place::Again };
             self.session.sighted(&self.tool(Endpoint::Tool, &name), item.bytes(), place)
         });
-        match thinned.map(|_| ()).and_then(|()| splice.finish()).and_then(finished) {
+        let is_last = result.at(&["nextCursor"]).is_none();
+        let with_own = |bytes| if list == List::Tools && is_last { self.with_own_tool(bytes) } else { Ok(bytes) };
+        match thinned.map(|_| ()).and_then(|()| splice.finish()).and_then(with_own).and_then(finished) {
             Ok(bytes) => bytes,
             Err(error) => author::error_reply(Some(id), author::INTERNAL_ERROR, &error.to_string(), None),
         }
+    }
+
+    /// A list of tools with the gateway's own at its end, where the mission has it.
+    fn with_own_tool(&self, bytes: Bytes) -> Result<Bytes, SpliceError> {
+        if !self.session.policy().is_own(&self.tool(Endpoint::Tool, APPROVAL_STATUS)) {
+            return Ok(bytes);
+        }
+        // What we have cut from a message that was read is one that can be read.
+        let Ok(envelope) = Envelope::parse(bytes.clone(), &ReadLimits::RESPONSE) else { return Ok(bytes) };
+        let tools = envelope.result().and_then(|result| result.at(&["tools"])).and_then(Raw::array);
+        let (Some(tools), Ok(own)) = (tools, Raw::parse(approval::TOOL.as_bytes(), &ReadLimits::RESPONSE)) else {
+            return Ok(bytes);
+        };
+        let mut splice = Splice::new(envelope.bytes());
+        splice.append_element(tools, own)?;
+        splice.finish()
     }
 
     fn shows(&self, list: List, name: &str) -> bool {

@@ -45,6 +45,9 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             Err(refusal) => return Some(refusal.into()),
         };
         let answer = match meaning {
+            Meaning::Call(call) if self.session.policy().is_own(&call.tool) => {
+                return Box::pin(self.govern_own((Era::Stateless, id), envelope, context, call, cancelled)).await;
+            }
             Meaning::Call(call) if is_about_foreign_task(&call) && !declares_tasks(&claims) => Some(undeclared(id)),
             Meaning::Call(call) => return self.govern_round(id, envelope, &claims, context, call, cancelled).await,
             Meaning::Housekeeping(Housekeeping::List(list)) => {
