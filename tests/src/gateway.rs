@@ -11,6 +11,7 @@ mod exceptions;
 mod floods;
 mod hostile;
 mod limits;
+mod notify;
 mod observe;
 mod oddities;
 mod organisation;

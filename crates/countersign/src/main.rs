@@ -59,6 +59,9 @@ enum Command {
     /// See what people are asked, and answer
     #[command(subcommand)]
     Approvals(commands::approvals::Approvals),
+    /// Try who is notified of what waits for people
+    #[command(subcommand)]
+    Notify(commands::notify::Notify),
     /// List who may answer, and enrol the keys with which they sign
     #[command(subcommand)]
     People(commands::people::People),
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
         Command::Mission(command) => command.run(home),
         Command::Organisation(command) => command.run(),
         Command::Approvals(command) => home().and_then(|home| command.run(&home)),
+        Command::Notify(command) => command.run(),
         Command::People(command) => home().and_then(|home| command.run(&home)),
         Command::Attach(command) => home().and_then(|home| command.run(&home)),
         Command::Attachments(command) => home().and_then(|home| command.run(&home)),

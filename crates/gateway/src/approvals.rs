@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use evidence::approvals::{Approval, State};
 use evidence::filter::{Filter, Term};
 use evidence::ids::{ApprovalId, CallId, RunId};
-use evidence::record::approval::{ApprovalEvent, ApprovalRecord};
+use evidence::record::approval::{ApprovalEvent, ApprovalRecord, Question};
 use evidence::record::{Body, Context, ExceptionKind, ExceptionRecord, RecordType};
 use evidence::time::Timestamp;
 use store::{Order, ReadError, Reader};
@@ -160,6 +160,11 @@ impl Approvals {
             _changed = wake.changed() => {}
             () = tokio::time::sleep(std::time::Duration::from_micros(left)) => {}
         }
+    }
+
+    /// What people are asked, where the book has it.
+    pub(crate) fn question(&self, approval: ApprovalId) -> Option<Question> {
+        self.book().entries.get(&approval).map(|entry| entry.approval.question.clone())
     }
 
     fn get(&self, approval: ApprovalId) -> Option<(Approval, Arc<Context>, Option<CallId>)> {

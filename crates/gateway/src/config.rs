@@ -14,6 +14,8 @@ use surfaces::mcp::web::WebUrl;
 use crate::auth;
 use crate::auth::config::AuthConfig;
 use crate::limits::{CALL_TIMEOUT, CONFIG_BYTES_MAX};
+use crate::notify;
+use crate::notify::config::NotifyConfig;
 use crate::oauth;
 use crate::oauth::config::OauthConfig;
 
@@ -30,6 +32,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Folder of mission files.
     pub missions: PathBuf,
+    /// Whom to notify, by name.
+    pub notify: BTreeMap<String, NotifyConfig>,
     /// Origins of web pages that may connect.
     pub origins: Vec<String>,
     /// The address under which agents reach the gateway, where it is not the one that they call: scheme and host.
@@ -85,6 +89,8 @@ struct Written {
     store: Store,
     #[serde(default)]
     missions: Missions,
+    #[serde(default)]
+    notify: BTreeMap<String, notify::config::Written>,
     #[serde(default)]
     upstream: Upstreams,
     #[serde(default)]
@@ -198,6 +204,7 @@ impl Config {
             hosts,
             listen: file.listen.gateway,
             missions: base.join(file.missions.dir),
+            notify: notify::config::fit(file.notify, &base).map_err(form)?,
             origins: file.listen.origins,
             public,
             upstreams,

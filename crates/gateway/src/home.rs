@@ -47,7 +47,7 @@ pub(crate) enum Durability {
 }
 
 /// Writes a file: whole or not at all.
-fn keep(path: &Path, text: &str, durability: Durability) -> io::Result<()> {
+pub(crate) fn keep(path: &Path, text: &str, durability: Durability) -> io::Result<()> {
     let fresh = path.with_added_extension("new");
     let mut file = File::create(&fresh)?;
     file.write_all(text.as_bytes())?;
@@ -103,7 +103,7 @@ impl Home {
     /// # Errors
     /// [`HomeError`] says what is wrong with which folder.
     pub fn prepare(&self) -> Result<(), HomeError> {
-        let folders = ["missions", "organisation", "people", "pins"].map(|name| self.0.join(name));
+        let folders = ["missions", "notify", "organisation", "people", "pins"].map(|name| self.0.join(name));
         for path in std::iter::once(&self.0).chain(&folders) {
             let io = |source| HomeError::Io { path: path.clone(), source };
             DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;

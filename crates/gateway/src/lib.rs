@@ -23,6 +23,7 @@ pub mod keys;
 pub mod limits;
 pub mod listener;
 pub mod missions;
+pub mod notify;
 pub mod oauth;
 pub mod organisation;
 pub mod people;

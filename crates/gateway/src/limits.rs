@@ -171,3 +171,28 @@ pub const HOLD_NEWS: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// How long an invitation to enrol a key holds: a day.
 pub const INVITATION_US: i64 = 86_400_000_000;
+
+/// Notifiers of one configuration. Each reads the ledger once a second at most, and only where it has grown.
+pub const NOTIFIERS_MAX: usize = 16;
+
+/// Records that a notifier reads at one time: some 2 KiB each.
+pub const NOTIFY_PAGE: usize = 256;
+
+/// The pauses before a message is sent again; then every ten minutes.
+pub const NOTIFY_PAUSES: [Duration; 6] = [
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(60),
+    Duration::from_secs(3 * 60),
+    Duration::from_secs(5 * 60),
+];
+
+/// The pause once all of these were made.
+pub const NOTIFY_PAUSE_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// After what time a receiver that takes nothing is an exception: people have hours to answer, and somebody must see to it before those are over.
+pub const NOTIFY_TROUBLE_US: i64 = 5 * 60 * 1_000_000;
+
+/// After what time a message is given up: whatever it told of has ended by its clock.
+pub const NOTIFY_GIVE_UP_US: i64 = 24 * 60 * 60 * 1_000_000;

@@ -165,10 +165,15 @@ impl Http {
         )
         .unwrap();
         home.write_config_with(upstream, "").unwrap();
+        Self::serving(home, None, scratch)
+    }
+
+    /// Over a home whose files are written.
+    pub(super) fn serving(home: Home, upstream: Option<Upstream>, scratch: Scratch) -> Self {
         let served = home.start().unwrap();
         wait::http_ready(served.addr, READY_PATH, PATIENCE).unwrap();
         let token = home.token().unwrap();
-        Self { home, served, token, _upstream: None, scratch }
+        Self { home, served, token, _upstream: upstream, scratch }
     }
 
     /// In front of a server that writes down its effects, with a mission that has each of its calls wait for whoever runs this.

@@ -9,6 +9,7 @@ pub(crate) mod halt;
 pub(crate) mod init;
 pub(crate) mod mcp;
 pub(crate) mod mission;
+pub(crate) mod notify;
 pub(crate) mod organisation;
 pub(crate) mod people;
 pub(crate) mod run;

@@ -8,7 +8,7 @@ use gateway::config::Config;
 use gateway::home::Home;
 use gateway::limits::{CALL_TIMEOUT, IDLE, SHUTDOWN_WAIT, WATCH_EVERY};
 use gateway::socket::{self, Bridges};
-use gateway::{Gateway, listener};
+use gateway::{Gateway, listener, notify};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -81,6 +81,9 @@ async fn open(
         let listener = listener::bind(gateway.clone(), &config).await.map_err(Failure::could_not)?;
         println!("{}", serde_json::json!({ "listening": listener.address().to_string() }));
         doors.spawn(listener.serve());
+        for (name, receiver) in config.notify {
+            doors.spawn(notify::run(gateway.clone(), name, receiver));
+        }
     }
     Ok(())
 }

@@ -204,6 +204,8 @@ words! {
         Issuer = "issuer",
         /// The ledger was damaged, full or could not be written.
         Ledger = "ledger",
+        /// People could not be notified.
+        Notification = "notification",
         /// A mission is only observed.
         Observe = "observe",
         /// A person's key was enrolled without a second person's confirmation.
