@@ -21,3 +21,4 @@ mod power_cut;
 mod recall;
 mod stateless;
 mod unwritable;
+mod workflow;

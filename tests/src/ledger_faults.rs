@@ -89,6 +89,7 @@ fn action(event: ActionEvent, status: Option<Status>) -> ActionRecord {
         external_reference: None,
         input_sha256: None,
         reason: None,
+        reported: None,
         result_bytes: None,
         result_sha256: None,
         status,

@@ -17,7 +17,8 @@ use crate::record::{
     AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, BrokenGlass, Channel, Client, Context, Count,
     DecisionInput, DecisionPoint, DecisionRecord, Direction, Draft, Effect, EffectClass, Endpoint, ExceptionEvent,
     ExceptionKind, ExceptionRecord, Facet, FacetValue, Initiator, LedgerEvent, LedgerState, Link, Obligation, Policy,
-    Purpose, Reading, RequestContext, Rule, Signed, Status, Surface, Tool, VersionLog, VersionedKind, VersionedObject,
+    Purpose, Reading, Reported, RequestContext, Rule, Signed, Status, Surface, Tool, VersionLog, VersionedKind,
+    VersionedObject,
 };
 use crate::time::Timestamp;
 
@@ -250,6 +251,7 @@ fn action() -> impl Strategy<Value = Body> {
         option::of(integer()),
         option::of(text()),
         option::of(name()),
+        option::of((name(), option::of(name()))),
         option::of(integer()),
         option::of(sha256()),
         word(Status::ALL),
@@ -273,20 +275,23 @@ fn action() -> impl Strategy<Value = Body> {
                 external_reference: None,
                 input_sha256: None,
                 reason: None,
+                reported: None,
                 result_bytes: None,
                 result_sha256: None,
                 status: None,
                 tool,
             };
-            let (duration_us, external_reference, reason, result_bytes, result_sha256, status) = match happened {
-                Ok(outcome) => outcome,
-                Err(input_sha256) => return Body::Action(ActionRecord { input_sha256, ..intent }),
-            };
+            let (duration_us, external_reference, reason, reported, result_bytes, result_sha256, status) =
+                match happened {
+                    Ok(outcome) => outcome,
+                    Err(input_sha256) => return Body::Action(ActionRecord { input_sha256, ..intent }),
+                };
             Body::Action(ActionRecord {
                 duration_us,
                 event: ActionEvent::Outcome,
                 external_reference,
                 reason: reason.map(Into::into),
+                reported: reported.map(|(by, note)| Reported { by: by.into(), note: note.map(Into::into) }),
                 result_bytes,
                 result_sha256,
                 status: Some(status),

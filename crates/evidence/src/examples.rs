@@ -17,7 +17,7 @@ use crate::record::{
     AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, BrokenGlass, Channel, Client, Context, Count,
     DecisionInput, DecisionPoint, DecisionRecord, Direction, Draft, Effect, EffectClass, Endpoint, ExceptionEvent,
     ExceptionKind, ExceptionRecord, Facet, FacetValue, Initiator, LedgerEvent, LedgerState, Link, Obligation, Place,
-    Policy, Purpose, Reading, RequestContext, Rule, Signed, Status, Surface, Tool, VersionLog, VersionedKind,
+    Policy, Purpose, Reading, Reported, RequestContext, Rule, Signed, Status, Surface, Tool, VersionLog, VersionedKind,
     VersionedObject, write,
 };
 use crate::time::Timestamp;
@@ -122,6 +122,11 @@ pub(crate) fn decision(effect: Effect, tool: Tool, args: u8) -> DecisionRecord {
     }
 }
 
+/// A step of an automation.
+fn deploy() -> Tool {
+    Tool { endpoint: Endpoint::Tool, name: "deploy".into(), surface: Surface::Workflow, upstream: "shop".into() }
+}
+
 pub(crate) fn intent(tool: Tool, args: u8) -> ActionRecord {
     ActionRecord {
         args_sha256: sha256(args),
@@ -133,6 +138,7 @@ pub(crate) fn intent(tool: Tool, args: u8) -> ActionRecord {
         external_reference: None,
         input_sha256: None,
         reason: None,
+        reported: None,
         result_bytes: None,
         result_sha256: None,
         status: None,
@@ -434,6 +440,11 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
         result_sha256: None,
         ..outcome(send_money(), 8, Status::Unknown)
     };
+    let reported = ActionRecord {
+        external_reference: Some("release-2026-11-23.1".into()),
+        reported: Some(Reported { by: "ap-bot".into(), note: Some("Rolled out to every region.".into()) }),
+        ..outcome(deploy(), 11, Status::Done)
+    };
     let exception = ExceptionRecord {
         broken_glass: None,
         signed: None,
@@ -493,6 +504,7 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
         drafts.push((name, draft(n, Some(9), approval.into())));
     }
     drafts.extend(emergency().into_iter().map(|(name, n, body)| (name, draft(n, Some(10), body))));
+    drafts.push(("action_record-reported", draft(3_600_024, Some(11), reported.into())));
     for (_, draft) in &mut drafts {
         if draft.call.is_some() {
             draft.data_classes = vec!["financial".into(), "pii".into()];
@@ -518,7 +530,8 @@ pub(crate) fn written(draft: &Draft, seq: u64) -> Vec<u8> {
 
 /// A whole log: the examples in order, and what makes a sound story of them.
 pub(crate) fn story() -> Vec<Draft> {
-    let before = |n, body: Body| Draft::new(context(), Some(call_id(8)), at(n), body);
+    let of_call = |call, n, body: Body| Draft::new(context(), Some(call_id(call)), at(n), body);
+    let before = |n, body: Body| of_call(8, n, body);
     let mut story = Vec::new();
     for (name, draft) in drafts() {
         if name == "action_record-unknown" {
@@ -538,6 +551,10 @@ pub(crate) fn story() -> Vec<Draft> {
         if name == "approval_record-delivered" {
             story.push(used(3_600_016, intent(send_money(), 9).into()));
             story.push(used(3_600_017, outcome(send_money(), 9, Status::Done).into()));
+        }
+        if name == "action_record-reported" {
+            story.push(of_call(11, 3_600_023, decision(Effect::Allow, deploy(), 11).into()));
+            story.push(of_call(11, 3_600_023, intent(deploy(), 11).into()));
         }
         if name == "approval_record-requested" {
             story.push(Draft::new(by_itself(), None, at(12), confirmed()));

@@ -18,8 +18,8 @@ use approval::ApprovalRecord;
 pub use body::{
     AccessToken, ActionEvent, ActionRecord, Body, BrokenGlass, Channel, Client, Count, DecisionInput, DecisionPoint,
     DecisionRecord, Direction, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind, ExceptionRecord, Facet,
-    FacetValue, LedgerEvent, LedgerState, Obligation, Policy, Purpose, Reading, RecordType, RequestContext, Rule,
-    Signed, Status, Surface, Tool, VersionLog, VersionedKind, VersionedObject,
+    FacetValue, LedgerEvent, LedgerState, Obligation, Policy, Purpose, Reading, RecordType, Reported, RequestContext,
+    Rule, Signed, Status, Surface, Tool, VersionLog, VersionedKind, VersionedObject,
 };
 
 use crate::ids::{CallId, RecordId, RunId};

@@ -167,6 +167,12 @@ impl Approvals {
         self.book().entries.get(&approval).map(|entry| entry.approval.question.clone())
     }
 
+    /// The approval, if it is one of `run`.
+    pub(crate) fn of_run(&self, run: RunId, approval: ApprovalId) -> Option<ApprovalView> {
+        let book = self.book();
+        book.entries.get(&approval).filter(|entry| entry.context.run == Some(run)).map(Entry::view)
+    }
+
     fn get(&self, approval: ApprovalId) -> Option<(Approval, Arc<Context>, Option<CallId>)> {
         let book = self.book();
         let entry = book.entries.get(&approval)?;

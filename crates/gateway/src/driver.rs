@@ -92,8 +92,9 @@ pub(crate) async fn drive<E: Execute>(
                 }
             }
             Effect::Wait(approval, hold_s) => {
-                let until =
-                    *held_until.get_or_insert_with(|| tokio::time::Instant::now() + Duration::from_secs(hold_s));
+                let until = *held_until.get_or_insert_with(|| {
+                    tokio::time::Instant::now() + Duration::from_secs(hold_s.min(execute.patience_s()))
+                });
                 let answered = gateway.approvals.answered(approval);
                 tokio::pin!(answered);
                 loop {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use evidence::ids::ExceptionId;
-use evidence::record::{AccessToken, Authenticated, Context, ExceptionEvent, ExceptionKind, ExceptionRecord};
+use evidence::record::{AccessToken, Authenticated, Context, ExceptionEvent, ExceptionKind, ExceptionRecord, Surface};
 use evidence::time::Timestamp;
 use governance::limits::EXCEPTION_DUE_US;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -70,6 +70,15 @@ impl From<AdmitError> for Refused {
     fn from(error: AdmitError) -> Self {
         Self { error, whom: None }
     }
+}
+
+/// Whether an automation whose run is over is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closed {
+    /// It may still say what became of a step.
+    Let,
+    /// It may do nothing more.
+    Refused,
 }
 
 const UNKNOWN_NAME: &str = "a request came by a name that is not the gateway's, or from a foreign page";
@@ -193,6 +202,35 @@ impl RunGate {
         })
     }
 
+    /// The run of an automation that comes with its token, and the mission's policy. With `Closed::Let`, the run may be over: then it may say what became of a step.
+    ///
+    /// # Errors
+    /// [`AdmitError`] says what the automation is told; it is noted.
+    pub(crate) fn automation(&self, caller: Caller<'_>, closed: Closed) -> Result<(Arc<Run>, Policy), AdmitError> {
+        let found = self.is_open().map_err(Refused::from).and_then(|()| self.run_of(caller, closed));
+        found.map_err(|refused| self.bar(caller, refused))
+    }
+
+    fn run_of(&self, caller: Caller<'_>, closed: Closed) -> Result<(Arc<Run>, Policy), Refused> {
+        let unauthorized = |text: &str| AdmitError::Unauthorized(text.to_owned());
+        let token = caller.bearer.filter(|token| token.starts_with(RUN_TOKEN)).ok_or_else(|| {
+            unauthorized(
+                "send the run's token: `Authorization: Bearer TOKEN`; `countersign run start --format token` gives one",
+            )
+        })?;
+        let run = self.gateway.runs.bearing(token).ok_or_else(|| unauthorized("the run token is not known here"))?;
+        let whom = |error: AdmitError| Refused { error, whom: Some(format!("run:{}", run.id)) };
+        match (run.standing(clock::now()), closed) {
+            (Standing::Open, _) | (_, Closed::Let) => {}
+            (standing, Closed::Refused) => {
+                return Err(whom(unauthorized(&format!("the run is {}; start another", standing.as_str()))));
+            }
+        }
+        let policy = self.gateway.missions.policy(&run.terms.mission);
+        let policy = policy.ok_or_else(|| whom(unauthorized("the run's mission is not loaded")))?;
+        Ok((run, policy))
+    }
+
     /// What a run may do at a server.
     fn ticket(&self, server: &str, run: Arc<Run>, token: Option<AccessToken>) -> Result<Ticket, AdmitError> {
         if !self.upstreams.contains_key(server) {
@@ -203,7 +241,7 @@ impl RunGate {
             .missions
             .policy(&run.terms.mission)
             .ok_or_else(|| AdmitError::Unauthorized("the run's mission is not loaded".to_owned()))?;
-        if !policy.load().upstreams().any(|name| **name == *server) {
+        if !policy.load().upstreams(Surface::Mcp).any(|name| **name == *server) {
             return Err(AdmitError::Forbidden(format!("the run's mission does not name `{server}`")));
         }
         Ok(Ticket { policy, run, token })
@@ -282,7 +320,7 @@ impl RunGate {
 }
 
 /// The message of a JSON-RPC error, cut to size.
-fn said(told: &[u8]) -> String {
+pub(crate) fn said(told: &[u8]) -> String {
     let told: Value = serde_json::from_slice(told).unwrap_or_default();
     let message = told.pointer("/error/message").and_then(Value::as_str).unwrap_or("without a word");
     message.chars().take(REFUSAL_CHARS_MAX).collect()

@@ -36,6 +36,7 @@ mod seal;
 pub mod session;
 pub mod socket;
 mod trouble;
+mod workflow;
 
 use std::fmt;
 use std::sync::Arc;

@@ -169,6 +169,9 @@ pub const OUTCOME_GRACE_US: i64 = 60 * 1_000_000;
 /// How often a client hears that its call is held open: several times in the 60 seconds after which clients give up.
 pub const HOLD_NEWS: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// Runs with their engines whose sessions are kept, so that each is recorded once. Each keeps some 300 bytes. Beyond it all are forgotten, and recorded anew when they ask again.
+pub const AUTOMATIONS_MAX: usize = 4_096;
+
 /// How long an invitation to enrol a key holds: a day.
 pub const INVITATION_US: i64 = 86_400_000_000;
 

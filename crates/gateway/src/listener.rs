@@ -1,4 +1,4 @@
-//! The network door: MCP over Streamable HTTP at `/mcp/{server}` for agents with a token, where to get one at `/.well-known/oauth-protected-resource`, and `/health` and
+//! The network door: MCP over Streamable HTTP at `/mcp/{server}` for agents with a token, `/v1/` for automations that ask about their steps, where to get one at `/.well-known/oauth-protected-resource`, and `/health` and
 //! `/ready` for whoever operates the gateway.
 
 use std::convert::Infallible;
@@ -21,6 +21,7 @@ use crate::auth::METADATA_PATH;
 use crate::config::Config;
 use crate::gate::RunGate;
 use crate::limits::{ACCEPT_PAUSE, CONNECTIONS_MAX, HEADERS_WAIT};
+use crate::workflow::{PREFIX, Workflow};
 use crate::{Gateway, Readiness};
 
 /// A bound listener.
@@ -35,6 +36,7 @@ struct Door {
     gate: Arc<RunGate>,
     gateway: Arc<Gateway>,
     mcp: McpEndpoint<RunGate>,
+    workflow: Workflow,
 }
 
 /// Why the network door does not open.
@@ -66,7 +68,8 @@ pub async fn bind(gateway: Arc<Gateway>, config: &Config) -> Result<Listener, Bi
     let hosts = own.into_iter().chain([address.to_string()]).chain(config.hosts.clone()).collect();
     let endpoint = EndpointConfig { hosts, limits: HttpDownstreamLimits::DEFAULT, origins: config.origins.clone() };
     let mcp = McpEndpoint::new(gate.clone(), endpoint);
-    Ok(Listener { address, door: Arc::new(Door { gate, gateway, mcp }), listener })
+    let workflow = Workflow::new(gate.clone(), gateway.clone());
+    Ok(Listener { address, door: Arc::new(Door { gate, gateway, mcp, workflow }), listener })
 }
 
 impl Listener {
@@ -97,7 +100,7 @@ impl Listener {
             }
         }
         // Sessions finish or record what is in flight, and their streams end; then nothing keeps a connection.
-        door.mcp.close().await;
+        tokio::join!(door.mcp.close(), door.workflow.close());
         while connections.join_next().await.is_some() {}
     }
 }
@@ -133,6 +136,9 @@ impl Door {
             let server = server.to_owned();
             return self.mcp.serve(&server, request).await.map(Either::Left);
         }
+        if path.starts_with(PREFIX) {
+            return self.workflow.serve(&self.mcp, request).await.map(|body| Either::Right(Full::new(body)));
+        }
         if path == METADATA_PATH || path.strip_prefix(METADATA_PATH).is_some_and(|rest| rest.starts_with('/')) {
             return self.metadata(&request);
         }
@@ -140,7 +146,10 @@ impl Door {
             (&Method::GET, "/health") => (StatusCode::OK, "alive\n".to_owned()),
             (&Method::GET, "/ready") => self.readiness(),
             (_, "/health" | "/ready") => (StatusCode::METHOD_NOT_ALLOWED, "use GET\n".to_owned()),
-            _ => (StatusCode::NOT_FOUND, "nothing here; agents connect to /mcp/SERVER\n".to_owned()),
+            _ => (
+                StatusCode::NOT_FOUND,
+                "nothing here; agents connect to /mcp/SERVER, automations ask at /v1/approvals\n".to_owned(),
+            ),
         };
         own(status, text)
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use evidence::ids::{CallId, ExceptionId};
 use evidence::record::{
     AccessToken, Authenticated, Channel, Context, Draft, ExceptionEvent, ExceptionKind, ExceptionRecord,
-    RequestContext, Tool,
+    RequestContext, Surface, Tool,
 };
 use governance::call::Refusal;
 use governance::classify::Standing;
@@ -136,7 +136,10 @@ impl Session for AgentSession {
         cancelled: &mut oneshot::Receiver<()>,
     ) -> Option<Answered> {
         let refuses = |policy: &PolicySnapshot, tool: &Tool| {
-            !policy.is_own(tool) && (self.is_foreign() || self.gateway.pins.refuses(tool, policy.mission().pins()))
+            // Steps of an automation, and the gateway's own tool, have no definition that could change.
+            tool.surface == Surface::Mcp
+                && !policy.is_own(tool)
+                && (self.is_foreign() || self.gateway.pins.refuses(tool, policy.mission().pins()))
         };
         let latest = || self.policy.load_full();
         drive(&self.gateway, intercepted, latest, || self.standing(), refuses, execute, cancelled).await

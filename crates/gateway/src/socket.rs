@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use evidence::record::Authenticated;
+use evidence::record::{Authenticated, Surface};
 use surfaces::mcp::downstream::stdio::{self, StdioDownstream};
 use surfaces::mcp::session::AgentSession as McpSession;
 use surfaces::mcp::upstream::Upstream;
@@ -131,7 +131,10 @@ type Built = ((Arc<AgentSession>, Arc<Upstream>), surfaces::mcp::upstream::Incom
 async fn build(gateway: &Arc<Gateway>, bridge: Bridge, who: &str) -> Result<Built, Answer> {
     let (mission, policy) =
         gateway.load_mission(&bridge.mission, who).await.map_err(|error| Answer::refused(Blame::Nobody, error))?;
-    let server = match (bridge.server, mission.upstreams().map(ToString::to_string).collect::<Vec<_>>().as_slice()) {
+    let server = match (
+        bridge.server,
+        mission.upstreams(Surface::Mcp).map(ToString::to_string).collect::<Vec<_>>().as_slice(),
+    ) {
         (Some(server), named) if named.contains(&server) => server,
         (Some(server), named) => {
             let text =

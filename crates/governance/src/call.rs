@@ -638,6 +638,7 @@ fn refusal(reason: Reason, status: Status) -> Refusal {
         Reason::GatewayDied => "the gateway died before it had the answer",
         Reason::Replayed => "the result is not kept",
         Reason::UpstreamError => "the upstream answered with an error, which is not kept",
+        Reason::NotReported => "nobody reported what became of the step in time",
         _ => "the connection to the upstream ended",
     };
     Refusal { reason, sentence: Arc::from(format!("{why}: {happened}")) }

@@ -70,7 +70,7 @@ struct Place {
 impl Counter {
     /// Whether it counts calls of `tool`.
     pub(crate) fn covers(&self, tool: &Tool) -> bool {
-        let of_tool = |pattern: &ToolPattern| pattern.covers(&tool.upstream, &tool.name);
+        let of_tool = |pattern: &ToolPattern| pattern.covers(tool.surface, &tool.upstream, &tool.name);
         self.covers.as_ref().is_none_or(|patterns| patterns.iter().any(of_tool))
     }
 

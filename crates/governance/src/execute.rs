@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use evidence::leaf::sha256_hex;
-use evidence::record::Status;
+use evidence::record::{Reported, Status};
 
 use crate::limits::RESULT_BYTES_MAX;
 use crate::reason::Reason;
@@ -34,6 +34,8 @@ pub struct Outcome {
     pub payload: Option<Bytes>,
     /// Why, where the status is not `done`.
     pub reason: Option<Reason>,
+    /// Who said so, where nobody here saw it.
+    pub reported: Option<Reported>,
     /// The exact bytes of the result or error inside the payload: what the record's digest covers.
     pub result: Option<Bytes>,
     /// What became of it.
@@ -44,7 +46,7 @@ impl Outcome {
     /// An execution without an answer.
     #[must_use]
     pub const fn without_answer(status: Status, reason: Reason) -> Self {
-        Self { external_reference: None, payload: None, reason: Some(reason), result: None, status }
+        Self { external_reference: None, payload: None, reason: Some(reason), reported: None, result: None, status }
     }
 
     /// SHA-256 of the result's exact bytes, and their count.

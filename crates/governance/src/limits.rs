@@ -37,6 +37,12 @@ pub const GATE_NEED_MAX: u32 = 64;
 /// The longest that people may have to answer, and that an approval may be used: thirty days.
 pub const GATE_SECONDS_MAX: u64 = 30 * 86_400;
 
+/// How long an automation has to report what became of a step where its mission says nothing: an hour. Then it is closed as unknown.
+pub const REPORT_SECONDS: u64 = 3_600;
+
+/// The longest that a mission may give it: a week, in which a step is open and nobody knows what became of it.
+pub const REPORT_SECONDS_MAX: u64 = 7 * 86_400;
+
 /// How long a call is held for an answer at most: clients give up after 60 seconds, and some time goes to what comes before and after.
 pub const HOLD_SECONDS_MAX: u64 = 45;
 

@@ -34,9 +34,10 @@ mod url;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use evidence::record::EffectClass;
+use evidence::record::{EffectClass, Surface};
 use evidence::time::{Timestamp, Zone};
 
+use crate::limits::REPORT_SECONDS;
 pub use compare::{Change, Subject, compare, gravity, overall};
 pub use difference::difference;
 pub use draft::{Heading, Listed, draft, suggested};
@@ -61,7 +62,7 @@ pub(crate) use path::normal_path;
 pub(crate) use pattern::Pattern;
 pub(crate) use rule::{
     Addend, ArgumentRule, Constraint, Danger, DomainPattern, Limit, Period, Presence, Scalar, Spent, ToolPattern,
-    ToolRules, Upstream, UriPattern, key, list, tool_rule_id,
+    ToolRules, Upstream, UriPattern, key, list, split_tool, tool_of, tool_rule_id,
 };
 pub use source::Source;
 pub(crate) use source::{argument_path, child_path, name_of, parent_of};
@@ -241,9 +242,19 @@ impl Mission {
         self.until
     }
 
-    /// The names of the upstreams that the mission allows anything of, sorted.
-    pub fn upstreams(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.upstreams.keys()
+    /// The names of the upstreams on `surface` that the mission allows anything of, sorted.
+    pub fn upstreams(&self, surface: Surface) -> impl Iterator<Item = &Arc<str>> {
+        rule::servers_of(&self.upstreams).filter(move |(_, known)| *known == surface).map(|(name, _)| name)
+    }
+
+    /// Within how many seconds `engine` reports what became of a step.
+    #[must_use]
+    pub fn report_within_s(&self, engine: &str) -> u64 {
+        self.upstream(Surface::Workflow, engine).map_or(REPORT_SECONDS, Upstream::report_within_s)
+    }
+
+    pub(crate) fn upstream(&self, surface: Surface, name: &str) -> Option<&Upstream> {
+        self.upstreams.get(name).filter(|upstream| upstream.surface == surface)
     }
 
     /// The reason for this version of the file.
@@ -260,8 +271,8 @@ impl Mission {
 
     /// What the owner says that the tool `name` of `upstream` does.
     #[must_use]
-    pub fn effect_class(&self, upstream: &str, name: &str) -> EffectClass {
-        let declared = self.upstreams.get(upstream).and_then(|upstream| upstream.effects.get(name));
+    pub fn effect_class(&self, surface: Surface, upstream: &str, name: &str) -> EffectClass {
+        let declared = self.upstream(surface, upstream).and_then(|upstream| upstream.effects.get(name));
         declared.map_or(EffectClass::Unconfirmed, |(class, _)| *class)
     }
 

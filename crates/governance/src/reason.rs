@@ -78,6 +78,8 @@ reasons! {
     MissionExpired = "mission_expired",
     /// A person revoked the mission.
     MissionRevoked = "mission_revoked",
+    /// Nobody reported in time what became of a step that was let go ahead.
+    NotReported = "not_reported",
     /// A policy of the organisation forbids the call, whatever the mission says.
     OrganisationForbids = "organisation_forbids",
     /// An identical call was approved and is being executed: this one waits for its outcome, and executes nothing.

@@ -7,7 +7,7 @@ use evidence::leaf::sha256_hex;
 use evidence::record::approval::ApprovalRecord;
 use evidence::record::{
     ActionEvent, ActionRecord, Context, DecisionInput, DecisionPoint, DecisionRecord, Draft, EffectClass,
-    ExceptionEvent, ExceptionKind, ExceptionRecord, Link, Status,
+    ExceptionEvent, ExceptionKind, ExceptionRecord, Link, Status, Surface,
 };
 use evidence::time::Timestamp;
 
@@ -87,11 +87,17 @@ pub fn outcome(
     at: Timestamp,
 ) -> Draft {
     let (result_sha256, result_bytes) = outcome.digest().unzip();
+    // Nobody here saw that a step was not done: what only its agent says gives nothing back.
+    let counts_as = match (&outcome.reported, outcome.status) {
+        (Some(_), Status::NotExecuted) => Status::Unknown,
+        (_, status) => status,
+    };
     let body = ActionRecord {
-        counted: count::of_outcome(&classified.tallies, outcome.status, result_bytes),
+        counted: count::of_outcome(&classified.tallies, counts_as, result_bytes),
         duration_us: Some(at.micros_since(intended_at).unsigned_abs()),
         external_reference: outcome.external_reference.clone(),
         reason: outcome.reason.map(|reason| Arc::from(reason.code())),
+        reported: outcome.reported.clone(),
         result_bytes,
         result_sha256,
         status: Some(outcome.status),
@@ -113,10 +119,16 @@ pub fn unknown_outcome(classified: &Classified, reason: Reason, at: Timestamp) -
         kind: ExceptionKind::UnknownOutcome,
         mitigation: None,
         owner: "operator".to_owned(),
-        reason: format!(
-            "`{}` was sent and no answer is known ({reason}); find out at the upstream whether it took effect",
-            intercepted.tool()
-        ),
+        reason: match intercepted.tool().surface {
+            Surface::Mcp => format!(
+                "`{}` was sent and no answer is known ({reason}); find out at the upstream whether it took effect",
+                intercepted.tool()
+            ),
+            Surface::Workflow => format!(
+                "`{}` was let go ahead and it is not known what became of it ({reason}); find out whether it took effect",
+                intercepted.tool()
+            ),
+        },
         scope: format!("call:{}", intercepted.call()),
         note: None,
         who: None,
@@ -166,6 +178,7 @@ fn action(classified: &Classified, effect_class: EffectClass, event: ActionEvent
         external_reference: None,
         input_sha256: classified.intercepted.input_sha256().cloned().filter(|_| event == ActionEvent::Intent),
         reason: None,
+        reported: None,
         result_bytes: None,
         result_sha256: None,
         status: None,

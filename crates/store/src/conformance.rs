@@ -165,6 +165,7 @@ pub(crate) fn action(n: u64, event: ActionEvent, status: Option<Status>, name: &
         external_reference: None,
         input_sha256: None,
         reason: None,
+        reported: None,
         result_bytes: None,
         result_sha256: None,
         status,

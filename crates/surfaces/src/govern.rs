@@ -26,6 +26,11 @@ pub trait Execute: Send + 'static {
         std::future::ready(Outcome::without_answer(Status::Unknown, Reason::EvaluationFailed))
     }
 
+    /// For how many seconds the client would wait for people, at most.
+    fn patience_s(&self) -> u64 {
+        u64::MAX
+    }
+
     /// Tells the client that the call is still held open, and why, where it wants to hear of progress.
     fn held(&mut self, _news: &str) -> impl Future<Output = ()> + Send {
         std::future::ready(())

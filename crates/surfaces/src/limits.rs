@@ -58,6 +58,33 @@ pub const SSE_ID_BYTES_MAX: usize = 4 << 10;
 /// was pretty-printed, one part in sixteen of the largest response. An event beyond the sum is dropped and reported.
 pub const SSE_EVENT_BYTES_MAX: usize = RESPONSE_BODY_BYTES_MAX + RESPONSE_BODY_BYTES_MAX / 16;
 
+/// Largest body that an automation sends: arguments of a step are names, versions and amounts. With [`STEPS_OPEN_MAX`] open steps 64 MiB are kept. Refused beyond.
+pub const STEP_BODY_BYTES_MAX: usize = 64 << 10;
+
+/// Steps of all runs that are being decided or open at one time. One more is refused until one is reported.
+pub const STEPS_OPEN_MAX: usize = 1_024;
+
+/// Steps of one run that are being decided or open at one time: one run must not keep all others from going ahead.
+pub const STEPS_OPEN_PER_RUN_MAX: usize = 64;
+
+/// For how long an automation may wait for people in one request, in seconds: what a call is held for at most. It may ask again.
+pub const STEP_WAIT_S_MAX: u64 = 45;
+
+/// After how many seconds an automation that waits for people, or for the gateway, is told to come back.
+pub const STEP_RETRY_S: u32 = 10;
+
+/// Longest name of an engine, as missions have it.
+pub const ENGINE_BYTES_MAX: usize = 63;
+
+/// Longest name of an action that is looked up; missions have shorter ones.
+pub const ACTION_BYTES_MAX: usize = 512;
+
+/// Longest note of a report: what somebody reads at a glance. It is kept in the record.
+pub const NOTE_CHARS_MAX: usize = 500;
+
+/// Longest reference of a report: addresses of build logs have some 200 characters.
+pub const REFERENCE_CHARS_MAX: usize = 300;
+
 /// The bounds under which one JSON text is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadLimits {
@@ -76,6 +103,9 @@ impl ReadLimits {
     /// What an agent sends.
     pub const REQUEST: Self =
         Self { bytes_max: REQUEST_BODY_BYTES_MAX, depth_max: JSON_DEPTH_MAX, open_members_max: JSON_OPEN_MEMBERS_MAX };
+
+    /// What an automation sends about a step.
+    pub const STEP: Self = Self { bytes_max: STEP_BODY_BYTES_MAX, ..Self::REQUEST };
 
     /// What an upstream sends.
     pub const RESPONSE: Self = Self { bytes_max: RESPONSE_BODY_BYTES_MAX, ..Self::REQUEST };

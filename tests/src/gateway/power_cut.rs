@@ -40,6 +40,7 @@ impl Execute for Witness {
             external_reference: None,
             payload: Some(result.clone()),
             reason: None,
+            reported: None,
             result: Some(result),
             status: Status::Done,
         })

@@ -44,6 +44,7 @@ impl Execute for Counting {
             external_reference: None,
             payload: Some(result.clone()),
             reason: None,
+            reported: None,
             result: Some(result),
             status: Status::Done,
         })

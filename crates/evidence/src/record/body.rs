@@ -76,6 +76,8 @@ words! {
     Surface {
         /// The Model Context Protocol.
         Mcp = "mcp",
+        /// The steps of an automation, which asks before it does one and reports what became of it.
+        Workflow = "workflow",
     }
 }
 
@@ -539,6 +541,9 @@ pub struct ActionRecord {
     /// Why the status is not `done`: a stable reason code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Arc<str>>,
+    /// Who said what became of it, where the gateway did not see it; only on outcomes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported: Option<Reported>,
     /// Size of the result in bytes; only on outcomes that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result_bytes: Option<u64>,
@@ -580,6 +585,17 @@ pub struct Signed {
     pub signature: String,
     /// When the person signed, by their own clock.
     pub signed_at: Timestamp,
+}
+
+/// What an automation says became of its step. Nothing vouches for it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reported {
+    /// The agent that said it.
+    pub by: Arc<str>,
+    /// What it added in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<Arc<str>>,
 }
 
 /// Something outside the plan, and what was done about it.

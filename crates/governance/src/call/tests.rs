@@ -77,6 +77,7 @@ fn done() -> Input {
         external_reference: None,
         payload: Some(result.clone()),
         reason: None,
+        reported: None,
         result: Some(result),
         status: Status::Done,
     }))

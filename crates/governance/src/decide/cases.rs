@@ -23,7 +23,7 @@ use crate::classify::{Returned, Standing, classify};
 use crate::count::Book;
 use crate::intercept::Intercepted;
 use crate::limits::{CASES_BYTES_MAX, CASES_MAX};
-use crate::mission::{Mission, Source, nearest};
+use crate::mission::{Mission, Source, nearest, split_tool};
 use crate::reason::Reason;
 
 /// The cases of one file.
@@ -221,12 +221,12 @@ fn fact(value: &Value) -> Result<FacetValue, String> {
 fn read_tool(text: &str) -> Result<Tool, String> {
     let unread = || {
         format!(
-            "`{text}` is no call; write `mcp:SERVER/TOOL`, `mcp:SERVER/resource:URI`, `mcp:SERVER/prompt:NAME` or `mcp:SERVER/request:METHOD`"
+            "`{text}` is no call; write `mcp:SERVER/TOOL`, `mcp:SERVER/resource:URI`, `mcp:SERVER/prompt:NAME`, `mcp:SERVER/request:METHOD` or `workflow:ENGINE/ACTION`"
         )
     };
-    let (upstream, rest) = text.strip_prefix("mcp:").and_then(|rest| rest.split_once('/')).ok_or_else(unread)?;
+    let (surface, upstream, rest) = split_tool(text).ok_or_else(unread)?;
     let endpoints = [Endpoint::Prompt, Endpoint::Request, Endpoint::Resource];
-    let other = endpoints.into_iter().find_map(|endpoint| {
+    let other = endpoints.into_iter().filter(|_| surface == Surface::Mcp).find_map(|endpoint| {
         let name = rest.strip_prefix(endpoint.as_str())?.strip_prefix(':')?;
         Some((endpoint, name))
     });
@@ -234,7 +234,7 @@ fn read_tool(text: &str) -> Result<Tool, String> {
     if upstream.is_empty() || name.is_empty() {
         return Err(unread());
     }
-    Ok(Tool { endpoint, name: name.into(), surface: Surface::Mcp, upstream: upstream.into() })
+    Ok(Tool { endpoint, name: name.into(), surface, upstream: upstream.into() })
 }
 
 fn read_reason(code: &str) -> Result<Reason, String> {

@@ -16,12 +16,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use cedar_policy::{Authorizer, CedarSchemaError, ParseErrors, PolicySetError};
-use evidence::record::{Endpoint, Tool};
+use evidence::record::{Endpoint, Surface, Tool};
 
 use super::evaluate;
 use crate::count::Counter;
 pub use crate::mission::{APPROVAL_STATUS, Feature, PROTOCOL_REQUESTS, SUBSCRIBING};
-use crate::mission::{Mission, Plan, Source};
+use crate::mission::{Mission, Plan, Source, tool_of};
 pub(super) use organisation::Seen as SeenByOrganisation;
 pub use organisation::{Bounds, BoundsError, bounds};
 use slice::{Compiler, Vocabulary};
@@ -93,7 +93,9 @@ struct UpstreamSlices {
     prompts: Option<Slice>,
     requests: Option<Slice>,
     resources: Option<Slice>,
-    subscriptions: Slice,
+    /// Of MCP servers.
+    subscriptions: Option<Slice>,
+    surface: Surface,
     tools: HashMap<Arc<str>, Slice>,
 }
 
@@ -106,17 +108,24 @@ pub fn compile(mission: Arc<Mission>) -> Result<PolicySnapshot, CompileError> {
     let mut compiler = Compiler::new(&mission);
     let mut upstreams = HashMap::new();
     for (name, rules) in mission.rules() {
+        let surface = rules.surface;
         let slices = UpstreamSlices {
-            approval_status: mission.has_gates().then(|| compiler.approval_status()).transpose()?,
-            every_tool: rules.every_tool.map(|line| compiler.every_tool(name, line)).transpose()?,
+            approval_status: (surface == Surface::Mcp && mission.has_gates())
+                .then(|| compiler.approval_status())
+                .transpose()?,
+            every_tool: rules.every_tool.map(|line| compiler.every_tool(surface, name, line)).transpose()?,
             prompts: compiler.prompts(name, &rules.prompts)?,
             requests: compiler.requests(name, &rules.features, &rules.requests)?,
             resources: compiler.resources(name, &rules.resources)?,
-            subscriptions: compiler.subscriptions(name, rules.line)?,
+            subscriptions: match surface {
+                Surface::Mcp => Some(compiler.subscriptions(name, rules.line)?),
+                Surface::Workflow => None,
+            },
+            surface,
             tools: rules
                 .tools
                 .iter()
-                .map(|(tool, rules)| Ok((tool.clone(), compiler.tool(name, tool, rules)?)))
+                .map(|(tool, rules)| Ok((tool.clone(), compiler.tool(surface, name, tool, rules)?)))
                 .collect::<Result<_, CompileError>>()?,
         };
         upstreams.insert(name.clone(), slices);
@@ -176,7 +185,8 @@ impl PolicySnapshot {
     /// The fields of what `tool` returns that rules name, for [`crate::classify::Returned`]. Mostly none.
     pub fn sources<'a>(&'a self, tool: &'a Tool) -> impl Iterator<Item = &'a Source> + Clone {
         let is_of = |source: &&Source| source.tool == tool.name && source.upstream == tool.upstream;
-        self.sources.iter().filter(move |source| tool.endpoint == Endpoint::Tool && is_of(source))
+        let may_be = tool.endpoint == Endpoint::Tool && tool.surface == Surface::Mcp;
+        self.sources.iter().filter(move |source| may_be && is_of(source))
     }
 
     /// Whether people may be asked about calls of `tool`.
@@ -221,9 +231,9 @@ impl PolicySnapshot {
         self.mission.rules().get(upstream).is_some_and(|rules| rules.features.contains_key(&feature))
     }
 
-    /// The upstreams that the mission allows anything of, sorted.
-    pub fn upstreams(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.mission.upstreams()
+    /// The upstreams on `surface` that the mission allows anything of, sorted.
+    pub fn upstreams(&self, surface: Surface) -> impl Iterator<Item = &Arc<str>> {
+        self.mission.upstreams(surface)
     }
 
     /// The policy that decides calls of `tool`: Cedar policies, with the Cedar schema in comments before them.
@@ -238,10 +248,12 @@ impl PolicySnapshot {
         let mut slices = vec![("everything that the mission does not name".to_owned(), &self.base)];
         for (name, rules) in self.mission.rules() {
             let Some(compiled) = self.upstreams.get(name) else { continue };
+            let (surface, tool_word) = (compiled.surface, tool_of(compiled.surface));
             for tool in rules.tools.keys() {
-                slices.extend(compiled.tools.get(tool).map(|slice| (format!("mcp:{name}/{tool}"), slice)));
+                slices.extend(compiled.tools.get(tool).map(|slice| (format!("{surface}:{name}/{tool}"), slice)));
             }
-            slices.extend(compiled.every_tool.as_ref().map(|slice| (format!("every other tool of mcp:{name}"), slice)));
+            let every = compiled.every_tool.as_ref();
+            slices.extend(every.map(|slice| (format!("every other {tool_word} of {surface}:{name}"), slice)));
             slices.extend(compiled.resources.as_ref().map(|slice| (format!("resources of mcp:{name}"), slice)));
             slices.extend(compiled.prompts.as_ref().map(|slice| (format!("prompts of mcp:{name}"), slice)));
             slices.extend(
@@ -250,7 +262,8 @@ impl PolicySnapshot {
                     .as_ref()
                     .map(|slice| (format!("requests of mcp:{name} to the client, and to it"), slice)),
             );
-            slices.push((format!("subscriptions at mcp:{name}"), &compiled.subscriptions));
+            let subscriptions = compiled.subscriptions.as_ref();
+            slices.extend(subscriptions.map(|slice| (format!("subscriptions at mcp:{name}"), slice)));
             let own = compiled.approval_status.as_ref();
             slices.extend(own.map(|slice| (format!("the gateway's own tool at mcp:{name}"), slice)));
         }
@@ -264,10 +277,10 @@ impl PolicySnapshot {
     }
 
     fn allowing_slice(&self, tool: &Tool) -> Option<&Slice> {
-        let slices = self.upstreams.get(&tool.upstream)?;
+        let slices = self.upstreams.get(&tool.upstream).filter(|slices| slices.surface == tool.surface)?;
         match tool.endpoint {
             Endpoint::Prompt => slices.prompts.as_ref(),
-            Endpoint::Request if *tool.name == *SUBSCRIBING => Some(&slices.subscriptions),
+            Endpoint::Request if *tool.name == *SUBSCRIBING => slices.subscriptions.as_ref(),
             Endpoint::Request => slices.requests.as_ref(),
             Endpoint::Resource => slices.resources.as_ref(),
             Endpoint::Tool if self.is_own(tool) => slices.approval_status.as_ref(),

@@ -278,6 +278,6 @@ fn effect_class(policy: &PolicySnapshot, tool: &Tool) -> EffectClass {
         Endpoint::Request if *tool.name == *SUBSCRIBING => EffectClass::Read,
         Endpoint::Tool if policy.is_own(tool) => EffectClass::Read,
         Endpoint::Request => EffectClass::Unconfirmed,
-        Endpoint::Tool => policy.mission().effect_class(&tool.upstream, &tool.name),
+        Endpoint::Tool => policy.mission().effect_class(tool.surface, &tool.upstream, &tool.name),
     }
 }

@@ -127,7 +127,9 @@ impl Candidates<'_> {
             for (prompt, _) in &upstream.prompts {
                 examples.extend(self.named(server, Endpoint::Prompt, prompt));
             }
-            examples.extend(self.named(server, Endpoint::Request, crate::mission::SUBSCRIBING));
+            if upstream.surface == Surface::Mcp {
+                examples.extend(self.named(server, Endpoint::Request, crate::mission::SUBSCRIBING));
+            }
         }
         examples.truncate(CANDIDATES_MAX);
         examples
@@ -208,7 +210,9 @@ impl Candidates<'_> {
         } else {
             self.by.last_moment().min(self.other.last_moment())
         };
-        let call = Tool { endpoint, name: name.into(), surface: Surface::Mcp, upstream: server.into() };
+        let surface =
+            [self.by, self.other].into_iter().find_map(|mission| Some(mission.rules().get(server)?.surface))?;
+        let call = Tool { endpoint, name: name.into(), surface, upstream: server.into() };
         Some(Example { agent, arguments, at, call })
     }
 }

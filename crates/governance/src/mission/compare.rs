@@ -5,12 +5,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use evidence::record::{Direction, EffectClass};
+use evidence::record::{Direction, EffectClass, Surface};
 
 use super::contain::{Holds, holds, holds_uri, holds_zone};
 use super::explain::spent_of;
+use super::gate::lasting;
 use super::hours::{WEEK, hold};
-use super::rule::{ArgumentRule, Danger, Limit, Period, Presence, ToolRules, Upstream, UriPattern, joined};
+use super::rule::{
+    ArgumentRule, Danger, Limit, Period, Presence, ToolRules, Upstream, UriPattern, joined, server_of, servers_of,
+    tool_of,
+};
 use super::{Feature, Mission, Mode, PinPolicy};
 
 /// One change.
@@ -59,9 +63,9 @@ pub enum Subject {
 pub fn compare(old: &Mission, new: &Mission) -> Vec<Change> {
     let mut changes = Changes(Vec::new());
     changes.who_and_when(old, new);
-    let nothing = Upstream::default();
-    for name in old.upstreams.keys().chain(new.upstreams.keys()).collect::<BTreeSet<_>>() {
-        let rules = |mission: &Mission| mission.upstreams.get(name).cloned();
+    for (name, surface) in servers_of(&old.upstreams).chain(servers_of(&new.upstreams)).collect::<BTreeSet<_>>() {
+        let nothing = Upstream::new(surface);
+        let rules = |mission: &Mission| mission.upstreams.get(name).filter(|known| known.surface == surface).cloned();
         let (before, after) = (rules(old), rules(new));
         let is_known = (before.is_some(), after.is_some());
         let (before, after) = (before.unwrap_or_else(|| nothing.clone()), after.unwrap_or_else(|| nothing.clone()));
@@ -69,6 +73,9 @@ pub fn compare(old: &Mission, new: &Mission) -> Vec<Change> {
         changes.resources(name, &before.resources, &after.resources);
         changes.tools(name, &before, &after);
         changes.effects(name, &before, &after);
+        if is_known == (true, true) {
+            changes.report_within(name, before.report_within_s(), after.report_within_s());
+        }
     }
     changes.zones(old, new);
     for spent in old.budget.keys().chain(new.budget.keys()).collect::<BTreeSet<_>>() {
@@ -218,6 +225,9 @@ impl Changes {
             let what = format!("request `{}` of server `{server}` to the client", feature.method());
             self.came(is_on(old), is_on(new), subject, &what);
         }
+        if new.surface == Surface::Workflow {
+            return;
+        }
         let subject = Subject::Request(server.clone(), super::SUBSCRIBING.into());
         self.came(is_known.0, is_known.1, subject, &format!("to be told of changes at server `{server}`"));
         let names = |list: &[(Arc<str>, u32)]| list.iter().map(|(name, _)| name.clone()).collect::<BTreeSet<_>>();
@@ -263,7 +273,9 @@ impl Changes {
 
     fn tools(&mut self, server: &Arc<str>, old: &Upstream, new: &Upstream) {
         let every = Subject::Tool(server.clone(), "*".into());
-        let what = format!("every tool of server `{server}` that is not named, with any arguments,");
+        let (surface, tool_word) = (new.surface, tool_of(new.surface));
+        let what =
+            format!("every {tool_word} of {} `{server}` that is not named, with any arguments,", server_of(surface));
         self.came(old.every_tool.is_some(), new.every_tool.is_some(), every, &what);
         let any = ToolRules::default();
         for name in old.tools.keys().chain(new.tools.keys()).collect::<BTreeSet<_>>() {
@@ -272,32 +284,34 @@ impl Changes {
             };
             let subject = Subject::Tool(server.clone(), name.clone());
             match (rules(old), rules(new)) {
-                (Some(old), Some(new)) => self.arguments(server, name, &old, &new),
+                (Some(old), Some(new)) => self.arguments(surface, server, name, &old, &new),
                 (before, after) => {
-                    let what = format!("tool `mcp:{server}/{name}`");
+                    let what = format!("{tool_word} `{surface}:{server}/{name}`");
                     self.came(before.is_some(), after.is_some(), subject, &what);
                 }
             }
         }
     }
 
-    fn arguments(&mut self, server: &Arc<str>, tool: &Arc<str>, old: &ToolRules, new: &ToolRules) {
+    fn arguments(&mut self, surface: Surface, server: &Arc<str>, tool: &Arc<str>, old: &ToolRules, new: &ToolRules) {
+        let named = format!("{surface}:{server}/{tool}");
+        let tool_word = tool_of(surface);
         let whole = Subject::Tool(server.clone(), tool.clone());
         match (old.arguments.is_empty(), new.arguments.is_empty()) {
             (true, true) => return,
             (true, false) => {
-                let sentence = format!("tool `mcp:{server}/{tool}` may be called with certain arguments only");
+                let sentence = format!("{tool_word} `{named}` may be called with certain arguments only");
                 return self.push(Direction::Narrower, whole, sentence);
             }
             (false, true) => {
-                let sentence = format!("tool `mcp:{server}/{tool}` may be called with any arguments");
+                let sentence = format!("{tool_word} `{named}` may be called with any arguments");
                 return self.push(Direction::Wider, whole, sentence);
             }
             (false, false) => {}
         }
         for name in old.arguments.keys().chain(new.arguments.keys()).collect::<BTreeSet<_>>() {
             let subject = Subject::Argument { argument: name.clone(), tool: tool.clone(), upstream: server.clone() };
-            let what = format!("argument `{name}` of `mcp:{server}/{tool}`");
+            let what = format!("argument `{name}` of `{named}`");
             match (old.arguments.get(name), new.arguments.get(name)) {
                 (Some(old), Some(new)) => self.argument(subject, &what, old, new),
                 (None, Some(rule)) => {
@@ -352,6 +366,18 @@ impl Changes {
         }
     }
 
+    /// How long steps may be open before it is known what became of them.
+    fn report_within(&mut self, engine: &str, old: u64, new: u64) {
+        let direction = match new.cmp(&old) {
+            std::cmp::Ordering::Greater => Direction::Wider,
+            std::cmp::Ordering::Less => Direction::Narrower,
+            std::cmp::Ordering::Equal => return,
+        };
+        let sentence =
+            format!("engine `{engine}` reports what became of a step within {} (was {})", lasting(new), lasting(old));
+        self.push(direction, Subject::Beyond, sentence);
+    }
+
     /// What the owner says that tools do: the milder, the wider.
     fn effects(&mut self, server: &Arc<str>, old: &Upstream, new: &Upstream) {
         for name in old.effects.keys().chain(new.effects.keys()).collect::<BTreeSet<_>>() {
@@ -362,7 +388,8 @@ impl Changes {
                 continue;
             }
             let direction = if gravity(after) < gravity(before) { Direction::Wider } else { Direction::Narrower };
-            let sentence = format!("tool `mcp:{server}/{name}` is said to be `{after}` (was `{before}`)");
+            let (surface, tool) = (new.surface, tool_of(new.surface));
+            let sentence = format!("{tool} `{surface}:{server}/{name}` is said to be `{after}` (was `{before}`)");
             self.push(direction, Subject::Beyond, sentence);
         }
     }

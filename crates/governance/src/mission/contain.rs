@@ -187,7 +187,7 @@ fn holds_tools(wide: &ToolPattern, narrow: &ToolPattern) -> bool {
         (false, true) => false,
         (false, false) => wide.name == narrow.name,
     };
-    wide.upstream == narrow.upstream && is_name
+    wide.is_of(narrow.surface, &narrow.upstream) && is_name
 }
 
 /// Whether every call of `pattern` that is in `narrow` is in `wide` too.

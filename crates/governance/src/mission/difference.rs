@@ -7,7 +7,10 @@ use evidence::record::EffectClass;
 use evidence::time::Zone;
 
 use super::explain::spent_of;
-use super::rule::{ArgumentRule, Danger, Limit, Period, Spent, ToolRules, Upstream, joined};
+use super::gate::lasting;
+use super::rule::{
+    ArgumentRule, Danger, Limit, Period, Spent, ToolRules, Upstream, joined, server_of, servers_of, tool_of,
+};
 use super::{Feature, Mission, Mode, PinPolicy};
 
 /// What `new` changes against `old`, in plain sentences; against nothing, all that it allows. Empty where only comments, spelling or the reason changed.
@@ -77,16 +80,14 @@ pub fn difference(old: Option<&Mission>, new: &Mission) -> Vec<String> {
         |agent| format!("agent `{agent}`"),
         "act",
     );
-    let (none, nothing) = (BTreeMap::new(), Upstream::default());
+    let none = BTreeMap::new();
     let before = old.map_or(&none, |old| &old.upstreams);
-    for name in before.keys().chain(new.upstreams.keys()).collect::<BTreeSet<_>>() {
-        let rules = |upstreams: &BTreeMap<Arc<str>, Upstream>| upstreams.get(name).cloned();
-        upstream(
-            &mut sentences,
-            name,
-            &rules(before).unwrap_or_else(|| nothing.clone()),
-            &rules(&new.upstreams).unwrap_or_else(|| nothing.clone()),
-        );
+    for (name, surface) in servers_of(before).chain(servers_of(&new.upstreams)).collect::<BTreeSet<_>>() {
+        let rules = |upstreams: &BTreeMap<Arc<str>, Upstream>| {
+            let known = upstreams.get(name).filter(|known| known.surface == surface);
+            known.cloned().unwrap_or_else(|| Upstream::new(surface))
+        };
+        upstream(&mut sentences, name, &rules(before), &rules(&new.upstreams));
     }
     let no_dangers = BTreeMap::new();
     let no_budget = BTreeMap::new();
@@ -131,19 +132,19 @@ fn upstream(sentences: &mut Vec<String>, server: &str, old: &Upstream, new: &Ups
     };
     let resource = |uri: &Arc<str>| format!("{} of server `{server}`", every_or("resource", uri));
     names(sentences, &resources(old), &resources(new), resource, "be read");
+    let (surface, tool_word, server_word) = (new.surface, tool_of(new.surface), server_of(new.surface));
     match (old.every_tool, new.every_tool) {
         (None, Some(_)) => {
             sentences.push(format!(
-                "every tool of server `{server}` without rules of its own may now be called, with any arguments"
+                "every {tool_word} of {server_word} `{server}` without rules of its own may now be called, with any arguments"
             ));
         }
-        (Some(_), None) => {
-            sentences.push(format!("tools of server `{server}` that are not named may no longer be called"))
-        }
+        (Some(_), None) => sentences
+            .push(format!("{tool_word}s of {server_word} `{server}` that are not named may no longer be called")),
         (None, None) | (Some(_), Some(_)) => {}
     }
     for name in old.tools.keys().chain(new.tools.keys()).collect::<BTreeSet<_>>() {
-        let tool = format!("tool `mcp:{server}/{name}`");
+        let tool = format!("{tool_word} `{surface}:{server}/{name}`");
         match (old.tools.get(name), new.tools.get(name)) {
             (Some(old), Some(new)) => arguments(sentences, &tool, old, new),
             (None, Some(rules)) if old.every_tool.is_some() => {
@@ -158,6 +159,14 @@ fn upstream(sentences: &mut Vec<String>, server: &str, old: &Upstream, new: &Ups
         }
     }
     effects(sentences, server, old, new);
+    let (before, after) = (old.report_within_s(), new.report_within_s());
+    if before != after {
+        sentences.push(format!(
+            "engine `{server}` must now report what became of a step within {} (was {})",
+            lasting(after),
+            lasting(before)
+        ));
+    }
 }
 
 /// What tools are said to do. To call one a `read` is to widen: its answers then do not wait for their record.
@@ -171,7 +180,10 @@ fn effects(sentences: &mut Vec<String>, server: &str, old: &Upstream, new: &Upst
                 EffectClass::Read => ", which is wider: it is answered before its outcome is on disk",
                 _ => "",
             };
-            sentences.push(format!("tool `mcp:{server}/{name}` is now said to be `{after}` (was `{before}`){wider}"));
+            let (surface, tool) = (new.surface, tool_of(new.surface));
+            sentences.push(format!(
+                "{tool} `{surface}:{server}/{name}` is now said to be `{after}` (was `{before}`){wider}"
+            ));
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::rule::{Danger, Limit, Spent, ToolRules, Upstream, joined};
+use evidence::record::Surface;
+
+use super::gate::lasting;
+use super::rule::{Danger, Limit, Spent, ToolRules, Upstream, joined, server_of, tool_of};
 use super::{Feature, Mission, Mode, PinPolicy};
 
 /// What `mission` allows, for its owner, an approver or an auditor. Ends in a line break; nothing that it allows is left out.
@@ -35,7 +38,7 @@ pub fn explain(mission: &Mission) -> String {
         );
     }
     for (name, upstream) in &mission.upstreams {
-        let _ = writeln!(text, "At server `{name}`:");
+        let _ = writeln!(text, "At {} `{name}`:", server_of(upstream.surface));
         tools(&mut text, upstream);
         others(&mut text, upstream);
         effects(&mut text, upstream);
@@ -82,8 +85,12 @@ fn tools(text: &mut String, upstream: &Upstream) {
         }
     }
     if upstream.every_tool.is_some() {
-        let besides = if upstream.tools.is_empty() { "every tool" } else { "every other tool" };
-        let _ = writeln!(text, "  call {besides} with any arguments");
+        let besides = if upstream.tools.is_empty() { "every" } else { "every other" };
+        let _ = writeln!(text, "  call {besides} {} with any arguments", tool_of(upstream.surface));
+    }
+    if upstream.surface == Surface::Workflow {
+        let within = lasting(upstream.report_within_s());
+        let _ = writeln!(text, "  and report what became of each within {within}, or it is closed as unknown");
     }
 }
 
@@ -103,7 +110,9 @@ fn others(text: &mut String, upstream: &Upstream) {
             request => writeln!(text, "  send request `{request}`"),
         };
     }
-    let _ = writeln!(text, "  be told when what it may see changes");
+    if upstream.surface == Surface::Mcp {
+        let _ = writeln!(text, "  be told when what it may see changes");
+    }
     for feature in upstream.features.keys() {
         let what = match feature {
             Feature::Elicitation => "ask the user for input",
@@ -122,10 +131,11 @@ fn effects(text: &mut String, upstream: &Upstream) {
     let unsaid = upstream.tools.keys().filter(|tool| !upstream.effects.contains_key(*tool)).count()
         + usize::from(upstream.every_tool.is_some());
     let said = said.collect::<Vec<_>>().join(", ");
+    let tools = format!("{}s", tool_of(upstream.surface));
     let _ = match (said.is_empty(), unsaid) {
-        (true, _) => writeln!(text, "  what its tools do is not said: each is treated as the worst"),
-        (false, 0) => writeln!(text, "  what its tools do: {said}"),
-        (false, _) => writeln!(text, "  what its tools do: {said}; what is not said is treated as the worst"),
+        (true, _) => writeln!(text, "  what its {tools} do is not said: each is treated as the worst"),
+        (false, 0) => writeln!(text, "  what its {tools} do: {said}"),
+        (false, _) => writeln!(text, "  what its {tools} do: {said}; what is not said is treated as the worst"),
     };
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use evidence::record::Surface;
 use serde_json::{Map, Value};
 
 use super::error::{MissionError, Problem, nearest};
@@ -16,7 +17,7 @@ use super::{Mission, argument_path};
 #[must_use]
 pub fn misfits(mission: &Mission, definitions: &BTreeMap<(String, String), Value>) -> Option<MissionError> {
     let mut found = Vec::new();
-    for (server, upstream) in &mission.upstreams {
+    for (server, upstream) in mission.upstreams.iter().filter(|(_, upstream)| upstream.surface == Surface::Mcp) {
         for (tool, rules) in upstream.tools.iter().filter(|(_, rules)| !rules.arguments.is_empty()) {
             let Some(definition) = definitions.get(&(server.to_string(), tool.to_string())) else { continue };
             let schema = definition.get("inputSchema").and_then(Value::as_object);

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use evidence::record::Direction;
+use evidence::record::{Direction, Surface};
 use evidence::time::Timestamp;
 
 use super::compare::Change;
@@ -35,13 +35,16 @@ pub struct Organisation {
     pub(crate) why: Arc<str>,
 }
 
+/// The rules for tools of servers and engines that no mission may go beyond.
+pub(crate) type AtMost = BTreeMap<(Surface, Arc<str>), BTreeMap<Arc<str>, ToolRules>>;
+
 /// Something that must be true of every mission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Invariant {
     /// Calls that need a person's approval.
     pub(crate) ask: Option<Danger>,
     /// What the arguments of tools may be at the most, by server and tool.
-    pub(crate) at_most: BTreeMap<Arc<str>, BTreeMap<Arc<str>, ToolRules>>,
+    pub(crate) at_most: AtMost,
     /// How many days a mission may hold from when it is taken up.
     pub(crate) days_max: Option<u32>,
     pub(crate) line: u32,
@@ -241,9 +244,10 @@ impl Invariant {
                 }
             }
         }
-        for (server, tools) in &self.at_most {
+        for ((surface, server), tools) in &self.at_most {
             for (tool, most) in tools {
-                let pattern = ToolPattern { name: tool.clone(), open: false, upstream: server.clone() };
+                let pattern =
+                    ToolPattern { name: tool.clone(), open: false, surface: *surface, upstream: server.clone() };
                 for (_, line) in allowed(mission, &pattern) {
                     let rules = mission.upstreams.get(server).and_then(|upstream| upstream.tools.get(tool));
                     check_rules(&pattern, most, rules, line, found);
@@ -255,11 +259,11 @@ impl Invariant {
 
 /// The tools of `pattern` that the mission allows, each with its line; the pattern itself where the mission allows tools that it does not name.
 fn allowed(mission: &Mission, pattern: &ToolPattern) -> Vec<(ToolPattern, u32)> {
-    let Some(upstream) = mission.upstreams.get(&pattern.upstream) else { return Vec::new() };
-    let covered = upstream.tools.iter().filter(|(name, _)| pattern.covers(&pattern.upstream, name));
-    let named = covered.map(|(name, rules)| {
-        (ToolPattern { name: name.clone(), open: false, upstream: pattern.upstream.clone() }, rules.line)
-    });
+    let upstream = mission.upstreams.get(&pattern.upstream).filter(|upstream| upstream.surface == pattern.surface);
+    let Some(upstream) = upstream else { return Vec::new() };
+    let covered = upstream.tools.iter().filter(|(name, _)| pattern.covers(pattern.surface, &pattern.upstream, name));
+    let named =
+        covered.map(|(name, rules)| (ToolPattern { name: name.clone(), open: false, ..pattern.clone() }, rules.line));
     let is_named = !pattern.open && upstream.tools.contains_key(&pattern.name);
     named.chain(upstream.every_tool.filter(|_| !is_named).map(|line| (pattern.clone(), line))).collect()
 }
@@ -335,10 +339,10 @@ impl std::fmt::Display for Invariant {
             let with = if sizes.is_empty() { String::new() } else { format!(" with {}", joined(sizes, "or")) };
             parts.push(format!("calls of {calls}{with} are in a danger zone"));
         }
-        for (server, tools) in &self.at_most {
+        for ((surface, server), tools) in &self.at_most {
             for (tool, rules) in tools {
                 let rules = rules.arguments.iter().map(|(name, rule)| format!("`{name}` is {}", rule.in_full()));
-                parts.push(format!("of `mcp:{server}/{tool}`, {}", joined(rules, "and")));
+                parts.push(format!("of `{surface}:{server}/{tool}`, {}", joined(rules, "and")));
             }
         }
         parts.extend(self.days_max.map(|days| format!("missions hold for {days} days at most")));

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write as _};
 use std::sync::Arc;
 
 use evidence::decimal::Number;
-use evidence::record::EffectClass;
+use evidence::record::{EffectClass, Surface};
 use evidence::time::Timestamp;
 
 use super::command::CommandPattern;
@@ -14,9 +14,10 @@ use super::pattern::Pattern;
 use super::source::Source;
 use super::spelling::brief;
 use super::url::UrlPattern;
+use crate::limits::REPORT_SECONDS;
 
-/// What is allowed of one upstream.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What is allowed of one upstream: an MCP server, or an engine whose automations ask about their steps.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Upstream {
     /// What the owner says that tools do, each with its line.
     pub(crate) effects: BTreeMap<Arc<str>, (EffectClass, u32)>,
@@ -28,12 +29,67 @@ pub(crate) struct Upstream {
     pub(crate) line: u32,
     /// Names of prompts, each with its line; `*` is every prompt.
     pub(crate) prompts: Vec<(Arc<str>, u32)>,
+    /// Within how many seconds an engine reports what became of a step; [`REPORT_SECONDS`] where it is not said.
+    pub(crate) report_within_s: Option<u64>,
     /// Requests of the agent that the protocol does not define, each with its line; `*` is every such request.
     pub(crate) requests: Vec<(Arc<str>, u32)>,
     /// Resources, each with its line.
     pub(crate) resources: Vec<(UriPattern, u32)>,
-    /// Tools by name.
+    /// Through what it is reached. Names are unique over all surfaces of a mission.
+    pub(crate) surface: Surface,
+    /// Tools by name; of an engine, its actions.
     pub(crate) tools: BTreeMap<Arc<str>, ToolRules>,
+}
+
+impl Upstream {
+    /// One of which nothing is allowed.
+    pub(crate) const fn new(surface: Surface) -> Self {
+        Self {
+            effects: BTreeMap::new(),
+            features: BTreeMap::new(),
+            every_tool: None,
+            line: 0,
+            prompts: Vec::new(),
+            report_within_s: None,
+            requests: Vec::new(),
+            resources: Vec::new(),
+            surface,
+            tools: BTreeMap::new(),
+        }
+    }
+
+    /// Within how many seconds an engine reports what became of a step.
+    pub(crate) fn report_within_s(&self) -> u64 {
+        self.report_within_s.unwrap_or(REPORT_SECONDS)
+    }
+}
+
+/// The servers and engines of a mission, by name.
+pub(crate) fn servers_of(upstreams: &BTreeMap<Arc<str>, Upstream>) -> impl Iterator<Item = (&Arc<str>, Surface)> {
+    upstreams.iter().map(|(name, upstream)| (name, upstream.surface))
+}
+
+/// What a surface calls the one that it reaches.
+pub(crate) const fn server_of(surface: Surface) -> &'static str {
+    match surface {
+        Surface::Mcp => "server",
+        Surface::Workflow => "engine",
+    }
+}
+
+/// What a surface calls what is asked of it.
+pub(crate) const fn tool_of(surface: Surface) -> &'static str {
+    match surface {
+        Surface::Mcp => "tool",
+        Surface::Workflow => "action",
+    }
+}
+
+/// The surface, the name of the server and what follows, of `mcp:bank/send_money`.
+pub(crate) fn split_tool(text: &str) -> Option<(Surface, &str, &str)> {
+    let (surface, rest) = text.split_once(':')?;
+    let (server, name) = rest.split_once('/')?;
+    Some((surface.parse().ok()?, server, name))
 }
 
 /// What is allowed of one tool: any arguments where the table is empty, else exactly the listed ones.
@@ -121,6 +177,7 @@ pub(crate) enum Spent {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Addend {
     pub(crate) argument: Arc<str>,
+    pub(crate) surface: Surface,
     pub(crate) tool: Arc<str>,
     pub(crate) upstream: Arc<str>,
 }
@@ -155,7 +212,7 @@ impl Display for Spent {
 
 impl Display for Addend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "mcp:{}/{}:{}", self.upstream, self.tool, self.argument)
+        write!(f, "{}:{}/{}:{}", self.surface, self.upstream, self.tool, self.argument)
     }
 }
 
@@ -253,13 +310,19 @@ pub(crate) struct ToolPattern {
     pub(crate) name: Arc<str>,
     /// Whether the name goes on.
     pub(crate) open: bool,
+    pub(crate) surface: Surface,
     pub(crate) upstream: Arc<str>,
 }
 
 impl ToolPattern {
     /// Whether it matches the tool `name` of `upstream`.
-    pub(crate) fn covers(&self, upstream: &str, name: &str) -> bool {
-        *self.upstream == *upstream && if self.open { name.starts_with(&*self.name) } else { name == &*self.name }
+    pub(crate) fn covers(&self, surface: Surface, upstream: &str, name: &str) -> bool {
+        self.is_of(surface, upstream) && if self.open { name.starts_with(&*self.name) } else { name == &*self.name }
+    }
+
+    /// Whether it is about tools of `upstream`.
+    pub(crate) fn is_of(&self, surface: Surface, upstream: &str) -> bool {
+        self.surface == surface && *self.upstream == *upstream
     }
 }
 
@@ -310,7 +373,7 @@ impl Display for DomainPattern {
 
 impl Display for ToolPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "mcp:{}/{}{}", self.upstream, self.name, if self.open { "*" } else { "" })
+        write!(f, "{}:{}/{}{}", self.surface, self.upstream, self.name, if self.open { "*" } else { "" })
     }
 }
 
@@ -419,6 +482,6 @@ pub(crate) fn list(entries: impl IntoIterator<Item = impl Display>, conjunction:
 }
 
 /// The rule id of the tool `name`: `allow.mcp.bank.send_money`.
-pub(crate) fn tool_rule_id(upstream: &str, name: &str) -> String {
-    format!("allow.mcp.{}.{}", key(upstream), key(name))
+pub(crate) fn tool_rule_id(surface: Surface, upstream: &str, name: &str) -> String {
+    format!("allow.{surface}.{}.{}", key(upstream), key(name))
 }

@@ -379,6 +379,7 @@ pub(crate) fn close_call(intent: &Record, exception: ExceptionId, at: Timestamp)
         external_reference: None,
         input_sha256: None,
         reason: Some("gateway_died".into()),
+        reported: None,
         result_bytes: None,
         result_sha256: None,
         status: Some(Status::Unknown),

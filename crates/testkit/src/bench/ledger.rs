@@ -251,6 +251,7 @@ impl Calls {
             external_reference: None,
             input_sha256: None,
             reason: None,
+            reported: None,
             result_bytes: None,
             result_sha256: None,
             status: None,

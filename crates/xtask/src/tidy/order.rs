@@ -38,7 +38,7 @@ pub(super) fn stages(tree: &Tree) -> Vec<Finding> {
 
 pub(super) fn surfaces(tree: &Tree) -> Vec<Finding> {
     let mend = "each surface owns its wire; what all need goes to `govern` or to governance";
-    siblings(tree, "surfaces", &["mcp", "http", "browser"], mend)
+    siblings(tree, "surfaces", &["mcp", "http", "browser", "workflow"], mend)
 }
 
 pub(super) fn backends(tree: &Tree) -> Vec<Finding> {

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use evidence::decimal::Number;
-use evidence::record::{EffectClass, Rule};
+use evidence::record::{EffectClass, Rule, Surface};
 use evidence::time::Zone;
 
 use super::slice::{ACTION, ContextShape, Matcher, Part, SliceRule, TextKind, scalar_text};
@@ -198,14 +198,14 @@ impl Draft {
         }
     }
 
-    /// What the mission as a whole may use; `tool` is the server and name of the one that the slice is about.
-    pub(super) fn budget(&mut self, mission: &Mission, tool: Option<(&str, &str)>) {
+    /// What the mission as a whole may use; `tool` is the surface, server and name of the one that the slice is about.
+    pub(super) fn budget(&mut self, mission: &Mission, tool: Option<(Surface, &str, &str)>) {
         for (spent, limits) in mission.budget() {
             let of = match spent {
                 Spent::Bytes => vec![Measure::Bytes],
                 Spent::Calls => vec![Measure::Calls],
                 Spent::Sum { of, .. } => {
-                    let is_of = |addend: &&Addend| tool == Some((&*addend.upstream, &*addend.tool));
+                    let is_of = |addend: &&Addend| tool == Some((addend.surface, &*addend.upstream, &*addend.tool));
                     of.iter().filter(is_of).map(|addend| Measure::Sum(addend.argument.clone())).collect()
                 }
             };

@@ -9,7 +9,7 @@ use cedar_policy::{
     EntityId, EntityTypeName, EntityUid, ParseErrors, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
 };
 use evidence::leaf::sha256_hex;
-use evidence::record::{Endpoint, FacetValue, Rule};
+use evidence::record::{Endpoint, FacetValue, Rule, Surface};
 
 use super::CompileError;
 use super::draft::Draft;
@@ -206,13 +206,19 @@ impl<'m> Compiler<'m> {
     }
 
     /// One named tool.
-    pub(super) fn tool(&mut self, upstream: &str, name: &str, rules: &ToolRules) -> Result<Slice, CompileError> {
-        let id = tool_rule_id(upstream, name);
-        let covers = |pattern: &ToolPattern| pattern.covers(upstream, name);
+    pub(super) fn tool(
+        &mut self,
+        surface: Surface,
+        upstream: &str,
+        name: &str,
+        rules: &ToolRules,
+    ) -> Result<Slice, CompileError> {
+        let id = tool_rule_id(surface, upstream, name);
+        let covers = |pattern: &ToolPattern| pattern.covers(surface, upstream, name);
         let plan = Plan::new(self.mission, rules, covers);
         let mut slice = Draft::new(self.mission, "Tool");
         slice.who_and_when(self.mission);
-        let tool = literal(&format!("mcp:{upstream}/{name}"));
+        let tool = literal(&format!("{surface}:{upstream}/{name}"));
         slice.permit(id.clone(), rules.line, &format!("resource == Countersign::Tool::{tool}"), None);
         if !rules.arguments.is_empty() {
             slice.arguments(&id, rules);
@@ -220,15 +226,15 @@ impl<'m> Compiler<'m> {
         for (danger, zone) in self.mission.dangers().iter().filter(|(_, zone)| zone.when.iter().any(covers)) {
             slice.danger(self.mission, danger, zone, None);
         }
-        slice.budget(self.mission, Some((upstream, name)));
-        slice.effect(&format!("mcp:{upstream}/{name}"), self.mission.effect_class(upstream, name));
+        slice.budget(self.mission, Some((surface, upstream, name)));
+        slice.effect(&format!("{surface}:{upstream}/{name}"), self.mission.effect_class(surface, upstream, name));
         self.build(slice, &id, plan)
     }
 
     /// Every tool of an upstream that has no rules of its own.
-    pub(super) fn every_tool(&mut self, upstream: &str, line: u32) -> Result<Slice, CompileError> {
-        let id = tool_rule_id(upstream, "*");
-        let covers = |pattern: &ToolPattern| *pattern.upstream == *upstream;
+    pub(super) fn every_tool(&mut self, surface: Surface, upstream: &str, line: u32) -> Result<Slice, CompileError> {
+        let id = tool_rule_id(surface, upstream, "*");
+        let covers = |pattern: &ToolPattern| pattern.is_of(surface, upstream);
         let plan = Plan::new(self.mission, &ToolRules::default(), covers);
         let mut slice = Draft::new(self.mission, "Tool");
         slice.context.name = true;
@@ -241,9 +247,9 @@ impl<'m> Compiler<'m> {
             }
         }
         slice.budget(self.mission, None);
-        if let Some(rules) = self.mission.rules().get(upstream) {
+        if let Some(rules) = self.mission.upstream(surface, upstream) {
             for (name, (class, _)) in rules.effects.iter().filter(|(name, _)| !rules.tools.contains_key(*name)) {
-                slice.effect(&format!("mcp:{upstream}/{name}"), *class);
+                slice.effect(&format!("{surface}:{upstream}/{name}"), *class);
             }
         }
         self.build(slice, &id, plan)

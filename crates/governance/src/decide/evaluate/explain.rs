@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use evidence::record::{Endpoint, Facet, Rule, Tool};
+use evidence::record::{Endpoint, Facet, Rule, Surface, Tool};
 
 use super::facet;
 use crate::classify::{Classified, Standing, UNPARSED, WHOLE};
@@ -144,6 +144,7 @@ pub(super) fn not_allowed(tool: &Tool) -> Finding {
         Endpoint::Prompt => (Reason::PromptNotAllowed, "prompt"),
         Endpoint::Request => (Reason::RequestNotAllowed, "request"),
         Endpoint::Resource => (Reason::ResourceNotAllowed, "resource"),
+        Endpoint::Tool if tool.surface == Surface::Workflow => (Reason::ToolNotAllowed, "action"),
         Endpoint::Tool => (Reason::ToolNotAllowed, "tool"),
     };
     Finding {

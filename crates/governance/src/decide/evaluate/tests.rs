@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use evidence::ids::CallId;
-use evidence::record::{Agent, Authenticated, Context as Actor, Initiator, Surface};
+use evidence::record::{Agent, Authenticated, Context as Actor, Initiator};
 use serde::Deserialize;
 
 use super::*;
@@ -159,14 +159,14 @@ pub(in crate::decide) fn snapshot(source: &str) -> PolicySnapshot {
 
 /// `mcp:files/read_file`, `mcp:files/resource:file:///srv/a`: what [`Tool`] displays as.
 pub(in crate::decide) fn parse_tool(text: &str) -> Tool {
-    let (upstream, rest) = text.strip_prefix("mcp:").unwrap().split_once('/').unwrap();
+    let (surface, upstream, rest) = mission::split_tool(text).unwrap();
     let endpoints = [Endpoint::Prompt, Endpoint::Request, Endpoint::Resource];
     let other = endpoints.into_iter().find_map(|endpoint| {
         let name = rest.strip_prefix(endpoint.as_str())?.strip_prefix(':')?;
         Some((endpoint, name))
     });
     let (endpoint, name) = other.unwrap_or((Endpoint::Tool, rest));
-    Tool { endpoint, name: name.into(), surface: Surface::Mcp, upstream: upstream.into() }
+    Tool { endpoint, name: name.into(), surface, upstream: upstream.into() }
 }
 
 pub(in crate::decide) fn classified(
@@ -206,6 +206,8 @@ fn a_tool_does_what_the_owner_says_and_else_nobody_knows() {
         ("mcp:open/look", EffectClass::Read),
         ("mcp:open/pay", EffectClass::Unconfirmed),
         ("mcp:elsewhere/look", EffectClass::Unconfirmed),
+        // What is said of a server says nothing of an engine that is called so.
+        ("workflow:s/look", EffectClass::Unconfirmed),
     ] {
         let call = classified(&policy, "bot", parse_tool(tool), "{}", Standing::Good);
         assert_eq!(decide(&call, &policy, noon().parse().unwrap()).effect_class, class, "{tool}");
@@ -256,6 +258,7 @@ fn a_mission_that_is_only_observed_lets_run_what_is_not_grave_and_says_what_woul
         ("bot", "mcp:s/pay", r#"{"n":9}"#, noon, Standing::Good, Deny, None, Some(Reason::ArgumentOutOfBounds)),
         ("bot", "mcp:s/other", r#"{"n":9}"#, noon, Standing::Good, Deny, None, Some(Reason::ArgumentOutOfBounds)),
         ("bot", "mcp:s/unnamed", "{}", noon, Standing::Good, Deny, None, Some(Reason::ToolNotAllowed)),
+        ("bot", "workflow:s/look", r#"{"n":3}"#, noon, Standing::Good, Deny, None, Some(Reason::ToolNotAllowed)),
         ("bot", "mcp:s/request:x/y", "{}", noon, Standing::Good, Deny, None, Some(Reason::RequestNotAllowed)),
         ("fox", "mcp:s/look", r#"{"n":9}"#, noon, Standing::Good, Deny, None, Some(Reason::AgentNotAllowed)),
         ("bot", "mcp:s/look", r#"{"n":9}"#, late, Standing::Good, Deny, None, Some(Reason::MissionExpired)),

@@ -1,52 +1,71 @@
-//! `[allow.mcp.SERVER]`: tools, resources, prompts and requests of one server.
+//! `[allow.mcp.SERVER]`: tools, resources, prompts and requests of one server. `[allow.workflow.ENGINE]`: actions of one engine.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+use evidence::record::Surface;
 use toml::de::{DeTable, DeValue};
 
 use super::{Key, Later, Reader, Value, brief, nearest};
-use crate::limits::{FACET_BYTES_MAX, NAME_BYTES_MAX};
-use crate::mission::rule::{ToolRules, Upstream, UriPattern};
+use crate::limits::{FACET_BYTES_MAX, NAME_BYTES_MAX, REPORT_SECONDS_MAX};
+use crate::mission::rule::{ToolRules, Upstream, UriPattern, server_of, tool_of};
 use crate::mission::spelling::ambiguity;
 use crate::mission::uri::is_plain;
 use crate::mission::{Feature, PROTOCOL_REQUESTS};
 
 const SURFACES_LATER: &Later = &[
-    ("browser", "remove the section: this version governs MCP servers"),
-    ("http", "remove the section: this version governs MCP servers"),
-    ("workflow", "remove the section: this version governs MCP servers"),
+    ("browser", "remove the section: this version governs MCP servers and workflows"),
+    ("http", "remove the section: this version governs MCP servers and workflows"),
 ];
+
+const SURFACES: [&str; 2] = [Surface::Mcp.as_str(), Surface::Workflow.as_str()];
 
 /// Keys of a server that are not tools. A tool of such a name is written with the prefix `tool:`.
 pub(in crate::mission) const RESERVED: [&str; 6] =
     ["elicitation", "prompts", "requests", "resources", "roots", "sampling"];
 
+/// The key of an engine that is no action, unless it holds a table.
+const REPORT_WITHIN: &str = "report_within";
+
 /// Says that what follows is a tool, whatever its name.
 pub(super) const TOOL_PREFIX: &str = "tool:";
+
+/// A server or an engine: its surface, its key and what stands under it.
+pub(super) type Server<'v, 's> = (Surface, &'v Key<'s>, &'v Value<'s>);
 
 impl<'s> Reader<'s> {
     pub(super) fn allow(&mut self, value: &Value<'s>) -> BTreeMap<Arc<str>, Upstream> {
         let mut upstreams = BTreeMap::new();
         let Some(surfaces) = self.table(value, "write `[allow.mcp.SERVER]`") else { return upstreams };
-        let servers = self.servers(surfaces, "allow");
-        for (key, value) in servers.into_iter().flatten() {
+        for (surface, key, value) in self.servers(surfaces, "allow") {
             let name = key.get_ref().as_ref();
             if !is_server_name(name) {
-                let reason = format!("`{}` is not the name of a server", brief(name));
+                let reason = match surface {
+                    Surface::Mcp => format!("`{}` is not the name of a server", brief(name)),
+                    Surface::Workflow => format!("`{}` is not the name of an engine", brief(name)),
+                };
                 self.problem(
                     key.span(),
                     reason,
                     "use at most 63 letters, digits, `.`, `_` and `-`, starting with a letter or digit",
                 );
             }
-            if let Some(table) = self.table(value, &format!("write `[allow.mcp.{}]`", brief(name))) {
-                let upstream = Upstream { line: self.line(key), ..self.server(table) };
-                upstreams.insert(name.into(), upstream);
+            let Some(table) = self.table(value, &format!("write `[allow.{surface}.{}]`", brief(name))) else {
+                continue;
+            };
+            let read = if surface == Surface::Workflow { self.engine(table) } else { self.server(table) };
+            let upstream = Upstream { line: self.line(key), ..read };
+            match upstreams.entry(name.into()) {
+                Entry::Vacant(entry) => drop(entry.insert(upstream)),
+                Entry::Occupied(_) => self.problem(
+                    key.span(),
+                    format!("`{}` is the name of a server and of an engine", brief(name)),
+                    "give the engine another name: rules name both by their names alone",
+                ),
             }
         }
-        if upstreams.is_empty() && surfaces.keys().all(|key| key.get_ref() == "mcp") {
+        if upstreams.is_empty() && surfaces.keys().all(|key| SURFACES.contains(&key.get_ref().as_ref())) {
             self.problem(
                 value.span(),
                 "the mission allows nothing",
@@ -56,23 +75,46 @@ impl<'s> Reader<'s> {
         upstreams
     }
 
-    /// The servers of a section's surfaces, `mcp` being the one that there is.
-    pub(super) fn servers<'v>(&mut self, surfaces: &'v DeTable<'s>, section: &str) -> Option<&'v DeTable<'s>> {
-        for key in surfaces.keys().filter(|key| key.get_ref() != "mcp") {
+    /// The servers and engines of a section's surfaces, each with what stands under its name.
+    pub(super) fn servers<'v>(&mut self, surfaces: &'v DeTable<'s>, section: &str) -> Vec<Server<'v, 's>> {
+        for key in surfaces.keys().filter(|key| !SURFACES.contains(&key.get_ref().as_ref())) {
             let name = key.get_ref();
-            if SURFACES_LATER.iter().any(|(word, _)| word == name) || nearest(name, ["mcp"]).is_some() {
-                self.unknown_key(key, &["mcp"], SURFACES_LATER);
+            if SURFACES_LATER.iter().any(|(word, _)| word == name) || nearest(name, SURFACES).is_some() {
+                self.unknown_key(key, &SURFACES, SURFACES_LATER);
             } else {
                 let reason = format!("unknown surface `{}`", brief(name));
                 let mend = format!("rules for an MCP server stand under `[{section}.mcp.{}]`", brief(name));
                 self.problem(key.span(), reason, mend);
             }
         }
-        surfaces.get("mcp").and_then(|value| self.table(value, &format!("write `[{section}.mcp.SERVER]`")))
+        let mut servers = Vec::new();
+        for surface in [Surface::Mcp, Surface::Workflow] {
+            let Some(value) = surfaces.get(surface.as_str()) else { continue };
+            let mend = format!("write `[{section}.{surface}.{}]`", server_of(surface).to_uppercase());
+            let named = self.table(value, &mend).into_iter().flatten();
+            servers.extend(named.map(|(key, value)| (surface, key, value)));
+        }
+        servers
+    }
+
+    /// Of an engine there are actions, and how long it has to report.
+    fn engine(&mut self, table: &DeTable<'s>) -> Upstream {
+        let mut engine = Upstream::new(Surface::Workflow);
+        for (key, value) in table {
+            self.rules += 1;
+            match (key.get_ref().as_ref(), value.get_ref()) {
+                (REPORT_WITHIN, DeValue::String(_)) => {
+                    engine.report_within_s = self.lasting(value, REPORT_SECONDS_MAX);
+                }
+                ("*", _) => engine.every_tool = self.every_tool(key, value),
+                _ => self.tool(Surface::Workflow, key, value, &mut engine.tools),
+            }
+        }
+        engine
     }
 
     fn server(&mut self, table: &DeTable<'s>) -> Upstream {
-        let mut upstream = Upstream::default();
+        let mut upstream = Upstream::new(Surface::Mcp);
         for (key, value) in table {
             self.rules += 1;
             let name = key.get_ref().as_ref();
@@ -98,31 +140,38 @@ impl<'s> Reader<'s> {
                             self.wrong_kind(value, "true or false", &format!("write `{name} = true`, or leave it out"))
                         }
                     },
-                    None => self.tool(key, value, &mut upstream.tools),
+                    None => self.tool(Surface::Mcp, key, value, &mut upstream.tools),
                 },
             }
         }
         upstream
     }
 
-    fn tool(&mut self, key: &Key<'s>, value: &Value<'s>, tools: &mut BTreeMap<Arc<str>, ToolRules>) {
+    fn tool(&mut self, surface: Surface, key: &Key<'s>, value: &Value<'s>, tools: &mut BTreeMap<Arc<str>, ToolRules>) {
         let written = key.get_ref().as_ref();
-        let name = written.strip_prefix(TOOL_PREFIX).unwrap_or(written);
+        let name = written.strip_prefix(TOOL_PREFIX).filter(|_| surface == Surface::Mcp).unwrap_or(written);
         let DeValue::Table(arguments) = value.get_ref() else {
             let suggestion = match nearest(name, RESERVED) {
-                Some(word) if !matches!(value.get_ref(), DeValue::String(_)) => format!("did you mean `{word}`?"),
+                Some(word) if surface == Surface::Mcp && !matches!(value.get_ref(), DeValue::String(_)) => {
+                    format!("did you mean `{word}`?")
+                }
                 _ => format!("write `{} = {{}}` to allow it with any arguments", brief(written)),
             };
             self.problem(key.span(), format!("`{}` is no table of argument rules", brief(written)), suggestion);
             return;
         };
         if name.contains('*') {
-            let reason = format!("`{}` is a wildcard, and tools are allowed by name", brief(name));
-            self.problem(key.span(), reason, "list the tools, or write `\"*\" = {}` for every tool of the server");
+            let (tool, server) = (tool_of(surface), server_of(surface));
+            let reason = format!("`{}` is a wildcard, and {tool}s are allowed by name", brief(name));
+            let mend = format!("list the {tool}s, or write `\"*\" = {{}}` for every {tool} of the {server}");
+            self.problem(key.span(), reason, mend);
             return;
         }
         if name.is_empty() || name.len() > NAME_BYTES_MAX || ambiguity(name).is_some() {
-            let reason = format!("`{}` is not the name of a tool", brief(name));
+            let reason = match surface {
+                Surface::Mcp => format!("`{}` is not the name of a tool", brief(name)),
+                Surface::Workflow => format!("`{}` is not the name of an action", brief(name)),
+            };
             self.problem(key.span(), reason, format!("use at most {NAME_BYTES_MAX} bytes of visible characters"));
             return;
         }

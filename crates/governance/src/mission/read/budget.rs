@@ -6,7 +6,7 @@ use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
 
 use super::{Reader, Value, brief, nearest};
-use crate::mission::rule::{Addend, Constraint, Limit, Period, Spent, Upstream};
+use crate::mission::rule::{Addend, Constraint, Limit, Period, Spent, Upstream, server_of, split_tool};
 
 const EXAMPLE: &str = "write `calls = { per_run = 200 }` or `bytes = { per_day = 50_000_000 }`";
 
@@ -72,14 +72,13 @@ impl<'s> Reader<'s> {
         };
         for entry in entries {
             let Some(text) = self.text(entry) else { continue };
-            let parts = text.strip_prefix("mcp:").and_then(|rest| rest.split_once('/'));
-            let Some((upstream, (tool, argument))) =
-                parts.and_then(|(upstream, rest)| Some((upstream, rest.rsplit_once(':')?)))
+            let Some((surface, upstream, (tool, argument))) = split_tool(text)
+                .and_then(|(surface, upstream, rest)| Some((surface, upstream, rest.rsplit_once(':')?)))
             else {
                 self.problem(entry.span(), format!("`{}` is no argument of a tool", brief(text)), SUM);
                 continue;
             };
-            let addend = Addend { argument: argument.into(), tool: tool.into(), upstream: upstream.into() };
+            let addend = Addend { argument: argument.into(), surface, tool: tool.into(), upstream: upstream.into() };
             if addends.contains(&addend) {
                 self.duplicate(entry, text);
             } else if let Err((reason, mend)) = check(&addend, limits, upstreams) {
@@ -99,11 +98,13 @@ fn check(
     limits: &[Limit],
     upstreams: &BTreeMap<Arc<str>, Upstream>,
 ) -> Result<(), (String, Option<String>)> {
-    let Addend { argument, tool, upstream } = addend;
+    let Addend { argument, surface, tool, upstream } = addend;
     let did = |known: Option<&str>| known.map(|word| format!("did you mean `{word}`?"));
-    let Some(server) = upstreams.get(upstream) else {
-        let known = nearest(upstream, upstreams.keys().map(AsRef::as_ref));
-        return Err((format!("the mission allows nothing of `{}`", brief(upstream)), did(known)));
+    let Some(server) = upstreams.get(upstream).filter(|server| server.surface == *surface) else {
+        let of_surface = upstreams.iter().filter(|(_, known)| known.surface == *surface);
+        let known = nearest(upstream, of_surface.map(|(name, _)| name.as_ref()));
+        let reason = format!("the mission allows nothing of {} `{}`", server_of(*surface), brief(upstream));
+        return Err((reason, did(known)));
     };
     let Some(rules) = server.tools.get(tool) else {
         let known = nearest(tool, server.tools.keys().map(AsRef::as_ref));

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use evidence::decimal::Number;
+use evidence::record::Surface;
 use toml::de::DeValue;
 
 use super::{Key, Later, Reader, Value, brief, is_name, nearest};
-use crate::mission::rule::{Constraint, Danger, Limit, Period, ToolPattern, ToolRules, Upstream};
+use crate::mission::rule::{
+    Constraint, Danger, Limit, Period, ToolPattern, ToolRules, Upstream, server_of, split_tool,
+};
 
 const KEYS: [&str; 3] = ["gate", "over", "when"];
 
@@ -20,7 +23,7 @@ const KEYS_LATER: &Later = &[
 /// The largest size of each argument, with its line.
 type Sizes = BTreeMap<Arc<str>, (Number, u32)>;
 
-const WHEN_EXAMPLE: &str = "write `when = \"mcp:server/tool\"`";
+const WHEN_EXAMPLE: &str = "write `when = \"mcp:server/tool\"` or `when = \"workflow:engine/action\"`";
 
 impl<'s> Reader<'s> {
     pub(super) fn dangers(&mut self, value: &Value<'s>) -> BTreeMap<Arc<str>, Danger> {
@@ -63,9 +66,9 @@ impl<'s> Reader<'s> {
     }
 
     pub(super) fn tool_pattern(&mut self, value: &Value<'s>, text: &str) -> Option<ToolPattern> {
-        let Some((upstream, name)) = text.strip_prefix("mcp:").and_then(|rest| rest.split_once('/')) else {
+        let Some((surface, upstream, name)) = split_tool(text) else {
             let reason = match text.split_once(':') {
-                Some((surface @ ("browser" | "http" | "workflow"), _)) => {
+                Some((surface @ ("browser" | "http"), _)) => {
                     format!("this version does not have the surface `{surface}`")
                 }
                 _ => format!("`{}` is not a tool", brief(text)),
@@ -75,6 +78,7 @@ impl<'s> Reader<'s> {
         };
         if let Some(kind) = ["prompt", "request", "resource"]
             .into_iter()
+            .filter(|_| surface == Surface::Mcp)
             .find(|kind| name.strip_prefix(kind).is_some_and(|rest| rest.starts_with(':')))
         {
             self.problem(value.span(), format!("danger zones are of tools, not of a {kind}"), WHEN_EXAMPLE);
@@ -86,11 +90,11 @@ impl<'s> Reader<'s> {
             self.problem(
                 value.span(),
                 reason,
-                "write `mcp:server/tool`; a `*` may stand at the end of the tool's name",
+                "write `mcp:server/tool` or `workflow:engine/action`; a `*` may stand at the end of the name",
             );
             return None;
         }
-        Some(ToolPattern { name: start.into(), open, upstream: upstream.into() })
+        Some(ToolPattern { name: start.into(), open, surface, upstream: upstream.into() })
     }
 
     /// `over = { amount = 1000, per_day = 3000 }`: one call's size, and the size of all calls together.
@@ -138,17 +142,23 @@ impl<'s> Reader<'s> {
         for (name, danger) in dangers {
             let mut is_reached = !danger.sums.is_empty() || danger.over.is_empty();
             for pattern in &danger.when {
-                let Some(upstream) = upstreams.get(&pattern.upstream) else {
+                let upstream = upstreams.get(&pattern.upstream).filter(|upstream| upstream.surface == pattern.surface);
+                let Some(upstream) = upstream else {
                     let reason = format!(
-                        "danger zone `{name}` names `{pattern}`, and the mission allows nothing of `{}`",
+                        "danger zone `{name}` names `{pattern}`, and the mission allows nothing of {} `{}`",
+                        server_of(pattern.surface),
                         pattern.upstream
                     );
-                    let known = nearest(&pattern.upstream, upstreams.keys().map(AsRef::as_ref));
+                    let of_surface = upstreams.iter().filter(|(_, upstream)| upstream.surface == pattern.surface);
+                    let known = nearest(&pattern.upstream, of_surface.map(|(name, _)| name.as_ref()));
                     self.problem_at_line(danger.line, reason, known.map(|word| format!("did you mean `{word}`?")));
                     continue;
                 };
-                let covered: Vec<_> =
-                    upstream.tools.iter().filter(|(tool, _)| pattern.covers(&pattern.upstream, tool)).collect();
+                let covered: Vec<_> = upstream
+                    .tools
+                    .iter()
+                    .filter(|(tool, _)| pattern.covers(pattern.surface, &pattern.upstream, tool))
+                    .collect();
                 if covered.is_empty() && upstream.every_tool.is_none() {
                     let reason = format!("danger zone `{name}` names `{pattern}`, which the mission does not allow");
                     let known = nearest(&pattern.name, upstream.tools.keys().map(AsRef::as_ref));

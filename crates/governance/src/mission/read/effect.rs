@@ -1,15 +1,15 @@
-//! `[effect.mcp.SERVER]`: what the owner says that tools do to the world.
+//! `[effect.mcp.SERVER]`, `[effect.workflow.ENGINE]`: what the owner says that tools do to the world.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use evidence::record::EffectClass;
+use evidence::record::{EffectClass, Surface};
 use toml::de::DeTable;
 
 use super::allow::{RESERVED, TOOL_PREFIX};
 use super::{Key, Reader, Value, brief, nearest};
-use crate::mission::rule::Upstream;
+use crate::mission::rule::{Upstream, server_of};
 
 /// What an owner may say. That nobody has said it is no class to be written down.
 const CLASSES: [EffectClass; 6] = [
@@ -24,16 +24,19 @@ const CLASSES: [EffectClass; 6] = [
 /// The classes of one server's tools, each with its key.
 pub(super) type Declared<'v, 's> = Vec<(&'v Key<'s>, EffectClass)>;
 
+/// A section of one server: its surface, its key and the classes of its tools.
+pub(super) type DeclaredOf<'v, 's> = (Surface, &'v Key<'s>, Declared<'v, 's>);
+
 impl<'s> Reader<'s> {
     /// Reads the section: the key of each server, with what stands under it.
-    pub(super) fn effects<'v>(&mut self, value: &'v Value<'s>) -> Vec<(&'v Key<'s>, Declared<'v, 's>)> {
+    pub(super) fn effects<'v>(&mut self, value: &'v Value<'s>) -> Vec<DeclaredOf<'v, 's>> {
         let surfaces = self.table(value, "write `[effect.mcp.SERVER]`");
-        let servers = surfaces.and_then(|surfaces| self.servers(surfaces, "effect"));
+        let servers = surfaces.map(|surfaces| self.servers(surfaces, "effect")).unwrap_or_default();
         let mut effects = Vec::new();
-        for (key, value) in servers.into_iter().flatten() {
-            let write = format!("write `[effect.mcp.{}]`", brief(key.get_ref()));
+        for (surface, key, value) in servers {
+            let write = format!("write `[effect.{surface}.{}]`", brief(key.get_ref()));
             if let Some(table) = self.table(value, &write) {
-                effects.push((key, self.declared(table)));
+                effects.push((surface, key, self.declared(table)));
             }
         }
         effects
@@ -69,14 +72,15 @@ impl<'s> Reader<'s> {
     /// Gives each server its tools' classes. A class of a tool that may not be called is a slip: the tool that was meant keeps none.
     pub(super) fn take_effects(
         &mut self,
-        effects: Vec<(&Key<'s>, Declared<'_, 's>)>,
+        effects: Vec<DeclaredOf<'_, 's>>,
         upstreams: &mut BTreeMap<Arc<str>, Upstream>,
     ) {
-        for (server, declared) in effects {
+        for (surface, server, declared) in effects {
             let name = server.get_ref().as_ref();
-            let Some(upstream) = upstreams.get_mut(name) else {
-                let known = nearest(name, upstreams.keys().map(AsRef::as_ref));
-                let reason = format!("the mission allows nothing of `{}`", brief(name));
+            let Some(upstream) = upstreams.get_mut(name).filter(|upstream| upstream.surface == surface) else {
+                let of_surface = upstreams.iter().filter(|(_, upstream)| upstream.surface == surface);
+                let known = nearest(name, of_surface.map(|(name, _)| name.as_ref()));
+                let reason = format!("the mission allows nothing of {} `{}`", server_of(surface), brief(name));
                 self.problem(server.span(), reason, known.map(|word| format!("did you mean `{word}`?")));
                 continue;
             };
@@ -88,8 +92,9 @@ impl<'s> Reader<'s> {
 
     fn take_effect(&mut self, key: &Key<'s>, class: EffectClass, upstream: &mut Upstream) {
         let written = key.get_ref().as_ref();
-        let name = written.strip_prefix(TOOL_PREFIX).unwrap_or(written);
-        if RESERVED.contains(&written) {
+        let is_mcp = upstream.surface == Surface::Mcp;
+        let name = written.strip_prefix(TOOL_PREFIX).filter(|_| is_mcp).unwrap_or(written);
+        if is_mcp && RESERVED.contains(&written) {
             let mend = format!("to name a tool that is called so, write `\"{TOOL_PREFIX}{written}\"`");
             return self.problem(key.span(), format!("`{written}` is not a tool, and effects are of tools"), mend);
         }

@@ -237,7 +237,7 @@ impl<'s> Reader<'s> {
     }
 
     /// `90s`, `30m`, `4h` or `2d` in seconds.
-    fn lasting(&mut self, value: &Value<'s>, most: u64) -> Option<u64> {
+    pub(super) fn lasting(&mut self, value: &Value<'s>, most: u64) -> Option<u64> {
         let text = self.text(value)?;
         let read = || {
             let unit = match text.as_bytes().last()? {

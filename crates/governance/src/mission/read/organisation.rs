@@ -9,7 +9,7 @@ use super::{Later, Reader, Value, ambiguity, brief, is_name, tree};
 use crate::limits::{MISSION_BYTES_MAX, MISSION_RULES_MAX, NAME_BYTES_MAX};
 use crate::mission::PinPolicy;
 use crate::mission::error::MissionError;
-use crate::mission::organisation::{Invariant, Organisation};
+use crate::mission::organisation::{AtMost, Invariant, Organisation};
 use crate::mission::rule::{ToolPattern, ToolRules};
 
 const KEYS: [&str; 6] = ["forbid", "group", "invariant", "organisation", "pins", "why"];
@@ -177,11 +177,11 @@ impl<'s> Reader<'s> {
     }
 
     /// `[invariant.NAME.at_most.mcp.SERVER.TOOL]`.
-    fn at_most(&mut self, value: &Value<'s>) -> BTreeMap<Arc<str>, BTreeMap<Arc<str>, ToolRules>> {
+    fn at_most(&mut self, value: &Value<'s>) -> AtMost {
         let mut servers = BTreeMap::new();
         let Some(surfaces) = self.table(value, INVARIANT) else { return servers };
         let named = self.servers(surfaces, "invariant.NAME.at_most");
-        for (server, tools) in named.into_iter().flatten() {
+        for (surface, server, tools) in named {
             let mut rules = BTreeMap::new();
             for (tool, value) in self.table(tools, INVARIANT).into_iter().flatten() {
                 let Some(table) = self.table(value, INVARIANT) else { continue };
@@ -191,7 +191,7 @@ impl<'s> Reader<'s> {
                 let bounds = ToolRules { arguments: self.arguments(table), line: self.line(tool) };
                 rules.insert(tool.get_ref().as_ref().into(), bounds);
             }
-            servers.insert(server.get_ref().as_ref().into(), rules);
+            servers.insert((surface, server.get_ref().as_ref().into()), rules);
         }
         servers
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use evidence::record::Surface;
 use evidence::time::Timestamp;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -131,6 +132,9 @@ impl<'s> Reader<'s> {
     ) {
         for (line, source) in std::mem::take(&mut self.sources) {
             let (reason, known) = match upstreams.get(&source.upstream) {
+                Some(engine) if engine.surface == Surface::Workflow => {
+                    (format!("`from` names `{source}`, and the steps of an engine return nothing that is kept"), None)
+                }
                 None => {
                     let known = nearest(&source.upstream, upstreams.keys().map(AsRef::as_ref));
                     (

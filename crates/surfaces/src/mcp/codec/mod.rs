@@ -14,17 +14,16 @@ mod header;
 mod lines;
 mod raw;
 #[cfg(test)]
-mod reference;
+pub(crate) mod reference;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 mod splice;
 mod sse;
-pub mod strict;
 
+pub use crate::strict::{self, StrictError, StrictFault, strict_scan};
 pub use envelope::{Envelope, EnvelopeError, EnvelopeFault, EnvelopeKind, Meant, RawId};
 pub use header::{decode_header, encode_header};
 pub use lines::{LineDecoder, LineError, encode_line, single_line};
 pub use raw::{Elements, Member, Members, Raw, RawArray, RawObject, Shape};
 pub use splice::{Splice, SpliceError};
 pub use sse::{SSE_KEEP_ALIVE, SseDecoder, SseError, SseEvent};
-pub use strict::{StrictError, StrictFault, strict_scan};

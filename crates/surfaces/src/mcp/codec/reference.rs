@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// Whether the reference takes `text`, nested no deeper than `depth_max`.
-pub(super) fn accepts(text: &[u8], depth_max: usize) -> bool {
+pub(crate) fn accepts(text: &[u8], depth_max: usize) -> bool {
     serde_json::from_slice::<Depth>(text).is_ok_and(|Depth(depth)| depth <= depth_max)
 }
 

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value};
 
 /// Any JSON value of moderate size, with strings that need escapes and keys that look alike.
-pub(super) fn any_value() -> impl Strategy<Value = Value> {
+pub(crate) fn any_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -36,7 +36,7 @@ fn any_text() -> impl Strategy<Value = String> {
 }
 
 /// Writes `value` in one of the ways that mean the same: white space anywhere, any character as an escape.
-pub(super) fn written(value: &Value, seed: u64) -> Vec<u8> {
+pub(crate) fn written(value: &Value, seed: u64) -> Vec<u8> {
     let mut pen = Pen { out: String::new(), state: seed | 1 };
     pen.space();
     pen.value(value);

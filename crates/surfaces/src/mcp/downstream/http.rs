@@ -31,6 +31,7 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 pub use self::body::McpBody;
+pub use self::challenge::Credentials;
 use self::challenge::bearer;
 pub use self::gate::{Admission, AdmitError, Caller, ConnectError, Connected, Gate, Holder, Protection, TurnedAway};
 use self::mailbox::Mailbox;

@@ -135,7 +135,8 @@ pub(super) fn outcome(answer: Result<Envelope, UpstreamFault>) -> Outcome {
         (None, error) => (error, Status::ToolError, Some(Reason::UpstreamError)),
     };
     let result = part.map(|part| envelope.share(part));
-    Outcome { external_reference: None, payload: Some(envelope.bytes().clone()), reason, result, status }
+    let payload = Some(envelope.bytes().clone());
+    Outcome { external_reference: None, payload, reason, reported: None, result, status }
 }
 
 /// Reads an answer that says that the upstream made a task of the call (CreateTaskResult).

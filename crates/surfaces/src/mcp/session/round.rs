@@ -238,7 +238,14 @@ impl<S: Session> CallRound<S> {
             }
         };
         let result = result.map(|result| response.share(result));
-        Outcome { external_reference: None, payload, reason: Some(reason), result, status: Status::Pending }
+        Outcome {
+            external_reference: None,
+            payload,
+            reason: Some(reason),
+            reported: None,
+            result,
+            status: Status::Pending,
+        }
     }
 
     fn misbehaved(&self, what: &str) {

@@ -1,11 +1,36 @@
 //! Bearer tokens: where a request may carry one, and what an agent without a good one is told (RFC 6750; RFC 9728, section 5.1; MCP, Authorization).
 
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
-use http::{StatusCode, Uri};
+use http::{Request, StatusCode, Uri};
 
-use super::{AdmitError, Caller, Gate, Refused};
+use super::{AdmitError, Caller, Gate, McpEndpoint, Refused, TurnedAway};
 use crate::limits::BEARER_BYTES_MAX;
 use crate::mcp::streamable::single;
+
+/// How a request came.
+#[derive(Clone, Copy)]
+pub struct Credentials<'a> {
+    /// The bearer token, if there is one.
+    pub bearer: Option<&'a str>,
+    /// The name, with port, under which the gateway was called.
+    pub host: &'a str,
+}
+
+impl<G: Gate> McpEndpoint<G> {
+    /// The name that a request came by and the token that it bears, under the rules of [`Self::serve`].
+    ///
+    /// # Errors
+    /// How it is refused, with a JSON-RPC error that says why; it is noted.
+    pub fn credentials<'a, B>(&self, request: &'a Request<B>) -> Result<Credentials<'a>, (StatusCode, Bytes)> {
+        let (uri, headers) = (request.uri(), request.headers());
+        let told = |refused: Refused| (refused.status, refused.body);
+        let host = self.known(uri, headers).map_err(told)?;
+        let misplaced = |_: &Refused| self.gate.turned_away(TurnedAway::Misplaced);
+        let bearer = bearer(uri, headers).inspect_err(misplaced).map_err(told)?;
+        Ok(Credentials { bearer, host })
+    }
+}
 
 /// The bearer token of a request (RFC 6750, section 2.1). Tokens in the address end up in logs and are refused; so is what two readers could take differently.
 pub(super) fn bearer<'a>(uri: &Uri, headers: &'a HeaderMap) -> Result<Option<&'a str>, Refused> {

@@ -1,9 +1,9 @@
 use proptest::prelude::*;
 
-use super::super::reference;
-use super::super::samples::{any_value, written};
 use super::*;
 use crate::limits::{JSON_DEPTH_MAX, JSON_OPEN_MEMBERS_MAX};
+use crate::mcp::codec::reference;
+use crate::mcp::codec::samples::{any_value, written};
 
 fn scan(text: impl AsRef<[u8]>) -> Result<(), StrictError> {
     strict_scan(text.as_ref(), &ReadLimits::REQUEST)
