@@ -410,6 +410,7 @@ fn the_table_of_limits_has_the_values_of_the_code() {
 
 /// What people meet, with the values of the code.
 fn limits() -> Vec<(&'static str, String)> {
+    use ::console::limits as console;
     use gateway::limits as gateway;
     use governance::limits as governance;
     use surfaces::limits as surfaces;
@@ -441,6 +442,11 @@ fn limits() -> Vec<(&'static str, String)> {
         ("governance::MISSION_BYTES_MAX", bytes(governance::MISSION_BYTES_MAX)),
         ("governance::MISSION_RULES_MAX", governance::MISSION_RULES_MAX.to_string()),
         ("governance::LIST_ELEMENTS_MAX", governance::LIST_ELEMENTS_MAX.to_string()),
+        ("console::BODY_BYTES_MAX", bytes(console::BODY_BYTES_MAX)),
+        ("console::SESSION_US", seconds(console::SESSION_US.unsigned_abs() / 1_000_000)),
+        ("console::SESSIONS_PER_PERSON_MAX", console::SESSIONS_PER_PERSON_MAX.to_string()),
+        ("console::STREAMS_PER_SESSION_MAX", console::STREAMS_PER_SESSION_MAX.to_string()),
+        ("gateway::PAGE_MAX", gateway::PAGE_MAX.to_string()),
         ("gateway::CALL_TIMEOUT", seconds(gateway::CALL_TIMEOUT.as_secs())),
         ("gateway::OPEN_RUNS_MAX", gateway::OPEN_RUNS_MAX.to_string()),
         ("gateway::RUN_US", seconds(gateway::RUN_US.unsigned_abs() / 1_000_000)),

@@ -6,6 +6,7 @@ mod attachments;
 mod bridges;
 mod changes;
 mod clients;
+mod console;
 mod door;
 mod exceptions;
 mod floods;

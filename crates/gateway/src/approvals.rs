@@ -7,10 +7,12 @@ mod answers;
 mod calls;
 mod clocks;
 mod glass;
+pub mod history;
 mod outcomes;
 mod pages;
 mod reach;
 mod release;
+mod turn;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -24,16 +26,17 @@ use evidence::record::approval::{ApprovalEvent, ApprovalRecord, Question};
 use evidence::record::{Body, Context, ExceptionKind, ExceptionRecord, RecordType};
 use evidence::time::Timestamp;
 use store::{Order, ReadError, Reader};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use crate::clock::now;
 use crate::home::Home;
-use crate::limits::APPROVALS_KEPT_MAX;
+use crate::limits::{APPROVALS_KEPT_MAX, CHANGES_MAX};
 use crate::runs::Runs;
-pub use answers::{Counted, ReviewError, Reviewed};
+pub use answers::{Channel, Counted, ReviewError, Reviewed};
 use outcomes::Use;
 pub(crate) use outcomes::Using;
 pub use pages::{Page, Wanted};
+pub use turn::Turn;
 pub use view::{ApprovalState, ApprovalView};
 
 /// What the scope of an exception about an approval begins with.
@@ -47,14 +50,36 @@ pub(crate) struct Approvals {
     reviewing: tokio::sync::Mutex<()>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Book {
     by_call: HashMap<(RunId, String), ApprovalId>,
+    changes: broadcast::Sender<Change>,
     entries: BTreeMap<ApprovalId, Entry>,
     /// Bytes of results that are kept.
     kept_bytes: u64,
     /// Those that are open: an inbox is a page of them.
     open: BTreeSet<ApprovalId>,
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        Self {
+            by_call: HashMap::new(),
+            changes: broadcast::Sender::new(CHANGES_MAX),
+            entries: BTreeMap::new(),
+            kept_bytes: 0,
+            open: BTreeSet::new(),
+        }
+    }
+}
+
+/// Something about an approval is not as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Which.
+    pub approval: ApprovalId,
+    /// Where in its life it is now.
+    pub state: ApprovalState,
 }
 
 /// One approval, and who waits for it.
@@ -89,21 +114,15 @@ impl Approvals {
                 book.heed(exception);
             }
             let Body::Approval(approval) = &record.body else { return ControlFlow::Continue(()) };
-            let correlation = &record.correlation;
-            let context = Context {
-                agent: record.agent.clone(),
-                context: correlation.context,
-                initiator: record.initiator.clone(),
-                mission: correlation.mission.clone(),
-                run: correlation.run,
-            };
             let taken = match book.entries.get_mut(&approval.approval) {
                 Some(entry) => entry.approval.take(approval, record.occurred_at),
                 None => Approval::begin(approval, record.occurred_at).map(|fresh| {
-                    book.put(Entry::new(fresh, correlation.call, Arc::new(context)));
+                    let context = Arc::new(history::context_of(&record));
+                    book.put(Entry::new(fresh, record.correlation.call, context));
                 }),
             };
-            if let (ApprovalEvent::Consumed, Some(used), Some(call)) = (approval.event, approval.used, correlation.call)
+            if let (ApprovalEvent::Consumed, Some(used), Some(call)) =
+                (approval.event, approval.used, record.correlation.call)
             {
                 taken_uses.push((approval.approval, used, call));
             }
@@ -125,11 +144,11 @@ impl Approvals {
 
     /// Gives back the use that was taken last and is not recorded.
     pub(crate) fn give_back(&self, approval: ApprovalId) {
-        if let Some(entry) = self.book().entries.get_mut(&approval) {
+        let _known = self.book().change(approval, |entry| {
             entry.uses.remove(&entry.approval.used);
             entry.approval.used = entry.approval.used.saturating_sub(1);
             entry.wake.send_modify(|count| *count += 1);
-        }
+        });
     }
 
     /// Forgets a question that could not be recorded.
@@ -204,13 +223,18 @@ impl Book {
         if entry.is_open() {
             self.open.insert(entry.approval.approval);
         }
+        let _nobody_listens = self.changes.send(entry.change());
         self.entries.insert(entry.approval.approval, entry);
     }
 
     /// Changes one entry, if it is there.
     fn change<T>(&mut self, approval: ApprovalId, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
         let entry = self.entries.get_mut(&approval)?;
+        let before = entry.stands();
         let changed = change(entry);
+        if entry.stands() != before {
+            let _nobody_listens = self.changes.send(entry.change());
+        }
         match entry.is_open() {
             true => self.open.insert(approval),
             false => self.open.remove(&approval),
@@ -269,6 +293,16 @@ impl Entry {
             State::Denied(_) | State::Expired | State::Released | State::Revoked | State::Withdrawn => true,
         };
         is_settled && self.uses.is_empty()
+    }
+
+    /// What a change of it changes.
+    fn stands(&self) -> (ApprovalState, [usize; 2], [u32; 2]) {
+        let Approval { escalated, reminded, reviews, used, .. } = &self.approval;
+        (ApprovalState::of(&self.approval), [escalated.len(), reviews.len()], [reminded.0, *used])
+    }
+
+    fn change(&self) -> Change {
+        Change { approval: self.approval.approval, state: ApprovalState::of(&self.approval) }
     }
 
     fn event(&self, event: ApprovalEvent) -> ApprovalRecord {

@@ -209,7 +209,7 @@ pub fn find(reader: &Reader, which: Which) -> Result<Option<Record>, ReadError> 
 const SECOND_US: i64 = 1_000_000;
 
 /// When an id (UUIDv7, RFC 9562) was made.
-fn minted_at(id: RecordId) -> Option<Timestamp> {
+pub(crate) fn minted_at(id: impl std::fmt::Display) -> Option<Timestamp> {
     let digits: String = id.to_string().chars().filter(|character| *character != '-').take(12).collect();
     let millis = i64::from_str_radix(&digits, 16).ok()?;
     millis.checked_mul(1_000).map(Timestamp::from_micros)

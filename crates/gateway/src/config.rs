@@ -26,6 +26,8 @@ pub struct Config {
     pub auth: Option<AuthConfig>,
     /// How long an upstream may take to answer a call.
     pub call_timeout: Duration,
+    /// Where approvers connect.
+    pub console: SocketAddr,
     /// Hosts that requests may name beside loopback.
     pub hosts: Vec<String>,
     /// Where agents connect.
@@ -100,6 +102,7 @@ struct Written {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Listen {
+    console: SocketAddr,
     gateway: SocketAddr,
     hosts: Vec<String>,
     origins: Vec<String>,
@@ -108,7 +111,13 @@ struct Listen {
 
 impl Default for Listen {
     fn default() -> Self {
-        Self { gateway: SocketAddr::from(([127, 0, 0, 1], 7070)), hosts: Vec::new(), origins: Vec::new(), public: None }
+        Self {
+            console: SocketAddr::from(([127, 0, 0, 1], 7071)),
+            gateway: SocketAddr::from(([127, 0, 0, 1], 7070)),
+            hosts: Vec::new(),
+            origins: Vec::new(),
+            public: None,
+        }
     }
 }
 
@@ -201,6 +210,7 @@ impl Config {
         Ok(Self {
             auth,
             call_timeout: file.limits.call_timeout_s.map_or(CALL_TIMEOUT, Duration::from_secs),
+            console: file.listen.console,
             hosts,
             listen: file.listen.gateway,
             missions: base.join(file.missions.dir),

@@ -8,7 +8,7 @@ use evidence::record::EffectClass;
 use evidence::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::approvals::{Counted, Page, ReviewError, Reviewed, Wanted as WantedApprovals};
+use crate::approvals::{Channel, Counted, Page, ReviewError, Reviewed, Wanted as WantedApprovals};
 use crate::attachments::{Attach, AttachError};
 use crate::exceptions::{Deed, DeedError};
 use crate::halts::{Scope, Switch};
@@ -360,7 +360,7 @@ impl Gateway {
                 Err(error @ LoadError::Read { .. }) => Answer::refused(Blame::Asker, error),
                 Err(error) => Answer::refused(Blame::Nobody, error.to_string().trim_end()),
             },
-            Ask::Approvals(wanted) => Answer::Approvals(self.approvals.page(&wanted)),
+            Ask::Approvals(wanted) => Answer::Approvals(self.approvals(&wanted)),
             Ask::Attach(attach) => match self.attach(*attach, who).await {
                 Ok(sha256) => Answer::Attached(sha256),
                 Err(error @ (AttachError::File { .. } | AttachError::Unfit)) => Answer::refused(Blame::Asker, error),
@@ -397,7 +397,9 @@ impl Gateway {
             }
             Ask::PinTool { tool, why } => done(self.pin(&tool, who, &why).await),
             Ask::Pins => Answer::Pins(self.pins.list()),
-            Ask::Review(reviewed) => self.review(*reviewed, who).await.map_or_else(Answer::from, Answer::Counted),
+            Ask::Review(reviewed) => {
+                self.review(*reviewed, who, Channel::Cli).await.map_or_else(Answer::from, Answer::Counted)
+            }
             Ask::ReleaseApproval { approval, why } => self
                 .release_approval(approval, who, &why)
                 .await

@@ -220,6 +220,40 @@ impl PersonKeys {
 }
 
 impl Gateway {
+    /// Whether `signature` is one of `message` by the confirmed key `key` of `person`, who stands in the file of persons.
+    #[must_use]
+    pub fn has_signed(&self, person: &str, key: &str, message: &[u8], signature: &str) -> bool {
+        let public = if self.is_person(person) { self.keys.confirmed(person, key) } else { None };
+        public.is_some_and(|public| is_signed(&public, message, signature))
+    }
+
+    /// Whether `person` stands in the file of persons, and `key` is a confirmed one of theirs.
+    #[must_use]
+    pub fn may_sign(&self, person: &str, key: &str) -> bool {
+        self.is_person(person) && self.keys.confirmed(person, key).is_some()
+    }
+
+    /// The keys of `person`, with how each stands.
+    #[must_use]
+    pub fn keys_of(&self, person: &str) -> BTreeMap<String, Standing> {
+        let id = |name: &str| name.strip_prefix(person)?.strip_prefix('/').map(str::to_owned);
+        let keys = self.keys.list().into_iter().filter(|(_, key)| key.public.is_some());
+        keys.filter_map(|(name, key)| Some((id(&name)?, key.state))).collect()
+    }
+
+    /// How `person` is called, and their groups, where they stand in the file of persons.
+    #[must_use]
+    pub fn person(&self, person: &str) -> Option<(Option<String>, Vec<String>)> {
+        let people = self.people.in_force()?;
+        let known = people.persons().get(person)?;
+        let groups = people.groups_of(person).iter().map(ToString::to_string).collect();
+        Some((known.name.as_deref().map(str::to_owned), groups))
+    }
+
+    fn is_person(&self, person: &str) -> bool {
+        self.people.in_force().is_some_and(|people| people.persons().contains_key(person))
+    }
+
     /// Invites a person to enrol a key; gives the one-time code.
     ///
     /// # Errors
@@ -325,9 +359,7 @@ impl Gateway {
     }
 
     fn known_person(&self, person: &str) -> Result<(), KeyError> {
-        let people = self.people.in_force();
-        let is_known = people.is_some_and(|people| people.persons().contains_key(person));
-        if is_known { Ok(()) } else { Err(KeyError::Who(person.to_owned())) }
+        if self.is_person(person) { Ok(()) } else { Err(KeyError::Who(person.to_owned())) }
     }
 
     async fn log_key(&self, name: &str, key: PersonKey, who: &str, why: &str) -> Result<(), store::AppendError> {

@@ -166,6 +166,15 @@ pub const OUTCOMES_BYTES_MAX: u64 = 256 << 20;
 /// How long a result is kept after a client was handed it, for calls that waited for it at the same time: they are woken at once, and read it within milliseconds.
 pub const OUTCOME_GRACE_US: i64 = 60 * 1_000_000;
 
+/// Approvals that are looked at for one page of those that a person may answer: some 5 microseconds each. A page may be short for it, and the next one goes on.
+pub const LOOKED_AT_MAX: usize = 1_000;
+
+/// What is told of the calls that a run executed before a question: the last ones.
+pub const BEFORE_MAX: usize = 10;
+
+/// Changes of approvals that somebody who listens may be behind; who is further behind is told so, and lists again.
+pub const CHANGES_MAX: usize = 1_024;
+
 /// How often a client hears that its call is held open: several times in the 60 seconds after which clients give up.
 pub const HOLD_NEWS: std::time::Duration = std::time::Duration::from_secs(10);
 

@@ -2,6 +2,7 @@
 //! `/ready` for whoever operates the gateway.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,10 +11,11 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
+use hyper::body::{Body, Incoming};
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use surfaces::mcp::downstream::http::{EndpointConfig, HttpDownstreamLimits, McpBody, McpEndpoint};
+pub use surfaces::mcp::downstream::http::{Foreign, Peers};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -43,10 +45,12 @@ struct Door {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The operating system refused.
-    #[error("listen on {address}: {source}; choose another [listen] gateway")]
+    #[error("listen on {address}: {source}; choose another [listen] {key}")]
     Address {
         /// Where.
         address: SocketAddr,
+        /// Which key of `[listen]` says so.
+        key: &'static str,
         /// Why not.
         source: io::Error,
     },
@@ -60,16 +64,57 @@ pub enum BindError {
 /// # Errors
 /// [`BindError`] names the address or the upstream.
 pub async fn bind(gateway: Arc<Gateway>, config: &Config) -> Result<Listener, BindError> {
-    let refused = |source| BindError::Address { address: config.listen, source };
     let gate = Arc::new(RunGate::new(gateway.clone(), config).map_err(BindError::Upstream)?);
-    let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
-    let address = listener.local_addr().map_err(refused)?;
-    let own = ["127.0.0.1", "[::1]", "localhost"].map(|host| format!("{host}:{}", address.port()));
-    let hosts = own.into_iter().chain([address.to_string()]).chain(config.hosts.clone()).collect();
-    let endpoint = EndpointConfig { hosts, limits: HttpDownstreamLimits::DEFAULT, origins: config.origins.clone() };
+    let (listener, address) = at(config.listen, "gateway").await?;
+    let endpoint = EndpointConfig { limits: HttpDownstreamLimits::DEFAULT, peers: peers(address, config) };
     let mcp = McpEndpoint::new(gate.clone(), endpoint);
     let workflow = Workflow::new(gate.clone(), gateway.clone());
     Ok(Listener { address, door: Arc::new(Door { gate, gateway, mcp, workflow }), listener })
+}
+
+/// Binds an address that `key` of `[listen]` names; gives the one that it is.
+///
+/// # Errors
+/// [`BindError::Address`].
+pub async fn at(address: SocketAddr, key: &'static str) -> Result<(TcpListener, SocketAddr), BindError> {
+    let refused = |source| BindError::Address { address, key, source };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    Ok((listener, address))
+}
+
+/// By which names requests may come to a door at `address`, and from which pages.
+#[must_use]
+pub fn peers(address: SocketAddr, config: &Config) -> Peers {
+    let own = ["127.0.0.1", "[::1]", "localhost"].map(|host| format!("{host}:{}", address.port()));
+    let hosts = own.into_iter().chain([address.to_string()]).chain(config.hosts.clone()).collect();
+    Peers::new(hosts, config.origins.clone())
+}
+
+/// Serves HTTP/1.1 until the gateway stops, so many connections at a time; gives those that are still in use then.
+pub async fn connections<S, B>(listener: TcpListener, gateway: &Arc<Gateway>, service: S) -> JoinSet<()>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(gateway.clone(), service.clone(), stream));
+                }
+                Err(error) => {
+                    // Out of file descriptors, most likely: connections that end give some back.
+                    tracing::warn!(%error, "a connection could not be taken");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_ended) = connections.join_next() => {}
+            () = gateway.stopped() => return connections,
+        }
+    }
 }
 
 impl Listener {
@@ -82,36 +127,25 @@ impl Listener {
     /// Serves until the gateway stops.
     pub async fn serve(self) {
         let Self { door, listener, .. } = self;
-        let mut connections = JoinSet::new();
-        loop {
-            tokio::select! {
-                accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
-                    Ok((stream, _)) => {
-                        connections.spawn(connection(door.clone(), stream));
-                    }
-                    Err(error) => {
-                        // Out of file descriptors, most likely: connections that end give some back.
-                        tracing::warn!(%error, "a connection could not be taken");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                },
-                Some(_ended) = connections.join_next() => {}
-                () = door.gateway.stopped() => break,
-            }
-        }
+        let serving = door.clone();
+        let service = service_fn(move |request| {
+            let door = serving.clone();
+            async move { Ok::<_, Infallible>(door.answer(request).await) }
+        });
+        let mut connections = connections(listener, &door.gateway, service).await;
         // Sessions finish or record what is in flight, and their streams end; then nothing keeps a connection.
         tokio::join!(door.mcp.close(), door.workflow.close());
         while connections.join_next().await.is_some() {}
     }
 }
 
-async fn connection(door: Arc<Door>, stream: TcpStream) {
+async fn connection<S, B>(gateway: Arc<Gateway>, service: S, stream: TcpStream)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
+    S::Future: Send,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
     let _best_effort = stream.set_nodelay(true);
-    let serving = door.clone();
-    let service = service_fn(move |request| {
-        let door = serving.clone();
-        async move { Ok::<_, Infallible>(door.answer(request).await) }
-    });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_WAIT)
@@ -119,7 +153,7 @@ async fn connection(door: Arc<Door>, stream: TcpStream) {
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,
-        () = door.gateway.stopped() => {
+        () = gateway.stopped() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -83,6 +83,12 @@ impl Refusals {
 }
 
 impl Gateway {
+    /// Takes note of somebody who is not let in at the console. Nothing in `name` and `scope` is of the caller's choice: they are what is counted as one.
+    pub fn note_stranger(self: &Arc<Self>, name: &str, scope: &str, reason: &str) {
+        let sort = Sort { kind: ExceptionKind::Access, name: name.to_owned(), scope: scope.to_owned() };
+        self.note_refusal(sort, reason);
+    }
+
     /// Records a refusal, or counts it. The reason is that of the first of its sort.
     pub(crate) fn note_refusal(self: &Arc<Self>, sort: Sort, reason: &str) {
         let at = now();

@@ -156,7 +156,7 @@ impl Home {
     /// When the file cannot be written.
     pub fn write_config_with(&self, upstream: &str, more: &str) -> anyhow::Result<()> {
         let config = format!(
-            "[listen]\ngateway = \"127.0.0.1:0\"\n\n[missions]\ndir = \"missions\"\n\n[upstream.mcp.{SERVER}]\n{upstream}\n\n{more}\n"
+            "[listen]\nconsole = \"127.0.0.1:0\"\ngateway = \"127.0.0.1:0\"\n\n[missions]\ndir = \"missions\"\n\n[upstream.mcp.{SERVER}]\n{upstream}\n\n{more}\n"
         );
         Ok(std::fs::write(self.config(), config)?)
     }

@@ -213,7 +213,7 @@ impl Behind {
         std::fs::write(
             &config,
             format!(
-                "[listen]\ngateway = \"127.0.0.1:0\"\n\n[missions]\ndir = \"missions\"\n\n\
+                "[listen]\nconsole = \"127.0.0.1:0\"\ngateway = \"127.0.0.1:0\"\n\n[missions]\ndir = \"missions\"\n\n\
                  [upstream.mcp.conformance]\nurl = {upstream:?}\n{more}\n"
             ),
         )?;

@@ -125,7 +125,7 @@ impl Setting {
         std::fs::write(
             &setting.config,
             format!(
-                "[listen]\ngateway = \"127.0.0.1:0\"\n\n[missions]\ndir = \"missions\"\n\n[upstream.mcp.files]\ncommand = {command}\n"
+                "[listen]\nconsole = \"127.0.0.1:0\"\ngateway = \"127.0.0.1:0\"\n\n[missions]\ndir = \"missions\"\n\n[upstream.mcp.files]\ncommand = {command}\n"
             ),
         )?;
         Ok(setting)

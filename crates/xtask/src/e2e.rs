@@ -150,7 +150,10 @@ impl Scenarios<'_> {
         let mission = self.allow_everything()?;
         let home = self.scratch.join("home-served");
         let config = self.scratch.join("served.toml");
-        std::fs::write(&config, "[listen]\ngateway = \"127.0.0.1:0\"\n\n[missions]\ndir = \"missions\"\n")?;
+        std::fs::write(
+            &config,
+            "[listen]\nconsole = \"127.0.0.1:0\"\ngateway = \"127.0.0.1:0\"\n\n[missions]\ndir = \"missions\"\n",
+        )?;
         let gateway = Gateway::start(self.place, &home, &config, &self.scratch.join("served.log"))?;
         for server in SERVERS {
             let wrapped = self.wrapped(&home, &mission, server);
@@ -429,7 +432,7 @@ impl Scenarios<'_> {
         let stateless = json!(self.stateless_server()).to_string();
         // A JSON list of strings is a TOML list of strings.
         Ok(format!(
-            "[listen]\ngateway = \"127.0.0.1:0\"\n\n[missions]\ndir = \"missions\"\n\n[upstream.mcp.everything]\nurl = {everything:?}\n\n\
+            "[listen]\nconsole = \"127.0.0.1:0\"\ngateway = \"127.0.0.1:0\"\n\n[missions]\ndir = \"missions\"\n\n[upstream.mcp.everything]\nurl = {everything:?}\n\n\
              [upstream.mcp.filesystem]\ncommand = {files}\n\n[upstream.mcp.memory]\ncommand = {memory}\n\n[upstream.mcp.stateless]\ncommand = {stateless}\n"
         ))
     }

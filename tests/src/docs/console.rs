@@ -2,7 +2,8 @@
 //!
 //! A line that starts with `$ ` is a command (`\` at its end continues it); `# exit N` at its end says which exit code is expected, 0 without. The other lines are
 //! output and only for readers, unless the block is marked `console compare`: then each shown line must come, in order, where `...` stands for any text. A block
-//! such as `toml mission.toml` is written to that file before what follows is run. `/tmp/` and `127.0.0.1:7070` are the scratch folder and a free port.
+//! such as `toml mission.toml` is written to that file before what follows is run. `/tmp/` and `127.0.0.1:7070` are the scratch folder and a free port,
+//! and the console takes one too.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -159,7 +160,12 @@ impl Stage {
     /// What the page says, here.
     fn placed(&self, text: &str) -> String {
         let tmp = format!("{}/", self.scratch.join("tmp").display());
-        text.replace("/tmp/", &tmp).replace("127.0.0.1:7070", &format!("127.0.0.1:{}", self.port))
+        let text = text.replace("/tmp/", &tmp).replace("127.0.0.1:7070", &format!("127.0.0.1:{}", self.port));
+        // Pages are played side by side, and most leave the console where it is by default.
+        match text.contains("\nconsole ") {
+            true => text.replace("127.0.0.1:7071", "127.0.0.1:0"),
+            false => text.replace("[listen]\n", "[listen]\nconsole = \"127.0.0.1:0\"\n"),
+        }
     }
 
     /// One shell runs all steps, so that folders, variables and background jobs stay; it stops at the first that does not do what it says.

@@ -42,7 +42,7 @@ leads = ["ana", "bea", "olga"]
 treasury = ["bea", "carl"]
 "#;
 
-const PASSPHRASE: &str = "correct horse";
+pub(super) const PASSPHRASE: &str = "correct horse";
 
 /// The mission, holding calls for so long.
 fn mission(hold: &str) -> String {

@@ -107,7 +107,7 @@ impl Pipeline {
         std::fs::write(home.path().join("people.toml"), PEOPLE).unwrap();
         std::fs::write(
             scratch.join("countersign.toml"),
-            "[listen]\ngateway = \"127.0.0.1:0\"\n[missions]\ndir = \"missions\"\n",
+            "[listen]\nconsole = \"127.0.0.1:0\"\ngateway = \"127.0.0.1:0\"\n[missions]\ndir = \"missions\"\n",
         )
         .unwrap();
         let served = home.serve().unwrap();

@@ -1,30 +1,27 @@
-//! `countersign approvals`: what people are asked, and what they answer.
+//! `countersign approvals`: what people are asked, and what they answer, here or at a gateway elsewhere.
+
+mod place;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use console::wire::Approval;
 use evidence::approvals::statement;
 use evidence::ids::ApprovalId;
 use evidence::record::approval::{Answer as Answered, Assurance, Resolution, Review};
-use evidence::record::{Body, Status};
 use evidence::time::Timestamp;
-use gateway::approvals::{ApprovalState, ApprovalView, Page, Reviewed, Wanted};
-use gateway::attachments::Attachments;
+use gateway::approvals::{ApprovalState, Reviewed, Wanted};
 use gateway::clock;
-use gateway::control::{Answer, Ask};
 use gateway::device::DeviceKey;
 use gateway::home::Home;
 use gateway::limits::PAGE_MAX;
-use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use store::{Order, Reader};
 
+use self::place::{At, Place, Seen, Use};
 use super::tools::shown as spelt;
-use super::{Format, ask, table};
+use super::{Format, table};
 use crate::commands::audit::visible;
 use crate::exit_code::{Exit, Failure};
 
@@ -40,6 +37,10 @@ use crate::exit_code::{Exit, Failure};
       --key ~/otto.key
   countersign approvals release 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --why 'the order is cancelled'
   countersign approvals revoke 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --why 'paid by hand'
+  countersign approvals list --at https://approvals.corp.example --as ana --key ~/ana.key
+
+With --at, nothing of the gateway's home is needed here: your key opens a session there. COUNTERSIGN_AT, COUNTERSIGN_PERSON and
+COUNTERSIGN_KEY stand for --at, --as and --key.
 
 An ID may be cut short, as long as only one approval begins so. The passphrase of a key is asked for, or read from
 COUNTERSIGN_PASSPHRASE.")]
@@ -49,7 +50,10 @@ pub(crate) enum Approvals {
     /// Show one: what would happen, why it is asked, who answered
     Show(Show),
     /// Write a line for each question as it is asked, and again as it is reminded of, until you stop it
-    Watch,
+    Watch {
+        #[command(flatten)]
+        at: At,
+    },
     /// Say yes
     Approve(Say),
     /// Say no: the call does not run
@@ -76,6 +80,8 @@ pub(crate) enum Approvals {
         /// Why: it is recorded
         #[arg(long, value_name = "TEXT")]
         why: String,
+        #[command(flatten)]
+        at: At,
     },
     /// Take back what was granted and is not used yet
     Revoke {
@@ -85,6 +91,8 @@ pub(crate) enum Approvals {
         /// Why: it is recorded
         #[arg(long, value_name = "TEXT")]
         why: String,
+        #[command(flatten)]
+        at: At,
     },
 }
 
@@ -96,6 +104,8 @@ pub(crate) struct List {
     /// How to write them [default: a table in a terminal, else json]
     #[arg(long)]
     format: Option<Format>,
+    #[command(flatten)]
+    at: At,
 }
 
 #[derive(Args)]
@@ -106,6 +116,8 @@ pub(crate) struct Show {
     /// How to write it [default: text in a terminal, else json]
     #[arg(long)]
     format: Option<Format>,
+    #[command(flatten)]
+    at: At,
 }
 
 #[derive(Args)]
@@ -119,58 +131,69 @@ pub(crate) struct Say {
     /// Why, in your words: it is recorded and signed
     #[arg(long, value_name = "TEXT")]
     why: String,
-    /// The file of your key; without one you answer as the operating system knows you, which most gates do not take
-    #[arg(long, value_name = "FILE", env = "COUNTERSIGN_KEY")]
-    key: Option<PathBuf>,
     /// For whom you stand in while they are away
     #[arg(long, value_name = "PERSON")]
     on_behalf_of: Option<String>,
+    #[command(flatten)]
+    at: At,
 }
 
 impl Approvals {
     pub(crate) fn run(self, home: &Home) -> Result<Exit, Failure> {
-        let (answer, say) = match self {
-            Self::List(list) => return list.run(home),
-            Self::Show(show) => return show.run(home),
-            Self::Watch => return watch(home),
-            Self::Release { approval, why } => {
-                let approval = find(home, &approval)?.approval;
-                let Answer::Released(is) = ask(home, Ask::ReleaseApproval { approval, why })? else {
-                    return Err(Failure::could_not("the gateway answered with something else"));
-                };
-                println!("{approval} {is}");
-                return Ok(Exit::Done);
+        let (answer, ticket, say) = match self {
+            Self::List(List { all, format, at }) => {
+                return visit(at, home, Use::Read, |place| list(place, all, format));
             }
-            Self::Revoke { approval, why } => {
-                let approval = find(home, &approval)?.approval;
-                ask(home, Ask::RevokeApproval { approval, why })?;
-                println!("{approval} revoked");
-                return Ok(Exit::Done);
+            Self::Show(Show { approval, format, at }) => {
+                return visit(at, home, Use::Read, |place| show(place, &approval, format));
             }
-            Self::Approve(say) => (Answered::Approve, say),
-            Self::Deny(say) => (Answered::Deny, say),
-            Self::Ask(say) => (Answered::Ask, say),
-            Self::BreakGlass { say, ticket } => return say.run(home, Answered::BreakGlass, Some(ticket)),
-            Self::Recuse(say) => (Answered::Recuse, say),
-            Self::Withdraw(say) => (Answered::Withdraw, say),
+            Self::Watch { at } => return visit(at, home, Use::Read, watch),
+            Self::Release { approval, why, at } => {
+                return visit(at, home, Use::Read, |place| {
+                    let approval = find(place, &approval)?.approval;
+                    println!("{approval} {}", place.release(approval, why)?);
+                    Ok(Exit::Done)
+                });
+            }
+            Self::Revoke { approval, why, at } => {
+                return visit(at, home, Use::Read, |place| {
+                    let approval = find(place, &approval)?.approval;
+                    place.revoke(approval, why)?;
+                    println!("{approval} revoked");
+                    Ok(Exit::Done)
+                });
+            }
+            Self::Approve(say) => (Answered::Approve, None, say),
+            Self::Deny(say) => (Answered::Deny, None, say),
+            Self::Ask(say) => (Answered::Ask, None, say),
+            Self::BreakGlass { say, ticket } => (Answered::BreakGlass, Some(ticket), say),
+            Self::Recuse(say) => (Answered::Recuse, None, say),
+            Self::Withdraw(say) => (Answered::Withdraw, None, say),
         };
-        say.run(home, answer, None)
+        let Say { approvals, same, why, on_behalf_of, at } = say;
+        let said = Said { answer, on_behalf_of, reason: why, ticket };
+        visit(at, home, Use::Sign, |place| give(place, &approvals, same, &said))
     }
 }
 
-/// One page of the approvals of the home.
-fn page(home: &Home, wanted: Wanted) -> Result<Page, Failure> {
-    match ask(home, Ask::Approvals(wanted))? {
-        Answer::Approvals(page) => Ok(page),
-        answer => Err(Failure::could_not(format!("the gateway answered with something else: {answer:?}"))),
-    }
+/// Does something where the approvals are.
+fn visit(
+    at: At,
+    home: &Home,
+    wanted: Use,
+    what: impl FnOnce(&Place<'_>) -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
+    let place = at.go(home, wanted)?;
+    let done = what(&place);
+    place.leave();
+    done
 }
 
 /// Every approval that is wanted, page after page.
-fn pages(home: &Home, mut wanted: Wanted, mut each: impl FnMut(ApprovalView)) -> Result<(), Failure> {
+fn pages(place: &Place<'_>, mut wanted: Wanted, mut each: impl FnMut(Approval)) -> Result<(), Failure> {
     wanted.limit = PAGE_MAX;
     loop {
-        let page = page(home, wanted.clone())?;
+        let page = place.page(&wanted)?;
         page.approvals.into_iter().for_each(&mut each);
         match page.next {
             Some(next) => wanted.after = Some(next),
@@ -189,12 +212,12 @@ const LOOK_AGAIN_US: i64 = 10_000_000;
 const REMINDERS_EVERY: u64 = 10;
 
 /// Writes new questions, and old ones of which people are reminded, for ever.
-fn watch(home: &Home) -> Result<Exit, Failure> {
+fn watch(place: &Place<'_>) -> Result<Exit, Failure> {
     let mut seen: BTreeMap<ApprovalId, Timestamp> = BTreeMap::new();
     let (mut after, mut reminded, mut round) = (None, BTreeMap::new(), 0_u64);
     loop {
         let wanted = Wanted { after, state: Some(ApprovalState::Open), ..Wanted::default() };
-        pages(home, wanted, |view| {
+        pages(place, wanted, |view| {
             if seen.insert(view.approval, view.asked_at).is_none() {
                 let (tool, agent) = (visible(view.tool), visible(view.agent));
                 println!("{} {tool}, asked by {agent}, answer by {}", view.approval, until(view.respond_by));
@@ -208,7 +231,7 @@ fn watch(home: &Home) -> Result<Exit, Failure> {
         }
         if round.is_multiple_of(REMINDERS_EVERY) {
             let mut open = BTreeMap::new();
-            pages(home, Wanted { state: Some(ApprovalState::Open), ..Wanted::default() }, |view| {
+            pages(place, Wanted { state: Some(ApprovalState::Open), ..Wanted::default() }, |view| {
                 if reminded.get(&view.approval).is_some_and(|often| *often < view.reminded) {
                     let (tool, agent) = (visible(view.tool), visible(view.agent));
                     println!("again: {} {tool}, asked by {agent}, answer by {}", view.approval, until(view.respond_by));
@@ -223,11 +246,11 @@ fn watch(home: &Home) -> Result<Exit, Failure> {
 }
 
 /// The one approval whose id begins so.
-fn find(home: &Home, start: &str) -> Result<ApprovalView, Failure> {
+fn find(place: &Place<'_>, start: &str) -> Result<Approval, Failure> {
     let wanted = Wanted { begins: Some(start.to_owned()), limit: 2, ..Wanted::default() };
-    let mut found = page(home, wanted)?.approvals;
+    let mut found = place.page(&wanted)?.approvals;
     match (found.pop(), found.pop()) {
-        (Some(view), None) => Ok(view),
+        (Some(approval), None) => Ok(approval),
         (Some(_), Some(_)) => {
             Err(Failure::usage(format!("more than one approval begins with `{start}`; write more of it")))
         }
@@ -237,85 +260,44 @@ fn find(home: &Home, start: &str) -> Result<ApprovalView, Failure> {
     }
 }
 
-/// What reviewers are shown, in the bytes of its digest.
-fn shown(home: &Home, view: &ApprovalView) -> Result<Vec<u8>, Failure> {
-    let kept = Attachments::of(home).read(&view.shown_sha256).map_err(Failure::could_not)?;
-    kept.ok_or_else(|| Failure::could_not(format!("what `{}` shows is not in this home", view.approval)))
-}
-
 /// What makes questions of several runs the same.
-fn identity(view: &ApprovalView) -> [String; 5] {
-    let ApprovalView { agent, args_sha256, initiator, mission, tool, .. } = view;
+fn identity(view: &Approval) -> [String; 5] {
+    let Approval { agent, args_sha256, initiator, mission, tool, .. } = view;
     [tool, args_sha256, mission, agent, initiator].map(Clone::clone)
 }
 
-impl List {
-    fn run(self, home: &Home) -> Result<Exit, Failure> {
-        let state = if self.all { None } else { Some(ApprovalState::Open) };
-        let wanted = Wanted { state, ..Wanted::default() };
-        match Format::or_fitting(self.format) {
-            Format::Json => pages(home, wanted, |view| println!("{}", serde_json::json!(view)))?,
-            Format::Csv | Format::Table => {
-                // Of questions that are identical but for their run, the oldest stands for all.
-                let (mut rows, mut places) = (Vec::<(ApprovalView, u64)>::new(), BTreeMap::new());
-                pages(home, wanted, |view| {
-                    let place = *places.entry((identity(&view), view.state.as_str())).or_insert(rows.len());
-                    match rows.get_mut(place) {
-                        Some((_, count)) => *count += 1,
-                        None => rows.push((view, 1)),
-                    }
-                })?;
-                let mut table = table(&["approval", "count", "state", "tool", "agent", "for", "answer by", "standing"]);
-                for (view, count) in rows {
-                    table.add_row([
-                        view.approval.to_string(),
-                        count.to_string(),
-                        view.state.as_str().to_owned(),
-                        visible(view.tool),
-                        visible(view.agent),
-                        visible(view.initiator),
-                        until(view.respond_by),
-                        view.standing.join("; "),
-                    ]);
+fn list(place: &Place<'_>, all: bool, format: Option<Format>) -> Result<Exit, Failure> {
+    let state = if all { None } else { Some(ApprovalState::Open) };
+    let wanted = Wanted { state, ..Wanted::default() };
+    match Format::or_fitting(format) {
+        Format::Json => pages(place, wanted, |view| println!("{}", serde_json::json!(view)))?,
+        Format::Csv | Format::Table => {
+            // Of questions that are identical but for their run, the oldest stands for all.
+            let (mut rows, mut places) = (Vec::<(Approval, u64)>::new(), BTreeMap::new());
+            pages(place, wanted, |view| {
+                let place = *places.entry((identity(&view), view.state.as_str())).or_insert(rows.len());
+                match rows.get_mut(place) {
+                    Some((_, count)) => *count += 1,
+                    None => rows.push((view, 1)),
                 }
-                println!("{table}");
+            })?;
+            let mut table = table(&["approval", "count", "state", "tool", "agent", "for", "answer by", "standing"]);
+            for (view, count) in rows {
+                table.add_row([
+                    view.approval.to_string(),
+                    count.to_string(),
+                    view.state.as_str().to_owned(),
+                    visible(view.tool),
+                    visible(view.agent),
+                    visible(view.initiator),
+                    until(view.respond_by),
+                    spelt(&view.standing.join("; ")),
+                ]);
             }
+            println!("{table}");
         }
-        Ok(Exit::Done)
     }
-}
-
-/// Something that the run executed before.
-#[derive(Serialize)]
-struct Before {
-    at: Timestamp,
-    /// Whether it was the same tool with the same arguments.
-    is_same: bool,
-    status: Status,
-    tool: String,
-}
-
-/// What the run of a question executed before, the last ones.
-fn before(home: &Home, shown: &Value) -> Result<Vec<Before>, Failure> {
-    const SHOWN: usize = 10;
-    let text = |name: &str| shown.get(name).and_then(Value::as_str).unwrap_or_default();
-    let args_sha256 = evidence::leaf::sha256_hex(text("arguments").as_bytes());
-    let filter = format!("type:action_record run:{}", text("run")).parse().map_err(Failure::could_not)?;
-    let mut before = Vec::new();
-    let reader = Reader::open(home.path()).map_err(Failure::could_not)?;
-    let visited = reader.visit(&filter, Order::NewestFirst, |record| {
-        if let Body::Action(action) = &record.body
-            && let Some(status) = action.status.filter(|status| *status != Status::NotExecuted)
-        {
-            let tool = action.tool.to_string();
-            let is_same = action.args_sha256 == args_sha256 && tool == text("tool");
-            before.push(Before { at: record.recorded_at, is_same, status, tool });
-        }
-        if before.len() < SHOWN { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    });
-    visited.map_err(Failure::could_not)?;
-    before.reverse();
-    Ok(before)
+    Ok(Exit::Done)
 }
 
 /// A value as it was sent, to the last digit; escapes are undone, so that nothing hides behind them.
@@ -330,137 +312,130 @@ fn until(at: Timestamp) -> String {
     at.to_string().chars().take(16).collect::<String>().replace('T', " ")
 }
 
-impl Show {
-    fn run(self, home: &Home) -> Result<Exit, Failure> {
-        let view = find(home, &self.approval)?;
-        let shown: Value = serde_json::from_slice(&shown(home, &view)?).map_err(Failure::could_not)?;
-        let before = before(home, &shown)?;
-        if Format::or_fitting(self.format) == Format::Json {
-            println!("{}", serde_json::json!({ "approval": view, "before": before, "shown": shown }));
-            return Ok(Exit::Done);
-        }
-        let text = |name: &str| spelt(shown.get(name).and_then(Value::as_str).unwrap_or_default());
-        println!("{} is {}", view.approval, view.state.as_str());
-        println!();
-        println!("  {} would call {}", text("agent"), text("tool"));
-        println!("  for {}, in mission {} ({})", text("initiator"), text("mission"), text("goal"));
-        println!();
-        println!("  with");
-        let arguments = shown.get("arguments").and_then(Value::as_str).unwrap_or_default();
-        for (name, value) in serde_json::from_str::<BTreeMap<String, &RawValue>>(arguments).unwrap_or_default() {
-            println!("    {} = {}", spelt(&name), as_sent(value));
-        }
-        println!();
-        println!("  asked because {}", text("why"));
-        println!("  asked at {}, answer by {}", until(view.asked_at), until(view.respond_by));
-        println!();
-        for gate in shown.get("gates").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-            println!("  gate {}", spelt(gate));
-        }
-        for standing in &view.standing {
-            println!("  {standing}");
-        }
-        for review in &view.reviews {
-            println!("  {}: {} ({})", review.reviewer, review.answer, spelt(&review.reason));
-        }
-        println!();
-        if before.is_empty() {
-            println!("  this run has executed nothing yet");
-        }
-        for ran in before {
-            let same = if ran.is_same { ", with the very same arguments" } else { "" };
-            println!("  {} {}: {}{same}", until(ran.at), visible(ran.tool), ran.status);
-        }
-        Ok(Exit::Done)
+fn show(place: &Place<'_>, approval: &str, format: Option<Format>) -> Result<Exit, Failure> {
+    let Seen { approval: view, before, view: shown, .. } = place.show(&find(place, approval)?)?;
+    if Format::or_fitting(format) == Format::Json {
+        println!("{}", serde_json::json!({ "approval": view, "before": before, "shown": shown }));
+        return Ok(Exit::Done);
     }
+    let text = |name: &str| spelt(shown.get(name).and_then(Value::as_str).unwrap_or_default());
+    println!("{} is {}", view.approval, view.state.as_str());
+    println!();
+    println!("  {} would call {}", text("agent"), text("tool"));
+    println!("  for {}, in mission {} ({})", text("initiator"), text("mission"), text("goal"));
+    println!();
+    println!("  with");
+    let arguments = shown.get("arguments").and_then(Value::as_str).unwrap_or_default();
+    for (name, value) in serde_json::from_str::<BTreeMap<String, &RawValue>>(arguments).unwrap_or_default() {
+        println!("    {} = {}", spelt(&name), as_sent(value));
+    }
+    println!();
+    println!("  asked because {}", text("why"));
+    println!("  asked at {}, answer by {}", until(view.asked_at), until(view.respond_by));
+    println!();
+    for gate in shown.get("gates").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        println!("  gate {}", spelt(gate));
+    }
+    for standing in view.standing {
+        println!("  {}", spelt(&standing));
+    }
+    for review in &view.reviews {
+        println!("  {}: {} ({})", spelt(&review.reviewer), review.answer, spelt(&review.reason));
+    }
+    println!();
+    if before.is_empty() {
+        println!("  this run has executed nothing yet");
+    }
+    for ran in before {
+        let same = if ran.is_same { ", with the very same arguments" } else { "" };
+        println!("  {} {}: {}{same}", until(ran.at), visible(ran.tool), visible(ran.status));
+    }
+    Ok(Exit::Done)
 }
 
-impl Say {
-    fn run(self, home: &Home, answer: Answered, ticket: Option<String>) -> Result<Exit, Failure> {
-        let mut views = Vec::new();
-        for start in &self.approvals {
-            views.push(find(home, start)?);
-        }
-        if self.same {
-            let wanted: BTreeSet<_> = views.iter().map(identity).collect();
-            let known: BTreeSet<ApprovalId> = views.iter().map(|view| view.approval).collect();
-            pages(home, Wanted { state: Some(ApprovalState::Open), ..Wanted::default() }, |view| {
-                if wanted.contains(&identity(&view)) && !known.contains(&view.approval) {
-                    views.push(view);
-                }
-            })?;
-        }
-        let key = self.key.as_deref().map(super::people::open).transpose()?;
-        let mut said = Ok(Exit::Done);
-        for view in &views {
-            match self.say(home, view, key.as_ref(), answer, ticket.clone()) {
-                Ok(()) => {}
-                Err(failure) if views.len() == 1 => return Err(failure),
-                Err(failure) => {
-                    eprintln!("{} is as it was", view.approval);
-                    let _code = failure.tell();
-                    said = Err(Failure::no("not all of them took the answer"));
-                }
-            }
-        }
-        said
-    }
+/// What a person says about one or several approvals.
+struct Said {
+    answer: Answered,
+    on_behalf_of: Option<String>,
+    reason: String,
+    ticket: Option<String>,
+}
 
-    fn say(
-        &self,
-        home: &Home,
-        view: &ApprovalView,
-        key: Option<&DeviceKey>,
-        answer: Answered,
-        ticket: Option<String>,
-    ) -> Result<(), Failure> {
-        // What is signed is what is here, and not what the gateway says is here.
-        let shown_sha256 = evidence::leaf::sha256_hex(&shown(home, view)?);
-        let mut reviewed = Reviewed {
-            answer,
-            approval: view.approval,
-            key: key.map(DeviceKey::id),
-            nonce: clock::nonce(),
-            on_behalf_of: self.on_behalf_of.clone(),
-            reason: self.why.clone(),
-            reviewer: key.map(|key| key.person().to_owned()),
-            shown_sha256,
-            signature: None,
-            signed_at: clock::now(),
-            ticket,
-        };
-        if let Some(key) = key {
-            let review = Review {
-                answer,
-                assurance: Assurance::DeviceKey,
-                channel: String::new(),
-                groups: Vec::new(),
-                key: None,
-                nonce: reviewed.nonce.clone(),
-                on_behalf_of: reviewed.on_behalf_of.clone().map(Into::into),
-                reason: reviewed.reason.clone(),
-                reviewer: key.person().into(),
-                shown_sha256: reviewed.shown_sha256.clone(),
-                signature: None,
-                signed_at: reviewed.signed_at,
-                ticket: reviewed.ticket.clone(),
-            };
-            let statement = statement(view.approval, &view.call_sha256, &view.gates_sha256, &review);
-            reviewed.signature = Some(key.sign(&statement));
-        }
-        let counted = match ask(home, Ask::Review(Box::new(reviewed)))? {
-            Answer::Counted(counted) => counted,
-            answer => return Err(Failure::could_not(format!("the gateway answered with something else: {answer:?}"))),
-        };
-        match counted.resolution {
-            Some(resolution @ (Resolution::Approved | Resolution::Denied | Resolution::Withdrawn)) => {
-                println!("{} is {resolution}", view.approval);
-            }
-            None => println!("{} is open", view.approval),
-        }
-        for standing in counted.standing {
-            println!("  {standing}");
-        }
-        Ok(())
+/// Gives an answer to each approval, and to those that are the same where that is wanted.
+fn give(place: &Place<'_>, approvals: &[String], same: bool, said: &Said) -> Result<Exit, Failure> {
+    let mut views = Vec::new();
+    for start in approvals {
+        views.push(find(place, start)?);
     }
+    if same {
+        let wanted: BTreeSet<_> = views.iter().map(identity).collect();
+        let known: BTreeSet<ApprovalId> = views.iter().map(|view| view.approval).collect();
+        pages(place, Wanted { state: Some(ApprovalState::Open), ..Wanted::default() }, |view| {
+            if wanted.contains(&identity(&view)) && !known.contains(&view.approval) {
+                views.push(view);
+            }
+        })?;
+    }
+    let mut done = Ok(Exit::Done);
+    for view in &views {
+        match give_one(place, view, said) {
+            Ok(()) => {}
+            Err(failure) if views.len() == 1 => return Err(failure),
+            Err(failure) => {
+                eprintln!("{} is as it was", view.approval);
+                let _code = failure.tell();
+                done = Err(Failure::no("not all of them took the answer"));
+            }
+        }
+    }
+    done
+}
+
+/// Gives one answer, signed where there is a key.
+fn give_one(place: &Place<'_>, listed: &Approval, said: &Said) -> Result<(), Failure> {
+    let Seen { approval: view, sha256, .. } = place.show(listed)?;
+    let key = place.key();
+    let mut reviewed = Reviewed {
+        answer: said.answer,
+        approval: view.approval,
+        key: key.map(DeviceKey::id),
+        nonce: clock::nonce(),
+        on_behalf_of: said.on_behalf_of.clone(),
+        reason: said.reason.clone(),
+        reviewer: key.map(|key| key.person().to_owned()),
+        shown_sha256: sha256,
+        signature: None,
+        signed_at: clock::now(),
+        ticket: said.ticket.clone(),
+    };
+    if let Some(key) = key {
+        let review = Review {
+            answer: said.answer,
+            assurance: Assurance::DeviceKey,
+            channel: String::new(),
+            groups: Vec::new(),
+            key: None,
+            nonce: reviewed.nonce.clone(),
+            on_behalf_of: reviewed.on_behalf_of.clone().map(Into::into),
+            reason: reviewed.reason.clone(),
+            reviewer: key.person().into(),
+            shown_sha256: reviewed.shown_sha256.clone(),
+            signature: None,
+            signed_at: reviewed.signed_at,
+            ticket: reviewed.ticket.clone(),
+        };
+        let statement = statement(view.approval, &view.call_sha256, &view.gates_sha256, &review);
+        reviewed.signature = Some(key.sign(&statement));
+    }
+    let counted = place.answer(reviewed)?;
+    match counted.resolution {
+        Some(resolution @ (Resolution::Approved | Resolution::Denied | Resolution::Withdrawn)) => {
+            println!("{} is {resolution}", view.approval);
+        }
+        None => println!("{} is open", view.approval),
+    }
+    for standing in counted.standing {
+        println!("  {}", spelt(&standing));
+    }
+    Ok(())
 }

@@ -16,13 +16,13 @@ use tokio::time::{Instant, sleep, timeout};
 use super::block_on;
 use crate::exit_code::{Exit, Failure};
 
-/// Run the gateway: Streamable HTTP endpoints at /mcp/SERVER, and bridges on the home's socket
+/// Run the gateway: Streamable HTTP endpoints at /mcp/SERVER, bridges on the home's socket, and the API for approvers
 #[derive(Args)]
 #[command(after_help = "Examples:
   countersign serve --config countersign.toml
   curl -s http://127.0.0.1:7070/ready
 
-Prints one line of JSON with the address once it takes connections. SIGTERM finishes or records what is in flight.")]
+Prints one line of JSON with the addresses of gateway and console once they take connections. SIGTERM finishes or records what is in flight.")]
 pub(crate) struct Serve {
     /// The configuration
     #[arg(long, value_name = "FILE", required_unless_present = "on_demand")]
@@ -79,8 +79,11 @@ async fn open(
         gateway.load_missions(Some(&config.missions)).await?;
         gateway.load_missions_of_runs().await;
         let listener = listener::bind(gateway.clone(), &config).await.map_err(Failure::could_not)?;
-        println!("{}", serde_json::json!({ "listening": listener.address().to_string() }));
+        let console = console::door::bind(gateway.clone(), &config).await.map_err(Failure::could_not)?;
+        let (agents, people) = (listener.address().to_string(), console.address().to_string());
+        println!("{}", serde_json::json!({ "listening": agents, "listening_console": people }));
         doors.spawn(listener.serve());
+        doors.spawn(console.serve());
         for (name, receiver) in config.notify {
             doors.spawn(notify::run(gateway.clone(), name, receiver));
         }

@@ -209,7 +209,7 @@ pub struct Review {
     pub answer: Answer,
     /// How sure it is that the person answered.
     pub assurance: Assurance,
-    /// Through what: `cli`.
+    /// Through what: `api` or `cli`.
     pub channel: String,
     /// Those of the gates' groups, also of those for escalations and emergencies, that the person belongs to.
     pub groups: Vec<Arc<str>>,

@@ -10,6 +10,7 @@ use governance::limits::SENTENCE_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 
 use super::Entry;
+use super::turn::groups_asked;
 use super::view::{said, standing};
 use crate::Gateway;
 use crate::clock::now;
@@ -41,6 +42,24 @@ pub struct Reviewed {
     /// Where the emergency is written down, where glass is broken.
     #[serde(default)]
     pub ticket: Option<String>,
+}
+
+/// Through what an answer came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// The API.
+    Api,
+    /// The gateway's socket.
+    Cli,
+}
+
+impl Channel {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Cli => "cli",
+        }
+    }
 }
 
 /// What an answer led to.
@@ -79,7 +98,7 @@ pub enum ReviewError {
     #[error("the signature is not of this answer")]
     Signature,
     /// A text is empty or too long.
-    #[error("say why in `--why`, in at most {SENTENCE_BYTES_MAX} bytes")]
+    #[error("say why, in at most {SENTENCE_BYTES_MAX} bytes")]
     Unfit,
     /// There is no such approval.
     #[error("there is no approval {0}; `countersign approvals list --all` shows those that there are")]
@@ -96,21 +115,22 @@ pub enum ReviewError {
 }
 
 impl Gateway {
-    /// Takes an answer that the user `who` sends.
+    /// Takes an answer that came through `channel` from the user or person `who`.
     ///
     /// # Errors
     /// [`ReviewError`]; then nothing was recorded.
-    pub async fn review(&self, reviewed: Reviewed, who: &str) -> Result<Counted, ReviewError> {
+    pub async fn review(&self, reviewed: Reviewed, who: &str, channel: Channel) -> Result<Counted, ReviewError> {
         let _one_at_a_time = self.approvals.reviewing.lock().await;
         if reviewed.reason.trim().is_empty() || reviewed.reason.len() > SENTENCE_BYTES_MAX {
             return Err(ReviewError::Unfit);
         }
-        self.load_people(who).await;
+        // Whoever answers over the API has not changed the file.
+        self.load_people(if channel == Channel::Api { "file" } else { who }).await;
         let people = self.people.in_force().ok_or_else(|| ReviewError::Nobody(self.people.trouble()))?;
         let id = reviewed.approval;
         let (mut approval, context, call) = self.approvals.get(id).ok_or(ReviewError::Unknown(id))?;
         let at = now();
-        let review = self.examined(reviewed, &approval, &people, who, at)?;
+        let review = self.examined(reviewed, &approval, &people, (who, channel), at)?;
         let mut records = vec![ApprovalRecord {
             review: Some(review),
             ..Entry::new(approval.clone(), call, context.clone()).event(ApprovalEvent::Review)
@@ -166,7 +186,7 @@ impl Gateway {
         reviewed: Reviewed,
         approval: &Approval,
         people: &People,
-        who: &str,
+        (who, channel): (&str, Channel),
         at: Timestamp,
     ) -> Result<Review, ReviewError> {
         let named = reviewed.reviewer.as_deref().unwrap_or(who);
@@ -182,15 +202,11 @@ impl Gateway {
                 Some(absent.clone())
             }
         };
-        let mut groups = match &stands_for {
-            Some(absent) => people.groups_for(&person, absent, at),
-            None => people.groups_of(&person),
-        };
-        groups.retain(|group| approval.question.gates.iter().any(|gate| gate.groups().any(|asked| asked == group)));
+        let groups = groups_asked(approval, people, &person, stands_for.as_ref(), at);
         let review = Review {
             answer: reviewed.answer,
             assurance: if reviewed.signature.is_some() { Assurance::DeviceKey } else { Assurance::OsUser },
-            channel: "cli".to_owned(),
+            channel: channel.as_str().to_owned(),
             groups,
             key: reviewed.key.clone(),
             nonce: reviewed.nonce,

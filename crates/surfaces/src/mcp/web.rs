@@ -1,4 +1,4 @@
-//! What the gateway itself asks of other web servers: documents and tokens of authorization servers, never a call of an agent.
+//! What our own programs ask of web servers: documents and tokens of authorization servers, and the API of a gateway elsewhere; never a call of an agent.
 //!
 //! HTTPS only, but for loopback; one request on one connection; redirects are answers and not followed; everything is bounded in size and time. Start at
 //! [`WebClient::ask`].
@@ -18,7 +18,7 @@ use super::streamable::{BodyError, read_body};
 use super::upstream::http::connection::{Dial, SendFault, with_causes};
 use crate::limits::{CONNECT_MS, WEB_ANSWER_BYTES_MAX, WEB_ANSWER_MS, WEB_URL_BYTES_MAX};
 
-/// An address that the gateway may ask: HTTPS, or HTTP on this machine.
+/// An address that may be asked: HTTPS, or HTTP on this machine unless somebody said otherwise.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct WebUrl(Uri);
 
@@ -36,8 +36,19 @@ impl WebUrl {
     /// # Errors
     /// [`WebUrlError`] says what to change.
     pub fn parse(text: &str) -> Result<Self, WebUrlError> {
-        let shown: String = text.chars().take(WEB_URL_BYTES_MAX).flat_map(char::escape_debug).collect();
-        let fault = |why| WebUrlError { url: shown.clone(), why };
+        let url = Self::parse_plain(text)?;
+        if url.0.scheme_str() == Some("http") && !url.is_loopback() {
+            return Err(WebUrlError { url: shown(text), why: "use https; http is for this machine only" });
+        }
+        Ok(url)
+    }
+
+    /// Reads an absolute address, where whoever runs the program has said that everybody on the way may read and change what is sent.
+    ///
+    /// # Errors
+    /// [`WebUrlError`] says what to change.
+    pub fn parse_plain(text: &str) -> Result<Self, WebUrlError> {
+        let fault = |why| WebUrlError { url: shown(text), why };
         if text.len() > WEB_URL_BYTES_MAX {
             return Err(fault("it is too long"));
         }
@@ -50,9 +61,7 @@ impl WebUrl {
             return Err(fault("credentials do not belong into an address"));
         }
         match uri.scheme_str() {
-            Some("https") => Ok(Self(uri)),
-            Some("http") if is_loopback(authority.host()) => Ok(Self(uri)),
-            Some("http") => Err(fault("use https; http is for this machine only")),
+            Some("http" | "https") => Ok(Self(uri)),
             _ => Err(fault("only https is spoken")),
         }
     }
@@ -67,6 +76,10 @@ impl WebUrl {
     #[must_use]
     pub fn path(&self) -> &str {
         self.0.path()
+    }
+
+    fn is_loopback(&self) -> bool {
+        self.0.authority().is_some_and(|authority| is_loopback(authority.host()))
     }
 
     fn authority(&self) -> &str {
@@ -84,6 +97,10 @@ impl fmt::Debug for WebUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(WEB_URL_BYTES_MAX).flat_map(char::escape_debug).collect()
 }
 
 /// Whether a host name means this machine without asking anybody.
@@ -115,12 +132,25 @@ pub enum WebError {
 }
 
 /// Asks web servers. Cheap to keep; opens nothing before it is used.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct WebClient {
+    answer_bytes_max: usize,
     tls: OnceLock<Dial>,
 }
 
+impl Default for WebClient {
+    fn default() -> Self {
+        Self::reading(WEB_ANSWER_BYTES_MAX)
+    }
+}
+
 impl WebClient {
+    /// One that reads answers of so many bytes at most.
+    #[must_use]
+    pub const fn reading(answer_bytes_max: usize) -> Self {
+        Self { answer_bytes_max, tls: OnceLock::new() }
+    }
+
     /// Sends one request to `url` and reads the whole answer, whatever its status.
     ///
     /// # Errors
@@ -151,7 +181,7 @@ impl WebClient {
             unreachable(with_causes(&error))
         })?;
         let (head, mut body) = response.into_parts();
-        let read = connection.drive(pin!(read_body(&mut body, WEB_ANSWER_BYTES_MAX))).await;
+        let read = connection.drive(pin!(read_body(&mut body, self.answer_bytes_max))).await;
         let body = read.map_err(|error| {
             let why = match error {
                 BodyError::Broken(error) => with_causes(&error),
@@ -195,6 +225,8 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(WebUrl::parse(url).is_ok(), is_good, "{url}");
+            let is_plain = url.starts_with("http://login") || url.starts_with("http://127.0.0.1.evil");
+            assert_eq!(WebUrl::parse_plain(url).is_ok(), is_good || is_plain, "{url}");
         }
         assert!(WebUrl::parse(&format!("https://a.example/{}", "a".repeat(WEB_URL_BYTES_MAX))).is_err());
     }

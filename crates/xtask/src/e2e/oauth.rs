@@ -83,7 +83,7 @@ fn upstreams_that_want_tokens(scenarios: &mut Scenarios<'_>) -> Result<()> {
     std::fs::write(
         &config,
         format!(
-            "[listen]\ngateway = \"127.0.0.1:0\"\n\n[missions]\ndir = \"missions\"\n\n\
+            "[listen]\nconsole = \"127.0.0.1:0\"\ngateway = \"127.0.0.1:0\"\n\n[missions]\ndir = \"missions\"\n\n\
              [upstream.mcp.everything]\nurl = \"http://{address}/mcp/everything\"\noauth = {{}}\n\n\
              [upstream.mcp.memory]\nurl = \"http://{address}/mcp/memory\"\noauth = {service}\n"
         ),

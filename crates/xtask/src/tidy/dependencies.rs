@@ -5,6 +5,8 @@ use super::tree::{Package, Tree};
 
 const LIBRARIES: &[&str] = &["evidence", "governance", "surfaces", "store", "gateway"];
 
+const ALL: &[&str] = &["evidence", "governance", "surfaces", "store", "gateway", "console"];
+
 /// What each crate may use of the others. `countersign` puts the parts together, so nothing uses it; only tests use `testkit`; `xtask` runs
 /// without any of them, so that it works while they do not build.
 const TABLE: &[(&str, &[&str])] = &[
@@ -13,9 +15,10 @@ const TABLE: &[(&str, &[&str])] = &[
     ("surfaces", &["governance"]),
     ("store", &["governance", "evidence"]),
     ("gateway", LIBRARIES),
-    ("countersign", LIBRARIES),
+    ("console", &["evidence", "governance", "store", "gateway"]),
+    ("countersign", ALL),
     ("testkit", LIBRARIES),
-    ("countersign-tests", &["evidence", "governance", "surfaces", "store", "gateway", "testkit"]),
+    ("countersign-tests", &["evidence", "governance", "surfaces", "store", "gateway", "console", "testkit"]),
     ("xtask", &[]),
 ];
 
@@ -25,7 +28,9 @@ pub(super) const PURE: &[&str] = &["evidence", "governance"];
 /// Libraries that read clocks, draw random numbers, open files or sockets, or run tasks.
 const WORLDLY: &[&str] = &[
     "async-std",
+    "axum",
     "futures",
+    "futures-util",
     "getrandom",
     "http",
     "http-body-util",
@@ -56,7 +61,10 @@ const OWNED: &[(&str, &[&str])] = &[
     ("cedar-policy", &["governance", "countersign-tests"]),
     ("cedar-policy-core", &["governance"]),
     ("cedar-policy-symcc", &["countersign-tests"]),
+    ("axum", &["console"]),
     ("rusqlite", &["store"]),
+    ("utoipa", &["console"]),
+    ("utoipa-axum", &["console"]),
     ("hyper-rustls", &["surfaces"]),
     ("anyhow", &["countersign", "testkit", "countersign-tests", "xtask"]),
 ];

@@ -36,7 +36,7 @@ use self::challenge::bearer;
 pub use self::gate::{Admission, AdmitError, Caller, ConnectError, Connected, Gate, Holder, Protection, TurnedAway};
 use self::mailbox::Mailbox;
 use self::outbox::{Closed, Form, Offered, Outbox, Place, Prime, Reading, Unopened, Unreadable};
-use self::peer::Peers;
+pub use self::peer::{Foreign, Peers};
 use self::sessions::{HttpSession, Sessions};
 use self::stateless::Posts;
 use super::{Address, Downstream, Gone, Message};
@@ -57,12 +57,10 @@ use crate::mcp::streamable::{
 /// How an endpoint is called and bounded.
 #[derive(Clone, Debug)]
 pub struct EndpointConfig {
-    /// Every name, with port, under which agents call the gateway, such as `127.0.0.1:7070`. Others are refused.
-    pub hosts: Vec<String>,
     /// The bounds.
     pub limits: HttpDownstreamLimits,
-    /// Origins of web pages that may call the gateway, beside its own, such as `https://tools.example`.
-    pub origins: Vec<String>,
+    /// By which names requests come, and from which pages.
+    pub peers: Peers,
 }
 
 /// The bounds on agents' sessions. [`HttpDownstreamLimits::DEFAULT`] is what is in force where nothing else is configured.
@@ -148,12 +146,12 @@ type Found<S> = (Arc<HttpSession<S>>, Revision);
 impl<G: Gate> McpEndpoint<G> {
     /// An endpoint without sessions.
     pub fn new(gate: Arc<G>, config: EndpointConfig) -> Self {
-        let EndpointConfig { hosts, limits, origins } = config;
+        let EndpointConfig { limits, peers } = config;
         Self {
             gate,
             kept_total: Arc::default(),
             limits,
-            peers: Peers::new(hosts, origins),
+            peers,
             posts: Arc::default(),
             sessions: Arc::new(Sessions::new(limits)),
         }
@@ -183,7 +181,10 @@ impl<G: Gate> McpEndpoint<G> {
     }
 
     fn known<'a>(&self, uri: &'a Uri, headers: &'a HeaderMap) -> Result<&'a str, Refused> {
-        self.peers.check(uri, headers).inspect_err(|_| self.gate.turned_away(TurnedAway::Foreign))
+        self.peers.check(uri, headers).map_err(|foreign| {
+            self.gate.turned_away(TurnedAway::Foreign);
+            Refused::new(StatusCode::FORBIDDEN, foreign.to_string())
+        })
     }
 
     async fn respond(&self, server: &str, request: Request<Incoming>) -> Served {

@@ -110,7 +110,8 @@ impl Gateway {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let hosts = vec![addr.to_string(), format!("localhost:{}", addr.port())];
-        let config = EndpointConfig { hosts, limits, origins: vec!["https://tools.example".to_owned()] };
+        let peers = Peers::new(hosts, vec!["https://tools.example".to_owned()]);
+        let config = EndpointConfig { limits, peers };
         let endpoint = Arc::new(McpEndpoint::new(gate, config));
         let serving = endpoint.clone();
         tokio::spawn(async move {

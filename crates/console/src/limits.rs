@@ -1,0 +1,52 @@
+//! Every bound of the console, with its arithmetic.
+
+use std::time::Duration;
+
+/// The largest body of a request: a reason of 4 KiB, digests and a signature are less than 16 KiB.
+pub const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// How long a request's body may take.
+pub const BODY_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a challenge is good: a person types a passphrase in between.
+pub const CHALLENGE_US: i64 = 2 * 60 * 1_000_000;
+
+/// Challenges that were used and could still be sent again. A challenge itself costs nothing, and one that was used needed a good signature: 10,000 logins in two minutes
+/// are more than there are persons. 100 bytes each: 1 MB. Beyond it nobody logs in until some have lapsed.
+pub const USED_CHALLENGES_MAX: usize = 10_000;
+
+/// How long a session lasts: a working day.
+pub const SESSION_US: i64 = 8 * 60 * 60 * 1_000_000;
+
+/// Open sessions. 300 bytes each: 3 MB. Beyond it nobody logs in.
+pub const SESSIONS_MAX: usize = 10_000;
+
+/// Open sessions of one person: devices and commands at work. One more ends the oldest.
+pub const SESSIONS_PER_PERSON_MAX: usize = 16;
+
+/// Streams of events that one session may have open: the tabs of a browser.
+pub const STREAMS_PER_SESSION_MAX: usize = 4;
+
+/// Streams of events that may be open. 8 KiB each: 8 MB.
+pub const STREAMS_MAX: usize = 1_000;
+
+/// How often a stream of events looks whether its session still stands.
+pub const STREAM_LOOKS_EVERY: Duration = Duration::from_secs(1);
+
+/// How often a stream says that it lives: proxies cut what is silent for a minute.
+pub const STREAM_ALIVE_EVERY: Duration = Duration::from_secs(15);
+
+/// Approvals or records on one page where nothing else is asked for.
+pub const PAGE: u16 = 50;
+
+/// Approvals or records on one page, at most.
+pub const PAGE_MAX: u16 = 200;
+
+/// Records of one approval that may be skipped: whoever asks, reminds and answers leaves some dozens.
+pub const RECORDS_SKIPPED_MAX: u32 = 100_000;
+
+/// Characters of a reason: 4 bytes each at most, which the evidence takes.
+pub const REASON_CHARS_MAX: usize = governance::limits::SENTENCE_BYTES_MAX / 4;
+
+/// Characters of a ticket: 4 bytes each at most, which the evidence takes.
+pub const TICKET_CHARS_MAX: usize = evidence::limits::TICKET_BYTES_MAX / 4;
