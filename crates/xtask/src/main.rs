@@ -3,6 +3,7 @@
 //! Depends on no crate of the workspace, so that it works while they do not build. Each task is a module; what they share is where they work
 //! (`workplace`), how they run programs (`process`) and how they count (`count`).
 
+mod api;
 mod bench;
 mod conformance;
 mod count;

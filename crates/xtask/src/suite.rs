@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::count::Count;
 use crate::workplace::{Workplace, failure};
-use crate::{conformance, e2e, fuzz, tidy, tools};
+use crate::{api, conformance, e2e, fuzz, tidy, tools};
 
 /// How often the gateway is killed under load; `cargo xtask soak` does it 10,000 times.
 const KILLS: &str = "200";
@@ -38,6 +38,7 @@ const STEPS: &[Step] = &[
     Step { name: "build", about: "programs and tests of every crate", run: build },
     Step { name: "tests", about: "unit, property and simulation tests of every crate, and the docs", run: tests },
     Step { name: "e2e", about: "real clients and servers, direct and through the gateway", run: end_to_end },
+    Step { name: "api", about: "the API for people against its own description", run: contract },
     Step { name: "conformance", about: "the MCP conformance suite, direct and through the gateway", run: conformance },
     Step { name: "crash", about: "the gateway killed under load tells the truth", run: crash },
     Step { name: "counts", about: "a call allocates and asks of the system no more than it did", run: counts },
@@ -102,6 +103,7 @@ fn install(place: &mut Workplace) -> Result<Verdict> {
     tools::conformance_runner(place)?;
     tools::python(place, tools::Python::Sdk1)?;
     tools::python(place, tools::Python::Sdk2)?;
+    tools::python(place, tools::Python::Contract)?;
     tools::cargo_deny(place)?;
     Ok(Verdict::Held(Count::default()))
 }
@@ -154,6 +156,10 @@ fn tests(place: &mut Workplace) -> Result<Verdict> {
 
 fn end_to_end(place: &mut Workplace) -> Result<Verdict> {
     Ok(reported(e2e::run(place)?))
+}
+
+fn contract(place: &mut Workplace) -> Result<Verdict> {
+    Ok(reported(api::run(place)?))
 }
 
 fn conformance(place: &mut Workplace) -> Result<Verdict> {

@@ -113,6 +113,8 @@ fn node_major(version: &str) -> Option<u32> {
 /// The Pythons that the tests use; the SDK's two major versions cannot live in one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Python {
+    /// With Schemathesis.
+    Contract,
     /// With the SDK 1.x, and what is built on it.
     Sdk1,
     /// With the SDK 2.x, and what is built on it.
@@ -123,24 +125,23 @@ impl Python {
     /// The packages, and the virtual environment below `target/xtask`.
     const fn places(self) -> (&'static str, &'static str) {
         match self {
-            Self::Sdk1 => ("requirements-1.txt", "python-1"),
-            Self::Sdk2 => ("requirements.txt", "python"),
+            Self::Contract => ("tests/api/requirements.txt", "python-api"),
+            Self::Sdk1 => ("tests/e2e/python/requirements-1.txt", "python-1"),
+            Self::Sdk2 => ("tests/e2e/python/requirements.txt", "python"),
         }
     }
 }
 
-/// The interpreter that has the packages of one of the lists in `tests/e2e/python`.
+/// The interpreter that has the packages of one of the lists.
 pub(crate) fn python(place: &mut Workplace, which: Python) -> Result<PathBuf> {
     let (list, environment) = which.places();
-    let requirements = place.root.join("tests/e2e/python").join(list);
+    let requirements = place.root.join(list);
     let (folder, stamp) = (place.state.join(environment), place.state.join(format!("{environment}.installed")));
     let python = folder.join("bin/python");
     if python.exists() && same(&requirements, &stamp)? {
         return Ok(python);
     }
-    place.say(&format!(
-        "installing the Python packages of tests/e2e/python/{list} with pip, in a virtual environment under target"
-    ));
+    place.say(&format!("installing the Python packages of {list} with pip, in a virtual environment under target"));
     place.must(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
     place.must(
         Command::new(&python)
