@@ -2,6 +2,7 @@
 
 mod approval_life;
 mod approvals;
+mod approved_changes;
 mod attachments;
 mod bridges;
 mod changes;

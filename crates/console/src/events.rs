@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::stream::{Stream, unfold};
-use gateway::approvals::Change;
+use gateway::approvals::News;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -19,7 +19,7 @@ use crate::wire::Changed;
 
 /// One stream, and what it holds while it is open.
 struct Listening {
-    changes: Receiver<Change>,
+    news: Receiver<News>,
     console: Arc<Console>,
     is_new: bool,
     looks: Interval,
@@ -36,7 +36,7 @@ pub(crate) fn stream(
     let own = session.streams.clone().try_acquire_owned().map_err(|_| full("this session"))?;
     let all = console.streams.clone().try_acquire_owned().map_err(|_| full("the console"))?;
     let listening = Listening {
-        changes: console.gateway.changes(),
+        news: console.gateway.news(),
         console,
         is_new: true,
         looks: tokio::time::interval(STREAM_LOOKS_EVERY),
@@ -58,10 +58,10 @@ impl Listening {
         }
         loop {
             tokio::select! {
-                change = self.changes.recv() => {
+                change = self.news.recv() => {
                     self.console.sessions.standing(&self.session.digest, &self.console.gateway).ok()?;
                     return match change {
-                        Ok(Change { approval, state }) => {
+                        Ok(News { approval, state }) => {
                             let changed = Changed { approval, state: state.into() };
                             Some(Event::default().event("approval").data(serde_json::to_string(&changed).ok()?))
                         }

@@ -18,10 +18,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::ids::ApprovalId;
 use crate::limits::{REMINDERS_MAX, TICKET_BYTES_MAX};
-use crate::record::Tool;
 use crate::record::approval::{
     Answer, ApprovalEvent, ApprovalRecord, Gate, Grant, Question, Resolution, Review, Stage,
 };
+use crate::record::{Endpoint, Surface, Tool, VersionLog};
 use crate::time::Timestamp;
 pub use illegal::{Illegal, Role};
 pub use standing::Tally;
@@ -79,6 +79,42 @@ pub enum State {
 pub fn gates_sha256(gates: &[Gate]) -> String {
     // Writing plain fields cannot fail; an empty digest matches nothing.
     serde_json::to_vec(gates).map(|bytes| hex::encode(Sha256::digest(&bytes))).unwrap_or_default()
+}
+
+/// What the approval of a change is about: the object, as a tool of the surface `change`.
+#[must_use]
+pub fn changed(version: &VersionLog) -> Tool {
+    let (name, upstream) = (version.object.name.clone(), version.object.kind.as_str().into());
+    Tool { endpoint: Endpoint::Tool, name, surface: Surface::Change, upstream }
+}
+
+/// What the approval of a change is bound to: what the object was and is to be, who proposes it and why.
+#[must_use]
+pub fn change_sha256(version: &VersionLog) -> String {
+    /// Fields in the order of RFC 8785.
+    #[derive(Serialize)]
+    struct Bound<'a> {
+        from: Option<&'a str>,
+        kind: &'a str,
+        name: &'a str,
+        state: Option<&'a str>,
+        to: &'a str,
+        v: u32,
+        who: &'a str,
+        why: &'a str,
+    }
+    let bound = Bound {
+        from: version.from.as_deref(),
+        kind: version.object.kind.as_str(),
+        name: &version.object.name,
+        state: version.state.as_deref(),
+        to: &version.to,
+        v: 1,
+        who: &version.who,
+        why: &version.why,
+    };
+    // Writing plain fields cannot fail; an empty digest matches nothing.
+    serde_json::to_vec(&bound).map(|bytes| hex::encode(Sha256::digest(&bytes))).unwrap_or_default()
 }
 
 /// Whether persons of these groups, one entry for each of them, could satisfy every stage of `gate`, with those whom an escalation would add, or break its glass. Each stage by itself: that nobody
@@ -180,7 +216,8 @@ impl Approval {
     /// # Errors
     /// [`Illegal`]; the approval is as it was.
     pub fn take(&mut self, record: &ApprovalRecord, at: Timestamp) -> Result<(), Illegal> {
-        if record.call_sha256 != self.call_sha256 || record.gates_sha256 != self.gates_sha256 {
+        let is_other = record.tool != self.tool;
+        if is_other || record.call_sha256 != self.call_sha256 || record.gates_sha256 != self.gates_sha256 {
             return Err(Illegal::Bound);
         }
         match record.event {
@@ -363,7 +400,9 @@ impl Approval {
         }
         let excluded = self.question.excluded.iter().find(|excluded| persons.contains(&Some(&excluded.person)));
         if let Some(excluded) = excluded {
+            let is_change = self.tool.surface == Surface::Change;
             return Err(Illegal::Excluded(match excluded.role.as_str() {
+                "author" if is_change => Role::Proposer,
                 "author" => Role::Author,
                 "initiator" => Role::Initiator,
                 "owner" => Role::Owner,

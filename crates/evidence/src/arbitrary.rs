@@ -342,7 +342,7 @@ fn version() -> impl Strategy<Value = Body> {
     let object = (word(VersionedKind::ALL), shared()).prop_map(|(kind, name)| VersionedObject { kind, name });
     let states = (option::of(shared()), option::of(text()), shared());
     let difference = (vec(text(), 0..3), option::of(word(Direction::ALL)));
-    (option::of(record_id()), difference, object, states, text(), text()).prop_map(
+    (option::of(approval_id()), difference, object, states, text(), text()).prop_map(
         |(approval, (difference, direction), object, (from, state, to), who, why)| {
             Body::Version(VersionLog { approval, difference, direction, from, object, state, to, who, why })
         },

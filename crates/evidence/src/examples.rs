@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signer as _, SigningKey};
 use sha2::{Digest as _, Sha256};
 
-use crate::approvals::{gates_sha256, statement};
+use crate::approvals::{change_sha256, changed, gates_sha256, statement};
 use crate::ids::{ApprovalId, CallId, ExceptionId, RecordId, RunId};
 use crate::record::approval::{
     Alternative, Answer, ApprovalEvent, ApprovalRecord, Assurance, BreakGlass, Escalation, Excluded, Gate, Grant,
@@ -191,6 +191,86 @@ fn confirmed() -> VersionLog {
     }
 }
 
+/// An event of an approval, with nothing that only some events have.
+fn bare(event: ApprovalEvent, gates: &[Gate], call_sha256: &str, tool: Tool) -> ApprovalRecord {
+    ApprovalRecord {
+        approval: ApprovalId::at(at(9), entropy(9)),
+        call_sha256: call_sha256.to_owned(),
+        event,
+        gate: None,
+        gates_sha256: gates_sha256(gates),
+        grant: None,
+        question: None,
+        resolution: None,
+        review: None,
+        tool,
+        used: None,
+        who: None,
+        why: None,
+    }
+}
+
+/// The review with the signature of the reviewer's key.
+fn signed(review: Review, asked: &ApprovalRecord) -> Review {
+    let statement = statement(asked.approval, &asked.call_sha256, &asked.gates_sha256, &review);
+    let signature = STANDARD.encode(reviewers_key().1.sign(&statement).to_bytes());
+    Review { signature: Some(signature), ..review }
+}
+
+/// The approval of a change, up to its use.
+pub(crate) fn approval_of(version: &VersionLog) -> [ApprovalRecord; 4] {
+    let all_of = vec![Quorum { group: "risk".into(), need: 1 }];
+    let gates = vec![Gate {
+        assurance: Assurance::DeviceKey,
+        break_glass: None,
+        escalate: None,
+        grant_s: 1_800,
+        name: "changes".into(),
+        remind_s: None,
+        respond_s: 14_400,
+        stages: vec![Stage { any_of: vec![Alternative { all_of }] }],
+        uses: 1,
+    }];
+    let event = |event| bare(event, &gates, &change_sha256(version), changed(version));
+    let question = Question {
+        args_bytes: 640,
+        args_sha256: sha256(0xa1),
+        excluded: vec![Excluded { person: "ana".into(), role: "author".into() }],
+        gates: gates.clone(),
+        respond_by: at(14_400_009),
+        rules: Vec::new(),
+        sentence: "`amount` of `mcp:bank/send_money` may be up to 5000; before, up to 1000.".into(),
+        shown_sha256: sha256(0x52),
+    };
+    let review = Review {
+        answer: Answer::Approve,
+        assurance: Assurance::DeviceKey,
+        channel: "cli".into(),
+        groups: vec!["risk".into()],
+        key: Some(reviewers_key().0),
+        nonce: "0c8e2a7d4f6390c1d2e3f4a5b6c75b1f".into(),
+        on_behalf_of: None,
+        reason: "The board has decided so.".into(),
+        reviewer: "bea".into(),
+        shown_sha256: sha256(0x52),
+        signature: None,
+        signed_at: at(9),
+        ticket: None,
+    };
+    let review = signed(review, &event(ApprovalEvent::Requested));
+    [
+        ApprovalRecord { question: Some(question), ..event(ApprovalEvent::Requested) },
+        ApprovalRecord { review: Some(review), ..event(ApprovalEvent::Review) },
+        ApprovalRecord {
+            grant: Some(Grant { break_glass: Vec::new(), not_after: at(1_800_009), uses: 1 }),
+            resolution: Some(Resolution::Approved),
+            why: Some("gate `changes` is satisfied by `bea`".into()),
+            ..event(ApprovalEvent::Resolved)
+        },
+        ApprovalRecord { used: Some(1), ..event(ApprovalEvent::Consumed) },
+    ]
+}
+
 /// An approval of a large payment: what is asked, that nobody answers for an hour, one answer, what it adds up to, its use, and that its outcome was delivered. Each with its millisecond.
 fn approvals() -> [(u64, ApprovalRecord); 8] {
     let quorum = |group: &str, need| Quorum { group: group.into(), need };
@@ -209,18 +289,7 @@ fn approvals() -> [(u64, ApprovalRecord); 8] {
     let gates = vec![gate];
     let event = |event| ApprovalRecord {
         approval: ApprovalId::at(at(12), entropy(12)),
-        call_sha256: sha256(0xf6),
-        event,
-        gate: None,
-        gates_sha256: gates_sha256(&gates),
-        grant: None,
-        question: None,
-        resolution: None,
-        review: None,
-        tool: send_money(),
-        used: None,
-        who: None,
-        why: None,
+        ..bare(event, &gates, &sha256(0xf6), send_money())
     };
     let question = Question {
         args_bytes: 71,
@@ -247,10 +316,7 @@ fn approvals() -> [(u64, ApprovalRecord); 8] {
         signed_at: at(3_600_014),
         ticket: None,
     };
-    let asked = event(ApprovalEvent::Requested);
-    let signed = statement(asked.approval, &asked.call_sha256, &asked.gates_sha256, &review);
-    let signature = STANDARD.encode(reviewers_key().1.sign(&signed).to_bytes());
-    let review = Review { signature: Some(signature), ..review };
+    let review = signed(review, &event(ApprovalEvent::Requested));
     [
         (13, ApprovalRecord { question: Some(question), ..event(ApprovalEvent::Requested) }),
         (900_013, event(ApprovalEvent::Reminded)),
@@ -460,7 +526,7 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
         who: Some("ana".into()),
     };
     let version = VersionLog {
-        approval: Some(record_id(1)),
+        approval: Some(ApprovalId::at(at(9), entropy(9))),
         difference: vec!["`amount` of `mcp:bank/send_money` may be up to 5000; before, up to 1000.".into()],
         direction: Some(Direction::Wider),
         from: Some(format!("sha256:{}", sha256(0xa0)).into()),
@@ -556,8 +622,11 @@ pub(crate) fn story() -> Vec<Draft> {
             story.push(of_call(11, 3_600_023, decision(Effect::Allow, deploy(), 11).into()));
             story.push(of_call(11, 3_600_023, intent(deploy(), 11).into()));
         }
-        if name == "approval_record-requested" {
-            story.push(Draft::new(by_itself(), None, at(12), confirmed()));
+        if name == "version_log"
+            && let Body::Version(version) = &draft.body
+        {
+            story.push(Draft::new(by_itself(), None, at(9), confirmed()));
+            story.extend(approval_of(version).map(|record| Draft::new(by_itself(), None, at(9), record)));
         }
         if name == "exception_record"
             && let Body::Exception(exception) = &draft.body

@@ -346,6 +346,9 @@ impl<'a> LedgerCheck<'a> {
                 {
                     self.find(Some(seq), Some(start), illegal.into());
                 }
+                if let Err(flaw) = self.reviews.next(&record.body) {
+                    self.find(Some(seq), Some(start), Flaw::Approval(flaw));
+                }
                 if let Body::Exception(exception) = &record.body
                     && let Err(flaw) = self.reviews.exception(exception)
                 {
@@ -373,6 +376,9 @@ impl<'a> LedgerCheck<'a> {
         let records = self.report.records;
         if let Some((&promised, _)) = self.signed.last_key_value() {
             self.find(None, None, Flaw::RecordsMissing { promised, found: records });
+        }
+        if self.reviews.is_due() {
+            self.find(None, None, Flaw::Approval(ReviewFlaw::Idle));
         }
         self.report_missing_tiles();
         self.report.root = match &self.tree {

@@ -1,10 +1,11 @@
 //! The approvals of a home: what people are asked, what they answered, and which calls wait.
 //!
 //! A book in memory, taken up from the ledger when it is opened: every approval is the fold of its records. A use is taken under the book's lock before it is recorded with
-//! the intent, so that no two calls take the same one. Calls consult it (`calls`), people answer (`answers`), and clocks end what is in it (`clocks`).
+//! the intent, so that no two calls take the same one. Calls and changes consult it (`calls`, `changes`), people answer (`answers`), and clocks end what is in it (`clocks`).
 
 mod answers;
 mod calls;
+mod changes;
 mod clocks;
 mod glass;
 pub mod history;
@@ -30,9 +31,10 @@ use tokio::sync::{broadcast, watch};
 
 use crate::clock::now;
 use crate::home::Home;
-use crate::limits::{APPROVALS_KEPT_MAX, CHANGES_MAX};
+use crate::limits::{APPROVALS_KEPT_MAX, NEWS_MAX};
 use crate::runs::Runs;
 pub use answers::{Channel, Counted, ReviewError, Reviewed};
+pub(crate) use changes::Settled;
 use outcomes::Use;
 pub(crate) use outcomes::Using;
 pub use pages::{Page, Wanted};
@@ -53,10 +55,12 @@ pub(crate) struct Approvals {
 #[derive(Debug)]
 struct Book {
     by_call: HashMap<(RunId, String), ApprovalId>,
-    changes: broadcast::Sender<Change>,
+    /// Those that are about changes.
+    changes: BTreeSet<ApprovalId>,
     entries: BTreeMap<ApprovalId, Entry>,
     /// Bytes of results that are kept.
     kept_bytes: u64,
+    news: broadcast::Sender<News>,
     /// Those that are open: an inbox is a page of them.
     open: BTreeSet<ApprovalId>,
 }
@@ -65,9 +69,10 @@ impl Default for Book {
     fn default() -> Self {
         Self {
             by_call: HashMap::new(),
-            changes: broadcast::Sender::new(CHANGES_MAX),
+            changes: BTreeSet::new(),
             entries: BTreeMap::new(),
             kept_bytes: 0,
+            news: broadcast::Sender::new(NEWS_MAX),
             open: BTreeSet::new(),
         }
     }
@@ -75,7 +80,7 @@ impl Default for Book {
 
 /// Something about an approval is not as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct News {
     /// Which.
     pub approval: ApprovalId,
     /// Where in its life it is now.
@@ -157,6 +162,7 @@ impl Approvals {
         if let Some(entry) = book.entries.remove(&approval) {
             book.open.remove(&approval);
             book.by_call.retain(|_, known| *known != approval);
+            book.changes.remove(&approval);
             entry.wake.send_modify(|count| *count += 1);
         }
     }
@@ -179,6 +185,11 @@ impl Approvals {
             _changed = wake.changed() => {}
             () = tokio::time::sleep(std::time::Duration::from_micros(left)) => {}
         }
+    }
+
+    /// In whose name an approval is.
+    pub(crate) fn context_of(&self, approval: ApprovalId) -> Option<Arc<Context>> {
+        self.book().entries.get(&approval).map(|entry| entry.context.clone())
     }
 
     /// What people are asked, where the book has it.
@@ -220,10 +231,13 @@ impl Book {
         if let Some(run) = entry.context.run {
             self.by_call.insert((run, entry.approval.call_sha256.clone()), entry.approval.approval);
         }
+        if entry.is_change() {
+            self.changes.insert(entry.approval.approval);
+        }
         if entry.is_open() {
             self.open.insert(entry.approval.approval);
         }
-        let _nobody_listens = self.changes.send(entry.change());
+        let _nobody_listens = self.news.send(entry.news());
         self.entries.insert(entry.approval.approval, entry);
     }
 
@@ -233,7 +247,7 @@ impl Book {
         let before = entry.stands();
         let changed = change(entry);
         if entry.stands() != before {
-            let _nobody_listens = self.changes.send(entry.change());
+            let _nobody_listens = self.news.send(entry.news());
         }
         match entry.is_open() {
             true => self.open.insert(approval),
@@ -260,6 +274,7 @@ impl Book {
         over.truncate(APPROVALS_KEPT_MAX / 10);
         for approval in &over {
             self.entries.remove(approval);
+            self.changes.remove(approval);
         }
         self.by_call.retain(|_, approval| !over.contains(approval));
     }
@@ -301,8 +316,8 @@ impl Entry {
         (ApprovalState::of(&self.approval), [escalated.len(), reviews.len()], [reminded.0, *used])
     }
 
-    fn change(&self) -> Change {
-        Change { approval: self.approval.approval, state: ApprovalState::of(&self.approval) }
+    fn news(&self) -> News {
+        News { approval: self.approval.approval, state: ApprovalState::of(&self.approval) }
     }
 
     fn event(&self, event: ApprovalEvent) -> ApprovalRecord {

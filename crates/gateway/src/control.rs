@@ -333,7 +333,11 @@ impl From<ReviewError> for Answer {
 
 impl From<KeyError> for Answer {
     fn from(error: KeyError) -> Self {
-        let blame = if let KeyError::Unrecorded(_) = &error { Blame::Operator } else { Blame::Nobody };
+        let blame = match &error {
+            KeyError::Unrecorded(_) => Blame::Operator,
+            KeyError::Change(error) if error.is_failure() => Blame::Operator,
+            _ => Blame::Nobody,
+        };
         Self::refused(blame, error)
     }
 }
@@ -342,20 +346,30 @@ fn done(pinned: Result<(), PinError>) -> Answer {
     match pinned {
         Ok(()) => Answer::Done,
         Err(error @ PinError::Unrecorded(_)) => Answer::refused(Blame::Operator, error),
-        Err(error @ (PinError::Same(_) | PinError::Server(_) | PinError::Unknown(_) | PinError::Unpinned(_))) => {
-            Answer::refused(Blame::Nobody, error)
-        }
+        Err(PinError::Change(error)) if error.is_failure() => Answer::refused(Blame::Operator, error),
+        Err(
+            error @ (PinError::Change(_)
+            | PinError::Same(_)
+            | PinError::Server(_)
+            | PinError::Unknown(_)
+            | PinError::Unpinned(_)),
+        ) => Answer::refused(Blame::Nobody, error),
     }
 }
 
 impl Gateway {
     /// Answers `ask`, put by the user `who`. A bridge is not a question: the socket takes it.
     pub async fn answer(&self, ask: Ask, who: &str) -> Answer {
+        self.look_at_organisation(who).await;
+        self.take_up_changes().await;
         match ask {
             Ask::ApplyMission { file, tried } => match self.apply_mission(&file, who, tried).await {
                 Ok(taken) => Answer::Taken(taken),
                 Err(error @ (LoadError::Keep { .. } | LoadError::Unrecorded(_))) => {
                     Answer::refused(Blame::Operator, error)
+                }
+                Err(LoadError::Change { source, .. }) if source.is_failure() => {
+                    Answer::refused(Blame::Operator, source)
                 }
                 Err(error @ LoadError::Read { .. }) => Answer::refused(Blame::Asker, error),
                 Err(error) => Answer::refused(Blame::Nobody, error.to_string().trim_end()),

@@ -103,7 +103,7 @@ impl Home {
     /// # Errors
     /// [`HomeError`] says what is wrong with which folder.
     pub fn prepare(&self) -> Result<(), HomeError> {
-        let folders = ["missions", "notify", "organisation", "people", "pins"].map(|name| self.0.join(name));
+        let folders = ["changes", "missions", "notify", "organisation", "people", "pins"].map(|name| self.0.join(name));
         for path in std::iter::once(&self.0).chain(&folders) {
             let io = |source| HomeError::Io { path: path.clone(), source };
             DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
@@ -129,6 +129,16 @@ impl Home {
     pub fn keep_mission(&self, sha256: &str, source: &str) -> io::Result<()> {
         let path = self.mission(sha256);
         if path.exists() { Ok(()) } else { keep(&path, source, Durability::Durable) }
+    }
+
+    /// Keeps a change that waits for people, durably, under what its approval is bound to.
+    pub(crate) fn keep_change(&self, sha256: &str, text: &str) -> io::Result<()> {
+        keep(&self.0.join("changes").join(format!("{sha256}.json")), text, Durability::Durable)
+    }
+
+    /// The change that waits for people under this digest.
+    pub(crate) fn change(&self, sha256: &str) -> Option<String> {
+        fs::read_to_string(self.0.join("changes").join(format!("{sha256}.json"))).ok()
     }
 
     /// Keeps an accepted version of the organisation file with its policies, durably, under its digest.

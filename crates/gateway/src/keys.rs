@@ -8,7 +8,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use evidence::approvals::could_satisfy;
 use evidence::ids::ExceptionId;
+use evidence::record::approval::{Assurance, Gate};
 use evidence::record::{
     Context, ExceptionEvent, ExceptionKind, ExceptionRecord, VersionLog, VersionedKind, VersionedObject,
 };
@@ -18,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use store::Reader;
 
+use crate::changes::{Asks, ChangeError, Kept, Proposal};
 use crate::clock::{now, random};
 use crate::limits::INVITATION_US;
 use crate::{Gateway, OpenError, versions};
@@ -121,6 +124,9 @@ pub struct Signed {
 /// Why a key is not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
+    /// It waits for people, or they said no.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
     /// The code is not that of an open invitation.
     #[error("the code is not that of an open invitation of this person; `countersign people invite` gives another")]
     Code,
@@ -203,6 +209,11 @@ impl PersonKeys {
         let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let known = keys.get(&format!("{person}/{key}"))?;
         if known.state == Standing::Confirmed { known.public.clone() } else { None }
+    }
+
+    fn can_sign(&self, person: &str) -> bool {
+        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        keys.values().any(|key| key.person == person && key.state == Standing::Confirmed)
     }
 
     fn has_confirmed(&self) -> bool {
@@ -324,6 +335,7 @@ impl Gateway {
         let key = self.keys.get(&name).filter(|key| key.state == Standing::Enrolled);
         let key = key.ok_or_else(|| KeyError::Unknown(person.clone()))?;
         let needs_another = || KeyError::NeedsAnother { key: id.clone(), person: person.clone() };
+        let is_first = signed.is_none();
         let confirmed_by = match signed {
             Some(signed) => {
                 let public = self.keys.confirmed(&signed.person, &signed.key).ok_or_else(needs_another)?;
@@ -339,8 +351,63 @@ impl Gateway {
             }
         };
         let confirmed = PersonKey { confirmed_by: Some(confirmed_by.clone()), state: Standing::Confirmed, ..key };
-        self.log_key(&name, confirmed, &confirmed_by, &why).await?;
+        if is_first {
+            self.log_key(&name, confirmed, &confirmed_by, &why).await?;
+            return Ok(());
+        }
+        self.change_key(&name, confirmed, &confirmed_by, &why, Asks::Anew).await
+    }
+
+    /// Confirms a key, once nobody has to be asked about that any more.
+    async fn change_key(&self, name: &str, key: PersonKey, who: &str, why: &str, asks: Asks) -> Result<(), KeyError> {
+        let subject = key.person.clone();
+        let mut version = self.version_of_key(name, &key, who, why);
+        let text = version.state.clone().unwrap_or_default();
+        let gate = self.change_gate(VersionedKind::Key)?;
+        // Those who have no key yet cannot approve that anybody gets one.
+        let too_few = gate.filter(|gate| asks == Asks::Anew && !self.could_sign(gate.terms(), &[&subject, who]));
+        let consumed = match &too_few {
+            Some(_) => None,
+            None => {
+                let involved = [(&*subject, "subject")];
+                self.settle(&mut version, Proposal { asks, involved: &involved, path: None, text: &text }).await?
+            }
+        };
+        self.note_version(Context::system(), version, consumed).await?;
+        self.keys.put(name, key);
+        if too_few.is_some() {
+            let reason = format!(
+                "the key of `{subject}` is confirmed by `{who}` alone: too few others have a key to approve it"
+            );
+            self.unapproved(&format!("key:{name}"), &reason).await;
+        }
         Ok(())
+    }
+
+    /// Whether those who can sign now, without these, could satisfy the gate.
+    fn could_sign(&self, gate: &Gate, without: &[&str]) -> bool {
+        let Some(people) = self.people_in_force() else { return false };
+        let needs_key = gate.assurance > Assurance::OsUser;
+        let persons = people.persons().keys().filter(|person| {
+            !without.contains(&&***person)
+                && (!needs_key || self.keys.can_sign(person))
+                && people.is_there(person, now())
+        });
+        let groups: Vec<_> = persons.map(|person| people.groups_of(person)).collect();
+        could_satisfy(gate, &groups)
+    }
+
+    /// Takes up a confirmation that people approved.
+    pub(crate) async fn take_up_key(&self, kept: Kept) -> Result<(), KeyError> {
+        let version = kept.version;
+        let name = version.object.name.strip_prefix(PREFIX).unwrap_or_default().to_owned();
+        let key: Option<PersonKey> = version.state.as_deref().and_then(|state| serde_json::from_str(state).ok());
+        let key = key.ok_or_else(|| KeyError::Unknown(name.clone()))?;
+        let enrolled = PersonKey { confirmed_by: None, state: Standing::Enrolled, ..key.clone() };
+        if self.keys.get(&name).as_ref() != Some(&enrolled) {
+            return Err(KeyError::Unknown(key.person));
+        }
+        self.change_key(&name, key, &version.who, &version.why, Asks::Nothing).await
     }
 
     /// Revokes a key for good.
@@ -363,21 +430,23 @@ impl Gateway {
     }
 
     async fn log_key(&self, name: &str, key: PersonKey, who: &str, why: &str) -> Result<(), store::AppendError> {
-        let from = self.keys.get(name).map(|known| Arc::from(known.state.as_str()));
-        let body = VersionLog {
+        self.note_version(Context::system(), self.version_of_key(name, &key, who, why), None).await?;
+        self.keys.put(name, key);
+        Ok(())
+    }
+
+    fn version_of_key(&self, name: &str, key: &PersonKey, who: &str, why: &str) -> VersionLog {
+        VersionLog {
             approval: None,
             difference: vec![format!("the key `{name}` is {}", key.state.as_str())],
             direction: None,
-            from,
+            from: self.keys.get(name).map(|known| Arc::from(known.state.as_str())),
             object: VersionedObject { kind: VersionedKind::Key, name: format!("{PREFIX}{name}").into() },
-            state: serde_json::to_string(&key).ok(),
+            state: serde_json::to_string(key).ok(),
             to: key.state.as_str().into(),
             who: who.to_owned(),
             why: why.to_owned(),
-        };
-        self.note(Context::system().into(), body).await?;
-        self.keys.put(name, key);
-        Ok(())
+        }
     }
 
     /// Nobody could confirm the first key.

@@ -7,6 +7,7 @@ pub mod approvals;
 pub mod attachments;
 pub mod auth;
 pub mod bridge;
+pub mod changes;
 pub mod clock;
 pub mod config;
 pub mod control;
@@ -66,6 +67,8 @@ use crate::runs::Runs;
 pub struct Gateway {
     pub(crate) approvals: Approvals,
     pub(crate) call_timeout: Duration,
+    /// One takes approved changes up at a time.
+    pub(crate) changing: tokio::sync::Mutex<()>,
     pub(crate) counters: Counters,
     pub(crate) digests: Digests,
     pub(crate) entropy: Entropy,
@@ -147,6 +150,7 @@ impl Gateway {
         Ok(Arc::new(Self {
             approvals,
             call_timeout,
+            changing: tokio::sync::Mutex::default(),
             counters: Counters::default(),
             digests: Digests::default(),
             entropy: Entropy::default(),

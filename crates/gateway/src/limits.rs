@@ -173,7 +173,7 @@ pub const LOOKED_AT_MAX: usize = 1_000;
 pub const BEFORE_MAX: usize = 10;
 
 /// Changes of approvals that somebody who listens may be behind; who is further behind is told so, and lists again.
-pub const CHANGES_MAX: usize = 1_024;
+pub const NEWS_MAX: usize = 1_024;
 
 /// How often a client hears that its call is held open: several times in the 60 seconds after which clients give up.
 pub const HOLD_NEWS: std::time::Duration = std::time::Duration::from_secs(10);

@@ -13,6 +13,7 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use evidence::ids::ExceptionId;
+use evidence::leaf::sha256_hex;
 use evidence::record::{
     Context, Direction, ExceptionEvent, ExceptionKind, ExceptionRecord, VersionLog, VersionedKind, VersionedObject,
 };
@@ -22,6 +23,7 @@ use governance::mission::{self, Mission, Mode};
 use serde::{Deserialize, Serialize};
 use store::Reader;
 
+use crate::changes::{Asks, ChangeError, FILE, Kept, Proposal, Waits, is_wider, of_mission, owner_of};
 use crate::clock::now;
 use crate::home::Home;
 use crate::limits::MISSION_FILES_MAX;
@@ -41,6 +43,14 @@ pub enum LoadError {
         path: PathBuf,
         /// Why not.
         source: std::io::Error,
+    },
+    /// It waits for people, or they said no.
+    #[error("mission `{name}`: {source}")]
+    Change {
+        /// The mission.
+        name: String,
+        /// What it waits for.
+        source: ChangeError,
     },
     /// The file is not a mission.
     #[error("{0}")]
@@ -82,7 +92,7 @@ pub struct Missions {
     /// Whose that version is.
     authors: RwLock<HashMap<String, String>>,
     /// One loads at a time, so that two bridges with one file make one version.
-    loading: tokio::sync::Mutex<()>,
+    pub(crate) loading: tokio::sync::Mutex<()>,
     loaded: RwLock<HashMap<String, Loaded>>,
     /// What files looked like that were refused and belong to no loaded mission.
     refused: RwLock<HashMap<PathBuf, Option<Stamp>>>,
@@ -104,6 +114,35 @@ pub struct Taken {
     pub mission: String,
     /// The version in the file.
     pub to: String,
+    /// What it waits for, where it has not taken effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<Waits>,
+    /// Whose approval it would need, where it is only tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub would_ask: Option<String>,
+}
+
+/// The text of a mission.
+struct Written {
+    /// Whether people may be asked about it.
+    asks: Asks,
+    /// What its file looked like.
+    looked: Option<Stamp>,
+    /// Where it is read from, from then on.
+    path: PathBuf,
+    /// How problems name it.
+    shown: String,
+    source: String,
+}
+
+/// What was taken up, or stays in force instead, and why then.
+type Accepted = (Arc<Mission>, Policy, Option<ChangeError>);
+
+/// From where a mission is read once it is taken up.
+#[derive(Clone, Copy)]
+enum Reads {
+    File,
+    Home,
 }
 
 /// What a mission is recorded as once a person revoked it.
@@ -164,13 +203,18 @@ impl Missions {
         self.loaded.read().unwrap_or_else(PoisonError::into_inner).get(name).map(|loaded| loaded.path.clone())
     }
 
-    /// Reads the mission `name` from `path` from now on.
-    fn read_from(&self, name: &str, path: PathBuf) {
+    /// Has `snapshot` in force, read from `path`.
+    fn put(&self, name: String, path: PathBuf, looked: Option<Stamp>, snapshot: Arc<PolicySnapshot>) -> Policy {
         let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(loaded) = loaded.get_mut(name) {
-            loaded.stamp = stamp(&path);
-            loaded.path = path;
-        }
+        let entry = loaded.entry(name).or_insert_with(|| Loaded {
+            path: path.clone(),
+            policy: Arc::new(ArcSwap::new(snapshot.clone())),
+            stamp: looked,
+        });
+        entry.path = path;
+        entry.stamp = looked;
+        entry.policy.store(snapshot);
+        entry.policy.clone()
     }
 
     /// Whose the version in force of the mission `name` is.
@@ -239,29 +283,76 @@ impl Gateway {
     /// # Errors
     /// [`LoadError`]; a bad file also leaves an `exception_record`, and the version in force stays.
     pub async fn load_mission(&self, path: &Path, who: &str) -> Result<(Arc<Mission>, Policy), LoadError> {
+        let (mission, policy, instead) = self.load(path, Reads::File, who).await?;
+        if let Some(why) = instead {
+            tracing::warn!(mission = %mission.name(), %why, "a version of a mission is not taken up; the one in force stays");
+        }
+        Ok((mission, policy))
+    }
+
+    async fn load(&self, path: &Path, reads: Reads, who: &str) -> Result<Accepted, LoadError> {
         let _one_at_a_time = self.missions.loading.lock().await;
         self.load_organisation(who).await?;
         self.load_people(who).await;
         let looked = stamp(path);
-        let loaded = self.accept(path, looked, who).await;
-        if let Err(error @ (LoadError::Read { .. } | LoadError::Invalid(_) | LoadError::SameWhy(_))) = &loaded {
-            self.missions.seen(path, looked);
-            self.refused(path, error).await;
+        let loaded = match read(path) {
+            Ok(source) => {
+                let (looked, from) = match reads {
+                    Reads::File => (looked, path.to_owned()),
+                    // Whoever edits the file applies it again.
+                    Reads::Home => (None, self.home.mission(&sha256_hex(source.as_bytes()))),
+                };
+                let shown = path.display().to_string();
+                self.accept(Written { asks: Asks::Anew, looked, path: from, shown, source }, who).await
+            }
+            Err(source) => Err(LoadError::Read { path: path.to_owned(), source }),
+        };
+        match &loaded {
+            Err(error @ (LoadError::Read { .. } | LoadError::Invalid(_) | LoadError::SameWhy(_))) => {
+                self.missions.seen(path, looked);
+                self.refused(path, error).await;
+            }
+            Err(LoadError::Change { source, .. }) if !source.is_failure() => self.missions.seen(path, looked),
+            Ok(_) | Err(_) => {}
+        }
+        match &loaded {
+            Err(error @ LoadError::Change { source: ChangeError::Unreachable(_), .. }) => {
+                self.refused(path, error).await
+            }
+            Ok((_, _, Some(error @ ChangeError::Unreachable(_)))) => self.refused(path, error).await,
+            Ok(_) | Err(_) => {}
         }
         loaded
     }
 
-    async fn accept(&self, path: &Path, looked: Option<Stamp>, who: &str) -> Result<(Arc<Mission>, Policy), LoadError> {
-        let source = read(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+    /// Takes up a version that people approved.
+    pub(crate) async fn take_up_mission(&self, kept: Kept) -> Result<(), LoadError> {
+        let _one_at_a_time = self.missions.loading.lock().await;
+        self.load_organisation(FILE).await?;
+        self.load_people(FILE).await;
+        let own = self.home.mission(&kept.version.to);
+        let source = read(&own).map_err(|source| LoadError::Read { path: own.clone(), source })?;
+        // The file may say something else by now: it is looked at again.
+        let path = kept.path.unwrap_or(own);
         let shown = path.display().to_string();
-        let written = mission::parse(&source).map_err(|error| LoadError::Invalid(error.render(&shown)))?;
+        let written = Written { asks: Asks::Nothing, looked: None, path, shown, source };
+        match self.accept(written, &kept.version.who).await? {
+            (_, _, None) => Ok(()),
+            (mission, _, Some(source)) => Err(LoadError::Change { name: mission.name().to_string(), source }),
+        }
+    }
+
+    async fn accept(&self, written: Written, who: &str) -> Result<Accepted, LoadError> {
+        let Written { asks, looked, path, shown, source } = written;
+        let parsed = mission::parse(&source).map_err(|error| LoadError::Invalid(error.render(&shown)))?;
         let bounds = self.organisation.bounds();
-        let snapshot = Arc::new(compile_within(&written, bounds.as_ref(), &shown).map_err(LoadError::Invalid)?);
+        let snapshot = Arc::new(compile_within(&parsed, bounds.as_ref(), &shown).map_err(LoadError::Invalid)?);
         let fresh = snapshot.mission().clone();
         let name = fresh.name().to_string();
         let before = self.missions.accepted.read().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
         if before.as_deref() != Some(&**fresh.sha256()) {
-            let from = if self.missions.is_revoked(&name) { Some(REVOKED.to_owned()) } else { before.clone() };
+            let is_revoked = self.missions.is_revoked(&name);
+            let from = if is_revoked { Some(REVOKED.to_owned()) } else { before.clone() };
             let old = before.as_deref().and_then(|sha256| kept(&self.home, sha256));
             // As it would hold now: what changes by the organisation is in the organisation's own versions.
             let old = old.map(|old| match &bounds {
@@ -269,47 +360,79 @@ impl Gateway {
                 None => old,
             });
             if old.as_ref().is_some_and(|old| old.why() == fresh.why()) {
-                return Err(LoadError::SameWhy(path.to_owned()));
+                return Err(LoadError::SameWhy(PathBuf::from(shown)));
             }
             self.home
                 .keep_mission(fresh.sha256(), &source)
                 .map_err(|source| LoadError::Keep { name: name.clone(), source })?;
-            let body = VersionLog {
+            let refuse = |source| LoadError::Change { name: name.clone(), source };
+            let is_gated = self.change_gate(VersionedKind::Mission).map_err(refuse)?.is_some();
+            let direction = direction(old.as_ref(), &fresh);
+            let mut body = VersionLog {
                 approval: None,
                 difference: mission::difference(old.as_ref(), &fresh),
-                direction: match &old {
-                    Some(old) => mission::overall(&mission::compare(old, &fresh)),
-                    // Against nothing, whatever it allows is new; so it is where what was in force cannot be read any more.
-                    None => Some(Direction::Wider),
-                },
+                direction,
                 from: from.map(Into::into),
                 object: VersionedObject { kind: VersionedKind::Mission, name: name.as_str().into() },
                 state: None,
                 to: fresh.sha256().clone(),
-                who: who.to_owned(),
+                // Whoever owns the file is the nearest to an author that is known.
+                who: if is_gated && who == FILE { owner_of(&path) } else { who.to_owned() },
                 why: fresh.why().to_string(),
             };
-            let context = Context { mission: Some(name.as_str().into()), ..Context::system() };
-            self.note(context.into(), body).await?;
+            let needs = asks == Asks::Nothing || needs_people(old.as_ref(), &fresh, is_revoked);
+            let consumed = if is_gated && needs {
+                let owners: Vec<_> =
+                    [Some(&*fresh), old.as_ref()].into_iter().flatten().map(|of| (&**of.owner(), "owner")).collect();
+                let proposal = Proposal { asks, involved: &owners, path: Some(&path), text: &source };
+                match self.settle(&mut body, proposal).await {
+                    Ok(consumed) => consumed,
+                    Err(error) => return self.stay(&name, before.as_deref(), path, looked, error),
+                }
+            } else {
+                None
+            };
+            let who = body.who.clone();
+            self.note_version(of_mission(&name), body, consumed).await?;
             if fresh.mode() == Mode::Observe {
                 self.observed(&fresh).await?;
             }
             let mut accepted = self.missions.accepted.write().unwrap_or_else(PoisonError::into_inner);
             accepted.insert(name.clone(), fresh.sha256().to_string());
             let mut authors = self.missions.authors.write().unwrap_or_else(PoisonError::into_inner);
-            authors.insert(name.clone(), who.to_owned());
+            authors.insert(name.clone(), who);
             self.missions.revoked.write().unwrap_or_else(PoisonError::into_inner).remove(&name);
         }
-        let mut loaded = self.missions.loaded.write().unwrap_or_else(PoisonError::into_inner);
-        let entry = loaded.entry(name).or_insert_with(|| Loaded {
-            path: path.to_owned(),
-            policy: Arc::new(ArcSwap::new(snapshot.clone())),
-            stamp: looked,
-        });
-        path.clone_into(&mut entry.path);
-        entry.stamp = looked;
-        entry.policy.store(snapshot);
-        Ok((fresh, entry.policy.clone()))
+        Ok((fresh, self.missions.put(name, path, looked, snapshot), None))
+    }
+
+    /// The version in force stays, for this reason; where there is none, the mission is not taken up.
+    fn stay(
+        &self,
+        name: &str,
+        before: Option<&str>,
+        path: PathBuf,
+        looked: Option<Stamp>,
+        error: ChangeError,
+    ) -> Result<Accepted, LoadError> {
+        let refuse = |source| LoadError::Change { name: name.to_owned(), source };
+        if error.is_failure() {
+            return Err(refuse(error));
+        }
+        // What only waits is nowhere to read the mission from.
+        let is_copy = path.starts_with(self.home.path());
+        let path = before.filter(|_| is_copy).map_or(path, |sha256| self.home.mission(sha256));
+        let snapshot = match self.missions.policy(name) {
+            Some(policy) => policy.load_full(),
+            None => {
+                let Some(old) = before.and_then(|sha256| kept(&self.home, sha256)) else { return Err(refuse(error)) };
+                let shown = path.display().to_string();
+                let bounds = self.organisation.bounds();
+                Arc::new(compile_within(&old, bounds.as_ref(), &shown).map_err(LoadError::Invalid)?)
+            }
+        };
+        let mission = snapshot.mission().clone();
+        Ok((mission, self.missions.put(name.to_owned(), path, looked, snapshot), Some(error)))
     }
 
     /// Takes up the mission file at `path` for the person `who`, or says what that would change where it is only `tried`.
@@ -340,21 +463,25 @@ impl Gateway {
                 return Err(LoadError::SameWhy(path.to_owned()));
             }
             let difference = if is_same { Vec::new() } else { mission::difference(old.as_ref(), fresh.mission()) };
-            let direction = match &old {
-                Some(old) => mission::overall(&mission::compare(old, fresh.mission())),
-                None => Some(Direction::Wider),
-            };
-            let direction = if is_same { None } else { direction };
-            Taken { difference, direction, from, mission: name.clone(), to: written.sha256().to_string() }
+            let direction = if is_same { None } else { direction(old.as_ref(), fresh.mission()) };
+            let needs = !is_same && needs_people(old.as_ref(), fresh.mission(), self.missions.is_revoked(&name));
+            let refuse = |source| LoadError::Change { name: name.clone(), source };
+            let gate = self.change_gate(VersionedKind::Mission).map_err(refuse)?.filter(|_| needs);
+            let (would_ask, to) = (gate.map(|gate| gate.to_string()), written.sha256().to_string());
+            Taken { difference, direction, from, mission: name.clone(), to, waits: None, would_ask }
         };
-        if tried == Tried::ForGood {
-            self.load_mission(path, who).await?;
-            if own.is_none() {
-                // From here on it is read as it was applied: whoever edits the file applies it again.
-                self.missions.read_from(&name, self.home.mission(&taken.to));
-            }
+        if tried == Tried::Only {
+            return Ok(taken);
         }
-        Ok(taken)
+        let reads = if own.is_none() { Reads::Home } else { Reads::File };
+        let waits = match self.load(path, reads, who).await {
+            Ok((_, _, None)) => None,
+            Ok((_, _, Some(ChangeError::Waits(waits))))
+            | Err(LoadError::Change { source: ChangeError::Waits(waits), .. }) => Some(waits),
+            Ok((_, _, Some(source))) => return Err(LoadError::Change { name, source }),
+            Err(error) => return Err(error),
+        };
+        Ok(Taken { waits, would_ask: None, ..taken })
     }
 
     /// Withdraws the authority of the mission `name`, at the next decision of every run. Another version gives it back.
@@ -391,7 +518,7 @@ impl Gateway {
         let named: BTreeSet<_> = self.list_runs().iter().map(|run| run.terms.mission.to_string()).collect();
         for name in named {
             let Some(path) = self.kept_mission(&name) else { continue };
-            if let Err(error) = self.load_mission(&path, "file").await {
+            if let Err(error) = self.load_mission(&path, FILE).await {
                 tracing::error!(%error, mission = name, "the mission of an open run could not be loaded");
             }
         }
@@ -404,17 +531,15 @@ impl Gateway {
     /// When the folder cannot be read.
     pub async fn load_missions(&self, dir: Option<&Path>) -> std::io::Result<()> {
         let files = dir.map(toml_files).transpose()?.unwrap_or_default();
-        {
-            let _one_at_a_time = self.missions.loading.lock().await;
-            if let Err(error) = self.load_organisation("file").await {
-                tracing::error!(%error, "the organisation file could not be taken up");
-            }
-            self.load_people("file").await;
-        }
+        self.look_at_organisation(FILE).await;
+        self.load_people(FILE).await;
         for path in self.missions.changed(files) {
-            match self.load_mission(&path, "file").await {
-                Ok((mission, _)) => {
+            match self.load(&path, Reads::File, FILE).await {
+                Ok((mission, _, None)) => {
                     tracing::info!(mission = %mission.name(), sha256 = %mission.sha256(), "mission taken up");
+                }
+                Ok((mission, _, Some(why))) => {
+                    tracing::warn!(mission = %mission.name(), %why, "a version of a mission is not taken up; the one in force stays");
                 }
                 Err(error) => tracing::error!(%error, "mission refused; a version in force stays"),
             }
@@ -443,7 +568,7 @@ impl Gateway {
         self.note(context.into(), body).await.map(|_| ())
     }
 
-    async fn refused(&self, path: &Path, error: &LoadError) {
+    async fn refused(&self, path: &Path, error: &impl std::fmt::Display) {
         let at = now();
         let body = ExceptionRecord {
             broken_glass: None,
@@ -463,6 +588,16 @@ impl Gateway {
             tracing::error!(%error, "the refusal could not be recorded");
         }
     }
+}
+
+/// Which way a version changes what is allowed. Against nothing, whatever it allows is new; so it is where what was in force cannot be read any more.
+fn direction(old: Option<&Mission>, fresh: &Mission) -> Option<Direction> {
+    old.map_or(Some(Direction::Wider), |old| mission::overall(&mission::compare(old, fresh)))
+}
+
+/// Whether a version waits for people where changes do: one that may allow something new, gives a revoked mission its authority back, or lets other persons answer.
+fn needs_people(old: Option<&Mission>, fresh: &Mission, is_revoked: bool) -> bool {
+    is_revoked || is_wider(direction(old, fresh)) || old.is_some_and(|old| old.owner() != fresh.owner())
 }
 
 /// Whether a change is made.

@@ -11,14 +11,15 @@ use std::time::SystemTime;
 
 use evidence::ids::ExceptionId;
 use evidence::record::{
-    Context, ExceptionEvent, ExceptionKind, ExceptionRecord, VersionLog, VersionedKind, VersionedObject,
+    Context, Direction, ExceptionEvent, ExceptionKind, ExceptionRecord, VersionLog, VersionedKind, VersionedObject,
 };
 use governance::decide::{Bounds, PolicySnapshot, bounds, compile};
 use governance::limits::{EXCEPTION_DUE_US, MISSION_BYTES_MAX};
-use governance::mission::{self, Mission, Organisation, groups_of, overall, parse_organisation};
+use governance::mission::{self, Change, Mission, Organisation, Subject, groups_of, overall, parse_organisation};
 use serde::{Deserialize, Serialize};
 use store::Reader;
 
+use crate::changes::{Asks, ChangeError, Kept as Waiting, Proposal, is_wider, owner_of};
 use crate::clock::now;
 use crate::missions::LoadError;
 use crate::{Gateway, OpenError, versions};
@@ -134,85 +135,123 @@ impl Gateway {
             return Ok(());
         }
         let taken = match read_organisation(&path) {
-            Ok(fresh) => self.accept_organisation(Arc::new(fresh), &path, accepted.as_deref(), who).await,
+            Ok(fresh) => match policies_of(&fresh, &path) {
+                Ok(files) => self.accept_organisation(Arc::new(fresh), files, &path, Asks::Anew, who).await,
+                Err(error) => Err(LoadError::Organisation(error)),
+            },
             Err(error) => Err(LoadError::Organisation(error)),
         };
         // Looked at anew: which policies there are is said by the file that is in force by now.
         let looked = self.stamps(&path);
-        match taken {
-            Ok(()) => {}
-            Err(error @ LoadError::Organisation(_)) => {
-                self.organisation_refused(&path, &error).await;
-                if self.organisation.bounds().is_none() {
-                    let kept = accepted.as_deref().and_then(|sha256| self.kept_organisation(sha256));
-                    self.organisation.put(Arc::new(kept.ok_or(error)?));
-                    self.bind_missions().await;
-                }
+        let stays = match taken {
+            Ok(None) => None,
+            Ok(Some(why @ ChangeError::Unreachable(_))) => {
+                Some(LoadError::Organisation(format!("{}: {why}", path.display())))
             }
+            Ok(Some(error)) if error.is_failure() => {
+                return Err(LoadError::Change { name: OBJECT.to_owned(), source: error });
+            }
+            Ok(Some(why)) => {
+                tracing::warn!(%why, "the organisation file is not taken up; the version in force stays");
+                None
+            }
+            Err(error @ LoadError::Organisation(_)) => Some(error),
             Err(error) => return Err(error),
+        };
+        if let Some(error) = &stays {
+            self.organisation_refused(&path, error).await;
+        }
+        if self.organisation.bounds().is_none() {
+            let kept = accepted.as_deref().and_then(|sha256| self.kept_organisation(sha256));
+            let lost = || LoadError::Organisation("the version in force is not in the home any more".to_owned());
+            self.organisation.put(Arc::new(kept.ok_or_else(|| stays.unwrap_or_else(lost))?));
+            self.bind_missions().await;
         }
         *self.organisation.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(looked);
         Ok(())
     }
 
+    /// Takes up the organisation file where it is new or changed: whatever is asked next may have to wait by what it says.
+    pub(crate) async fn look_at_organisation(&self, who: &str) {
+        let _one_at_a_time = self.missions.loading.lock().await;
+        if let Err(error) = self.load_organisation(who).await {
+            tracing::error!(%error, "the organisation file could not be taken up");
+        }
+    }
+
+    /// What is in force: the version that was accepted last, where no file was looked at yet; an error where that is lost.
+    pub(crate) fn organisation_in_force(&self) -> Result<Option<Arc<Bounds>>, ()> {
+        match (self.organisation.bounds(), self.organisation.accepted()) {
+            (Some(bounds), _) => Ok(Some(bounds)),
+            (None, None) => Ok(None),
+            (None, Some(sha256)) => self.kept_organisation(&sha256).map(|bounds| Some(Arc::new(bounds))).ok_or(()),
+        }
+    }
+
+    /// Takes up a version that people approved.
+    pub(crate) async fn take_up_organisation(&self, kept: Waiting) -> Result<(), LoadError> {
+        let _one_at_a_time = self.missions.loading.lock().await;
+        let lost = || LoadError::Organisation("what was approved is not in the home any more".to_owned());
+        let sha256 = &*kept.version.to;
+        let Kept { files, .. } = self.kept_parts(sha256).ok_or_else(lost)?;
+        let fresh = self.kept_organisation(sha256).ok_or_else(lost)?;
+        let path = self.home.path().join(FILE);
+        match self.accept_organisation(Arc::new(fresh), files, &path, Asks::Nothing, &kept.version.who).await? {
+            None => Ok(()),
+            Some(source) => Err(LoadError::Change { name: OBJECT.to_owned(), source }),
+        }
+    }
+
+    /// Takes up a version; gives why the one in force stays, where it does.
     async fn accept_organisation(
         &self,
         fresh: Arc<Bounds>,
+        files: Vec<(Arc<str>, String)>,
         path: &Path,
-        accepted: Option<&str>,
+        asks: Asks,
         who: &str,
-    ) -> Result<(), LoadError> {
-        if accepted != Some(&**fresh.sha256()) {
-            let old = accepted.and_then(|sha256| self.kept_organisation(sha256));
+    ) -> Result<Option<ChangeError>, LoadError> {
+        let accepted = self.organisation.accepted();
+        if accepted.as_deref() != Some(&**fresh.sha256()) {
+            let old = accepted.as_deref().and_then(|sha256| self.kept_organisation(sha256));
             let old = old.as_ref().map(|old| old.organisation().clone());
             if old.as_ref().is_some_and(|old| old.why() == fresh.organisation().why()) {
                 let why = "the organisation file changed and its `why` did not; say in `why` what this version is for";
                 return Err(LoadError::Organisation(format!("{}: {why}", path.display())));
             }
-            let kept = Kept {
-                files: policies_of(&fresh, path).map_err(LoadError::Organisation)?,
-                source: fresh.organisation().source().to_string(),
-            };
+            let kept = Kept { files, source: fresh.organisation().source().to_string() };
             let text = serde_json::to_string(&kept).map_err(|error| LoadError::Organisation(error.to_string()))?;
             let keep = |source| LoadError::Keep { name: OBJECT.to_owned(), source };
             self.home.keep_organisation(fresh.sha256(), &text).map_err(keep)?;
-            self.log_organisation(&fresh, old.as_deref(), accepted, who).await?;
+            let gate = match self.change_gate(VersionedKind::Organisation) {
+                Ok(gate) => gate,
+                Err(error) => return Ok(Some(error)),
+            };
+            let before = accepted.as_deref().and_then(|sha256| self.kept_parts(sha256));
+            let mut body = version_of(&fresh, old.as_deref(), before.as_ref(), &kept);
+            body.from = accepted.as_deref().map(Into::into);
+            body.who = if gate.is_some() && asks == Asks::Anew { owner_of(path) } else { who.to_owned() };
+            let needs = asks == Asks::Nothing || is_wider(body.direction) || old.is_none();
+            let consumed = if gate.is_some() && needs {
+                let text = whole_text(&kept);
+                match self.settle(&mut body, Proposal { asks, involved: &[], path: None, text: &text }).await {
+                    Ok(consumed) => consumed,
+                    Err(error) => return Ok(Some(error)),
+                }
+            } else {
+                None
+            };
+            self.note_version(Context::system(), body, consumed).await?;
             *self.organisation.accepted.lock().unwrap_or_else(PoisonError::into_inner) =
                 Some(fresh.sha256().to_string());
+            if gate.is_none() && fresh.organisation().change_gate(VersionedKind::Organisation).is_some() {
+                let reason = "the gate of changes took effect, and there was none that it could wait for";
+                self.unapproved(&format!("file:{}", path.display()), reason).await;
+            }
         }
         self.organisation.put(fresh);
         self.bind_missions().await;
-        Ok(())
-    }
-
-    async fn log_organisation(
-        &self,
-        fresh: &Bounds,
-        old: Option<&Organisation>,
-        accepted: Option<&str>,
-        who: &str,
-    ) -> Result<(), LoadError> {
-        let organisation = fresh.organisation();
-        let changes = organisation.changes(old);
-        let mut difference: Vec<String> = changes.iter().map(|change| change.sentence.clone()).collect();
-        let mut direction = overall(&changes);
-        if difference.is_empty() && organisation.forbids().next().is_some() {
-            difference.push("policies that the organisation file names changed".to_owned());
-            direction = Some(evidence::record::Direction::Unclear);
-        }
-        let body = VersionLog {
-            approval: None,
-            difference,
-            direction,
-            from: accepted.map(Into::into),
-            object: VersionedObject { kind: VersionedKind::Organisation, name: OBJECT.into() },
-            state: None,
-            to: fresh.sha256().clone(),
-            who: who.to_owned(),
-            why: organisation.why().to_string(),
-        };
-        self.note(Context::system().into(), body).await?;
-        Ok(())
+        Ok(None)
     }
 
     /// Holds every loaded mission against the organisation that is in force by now.
@@ -263,9 +302,13 @@ impl Gateway {
 
     /// The version with the digest `sha256` as it was accepted, if the home still has it whole.
     fn kept_organisation(&self, sha256: &str) -> Option<Bounds> {
-        let kept: Kept = serde_json::from_str(&self.home.organisation(sha256)?).ok()?;
+        let kept = self.kept_parts(sha256)?;
         let bounds = bounds(Arc::new(parse_organisation(&kept.source).ok()?), &kept.files).ok()?;
         (**bounds.sha256() == *sha256).then_some(bounds)
+    }
+
+    fn kept_parts(&self, sha256: &str) -> Option<Kept> {
+        serde_json::from_str(&self.home.organisation(sha256)?).ok()
     }
 
     async fn organisation_refused(&self, path: &Path, error: &LoadError) {
@@ -275,7 +318,13 @@ impl Gateway {
         self.organisation_exception(ExceptionKind::BadOrganisation, &scope, &error.to_string(), mitigation).await;
     }
 
-    async fn organisation_exception(&self, kind: ExceptionKind, scope: &str, reason: &str, mitigation: &str) {
+    pub(crate) async fn organisation_exception(
+        &self,
+        kind: ExceptionKind,
+        scope: &str,
+        reason: &str,
+        mitigation: &str,
+    ) {
         let at = now();
         let body = ExceptionRecord {
             broken_glass: None,
@@ -295,6 +344,38 @@ impl Gateway {
             tracing::error!(%error, "an exception about the organisation could not be recorded");
         }
     }
+}
+
+/// What a version changes; in whose name, and from which version, is for whoever records it.
+fn version_of(fresh: &Bounds, old: Option<&Organisation>, before: Option<&Kept>, kept: &Kept) -> VersionLog {
+    let organisation = fresh.organisation();
+    let mut changes = organisation.changes(old);
+    let of =
+        |kept: &Kept, name: &str| kept.files.iter().find(|(file, _)| **file == *name).map(|(_, text)| text.clone());
+    for (name, text) in &kept.files {
+        // Policies can be loosened as well as tightened, and nobody compares them.
+        if before.and_then(|before| of(before, name)).is_some_and(|before| before != *text) {
+            let sentence = format!("policies of `{name}` changed");
+            changes.push(Change { direction: Direction::Unclear, sentence, subject: Subject::Beyond });
+        }
+    }
+    VersionLog {
+        approval: None,
+        difference: changes.iter().map(|change| change.sentence.clone()).collect(),
+        direction: overall(&changes),
+        from: None,
+        object: VersionedObject { kind: VersionedKind::Organisation, name: OBJECT.into() },
+        state: None,
+        to: fresh.sha256().clone(),
+        who: String::new(),
+        why: organisation.why().to_string(),
+    }
+}
+
+/// The file with the policies that it names, as people are shown them.
+fn whole_text(kept: &Kept) -> String {
+    let policies = kept.files.iter().map(|(name, text)| format!("\n# {name}\n{text}"));
+    std::iter::once(kept.source.clone()).chain(policies).collect()
 }
 
 /// The texts of the policies, as they were compiled: read again, and held to the digest.

@@ -16,6 +16,7 @@ use governance::approve::{People, parse_people};
 use governance::limits::{EXCEPTION_DUE_US, PEOPLE_BYTES_MAX};
 use store::Reader;
 
+use crate::changes::{Asks, ChangeError, Kept, Proposal, owner_of};
 use crate::clock::now;
 use crate::{Gateway, OpenError, versions};
 
@@ -90,18 +91,21 @@ impl Gateway {
             return;
         }
         *self.people.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(stamp);
-        let taken = match read_people(&path) {
-            Ok(fresh) => self.accept_people(fresh, &path, accepted.as_deref(), who).await,
-            Err(error) => Err(error),
+        let taken = match read(&path) {
+            Ok(source) => self.accept_people(&source, &path, Asks::Anew, who).await,
+            Err(error) => Err(format!("read `{}`: {error}", path.display())),
         };
-        let Err(error) = taken else { return };
+        let _none = self.people_in_force();
+        let error = match taken {
+            Ok(None) => return,
+            Ok(Some(why @ ChangeError::Unreachable(_))) => format!("{}: {why}", path.display()),
+            Ok(Some(why)) => {
+                return tracing::warn!(%why, "the file of persons is not taken up; the version in force stays");
+            }
+            Err(error) => error,
+        };
         tracing::error!(%error, "the file of persons is not taken up");
         error.clone_into(&mut self.people.trouble.lock().unwrap_or_else(PoisonError::into_inner));
-        if self.people.in_force().is_none()
-            && let Some(kept) = accepted.as_deref().and_then(|sha256| self.kept_people(sha256))
-        {
-            self.people.put(Arc::new(kept));
-        }
         self.people_refused(&path, &error).await;
     }
 
@@ -109,34 +113,83 @@ impl Gateway {
         parse_people(&self.home.people(sha256)?).ok()
     }
 
-    async fn accept_people(&self, fresh: People, path: &Path, accepted: Option<&str>, who: &str) -> Result<(), String> {
-        if accepted != Some(&**fresh.sha256()) {
-            let old = accepted.and_then(|sha256| self.kept_people(sha256));
+    /// The persons and groups in force: those of the version that was accepted last, where no file was looked at yet.
+    pub(crate) fn people_in_force(&self) -> Option<Arc<People>> {
+        if self.people.in_force().is_none() {
+            let accepted = self.people.accepted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(kept) = accepted.and_then(|sha256| self.kept_people(&sha256)) {
+                self.people.put(Arc::new(kept));
+            }
+        }
+        self.people.in_force()
+    }
+
+    /// Takes up a version that people approved.
+    pub(crate) async fn take_up_people(&self, kept: Kept) -> Result<(), String> {
+        let _people = self.people_in_force();
+        let source = self.home.people(&kept.version.to).ok_or("what was approved is not in the home any more")?;
+        let path = self.home.path().join(FILE);
+        match self.accept_people(&source, &path, Asks::Nothing, &kept.version.who).await? {
+            None => Ok(()),
+            Some(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Takes up a version; gives why the one in force stays, where it does.
+    async fn accept_people(
+        &self,
+        source: &str,
+        path: &Path,
+        asks: Asks,
+        who: &str,
+    ) -> Result<Option<ChangeError>, String> {
+        let fresh = parse_people(source).map_err(|error| format!("{}: {error}", path.display()))?;
+        let accepted = self.people.accepted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if accepted.as_deref() != Some(&**fresh.sha256()) {
+            let old = accepted.as_deref().and_then(|sha256| self.kept_people(sha256));
             if old.as_ref().is_some_and(|old| old.why() == fresh.why()) {
                 let why = "the file of persons changed and its `why` did not; say in `why` what this version is for";
                 return Err(format!("{}: {why}", path.display()));
             }
-            let source = read(path).map_err(|error| format!("read `{}`: {error}", path.display()))?;
-            self.home.keep_people(fresh.sha256(), &source).map_err(|error| format!("keep `{FILE}`: {error}"))?;
-            let body = VersionLog {
+            self.home.keep_people(fresh.sha256(), source).map_err(|error| format!("keep `{FILE}`: {error}"))?;
+            let is_gated = match self.change_gate(VersionedKind::People) {
+                Ok(gate) => gate.is_some(),
+                Err(error) => return Ok(Some(error)),
+            };
+            let mut body = VersionLog {
                 approval: None,
                 difference: fresh.difference(old.as_ref()),
                 // Whether more persons may say yes, or other ones, nobody compares.
                 direction: Some(Direction::Unclear),
-                from: accepted.map(Into::into),
+                from: accepted.as_deref().map(Into::into),
                 object: VersionedObject { kind: VersionedKind::People, name: OBJECT.into() },
                 state: None,
                 to: fresh.sha256().clone(),
-                who: who.to_owned(),
+                who: if is_gated && asks == Asks::Anew { owner_of(path) } else { who.to_owned() },
                 why: fresh.why().to_string(),
             };
-            self.note(Context::system().into(), body).await.map_err(|error| error.to_string())?;
+            let consumed = match accepted {
+                Some(_) if is_gated => {
+                    let proposal = Proposal { asks, involved: &[], path: None, text: source };
+                    match self.settle(&mut body, proposal).await {
+                        Ok(consumed) => consumed,
+                        Err(error) => return Ok(Some(error)),
+                    }
+                }
+                Some(_) | None => None,
+            };
+            let is_first = accepted.is_none() && is_gated;
+            self.note_version(Context::system(), body, consumed).await.map_err(|error| error.to_string())?;
             *self.people.accepted.lock().unwrap_or_else(PoisonError::into_inner) = Some(fresh.sha256().to_string());
+            if is_first {
+                let reason = "the first file of persons took effect, and nobody was there who could approve it";
+                self.unapproved(&format!("file:{}", path.display()), reason).await;
+            }
         }
         self.people.put(Arc::new(fresh));
         self.approvals.look_again();
         self.people.trouble.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        Ok(())
+        Ok(None)
     }
 
     async fn people_refused(&self, path: &Path, error: &str) {

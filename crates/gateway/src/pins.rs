@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use store::Reader;
 use surfaces::govern::Place;
 
+use crate::changes::{Asks, ChangeError, Kept, Proposal, is_wider};
 use crate::clock::now;
 use crate::driver::append_beside;
 use crate::home::Durability;
@@ -60,6 +61,9 @@ pub(crate) enum Sight {
 /// Why a pin could not be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum PinError {
+    /// It waits for people, or they said no.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
     /// No list had such a tool.
     #[error(
         "no list of an upstream had a tool `{0}` that a mission allows; `countersign tools list` shows those that had"
@@ -345,15 +349,46 @@ impl Gateway {
         // Whoever confirmed what the tool does confirmed another definition.
         let pin = Pin { pinned: Some(sha256), ..Pin::default() };
         let difference = format!("{} is pinned as it is now", named(tool));
-        let draft = draft(
-            tool,
-            known.pinned.as_deref(),
-            &pin,
-            Deed { difference, direction: Some(Direction::Unclear), who, why },
-        );
-        self.ledger.append(vec![draft]).await?;
+        let deed = Deed { difference, direction: Some(Direction::Unclear), who, why };
+        let version = version_of(tool, known.pinned.as_deref(), &pin, deed);
+        self.change_pin(tool, version, pin, &text, Asks::Anew).await
+    }
+
+    /// Has `pin` in force, once nobody has to be asked about that any more.
+    async fn change_pin(
+        &self,
+        tool: &str,
+        mut version: VersionLog,
+        pin: Pin,
+        text: &str,
+        asks: Asks,
+    ) -> Result<(), PinError> {
+        let consumed = if asks == Asks::Nothing || is_wider(version.direction) {
+            self.settle(&mut version, Proposal { asks, involved: &[], path: None, text }).await?
+        } else {
+            None
+        };
+        self.note_version(Context::system(), version, consumed).await?;
         self.pins.put(tool, pin);
         Ok(())
+    }
+
+    /// Takes up a pin that people approved, as long as everything else about the tool is as it was.
+    pub(crate) async fn take_up_pin(&self, kept: Kept) -> Result<(), PinError> {
+        let version = kept.version;
+        let tool = version.object.name.to_string();
+        let stale = || ChangeError::Unreachable("the tool is not what it was any more; look at it again".to_owned());
+        let known = self.pins.of(&tool).ok_or_else(|| PinError::Unknown(tool.clone()))?;
+        let pin: Option<Pin> = version.state.as_deref().and_then(|state| serde_json::from_str(state).ok());
+        let pin = pin.ok_or_else(stale)?;
+        // What is confirmed is of the definition that is accepted; what is accepted is what the server lists.
+        let is_confirmed = Pin { effect: pin.effect, ..known.clone() } == pin;
+        let is_listed = pin.effect.is_none() && known.refused.map(|(sha256, _)| sha256) == pin.pinned;
+        if !(is_confirmed || is_listed) || known.pinned.as_deref() != version.from.as_deref() {
+            return Err(stale().into());
+        }
+        let text = pin.pinned.as_deref().and_then(|sha256| self.home.definition(sha256)).ok_or_else(stale)?;
+        self.change_pin(&tool, version, pin, &text, Asks::Nothing).await
     }
 
     /// Confirms what `tool` does, as long as its definition is the accepted one.
@@ -369,10 +404,10 @@ impl Gateway {
         let was = known.effect.unwrap_or(EffectClass::Unconfirmed);
         let pin = Pin { effect: Some(effect).filter(|effect| *effect != EffectClass::Unconfirmed), ..known };
         let difference = format!("tool `{tool}` is confirmed to be `{effect}` (was `{was}`)");
-        let draft = draft(tool, Some(&pinned), &pin, Deed { difference, direction: bolder(was, effect), who, why });
-        self.ledger.append(vec![draft]).await?;
-        self.pins.put(tool, pin);
-        Ok(())
+        let deed = Deed { difference, direction: bolder(was, effect), who, why };
+        let version = version_of(tool, Some(&pinned), &pin, deed);
+        let text = self.home.definition(&pinned).unwrap_or_default();
+        self.change_pin(tool, version, pin, &text, Asks::Anew).await
     }
 }
 
@@ -397,13 +432,18 @@ fn named(name: &str) -> String {
     if is_server(name) { format!("server `{name}`") } else { format!("tool `{name}`") }
 }
 
-fn draft(tool: &str, from: Option<&str>, pin: &Pin, Deed { difference, direction, who, why }: Deed<'_>) -> Draft {
+fn draft(tool: &str, from: Option<&str>, pin: &Pin, deed: Deed<'_>) -> Draft {
+    Draft::new(Context::system().into(), None, now(), version_of(tool, from, pin, deed))
+}
+
+fn version_of(tool: &str, from: Option<&str>, pin: &Pin, deed: Deed<'_>) -> VersionLog {
+    let Deed { difference, direction, who, why } = deed;
     let to = match (&pin.refused, &pin.pinned) {
         (Some((refused, _)), _) => format!("refused:{refused}"),
         (None, Some(pinned)) => pinned.clone(),
         (None, None) => "nothing".to_owned(),
     };
-    let body = VersionLog {
+    VersionLog {
         approval: None,
         difference: vec![difference],
         direction,
@@ -413,8 +453,7 @@ fn draft(tool: &str, from: Option<&str>, pin: &Pin, Deed { difference, direction
         to: to.into(),
         who: who.to_owned(),
         why: why.to_owned(),
-    };
-    Draft::new(Context::system().into(), None, now(), body)
+    }
 }
 
 impl fmt::Display for Pin {

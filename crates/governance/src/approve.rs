@@ -3,6 +3,7 @@
 //! The life of an approval is a fold over its records ([`evidence::approvals`]); here are the persons who may answer ([`People`]), the question that a call makes
 //! ([`question`]), and what a book of approvals says of a call ([`Consulted`]).
 
+mod change;
 mod people;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use evidence::record::{EffectClass, Rule, Status};
 use evidence::time::Timestamp;
 use serde::Serialize;
 
+pub use change::{Change, change_question};
 pub use people::{Away, Delegation, People, PeopleError, Person, parse_people};
 
 use crate::classify::Classified;
@@ -225,9 +227,14 @@ pub fn question(
 /// Who has to do with a call: whoever it is for, the author of the mission's version, and its owner; sorted, each once.
 fn excluded(people: &People, initiator: &str, author: Option<&str>, owner: &str) -> Vec<Excluded> {
     let roles = [(Some(initiator), "initiator"), (author, "author"), (Some(owner), "owner")];
+    excluded_as(people, roles.into_iter().filter_map(|(name, role)| Some((name?, role))))
+}
+
+/// The persons whom names name, each with their first role; sorted.
+fn excluded_as<'a>(people: &People, roles: impl Iterator<Item = (&'a str, &'static str)>) -> Vec<Excluded> {
     let mut excluded: Vec<Excluded> = Vec::new();
     for (name, role) in roles {
-        let Some(person) = name.and_then(|name| people.person_of(name)) else { continue };
+        let Some(person) = people.person_of(name) else { continue };
         if !excluded.iter().any(|known| known.person == *person) {
             excluded.push(Excluded { person: person.clone(), role: role.to_owned() });
         }

@@ -120,7 +120,7 @@ pub fn unknown_outcome(classified: &Classified, reason: Reason, at: Timestamp) -
         mitigation: None,
         owner: "operator".to_owned(),
         reason: match intercepted.tool().surface {
-            Surface::Mcp => format!(
+            Surface::Change | Surface::Mcp => format!(
                 "`{}` was sent and no answer is known ({reason}); find out at the upstream whether it took effect",
                 intercepted.tool()
             ),

@@ -312,15 +312,14 @@ fn until(at: Timestamp) -> String {
     at.to_string().chars().take(16).collect::<String>().replace('T', " ")
 }
 
-fn show(place: &Place<'_>, approval: &str, format: Option<Format>) -> Result<Exit, Failure> {
-    let Seen { approval: view, before, view: shown, .. } = place.show(&find(place, approval)?)?;
-    if Format::or_fitting(format) == Format::Json {
-        println!("{}", serde_json::json!({ "approval": view, "before": before, "shown": shown }));
-        return Ok(Exit::Done);
-    }
-    let text = |name: &str| spelt(shown.get(name).and_then(Value::as_str).unwrap_or_default());
-    println!("{} is {}", view.approval, view.state.as_str());
-    println!();
+/// A text of what is shown, with nothing hidden.
+fn text(shown: &Value, name: &str) -> String {
+    spelt(shown.get(name).and_then(Value::as_str).unwrap_or_default())
+}
+
+/// Writes what a call would do.
+fn call(shown: &Value) {
+    let text = |name| text(shown, name);
     println!("  {} would call {}", text("agent"), text("tool"));
     println!("  for {}, in mission {} ({})", text("initiator"), text("mission"), text("goal"));
     println!();
@@ -331,6 +330,42 @@ fn show(place: &Place<'_>, approval: &str, format: Option<Format>) -> Result<Exi
     }
     println!();
     println!("  asked because {}", text("why"));
+}
+
+/// Writes what would change.
+fn change(shown: &Value) {
+    let text = |name| text(shown, name);
+    let way = shown.get("direction").and_then(Value::as_str).map(|way| format!(", {way}")).unwrap_or_default();
+    println!("  {} would change {} {} ({}{way})", text("proposed_by"), text("kind"), text("name"), text("why"));
+    if shown.get("note").is_some_and(|note| !note.is_null()) {
+        println!("  {}", text("note"));
+    }
+    println!();
+    for sentence in shown.get("difference").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        println!("  - {}", spelt(sentence));
+    }
+    println!();
+    println!("  the new text");
+    for line in shown.get("text").and_then(Value::as_str).unwrap_or_default().lines() {
+        println!("    {}", spelt(line));
+    }
+    println!();
+}
+
+fn show(place: &Place<'_>, approval: &str, format: Option<Format>) -> Result<Exit, Failure> {
+    let Seen { approval: view, before, view: shown, .. } = place.show(&find(place, approval)?)?;
+    if Format::or_fitting(format) == Format::Json {
+        println!("{}", serde_json::json!({ "approval": view, "before": before, "shown": shown }));
+        return Ok(Exit::Done);
+    }
+    let is_change = shown.get("kind").is_some();
+    println!("{} is {}", view.approval, view.state.as_str());
+    println!();
+    if is_change {
+        change(&shown);
+    } else {
+        call(&shown);
+    }
     println!("  asked at {}, answer by {}", until(view.asked_at), until(view.respond_by));
     println!();
     for gate in shown.get("gates").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
@@ -341,6 +376,9 @@ fn show(place: &Place<'_>, approval: &str, format: Option<Format>) -> Result<Exi
     }
     for review in &view.reviews {
         println!("  {}: {} ({})", spelt(&review.reviewer), review.answer, spelt(&review.reason));
+    }
+    if is_change {
+        return Ok(Exit::Done);
     }
     println!();
     if before.is_empty() {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use evidence::record::Direction;
+use gateway::changes::Waits;
 use gateway::control::{Answer, Ask};
 use gateway::home::Home;
 use gateway::missions::{Taken, Tried};
@@ -176,7 +177,7 @@ fn apply(home: &Home, file: &Path, tried: Tried) -> Result<Exit, Failure> {
     let Answer::Taken(taken) = ask(home, Ask::ApplyMission { file: path, tried })? else {
         return Err(Failure::could_not("the gateway gave another answer"));
     };
-    let Taken { difference, direction, from, mission, to } = taken;
+    let Taken { difference, direction, from, mission, to, waits, would_ask } = taken;
     if from.as_ref() == Some(&to) {
         println!("mission {mission} is in force as it stands in the file (sha256 {to})");
         return Ok(Exit::Done);
@@ -185,7 +186,16 @@ fn apply(home: &Home, file: &Path, tried: Tried) -> Result<Exit, Failure> {
         println!("{sentence}");
     }
     let way = direction.map_or("the same", Direction::as_str);
+    if let Some(Waits { approval, until }) = waits {
+        println!("mission {mission} waits for approval {approval} until {until} ({way}, sha256 {to})");
+        println!("what was in force stays; `countersign approvals show {approval}` says what is asked");
+        return Ok(Exit::No);
+    }
     match tried {
+        Tried::Only if would_ask.is_some() => {
+            println!("mission {mission} would wait for {} ({way}, sha256 {to})", would_ask.unwrap_or_default());
+            return Ok(Exit::No);
+        }
         Tried::ForGood => println!("mission {mission} is taken up ({way}, sha256 {to})"),
         Tried::Only => println!("mission {mission} would be taken up ({way}, sha256 {to})"),
     }

@@ -78,6 +78,7 @@ async fn open(
     if let Some(config) = config {
         gateway.load_missions(Some(&config.missions)).await?;
         gateway.load_missions_of_runs().await;
+        gateway.take_up_changes().await;
         let listener = listener::bind(gateway.clone(), &config).await.map_err(Failure::could_not)?;
         let console = console::door::bind(gateway.clone(), &config).await.map_err(Failure::could_not)?;
         let (agents, people) = (listener.address().to_string(), console.address().to_string());
@@ -97,6 +98,7 @@ async fn watch(gateway: &Gateway, missions: Option<&Path>) {
         sleep(WATCH_EVERY).await;
         gateway.note_trouble();
         gateway.tend_approvals().await;
+        gateway.take_up_changes().await;
         if let Err(error) = gateway.load_missions(missions).await {
             tracing::warn!(%error, "mission files could not be looked at");
         }

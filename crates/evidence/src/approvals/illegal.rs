@@ -76,6 +76,8 @@ pub enum Role {
     Owner,
     /// Something else.
     Other,
+    /// They propose the change.
+    Proposer,
 }
 
 impl std::fmt::Display for Role {
@@ -85,6 +87,7 @@ impl std::fmt::Display for Role {
             Self::Initiator => "the agent acts for this person",
             Self::Owner => "this person answers for the mission",
             Self::Other => "this person is excluded",
+            Self::Proposer => "this person proposes the change",
         })
     }
 }

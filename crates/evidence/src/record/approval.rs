@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 words! {
     /// The life of an approval.
     ApprovalEvent {
-        /// A use of it was taken for one execution, in the same group as the intent.
+        /// A use of it was taken for one execution, in the same group as the intent; of a change, right before its `version_log`.
         Consumed = "consumed",
         /// The outcome of a use was handed to the agent's client.
         Delivered = "delivered",
@@ -175,7 +175,7 @@ impl Gate {
 pub struct Excluded {
     /// Who.
     pub person: Arc<str>,
-    /// What they have to do with the call: `initiator`, `author` of the mission's version, or its `owner`.
+    /// What they have to do with the call: `initiator`, `author` of the mission's version, or its `owner`. Of a change, `author` proposed it, and a key's `subject` is whose it is.
     pub role: String,
 }
 
@@ -183,9 +183,9 @@ pub struct Excluded {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
-    /// Size of the arguments in bytes.
+    /// Size of the arguments in bytes; of a change, of the new text.
     pub args_bytes: u64,
-    /// SHA-256 of the exact argument bytes.
+    /// SHA-256 of the exact argument bytes; of a change, of the new text.
     pub args_sha256: String,
     /// Who must not review.
     pub excluded: Vec<Excluded>,
@@ -256,7 +256,7 @@ pub struct Grant {
 pub struct ApprovalRecord {
     /// The approval, over all its records.
     pub approval: ApprovalId,
-    /// What it is bound to: one byte of the arguments, another run, agent, tool or policy, and it is another call.
+    /// What it is bound to: one byte of the arguments, another run, agent, tool or policy, and it is another call. Of a change: what the object was and is to be, who proposes it and why.
     pub call_sha256: String,
     /// Where in its life.
     pub event: ApprovalEvent,

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::Authenticated;
 use super::approval::ApprovalRecord;
-use crate::ids::{ApprovalId, ExceptionId, RecordId};
+use crate::ids::{ApprovalId, ExceptionId};
 use crate::time::Timestamp;
 
 /// Declares an enum whose variants have one stable spelling, in records, filters and output.
@@ -74,6 +74,8 @@ words! {
 words! {
     /// A protocol through which agents act.
     Surface {
+        /// None: a change to what governs agents, which waits for people like a call.
+        Change = "change",
         /// The Model Context Protocol.
         Mcp = "mcp",
         /// The steps of an automation, which asks before it does one and reports what became of it.
@@ -198,6 +200,8 @@ words! {
         BreakGlass = "break_glass",
         /// All calls together would have used more than the mission allows.
         Budget = "budget",
+        /// A change took effect that nobody could approve.
+        Change = "change",
         /// The clock jumped.
         Clock = "clock",
         /// A tool's definition is not the one that was accepted.
@@ -648,9 +652,9 @@ pub struct VersionedObject {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VersionLog {
-    /// The record that approved it.
+    /// The approval by which it took effect; the use of it is the record before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approval: Option<RecordId>,
+    pub approval: Option<ApprovalId>,
     /// The difference in sentences.
     pub difference: Vec<String>,
     /// Which way it changes what is allowed; absent where it changes nothing of that, or is neither mission, organisation nor pin.

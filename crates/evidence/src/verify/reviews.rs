@@ -7,12 +7,14 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, VerifyingKey};
 use serde::Deserialize;
 
-use crate::approvals::{Approval, Illegal, State, statement};
+use crate::approvals::{Approval, Illegal, State, change_sha256, changed, statement};
 use crate::exceptions::{self, Lives};
 use crate::ids::{ApprovalId, CallId};
 use crate::limits::{APPROVALS_MAX, USES_MAX};
 use crate::record::approval::{Answer, ApprovalEvent, ApprovalRecord, Review};
-use crate::record::{ActionEvent, Body, DecisionPoint, ExceptionRecord, Record, VersionLog, VersionedKind};
+use crate::record::{
+    ActionEvent, Body, DecisionPoint, ExceptionRecord, Record, Surface, Tool, VersionLog, VersionedKind,
+};
 use crate::time::Timestamp;
 
 /// What the keys of persons begin with, among all keys.
@@ -22,6 +24,8 @@ const PREFIX: &str = "person/";
 #[derive(Debug, Default)]
 pub(super) struct Reviews {
     approvals: BTreeMap<ApprovalId, Approval>,
+    /// A use that was taken for a change, whose version must be the next record.
+    due: Option<Due>,
     /// The public halves of confirmed keys, by `PERSON/KEY`.
     keys: BTreeMap<String, String>,
     /// The use that a call took last.
@@ -33,9 +37,20 @@ pub(super) struct Reviews {
 /// The reason of a decision that hands out an earlier outcome.
 const REPLAYED: &str = "replayed";
 
+/// The use of a change's approval.
+#[derive(Debug)]
+struct Due {
+    approval: ApprovalId,
+    call_sha256: String,
+    tool: Tool,
+}
+
 /// Why an approval's record is not as it must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReviewFlaw {
+    /// A use was taken for a change that is not the next record.
+    #[error("the approval of a change was used right before it, and it is not that change")]
+    Idle,
     /// It may not follow.
     #[error("it is no event that may follow: {0}")]
     Illegal(#[from] Illegal),
@@ -57,6 +72,9 @@ pub enum ReviewFlaw {
     /// There are more approvals than are followed.
     #[error("there are more approvals than are followed")]
     TooMany,
+    /// A version names an approval that was not used for it.
+    #[error("it names an approval, and no use of it for this very change is right before it")]
+    Unapproved,
     /// It says that a key signed, and holds no signature, or the other way round.
     #[error("it says by its assurance that a key signed, and holds no signature of one, or the other way round")]
     Unsigned,
@@ -69,6 +87,26 @@ struct Stated {
 }
 
 impl Reviews {
+    /// Takes any record: the use of a change's approval and its version stand side by side, or neither counts.
+    pub(super) fn next(&mut self, body: &Body) -> Result<(), ReviewFlaw> {
+        let due = self.due.take();
+        let named = if let Body::Version(version) = body { version.approval.map(|id| (id, version)) } else { None };
+        match (due, named) {
+            (None, None) => Ok(()),
+            (None, Some(_)) => Err(ReviewFlaw::Unapproved),
+            (Some(_), None) => Err(ReviewFlaw::Idle),
+            (Some(Due { approval, call_sha256, tool }), Some((named, version))) => {
+                let is_same = named == approval && change_sha256(version) == call_sha256 && changed(version) == tool;
+                if is_same { Ok(()) } else { Err(ReviewFlaw::Unapproved) }
+            }
+        }
+    }
+
+    /// Whether the log ends with the use of a change's approval.
+    pub(super) const fn is_due(&self) -> bool {
+        self.due.is_some()
+    }
+
     /// Takes a version: keys that were confirmed sign from then on, others no more.
     fn version(&mut self, version: &VersionLog) {
         if version.object.kind != VersionedKind::Key {
@@ -140,6 +178,10 @@ impl Reviews {
             if review.answer == Answer::BreakGlass && lives.is_glass_overdue(mission, at) {
                 return Err(ReviewFlaw::Overdue);
             }
+        }
+        if record.event == ApprovalEvent::Consumed && record.tool.surface == Surface::Change {
+            let (call_sha256, tool) = (record.call_sha256.clone(), record.tool.clone());
+            self.due = Some(Due { approval: record.approval, call_sha256, tool });
         }
         if let Some(known) = self.approvals.get_mut(&record.approval) {
             let demanded = if record.event == ApprovalEvent::Resolved { known.broken_glass(mission, at) } else { None };

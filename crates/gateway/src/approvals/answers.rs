@@ -116,10 +116,12 @@ pub enum ReviewError {
 
 impl Gateway {
     /// Takes an answer that came through `channel` from the user or person `who`.
-    ///
-    /// # Errors
-    /// [`ReviewError`]; then nothing was recorded.
-    pub async fn review(&self, reviewed: Reviewed, who: &str, channel: Channel) -> Result<Counted, ReviewError> {
+    pub(super) async fn count_review(
+        &self,
+        reviewed: Reviewed,
+        who: &str,
+        channel: Channel,
+    ) -> Result<Counted, ReviewError> {
         let _one_at_a_time = self.approvals.reviewing.lock().await;
         if reviewed.reason.trim().is_empty() || reviewed.reason.len() > SENTENCE_BYTES_MAX {
             return Err(ReviewError::Unfit);

@@ -166,7 +166,7 @@ impl Entry {
 }
 
 /// Whether whoever gave an answer may still give it: a person who is in the groups that they counted for, and has nothing to do with the call.
-fn is_authority(review: &Review, people: &People, excluded: [Option<&str>; 3]) -> bool {
+pub(super) fn is_authority(review: &Review, people: &People, excluded: [Option<&str>; 3]) -> bool {
     let counted = review.on_behalf_of.as_ref().unwrap_or(&review.reviewer);
     let groups = people.groups_of(counted);
     let is_excluded = |person: &Arc<str>| {

@@ -7,7 +7,7 @@ use evidence::ids::ApprovalId;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
-use super::{ApprovalState, ApprovalView, Approvals, Change, Entry, Turn};
+use super::{ApprovalState, ApprovalView, Approvals, Entry, News, Turn};
 use crate::Gateway;
 use crate::clock::now;
 use crate::limits::{LOOKED_AT_MAX, PAGE_MAX};
@@ -55,8 +55,8 @@ impl Gateway {
 
     /// Every change of an approval from now on.
     #[must_use]
-    pub fn changes(&self) -> broadcast::Receiver<Change> {
-        self.approvals.book().changes.subscribe()
+    pub fn news(&self) -> broadcast::Receiver<News> {
+        self.approvals.book().news.subscribe()
     }
 }
 

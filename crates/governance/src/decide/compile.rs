@@ -119,7 +119,7 @@ pub fn compile(mission: Arc<Mission>) -> Result<PolicySnapshot, CompileError> {
             resources: compiler.resources(name, &rules.resources)?,
             subscriptions: match surface {
                 Surface::Mcp => Some(compiler.subscriptions(name, rules.line)?),
-                Surface::Workflow => None,
+                Surface::Change | Surface::Workflow => None,
             },
             surface,
             tools: rules

@@ -7,17 +7,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use evidence::record::{Direction, Surface};
+use evidence::record::{Direction, Surface, VersionedKind};
 use evidence::time::Timestamp;
 
 use super::compare::Change;
 use super::contain::{Holds, holds, holds_zone};
 use super::error::Problem;
+use super::gate::Gate;
 use super::rule::{ArgumentRule, Danger, Presence, ToolPattern, ToolRules, joined};
 use super::{Mission, PinPolicy, Subject};
 
 /// How a mission names a group among agents and initiators.
 pub(crate) const GROUP: &str = "group:";
+
+/// What can wait for people, in words.
+const GATED: [(VersionedKind, &str); 5] = [
+    (VersionedKind::Key, "confirmations of keys"),
+    (VersionedKind::Mission, "wider missions"),
+    (VersionedKind::Organisation, "wider versions of this file"),
+    (VersionedKind::People, "changes to persons and groups"),
+    (VersionedKind::Pin, "accepted definitions of tools"),
+];
 
 /// Microseconds of one day.
 const DAY_US: i64 = 86_400_000_000;
@@ -25,6 +35,7 @@ const DAY_US: i64 = 86_400_000_000;
 /// What every mission is held to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Organisation {
+    pub(crate) change_gates: Option<ChangeGates>,
     /// Paths of files with Cedar policies, as they are written, each with its line.
     pub(crate) forbids: Vec<(Arc<str>, u32)>,
     pub(crate) groups: BTreeMap<Arc<str>, Vec<Arc<str>>>,
@@ -37,6 +48,14 @@ pub struct Organisation {
 
 /// The rules for tools of servers and engines that no mission may go beyond.
 pub(crate) type AtMost = BTreeMap<(Surface, Arc<str>), BTreeMap<Arc<str>, ToolRules>>;
+
+/// Whose approval changes need before they take effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ChangeGates {
+    /// The gate of every kind that has none of its own.
+    pub(crate) every: Gate,
+    pub(crate) of: BTreeMap<VersionedKind, Gate>,
+}
 
 /// Something that must be true of every mission.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +99,20 @@ impl Organisation {
     #[must_use]
     pub const fn source(&self) -> &Arc<str> {
         &self.source
+    }
+
+    /// Whose approval a change of this kind needs; `None` where changes take effect as they are recorded.
+    #[must_use]
+    pub fn change_gate(&self, kind: VersionedKind) -> Option<&Gate> {
+        let gates = self.change_gates.as_ref()?;
+        match kind {
+            VersionedKind::Key
+            | VersionedKind::Mission
+            | VersionedKind::Organisation
+            | VersionedKind::People
+            | VersionedKind::Pin => Some(gates.of.get(&kind).unwrap_or(&gates.every)),
+            VersionedKind::Attachment | VersionedKind::Halt | VersionedKind::Run => None,
+        }
     }
 
     /// Paths of the files with Cedar policies, as they are written: relative to the file's own folder.
@@ -184,6 +217,19 @@ impl Organisation {
                 push(Direction::Narrower, format!("`{member}` no longer belongs to group `{group}`"));
             }
         }
+        for (kind, what) in GATED {
+            let said = |organisation: &Self| organisation.change_gate(kind).map(ToString::to_string);
+            match (said(old), said(self)) {
+                (None, Some(gate)) => push(Direction::Narrower, format!("{what} now wait for {gate}")),
+                (Some(gate), None) => {
+                    push(Direction::Wider, format!("{what} no longer wait for anybody (was {gate})"));
+                }
+                (Some(before), Some(after)) if before != after => {
+                    push(Direction::Unclear, format!("{what} now wait for {after} (was {before})"));
+                }
+                (Some(_), Some(_)) | (None, None) => {}
+            }
+        }
         match (old.pins, self.pins) {
             (PinPolicy::FirstSight, PinPolicy::Strict) => {
                 push(
@@ -201,6 +247,7 @@ impl Organisation {
 
     fn nothing() -> Self {
         Self {
+            change_gates: None,
             forbids: Vec::new(),
             groups: BTreeMap::new(),
             invariants: BTreeMap::new(),

@@ -72,7 +72,7 @@ pub(crate) fn servers_of(upstreams: &BTreeMap<Arc<str>, Upstream>) -> impl Itera
 /// What a surface calls the one that it reaches.
 pub(crate) const fn server_of(surface: Surface) -> &'static str {
     match surface {
-        Surface::Mcp => "server",
+        Surface::Change | Surface::Mcp => "server",
         Surface::Workflow => "engine",
     }
 }
@@ -80,7 +80,7 @@ pub(crate) const fn server_of(surface: Surface) -> &'static str {
 /// What a surface calls what is asked of it.
 pub(crate) const fn tool_of(surface: Surface) -> &'static str {
     match surface {
-        Surface::Mcp => "tool",
+        Surface::Change | Surface::Mcp => "tool",
         Surface::Workflow => "action",
     }
 }
@@ -89,7 +89,9 @@ pub(crate) const fn tool_of(surface: Surface) -> &'static str {
 pub(crate) fn split_tool(text: &str) -> Option<(Surface, &str, &str)> {
     let (surface, rest) = text.split_once(':')?;
     let (server, name) = rest.split_once('/')?;
-    Some((surface.parse().ok()?, server, name))
+    // No mission allows a change, and none asks about one.
+    let surface = surface.parse().ok().filter(|surface| *surface != Surface::Change)?;
+    Some((surface, server, name))
 }
 
 /// What is allowed of one tool: any arguments where the table is empty, else exactly the listed ones.

@@ -42,7 +42,7 @@ impl<'s> Reader<'s> {
             let name = key.get_ref().as_ref();
             if !is_server_name(name) {
                 let reason = match surface {
-                    Surface::Mcp => format!("`{}` is not the name of a server", brief(name)),
+                    Surface::Change | Surface::Mcp => format!("`{}` is not the name of a server", brief(name)),
                     Surface::Workflow => format!("`{}` is not the name of an engine", brief(name)),
                 };
                 self.problem(
@@ -169,7 +169,7 @@ impl<'s> Reader<'s> {
         }
         if name.is_empty() || name.len() > NAME_BYTES_MAX || ambiguity(name).is_some() {
             let reason = match surface {
-                Surface::Mcp => format!("`{}` is not the name of a tool", brief(name)),
+                Surface::Change | Surface::Mcp => format!("`{}` is not the name of a tool", brief(name)),
                 Surface::Workflow => format!("`{}` is not the name of an action", brief(name)),
             };
             self.problem(key.span(), reason, format!("use at most {NAME_BYTES_MAX} bytes of visible characters"));

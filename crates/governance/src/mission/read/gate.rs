@@ -58,6 +58,11 @@ impl<'s> Reader<'s> {
     fn gate(&mut self, key: &Key<'s>, value: &Value<'s>) -> Option<Gate> {
         let table = self.table(value, "write `[gate.NAME]`")?;
         self.check_keys(table, &KEYS, &[]);
+        self.gate_in(table, value, key.get_ref().as_ref(), self.line(key))
+    }
+
+    /// The gate that the keys of `table` make.
+    pub(super) fn gate_in(&mut self, table: &DeTable<'s>, value: &Value<'s>, name: &str, line: u32) -> Option<Gate> {
         let stages = match table.get("stages") {
             Some(stages) => {
                 if let Some(also) =
@@ -75,7 +80,6 @@ impl<'s> Reader<'s> {
             }
             None => vec![self.whom(table, value)?],
         };
-        let name: Arc<str> = key.get_ref().as_ref().into();
         let assurance = match table.get("assurance") {
             None => Assurance::DeviceKey,
             Some(value) => self.assurance(value)?,
@@ -106,8 +110,9 @@ impl<'s> Reader<'s> {
             None => None,
             Some(value) => Some(self.break_glass(value)?),
         };
-        let terms = Terms { assurance, break_glass, escalate, grant_s, name, remind_s, respond_s, stages, uses };
-        Some(Gate { hold_s, line: self.line(key), terms })
+        let terms =
+            Terms { assurance, break_glass, escalate, grant_s, name: name.into(), remind_s, respond_s, stages, uses };
+        Some(Gate { hold_s, line, terms })
     }
 
     /// Who may answer as well, once nobody has for a while.

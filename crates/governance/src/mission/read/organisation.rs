@@ -3,23 +3,37 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use evidence::record::VersionedKind;
 use toml::de::{DeTable, DeValue};
 
 use super::{Later, Reader, Value, ambiguity, brief, is_name, tree};
 use crate::limits::{MISSION_BYTES_MAX, MISSION_RULES_MAX, NAME_BYTES_MAX};
 use crate::mission::PinPolicy;
 use crate::mission::error::MissionError;
-use crate::mission::organisation::{AtMost, Invariant, Organisation};
+use crate::mission::organisation::{AtMost, ChangeGates, Invariant, Organisation};
 use crate::mission::rule::{ToolPattern, ToolRules};
 
-const KEYS: [&str; 6] = ["forbid", "group", "invariant", "organisation", "pins", "why"];
+const KEYS: [&str; 7] = ["changes", "forbid", "group", "invariant", "organisation", "pins", "why"];
 
 const KEYS_LATER: &Later = &[
     ("capture", "remove the section: arguments and results are recorded as digests"),
-    ("changes", "remove the section: until approval gates exist, changes take effect as they are recorded"),
     ("data", "remove the section"),
     ("retention", "remove the section: nothing is deleted"),
     ("roles", "remove the section"),
+];
+
+/// What a gate of changes says: a change is used once, and nobody is held.
+const GATE_KEYS: [&str; 8] = ["all_of", "any_of", "assurance", "grant", "group", "need", "respond_by", "stages"];
+
+const CHANGES: &str = "write `[changes]` with `group = \"risk\"`, and `[changes.people]` where these need another gate";
+
+/// The kinds of changes that can have gates of their own, as the file writes them.
+const GATED: [(&str, VersionedKind); 5] = [
+    ("keys", VersionedKind::Key),
+    ("missions", VersionedKind::Mission),
+    ("organisation", VersionedKind::Organisation),
+    ("people", VersionedKind::People),
+    ("pins", VersionedKind::Pin),
 ];
 
 const INVARIANT: &str = "write `never = [\"mcp:shell/*\"]`, `ask = { when = \"mcp:bank/send_*\" }`, `days_max = 365`, or `[invariant.NAME.at_most.mcp.SERVER.TOOL]` with rules for arguments";
@@ -50,6 +64,7 @@ impl<'s> Reader<'s> {
         let why =
             self.required(table, "why", "why = \"the reason for this version\"").and_then(|value| self.sentence(value));
         let pins = table.get("pins").map_or(Some(PinPolicy::FirstSight), |value| self.pins(value));
+        let change_gates = table.get("changes").and_then(|value| self.change_gates(value));
         let forbids = table.get("forbid").map(|value| self.policy_files(value)).unwrap_or_default();
         let groups = table.get("group").map(|value| self.groups(value)).unwrap_or_default();
         let invariants = table.get("invariant").map(|value| self.invariants(value)).unwrap_or_default();
@@ -61,6 +76,7 @@ impl<'s> Reader<'s> {
             self.problem(0..0, format!("the file has more than {MISSION_RULES_MAX} rules"), "say it shorter");
         }
         Some(Organisation {
+            change_gates,
             forbids,
             groups,
             invariants,
@@ -69,6 +85,24 @@ impl<'s> Reader<'s> {
             source: self.source.into(),
             why: why?,
         })
+    }
+
+    /// `[changes]` and `[changes.KIND]`.
+    fn change_gates(&mut self, value: &Value<'s>) -> Option<ChangeGates> {
+        let table = self.table(value, CHANGES)?;
+        let kinds = GATED.map(|(key, _)| key);
+        self.check_keys(table, &[&GATE_KEYS[..], &kinds[..]].concat(), &[]);
+        let every = self.gate_in(table, value, "changes", self.line(value));
+        let mut gates = BTreeMap::new();
+        for (key, kind) in GATED {
+            let Some(value) = table.get(key) else { continue };
+            let Some(table) = self.table(value, CHANGES) else { continue };
+            self.check_keys(table, &GATE_KEYS, &[]);
+            if let Some(gate) = self.gate_in(table, value, &format!("changes-{key}"), self.line(value)) {
+                gates.insert(kind, gate);
+            }
+        }
+        Some(ChangeGates { every: every?, of: gates })
     }
 
     /// Paths below the file's own folder.
