@@ -92,9 +92,13 @@ fn visit(
         ControlFlow::Continue(())
     })?;
     let Some(first) = first else { return Ok(()) };
-    let Some(run) = first.correlation.run else { return Ok(()) };
-    let since = SeqRange { low: first.seq, high: u64::MAX };
-    reader.visit(&all([kind, of_run(run), Term::Seq(vec![since])]), Order::OldestFirst, |record| match &record.body {
+    let since = Term::Seq(vec![SeqRange { low: first.seq, high: u64::MAX }]);
+    // Changes belong to no run.
+    let wanted = match first.correlation.run {
+        Some(run) => all([kind, of_run(run), since]),
+        None => all([kind, since]),
+    };
+    reader.visit(&wanted, Order::OldestFirst, |record| match &record.body {
         Body::Approval(event) if event.approval == approval => each(event, &record),
         _ => ControlFlow::Continue(()),
     })
