@@ -3,6 +3,7 @@
 //! Start at [`Ledger::open`]. One writer thread (`sequencer`) owns the log; one thread derives index and tree from it (`integrator`); `recovery` runs on
 //! every opening. Nothing here decides anything or knows what a call is allowed to do.
 
+mod by_hand;
 mod flip;
 pub(crate) mod frame;
 mod fsck;
@@ -40,6 +41,7 @@ use crate::limits::{
 use crate::memory::MemoryDisk;
 use crate::ports::{Clock, Disk, Entropy, Index, IndexError};
 
+pub use by_hand::Writer;
 pub use frame::FrameFault;
 pub use fsck::{Damage, FsckError, Report, Unfinished, fsck, fsck_on};
 pub use identity::IdentityError;
@@ -54,7 +56,7 @@ pub use tree::TreeError;
 
 use identity::Identity;
 use integrator::Integrator;
-use queue::{Refused, Sender};
+use queue::{Receiver, Refused, Sender};
 use recovery::{Recovered, Witness};
 use sequencer::{Append, Message, NextSegment, Sequencer};
 use shared::Shared;
@@ -169,6 +171,14 @@ pub struct Ledger {
     index: IndexPlace,
 }
 
+/// A ledger and those who work for it.
+struct Parts {
+    integrator: Integrator,
+    ledger: Ledger,
+    sequencer: Sequencer,
+    taken: Receiver,
+}
+
 impl Ledger {
     /// Opens the ledger of a home for writing, making it if there is none, closes what an earlier process left open, and brings index and tree up to date.
     ///
@@ -194,7 +204,32 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn open_on(disk: Arc<dyn Disk>, index: IndexPlace, mut options: Options) -> Result<Self, OpenError> {
+    pub fn open_on(disk: Arc<dyn Disk>, index: IndexPlace, options: Options) -> Result<Self, OpenError> {
+        let integration = options.integration;
+        let Parts { integrator, ledger, mut sequencer, taken } = Self::assemble(disk, index, options)?;
+        match integration {
+            Integration::AfterEachGroup => sequencer.integrate_with(integrator),
+            Integration::Background => {
+                let shared = Arc::clone(&ledger.shared);
+                spawn("ledger-derive", move || {
+                    step_back();
+                    if catch_unwind(AssertUnwindSafe(|| integrator.run(&shared))).is_err() {
+                        shared.derivation_died();
+                    }
+                })?;
+            }
+        }
+        let writer = Arc::clone(&ledger.shared);
+        spawn("ledger-write", move || {
+            if catch_unwind(AssertUnwindSafe(|| sequencer.run(taken))).is_err() {
+                writer.writer_died();
+            }
+        })?;
+        Ok(ledger)
+    }
+
+    /// The parts of a ledger, before its threads run.
+    fn assemble(disk: Arc<dyn Disk>, index: IndexPlace, mut options: Options) -> Result<Parts, OpenError> {
         let segment_bytes = options.segment_bytes.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
         let lock = prepare_home(&*disk)?;
         let identity = Arc::new(Identity::read_or_make(&*disk, &mut *options.entropy)?);
@@ -248,31 +283,14 @@ impl Ledger {
             Integration::AfterEachGroup => Duration::ZERO,
         };
         let (queue, taken) = queue::queue(options.queue_appends, linger);
-        match options.integration {
-            Integration::AfterEachGroup => sequencer.integrate_with(integrator),
-            Integration::Background => {
-                let shared = Arc::clone(&shared);
-                spawn("ledger-derive", move || {
-                    step_back();
-                    if catch_unwind(AssertUnwindSafe(|| integrator.run(&shared))).is_err() {
-                        shared.derivation_died();
-                    }
-                })?;
-            }
-        }
-        let writer = Arc::clone(&shared);
-        spawn("ledger-write", move || {
-            if catch_unwind(AssertUnwindSafe(|| sequencer.run(taken))).is_err() {
-                writer.writer_died();
-            }
-        })?;
-        Ok(Self { queue, shared, identity, disk, index })
+        Ok(Parts { integrator, ledger: Self { queue, shared, identity, disk, index }, sequencer, taken })
     }
 
     /// Appends records as one group member: all of them become durable together, in this order, or none does.
     ///
-    /// The drafts are in the queue when this returns, before the future is first polled, unless the queue is full: then they enter it as the future is polled.
-    /// Dropping the future does not take back what is queued. Receipts come after the sync that covers the records, in the order of the drafts.
+    /// The drafts are in the queue when this returns, before the future is first polled, unless the queue is full: then they stand in line for it. So the log has what is
+    /// appended in the order of the calls of this function. Dropping the future does not take back what is queued, and takes back what stands in line. Receipts come after
+    /// the sync that covers the records, in the order of the drafts.
     ///
     /// # Errors
     /// [`AppendError`]; then none of the records is in the log, except that nobody knows after [`AppendError::Degraded`].
@@ -281,21 +299,10 @@ impl Ledger {
         drafts: Vec<Draft>,
     ) -> impl Future<Output = Result<Vec<Receipt>, AppendError>> + Send + 'static + use<> {
         let (done, receipts) = oneshot::channel();
-        let queued = match self.queue.try_send(Message::Append(Append { drafts, done: Some(done) })) {
-            Ok(()) => Ok(None),
-            Err(Refused::Full(message)) => Ok(Some((self.queue.clone(), message))),
-            Err(Refused::Closed) => Err(()),
-        };
+        let queued = self.queue.send(Message::Append(Append { drafts, done: Some(done) }));
         let shared = Arc::clone(&self.shared);
         async move {
-            let queued = match queued {
-                Ok(None) => Ok(()),
-                Ok(Some((queue, message))) => queue.send(message).await.map_err(drop),
-                Err(()) => Err(()),
-            };
-            if queued.is_err() {
-                return Err(shared.gone());
-            }
+            let Ok(_in_line) = queued else { return Err(shared.gone()) };
             receipts.await.unwrap_or_else(|_| Err(shared.gone()))
         }
     }
@@ -323,8 +330,8 @@ impl Ledger {
     /// As [`Self::append`].
     pub fn append_blocking(&self, drafts: Vec<Draft>) -> Result<Vec<Receipt>, AppendError> {
         let (done, receipts) = oneshot::channel();
-        match self.queue.blocking_send(Message::Append(Append { drafts, done: Some(done) })) {
-            Ok(()) => receipts.blocking_recv().unwrap_or_else(|_| Err(self.shared.gone())),
+        match self.queue.send(Message::Append(Append { drafts, done: Some(done) })) {
+            Ok(_in_line) => receipts.blocking_recv().unwrap_or_else(|_| Err(self.shared.gone())),
             Err(_) => Err(self.shared.gone()),
         }
     }
@@ -390,7 +397,7 @@ impl Ledger {
     /// [`CloseError`]; what was acknowledged is durable in any case.
     pub async fn close(self) -> Result<(), CloseError> {
         let (done, closed) = oneshot::channel();
-        self.queue.send(Message::Close(done)).await.map_err(|_| CloseError::Closed)?;
+        let _in_line = self.queue.send(Message::Close(done)).map_err(|_| CloseError::Closed)?;
         closed.await.unwrap_or(Err(CloseError::Closed))
     }
 
@@ -400,7 +407,7 @@ impl Ledger {
     /// As [`Self::close`].
     pub fn close_blocking(self) -> Result<(), CloseError> {
         let (done, closed) = oneshot::channel();
-        self.queue.blocking_send(Message::Close(done)).map_err(|_| CloseError::Closed)?;
+        let _in_line = self.queue.send(Message::Close(done)).map_err(|_| CloseError::Closed)?;
         closed.blocking_recv().unwrap_or(Err(CloseError::Closed))
     }
 }

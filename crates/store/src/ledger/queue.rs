@@ -3,14 +3,13 @@
 //! An append that is waited for wakes the writer. Records that nobody waits for do not while it listens: they go with the next group, or after [`LINGER_MS`] by
 //! themselves, so that what ends one call is written and synced together with what begins the next.
 //!
+//! What is waited for is written in the order in which it came, also where there was no room: then it stands in line, in the hands of whoever waits for it.
+//!
 //! [`LINGER_MS`]: crate::limits::LINGER_MS
 
 use std::collections::VecDeque;
-use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-use tokio::sync::Notify;
 
 use super::sequencer::Message;
 
@@ -19,10 +18,6 @@ struct Queue {
     bound: usize,
     /// Wakes the writer.
     more: Condvar,
-    /// Wakes threads that wait for room.
-    room: Condvar,
-    /// Wakes tasks that wait for room.
-    room_for_tasks: Notify,
     state: Mutex<State>,
 }
 
@@ -30,10 +25,10 @@ struct State {
     /// Whether all senders are gone.
     is_left: bool,
     is_open: bool,
-    /// Whether somebody waits until messages are taken out.
-    is_room_wanted: bool,
     /// Whether somebody waits for one of the messages.
     is_urgent: bool,
+    /// What came when there was no room, in order: one for each caller that waits, empty where that one has left.
+    line: VecDeque<Slot>,
     /// When the first of the messages came that nobody waits for.
     lingering_since: Option<Instant>,
     messages: VecDeque<Message>,
@@ -49,6 +44,22 @@ enum Writer {
     Sleeps,
     /// It works, and looks here when it is done.
     Works,
+}
+
+/// A message that stands in line.
+type Slot = Arc<Mutex<Option<Message>>>;
+
+/// A place in line. Whoever lets go of it takes back what has not come in.
+pub(crate) struct InLine(Slot);
+
+impl Drop for InLine {
+    fn drop(&mut self) {
+        drop(message_of(&self.0));
+    }
+}
+
+fn message_of(slot: &Slot) -> Option<Message> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// Why a message was not taken.
@@ -68,21 +79,30 @@ pub(crate) fn queue(bound: usize, linger: Duration) -> (Sender, Receiver) {
     let state = State {
         is_left: false,
         is_open: true,
-        is_room_wanted: false,
         is_urgent: false,
+        line: VecDeque::new(),
         lingering_since: None,
         messages: VecDeque::new(),
         writer: Writer::Works,
     };
-    let queue = Arc::new(Queue {
-        bound: bound.max(1),
-        more: Condvar::new(),
-        room: Condvar::new(),
-        room_for_tasks: Notify::new(),
-        state: Mutex::new(state),
-    });
+    let queue = Arc::new(Queue { bound: bound.max(1), more: Condvar::new(), state: Mutex::new(state) });
     let sender = Sender(Arc::new(Handle(Arc::clone(&queue))));
     (sender, Receiver { linger, queue, taken: VecDeque::new() })
+}
+
+impl State {
+    fn has_room(&self, bound: usize) -> bool {
+        self.messages.len() < bound && self.line.is_empty()
+    }
+
+    /// Takes in who is first in line, as far as there is room.
+    fn admit(&mut self, bound: usize) {
+        while self.messages.len() < bound
+            && let Some(slot) = self.line.pop_front()
+        {
+            self.messages.extend(message_of(&slot));
+        }
+    }
 }
 
 impl Queue {
@@ -92,17 +112,7 @@ impl Queue {
     }
 
     /// Puts a message in, where there is room, and wakes the writer if it must hear of it now.
-    fn offer(&self, mut state: MutexGuard<'_, State>, message: Message) -> Result<(), Refused> {
-        if !state.is_open {
-            return Err(Refused::Closed);
-        }
-        if state.messages.len() >= self.bound {
-            // Nothing lingers while somebody waits for its room. Said under the lock that found none, so that whoever makes room sees it.
-            state.is_urgent = true;
-            state.is_room_wanted = true;
-            self.wake(state);
-            return Err(Refused::Full(message));
-        }
+    fn put(&self, mut state: MutexGuard<'_, State>, message: Message) {
         let must_wake = if message.is_waited_for() {
             state.is_urgent = true;
             state.writer != Writer::Works
@@ -114,7 +124,20 @@ impl Queue {
         if must_wake {
             self.wake(state);
         }
-        Ok(())
+    }
+
+    /// Has a message stand in line.
+    fn line_up(&self, mut state: MutexGuard<'_, State>, message: Message) -> InLine {
+        let slot = Arc::new(Mutex::new(Some(message)));
+        state.line.push_back(Arc::clone(&slot));
+        self.hurry(state);
+        InLine(slot)
+    }
+
+    /// Nothing lingers while somebody waits for its room.
+    fn hurry(&self, mut state: MutexGuard<'_, State>) {
+        state.is_urgent = true;
+        self.wake(state);
     }
 
     /// Wakes the writer once: what comes before it has the lock need not wake it again.
@@ -142,42 +165,34 @@ impl Drop for Handle {
 }
 
 impl Sender {
-    /// Puts a message in, where there is room.
+    /// Puts a message in, where there is room and nobody stands in line for it.
     pub(crate) fn try_send(&self, message: Message) -> Result<(), Refused> {
         let queue = &self.0.0;
-        queue.offer(queue.state(), message)
-    }
-
-    /// Puts a message in; waits for room.
-    pub(crate) async fn send(&self, mut message: Message) -> Result<(), Gone> {
-        let queue = &self.0.0;
-        loop {
-            // Listens before it looks, so that it hears of room that comes in between.
-            let mut room = pin!(queue.room_for_tasks.notified());
-            room.as_mut().enable();
-            match self.try_send(message) {
-                Ok(()) => return Ok(()),
-                Err(Refused::Closed) => return Err(Gone),
-                Err(Refused::Full(again)) => message = again,
+        let state = queue.state();
+        match (state.is_open, state.has_room(queue.bound)) {
+            (false, _) => Err(Refused::Closed),
+            (true, true) => {
+                queue.put(state, message);
+                Ok(())
             }
-            room.await;
+            (true, false) => {
+                queue.hurry(state);
+                Err(Refused::Full(message))
+            }
         }
     }
 
-    /// As [`Self::send`], for threads.
-    pub(crate) fn blocking_send(&self, mut message: Message) -> Result<(), Gone> {
+    /// Puts a message in, or in line where there is no room; what is in line comes in by itself.
+    pub(crate) fn send(&self, message: Message) -> Result<Option<InLine>, Gone> {
         let queue = &self.0.0;
-        loop {
-            match self.try_send(message) {
-                Ok(()) => return Ok(()),
-                Err(Refused::Closed) => return Err(Gone),
-                Err(Refused::Full(again)) => message = again,
+        let state = queue.state();
+        match (state.is_open, state.has_room(queue.bound)) {
+            (false, _) => Err(Gone),
+            (true, true) => {
+                queue.put(state, message);
+                Ok(None)
             }
-            let mut state = queue.state();
-            while state.is_open && state.messages.len() >= queue.bound {
-                state.is_room_wanted = true;
-                state = queue.room.wait(state).unwrap_or_else(PoisonError::into_inner);
-            }
+            (true, false) => Ok(Some(queue.line_up(state, message))),
         }
     }
 }
@@ -200,6 +215,17 @@ impl Receiver {
         self.taken.pop_front()
     }
 
+    /// Puts back what was received last.
+    pub(crate) fn put_back(&mut self, message: Message) {
+        self.taken.push_front(message);
+    }
+
+    /// Looks at what waits, in order, as far as it has come in.
+    pub(crate) fn look(&self, mut look: impl FnMut(&Message)) {
+        let state = self.queue.state();
+        self.taken.iter().chain(&state.messages).for_each(&mut look);
+    }
+
     /// Waits for the next message; `None` once nothing more can come.
     pub(crate) fn recv(&mut self) -> Option<Message> {
         if self.taken.is_empty() {
@@ -211,9 +237,12 @@ impl Receiver {
 
     /// Takes nothing more in; what is in it can still be received.
     pub(crate) fn close(&self) {
-        self.queue.state().is_open = false;
-        self.queue.room.notify_all();
-        self.queue.room_for_tasks.notify_waiters();
+        let mut state = self.queue.state();
+        state.is_open = false;
+        // Those who wait hear that their messages are gone.
+        let left = std::mem::take(&mut state.line);
+        drop(state);
+        left.iter().for_each(|slot| drop(message_of(slot)));
     }
 
     /// Takes everything out once somebody waits for some of it, or it has lingered, or nothing more can come.
@@ -225,7 +254,12 @@ impl Receiver {
         loop {
             let due = state.lingering_since.map(|since| since + self.linger);
             if state.is_urgent || state.is_left || !state.is_open || due.is_some_and(|due| due <= now) {
-                return self.take(&mut state);
+                self.take(&mut state);
+                if !self.taken.is_empty() || state.is_left || !state.is_open {
+                    return;
+                }
+                // All who stood in line have left.
+                continue;
             }
             let left = due.unwrap_or(listens_until).saturating_duration_since(now);
             state = if left.is_zero() {
@@ -241,13 +275,12 @@ impl Receiver {
     }
 
     fn take(&mut self, state: &mut State) {
+        state.admit(self.queue.bound);
         std::mem::swap(&mut self.taken, &mut state.messages);
-        state.is_urgent = false;
+        state.admit(self.queue.bound);
+        // Whoever stood in line waits.
+        state.is_urgent = !state.messages.is_empty();
         state.lingering_since = None;
-        if std::mem::take(&mut state.is_room_wanted) {
-            self.queue.room.notify_all();
-            self.queue.room_for_tasks.notify_waiters();
-        }
     }
 }
 

@@ -210,8 +210,7 @@ impl Sequencer {
         &mut self,
         drafts: impl FnOnce(Timestamp, u64) -> Vec<Draft>,
     ) -> Result<Vec<Receipt>, AppendError> {
-        self.group.start(self.end.next_seq);
-        self.recorded_at = self.recorded_at.max(self.clock.now());
+        self.begin();
         let drafts = drafts(self.recorded_at, self.end.records());
         let added = self.add(&drafts, RECORD_BYTES_MAX + RECORD_BYTES_SPARE);
         let receipts = added.map_err(|detail| AppendError::TooLarge { detail })?;
@@ -252,10 +251,32 @@ impl Sequencer {
         }
     }
 
-    /// Fills the group with what waits, up to what one write should hold.
-    fn gather(&mut self, first: Message, queue: &mut Receiver) -> (Option<Append>, Option<Closed>) {
+    /// Writes the first `appends` of what waits as one group, on the caller's thread. Whoever closes is told that this writer does not.
+    pub(super) fn write(&mut self, queue: &mut Receiver, appends: usize) -> Result<(), AppendError> {
+        self.begin();
+        for _ in 0..appends {
+            match queue.try_recv() {
+                Some(Message::Append(append)) => {
+                    if let Taken::Later(append) = self.take(append) {
+                        queue.put_back(Message::Append(append));
+                        break;
+                    }
+                }
+                Some(Message::Close(done)) => drop(done),
+                None => break,
+            }
+        }
+        self.commit().map_err(|why| self.degrade(&why))
+    }
+
+    fn begin(&mut self) {
         self.group.start(self.end.next_seq);
         self.recorded_at = self.recorded_at.max(self.clock.now());
+    }
+
+    /// Fills the group with what waits, up to what one write should hold.
+    fn gather(&mut self, first: Message, queue: &mut Receiver) -> (Option<Append>, Option<Closed>) {
+        self.begin();
         let mut next = Some(first);
         while let Some(message) = next {
             match message {
@@ -434,13 +455,7 @@ impl Sequencer {
 
     /// After a failure: nothing that waits or comes later is acknowledged.
     fn refuse_all(mut self, why: &Arc<str>, mut closing: Option<Closed>, mut queue: Receiver) {
-        let since = self.recorded_at;
-        let error = AppendError::Degraded { since, why: Arc::clone(why) };
-        tracing::error!(%why, "the ledger cannot be written; nothing is acknowledged until it is opened again");
-        self.shared.health().send_replace(Health::Degraded { since, why: Arc::clone(why) });
-        for (done, _) in self.waiting.drain(..) {
-            refuse(done, error.clone());
-        }
+        let error = self.degrade(why);
         while closing.is_none() {
             match queue.recv() {
                 Some(Message::Append(append)) => {
@@ -459,6 +474,18 @@ impl Sequencer {
         if let Some(done) = closing {
             self.hand_over(done, Some(Arc::clone(why)));
         }
+    }
+
+    /// Refuses the group that could not be written; gives what all that comes after it is told.
+    fn degrade(&mut self, why: &Arc<str>) -> AppendError {
+        let since = self.recorded_at;
+        let error = AppendError::Degraded { since, why: Arc::clone(why) };
+        tracing::error!(%why, "the ledger cannot be written; nothing is acknowledged until it is opened again");
+        self.shared.health().send_replace(Health::Degraded { since, why: Arc::clone(why) });
+        for (done, _) in self.waiting.drain(..) {
+            refuse(done, error.clone());
+        }
+        error
     }
 
     fn end_in_order(self, done: Closed, mut queue: Receiver) {
