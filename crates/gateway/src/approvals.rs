@@ -7,6 +7,8 @@ mod answers;
 mod calls;
 mod changes;
 mod clocks;
+#[cfg(test)]
+mod explore;
 mod glass;
 pub mod history;
 mod outcomes;
@@ -29,7 +31,7 @@ use evidence::time::Timestamp;
 use store::{Order, ReadError, Reader};
 use tokio::sync::{broadcast, watch};
 
-use crate::clock::now;
+use crate::clock::{instant, now, sleep_until};
 use crate::home::Home;
 use crate::limits::{APPROVALS_KEPT_MAX, NEWS_MAX};
 use crate::runs::Runs;
@@ -183,7 +185,7 @@ impl Approvals {
         let left = u64::try_from(respond_by.micros_since(now())).unwrap_or_default().saturating_add(1_000);
         tokio::select! {
             _changed = wake.changed() => {}
-            () = tokio::time::sleep(std::time::Duration::from_micros(left)) => {}
+            () = sleep_until(instant() + std::time::Duration::from_micros(left)) => {}
         }
     }
 

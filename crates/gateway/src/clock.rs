@@ -1,16 +1,42 @@
 //! Time and randomness: the only places where the gateway takes them from the operating system.
 
+#[cfg(test)]
+pub(crate) mod by_hand;
+
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use evidence::ids::Entropy as Bits;
 use evidence::time::Timestamp;
+use tokio::time::Instant;
 
 /// The wall clock's time.
 #[must_use]
 pub fn now() -> Timestamp {
+    #[cfg(test)]
+    if let Some(now) = by_hand::now() {
+        return now;
+    }
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// The time of the clock that waiting goes by, which nobody sets.
+pub(crate) fn instant() -> Instant {
+    #[cfg(test)]
+    if let Some(instant) = by_hand::instant() {
+        return instant;
+    }
+    Instant::now()
+}
+
+/// Waits until `at`.
+pub(crate) async fn sleep_until(at: Instant) {
+    #[cfg(test)]
+    if by_hand::is_held() {
+        return by_hand::sleep_until(at).await;
+    }
+    tokio::time::sleep_until(at).await;
 }
 
 /// A random number that serves once, in 32 hexadecimal digits.
@@ -64,6 +90,10 @@ impl Entropy {
 
 /// Fills `bytes` from the operating system.
 pub fn random(bytes: &mut [u8]) {
+    #[cfg(test)]
+    if by_hand::random(bytes) {
+        return;
+    }
     if let Err(error) = getrandom::fill(bytes) {
         tracing::error!(%error, "the operating system gives no randomness");
         std::process::abort();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use evidence::ids::{ApprovalId, ExceptionId, RunId};
 use evidence::record::EffectClass;
@@ -359,7 +360,7 @@ fn done(pinned: Result<(), PinError>) -> Answer {
 
 impl Gateway {
     /// Answers `ask`, put by the user `who`. A bridge is not a question: the socket takes it.
-    pub async fn answer(&self, ask: Ask, who: &str) -> Answer {
+    pub async fn answer(self: &Arc<Self>, ask: Ask, who: &str) -> Answer {
         self.look_at_organisation(who).await;
         self.take_up_changes().await;
         match ask {

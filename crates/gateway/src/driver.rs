@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 
 use crate::Gateway;
 use crate::approvals::Using;
-use crate::clock::now;
+use crate::clock::{instant, now, sleep_until};
 use crate::limits::HOLD_NEWS;
 use crate::refusals::Sort;
 
@@ -92,9 +92,8 @@ pub(crate) async fn drive<E: Execute>(
                 }
             }
             Effect::Wait(approval, hold_s) => {
-                let until = *held_until.get_or_insert_with(|| {
-                    tokio::time::Instant::now() + Duration::from_secs(hold_s.min(execute.patience_s()))
-                });
+                let until = *held_until
+                    .get_or_insert_with(|| instant() + Duration::from_secs(hold_s.min(execute.patience_s())));
                 let answered = gateway.approvals.answered(approval);
                 tokio::pin!(answered);
                 loop {
@@ -108,7 +107,7 @@ pub(crate) async fn drive<E: Execute>(
                             may_cancel = false;
                             break Input::Cancelled;
                         }
-                        () = tokio::time::sleep_until(until) => break Input::Waited,
+                        () = sleep_until(until) => break Input::Waited,
                         () = gateway.stopped() => break Input::Waited,
                         () = tokio::time::sleep(HOLD_NEWS) => execute.held("waiting for a person's approval").await,
                     }

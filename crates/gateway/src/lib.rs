@@ -6,6 +6,7 @@
 pub mod approvals;
 pub mod attachments;
 pub mod auth;
+mod blocking;
 pub mod bridge;
 pub mod changes;
 pub mod clock;

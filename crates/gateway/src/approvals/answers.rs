@@ -1,5 +1,7 @@
 //! People answer: whoever they are, whatever they sign, and what their answers add up to.
 
+use std::sync::Arc;
+
 use evidence::approvals::{Approval, Illegal, statement};
 use evidence::ids::ApprovalId;
 use evidence::record::Draft;
@@ -13,6 +15,7 @@ use super::Entry;
 use super::turn::groups_asked;
 use super::view::{said, standing};
 use crate::Gateway;
+use crate::blocking::to_its_end;
 use crate::clock::now;
 
 /// What a person answers, as the command line sends it.
@@ -239,7 +242,12 @@ impl Gateway {
     ///
     /// # Errors
     /// [`ReviewError`]; then nothing was recorded.
-    pub async fn revoke_approval(&self, id: ApprovalId, who: &str, why: &str) -> Result<(), ReviewError> {
+    pub async fn revoke_approval(self: &Arc<Self>, id: ApprovalId, who: &str, why: &str) -> Result<(), ReviewError> {
+        let (gateway, who, why) = (self.clone(), who.to_owned(), why.to_owned());
+        to_its_end(async move { gateway.take_back(id, &who, &why).await }).await
+    }
+
+    pub(super) async fn take_back(&self, id: ApprovalId, who: &str, why: &str) -> Result<(), ReviewError> {
         let _one_at_a_time = self.approvals.reviewing.lock().await;
         if why.trim().is_empty() || why.len() > SENTENCE_BYTES_MAX {
             return Err(ReviewError::Unfit);

@@ -1,5 +1,7 @@
 //! Changes consult the book: whether people have said yes to this very change, are asked, or said no.
 
+use std::sync::Arc;
+
 use evidence::approvals::{Approval, State, change_sha256, changed};
 use evidence::ids::ApprovalId;
 use evidence::record::approval::{Answer, ApprovalEvent, ApprovalRecord, Resolution, Review};
@@ -10,6 +12,7 @@ use governance::approve::{Change, People, Requested, change_question};
 use super::calls::is_authority;
 use super::{Approvals, Book, Channel, Counted, Entry, ReviewError, Reviewed};
 use crate::Gateway;
+use crate::blocking::to_its_end;
 use crate::changes::Asks;
 use crate::limits::APPROVALS_OPEN_MAX;
 
@@ -217,9 +220,19 @@ impl Gateway {
     ///
     /// # Errors
     /// [`ReviewError`]; then nothing was recorded.
-    pub async fn review(&self, reviewed: Reviewed, who: &str, channel: Channel) -> Result<Counted, ReviewError> {
-        let counted = self.count_review(reviewed, who, channel).await?;
-        self.take_up_changes().await;
-        Ok(counted)
+    pub async fn review(
+        self: &Arc<Self>,
+        reviewed: Reviewed,
+        who: &str,
+        channel: Channel,
+    ) -> Result<Counted, ReviewError> {
+        let (gateway, who) = (self.clone(), who.to_owned());
+        // What is in the ledger must be in the book, also where the person's connection ends before that is so.
+        to_its_end(async move {
+            let counted = gateway.count_review(reviewed, &who, channel).await?;
+            gateway.take_up_changes().await;
+            Ok(counted)
+        })
+        .await
     }
 }

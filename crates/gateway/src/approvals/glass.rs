@@ -12,14 +12,14 @@ use governance::limits::EXCEPTION_DUE_US;
 
 use super::{ReviewError, SCOPE};
 use crate::Gateway;
+use crate::blocking::blocking;
 use crate::exceptions::lives;
 
 impl Gateway {
     /// The exceptions that the ledger knows.
     pub(super) async fn lives(&self) -> Result<Lives, ReviewError> {
         let reader = self.ledger.reader()?;
-        let lives = tokio::task::spawn_blocking(move || lives(&reader)).await;
-        Ok(lives.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?)
+        Ok(blocking(move || lives(&reader)).await?)
     }
 
     /// Records that no more glass of a mission is broken.

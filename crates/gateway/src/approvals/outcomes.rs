@@ -26,6 +26,7 @@ use surfaces::govern::{Answered, Receipt};
 
 use super::{Approvals, Book, Entry};
 use crate::Gateway;
+use crate::blocking::blocking;
 use crate::clock::now;
 use crate::driver::append_beside;
 use crate::home::Home;
@@ -322,9 +323,7 @@ impl Gateway {
             return None;
         }
         let outcomes = Outcomes::of(&self.home);
-        let kept =
-            tokio::task::spawn_blocking(move || outcomes.keep(call, &result).map(|()| sha256_hex(&result))).await;
-        match kept.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic())) {
+        match blocking(move || outcomes.keep(call, &result).map(|()| sha256_hex(&result))).await {
             Ok(sha256) => Some((sha256, bytes)),
             Err(error) => {
                 tracing::error!(%error, %call, "the result of an approved call could not be kept");
@@ -336,8 +335,7 @@ impl Gateway {
     async fn kept_outcome(&self, executed: &Executed) -> Option<Bytes> {
         let (call, sha256) = (executed.call, executed.kept_sha256.clone()?);
         let outcomes = Outcomes::of(&self.home);
-        let read = tokio::task::spawn_blocking(move || outcomes.read(call, &sha256)).await;
-        read.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic())).unwrap_or_else(|error| {
+        blocking(move || outcomes.read(call, &sha256)).await.unwrap_or_else(|error| {
             tracing::error!(%error, %call, "the result of an approved call cannot be read");
             None
         })
