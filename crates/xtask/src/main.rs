@@ -10,6 +10,7 @@ mod count;
 mod demo;
 mod e2e;
 mod fuzz;
+mod people;
 mod process;
 mod progress;
 mod scratch;
@@ -36,8 +37,11 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Tell a small story with a real MCP server and client, then show and verify what the ledger says about it
+    /// Tell a small story with real MCP servers and a client, payments that people approve, and what the ledger says about it, verified
     Demo {
+        /// Have a script answer for the people; otherwise you do, from another terminal
+        #[arg(long)]
+        auto: bool,
         /// Leave the gateway running and say how to try it
         #[arg(long)]
         keep: bool,
@@ -80,7 +84,10 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
-        Task::Demo { keep } => demo::run(if keep { demo::After::Keep } else { demo::After::Clean }),
+        Task::Demo { auto, keep } => {
+            let leads = if auto { demo::Leads::Scripted } else { demo::Leads::You };
+            demo::run(leads, if keep { demo::After::Keep } else { demo::After::Clean })
+        }
         Task::Test { list: true, .. } => {
             suite::list();
             Ok(ExitCode::SUCCESS)

@@ -1,20 +1,15 @@
 //! Calls that wait for people end to end: real clients with their own time-outs, and persons who sign with their own keys.
 
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::fs;
 
 use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::Scenarios;
-
-/// What opens the keys of the persons.
-const PASSPHRASE: (&str, &str) = ("COUNTERSIGN_PASSPHRASE", "correct horse battery");
+use crate::people::{PASSPHRASE, enrol};
 
 /// The persons of `tests/e2e/cases/people.toml`; the first one's key is confirmed by nobody.
-const PERSONS: [&str; 2] = ["ana", "carl"];
+pub(super) const PERSONS: [&str; 2] = ["ana", "carl"];
 
 /// The TypeScript client at a server with a handshake, and the Python client at one without, side by side: people take their time.
 pub(super) fn run(scenarios: &mut Scenarios<'_>) -> Result<()> {
@@ -24,7 +19,11 @@ pub(super) fn run(scenarios: &mut Scenarios<'_>) -> Result<()> {
     let mission = folder.join("mission.toml");
     fs::copy(cases.join("approvals.toml"), &mission).context("copy the mission with a gate")?;
     let homes = ["typescript", "python"].map(|client| folder.join(client));
-    let [with_handshake, without] = homes.each_ref().map(|home| enrolled(scenarios, home, &cases));
+    let people = cases.join("people.toml");
+    let [with_handshake, without] = homes.each_ref().map(|home| {
+        let key = |person: &str| home.with_extension(format!("{person}.key"));
+        enrol(scenarios.place, home, &people, &PERSONS, key)
+    });
     let (with_handshake, without) = (with_handshake?, without?);
     let [typescript, python] = &homes;
     let countersign = scenarios.place.built("countersign");
@@ -62,32 +61,4 @@ pub(super) fn run(scenarios: &mut Scenarios<'_>) -> Result<()> {
         scenarios.verified(home, 2)?;
     }
     Ok(())
-}
-
-/// A home with its persons, whose keys are enrolled and confirmed; gives the files of the keys.
-fn enrolled(scenarios: &mut Scenarios<'_>, home: &Path, cases: &Path) -> Result<Vec<PathBuf>> {
-    DirBuilder::new().recursive(true).mode(0o700).create(home)?;
-    fs::copy(cases.join("people.toml"), home.join("people.toml")).context("copy the persons")?;
-    let mut keys: Vec<PathBuf> = Vec::new();
-    for person in PERSONS {
-        let code = said(scenarios, home, &["people", "invite", person])?;
-        let key = home.with_extension(format!("{person}.key"));
-        let path = key.display().to_string();
-        let id = said(scenarios, home, &["people", "enrol", person, "--code", &code, "--key", &path])?;
-        let confirming = keys.first().map(|first| first.display().to_string());
-        let mut confirm = vec!["people", "confirm", person, &id, "--why", "seen in person"];
-        confirm.extend(confirming.iter().flat_map(|first| ["--key", first]));
-        said(scenarios, home, &confirm)?;
-        keys.push(key);
-    }
-    Ok(keys)
-}
-
-/// The code or key that a command printed, among what it says to people; the command must succeed.
-fn said(scenarios: &mut Scenarios<'_>, home: &Path, args: &[&str]) -> Result<String> {
-    let mut command = Command::new(scenarios.place.built("countersign"));
-    command.args(args).arg("--home").arg(home).env(PASSPHRASE.0, PASSPHRASE.1);
-    let ran = scenarios.place.must(&mut command)?;
-    let is_hex = |line: &&String| !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_hexdigit());
-    Ok(ran.lines.iter().find(is_hex).cloned().unwrap_or_default())
 }
