@@ -4,6 +4,7 @@
 
 mod approvals;
 mod oauth;
+mod restart;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -86,6 +87,7 @@ pub(crate) fn run(place: &mut Workplace) -> Result<Report> {
     scenarios.over_http()?;
     oauth::run(&mut scenarios)?;
     approvals::run(&mut scenarios)?;
+    restart::run(&mut scenarios)?;
     scenarios.the_demo()?;
     Ok(scenarios.report)
 }
@@ -515,6 +517,11 @@ impl Gateway {
         let code = self.service.stop(STOP_PATIENCE)?;
         ensure!(code == Some(0), "`countersign serve` ended with {code:?} when it was asked to end");
         Ok(())
+    }
+
+    /// Ends it at once, as a crash would.
+    fn kill(self) {
+        drop(self.service);
     }
 
     /// Waits until somebody else ends it.

@@ -89,7 +89,9 @@ impl Mcp {
             }
             let carried = connection.carry().await;
             if let Err(error) = &carried {
-                eprintln!("countersign: the gateway went away: {error}");
+                eprintln!(
+                    "countersign: the gateway went away: {error}. Start this server again in the client and send the same call again: what waits for people still waits"
+                );
             }
             // Standard input is read by a thread that nothing can wake; waiting for it would keep a bridge whose gateway is gone.
             std::process::exit(if carried.is_ok() { 0 } else { 3 })
