@@ -4,6 +4,7 @@
 //! Nothing here ships. The server and the client share no code with the gateway's own surfaces, and the crash check reads the evidence with readers of its
 //! own, so that one mistake cannot hide in both places. Start at [`scratch::Scratch`] and [`process::Process`] to write a test, at [`upstream`] for the server.
 
+pub mod approver;
 pub mod bench;
 pub mod client;
 pub mod crash;

@@ -49,3 +49,6 @@ pub const OUTPUT_LINES_MAX: usize = 1_024;
 
 /// Records that one `audit` is asked for: about 100 MB of JSON in its memory. More are asked for in further pages.
 pub const AUDIT_PAGE_RECORDS: usize = 100_000;
+
+/// How often the approver looks for questions: well below the 100 ms that a person notices, and 50 looks a second cost a gateway nothing that shows.
+pub const ANSWER_EVERY: Duration = Duration::from_millis(20);

@@ -10,9 +10,11 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use serde_json::Value;
 
 use crate::count::Count;
 use crate::e2e::{Evidence, Gateway, Report, START_PATIENCE, STOP_PATIENCE, listening};
+use crate::people::{PASSPHRASE, enrol};
 use crate::process::{Ran, Service};
 use crate::scratch::Scratch;
 use crate::tools::{self, Runner};
@@ -35,6 +37,9 @@ struct ServerSet {
     passed_min: u64,
 }
 
+/// Sets that run once more through a gateway where a person approves each call of a tool: what is required of each era. The others ask the same of tools.
+const APPROVED_SETS: &[&str] = &["server, what 2026-07-28 requires", "server, what 2025-11-25 requires"];
+
 const SERVER_SETS: &[ServerSet] = &[
     ServerSet { label: "server, what 2026-07-28 requires", args: &["--requirements", "2026-07-28"], passed_min: 197 },
     ServerSet { label: "server, what 2025-11-25 requires", args: &["--requirements", "2025-11-25"], passed_min: 83 },
@@ -54,6 +59,9 @@ const SERVER_SETS: &[ServerSet] = &[
 
 /// Calls that the sets make of tools, resources and prompts; fewer means that they did not reach the ledger.
 const CALLS_MIN: usize = 70;
+
+/// Calls of tools among those of [`APPROVED_SETS`].
+const APPROVED_CALLS_MIN: usize = 40;
 
 /// Revisions at which the runner tests a client, and how many checks must pass.
 const CLIENT_SETS: &[(&str, u64)] = &[("2025-06-18", 3), ("2025-11-25", 20), ("2026-07-28", 57)];
@@ -92,25 +100,42 @@ fn upstream(place: &Workplace, log: &Path) -> Result<(Service, String)> {
 fn servers(place: &mut Workplace, runner: &Runner, scratch: &Path, report: &mut Report) -> Result<()> {
     let (direct_upstream, direct) = upstream(place, &scratch.join("direct.log"))?;
     let (governed_upstream, governed) = upstream(place, &scratch.join("governed.log"))?;
-    let behind = Behind::start(place, &scratch.join("server"), &governed)?;
+    let (approved_upstream, approved) = upstream(place, &scratch.join("approved.log"))?;
+    let governed = Behind::start(place, &scratch.join("server"), &governed)?;
+    let approved = Approved::start(place, &scratch.join("approved"), &approved)?;
     for set in SERVER_SETS {
         let of_side = |side: &str, url: &str| {
             let mut command = runner_command(runner, "server");
             command.args(["--url", url]).args(set.args);
             (command, scratch.join(format!("{side} {}", set.args.join(" ").replace('-', ""))))
         };
-        let mut governed = of_side("governed", &behind.url);
-        governed.0.env("COUNTERSIGN_GATEWAY", behind.origin()).env("COUNTERSIGN_RUN_TOKEN", &behind.token);
-        governed.0.env("NODE_OPTIONS", format!("--import={}", runner.folder.join("bearer.mjs").display()));
-        let sides = checks_of(place, vec![of_side("direct", &direct), governed])?;
-        let [direct, governed] = sides.as_slice() else { bail!("there are two sides") };
-        let (count, said) = compare(direct, governed, set.passed_min);
-        report.take(place, set.label, count, said.is_empty(), &said.join("\n"));
+        let behind = |side: &str, behind: &Behind| {
+            let (mut command, out) = of_side(side, &behind.url);
+            command.env("COUNTERSIGN_GATEWAY", behind.origin()).env("COUNTERSIGN_RUN_TOKEN", &behind.token);
+            command.env("NODE_OPTIONS", format!("--import={}", runner.folder.join("bearer.mjs").display()));
+            (command, out)
+        };
+        let mut sides = vec![of_side("direct", &direct), behind("governed", &governed)];
+        if APPROVED_SETS.contains(&set.label) {
+            sides.push(behind("approved", &approved.behind));
+        }
+        let checks = checks_of(place, sides)?;
+        let Some((direct, others)) = checks.split_first() else { bail!("there is a direct side") };
+        for (other, how) in others.iter().zip(["", ", each call approved"]) {
+            let (count, said) = compare(direct, other, set.passed_min);
+            report.take(place, &format!("{}{how}", set.label), count, said.is_empty(), &said.join("\n"));
+        }
     }
-    let home = behind.stop()?;
-    direct_upstream.stop(STOP_PATIENCE)?;
-    governed_upstream.stop(STOP_PATIENCE)?;
-    report.verified(place, &home, CALLS_MIN)
+    let home = governed.stop()?;
+    for upstream in [direct_upstream, governed_upstream] {
+        upstream.stop(STOP_PATIENCE)?;
+    }
+    report.verified(place, &home, CALLS_MIN)?;
+    let home = approved.stop()?;
+    approved_upstream.stop(STOP_PATIENCE)?;
+    report.verified(place, &home, APPROVED_CALLS_MIN)?;
+    Approvals::of(place, &home)?.report(place, report);
+    Ok(())
 }
 
 /// The runner as a server of the SDK's client, each scenario with a gateway of its own.
@@ -236,6 +261,72 @@ impl Behind {
     fn stop(self) -> Result<PathBuf> {
         self.gateway.stop()?;
         Ok(self.home)
+    }
+}
+
+/// A gateway at which each call of a tool waits for a person, and a program that is that person.
+struct Approved {
+    approver: Service,
+    behind: Behind,
+}
+
+impl Approved {
+    fn start(place: &mut Workplace, folder: &Path, upstream: &str) -> Result<Approved> {
+        let config = Behind::write(place, folder, upstream, "")?;
+        let (home, own) = (folder.join("home"), place.root.join("conformance"));
+        let mission = folder.join("missions/conformance.toml");
+        let gate = std::fs::read_to_string(own.join("gate.toml")).context("read the gate of the conformance step")?;
+        let text = std::fs::read_to_string(&mission)?;
+        std::fs::write(&mission, text + &gate)?;
+        let keys =
+            enrol(place, &home, &own.join("people.toml"), &["ada"], |person| folder.join(format!("{person}.key")))?;
+        let behind = Behind::serve(place, folder, &config)?;
+        let mut command = Command::new(place.built("countersign-approver"));
+        command.arg("--home").arg(&home).arg("--key").args(&keys).env(PASSPHRASE.0, PASSPHRASE.1);
+        let mut approver = Service::start(&mut command, &folder.join("approver.log"))?;
+        approver.wait_for("the approver", START_PATIENCE, |said| said.contains("ready").then_some(()))?;
+        Ok(Approved { approver, behind })
+    }
+
+    /// Ends the gateway, whereupon the approver ends; the home stays.
+    fn stop(mut self) -> Result<PathBuf> {
+        let home = self.behind.stop()?;
+        self.approver.wait()?;
+        Ok(home)
+    }
+}
+
+/// How often people were asked, by the records of a home.
+#[derive(Debug, Default)]
+struct Approvals {
+    asked: usize,
+    replayed: usize,
+    used: usize,
+}
+
+impl Approvals {
+    fn of(place: &mut Workplace, home: &Path) -> Result<Approvals> {
+        let mut audit = Command::new(place.built("countersign"));
+        audit.args(["audit", "type:approval_record,decision_record", "--format", "json", "--limit", "0", "--home"]);
+        let mut counted = Approvals::default();
+        for line in &place.must(audit.arg(home))?.lines {
+            let Ok(record) = serde_json::from_str::<Value>(line) else { continue };
+            match record.pointer("/body/event").and_then(Value::as_str) {
+                Some("requested") => counted.asked += 1,
+                Some("consumed") => counted.used += 1,
+                _ => {}
+            }
+            let reasons = record.pointer("/body/reasons").and_then(Value::as_array).into_iter().flatten();
+            counted.replayed += reasons.filter(|reason| *reason == "replayed").count();
+        }
+        Ok(counted)
+    }
+
+    /// Every call is a question of its own and runs once, also where the suite sends the same again.
+    fn report(&self, place: &Workplace, report: &mut Report) {
+        let holds = self.asked >= APPROVED_CALLS_MIN && self.used == self.asked && self.replayed == 0;
+        let count = Count { passed: u64::from(holds), failed: u64::from(!holds) };
+        report.take(place, "every call was asked about and used its approval", count, holds, &format!("{self:?}"));
     }
 }
 

@@ -28,8 +28,10 @@ pub(super) struct Reviews {
     due: Option<Due>,
     /// The public halves of confirmed keys, by `PERSON/KEY`.
     keys: BTreeMap<String, String>,
-    /// The use that a call took last.
-    used_by: HashMap<CallId, (ApprovalId, u32)>,
+    /// The use that a call took and has not begun to execute by.
+    taken: HashMap<CallId, (ApprovalId, u32)>,
+    /// The use by which an attempt at a call executes.
+    used_by: HashMap<(CallId, u32), (ApprovalId, u32)>,
     /// Every use, and whether its outcome is recorded.
     uses: BTreeMap<(ApprovalId, u32), bool>,
 }
@@ -123,8 +125,16 @@ impl Reviews {
     /// Takes the next record.
     pub(super) fn record(&mut self, record: &Record, lives: &Lives) -> Result<(), ReviewFlaw> {
         match &record.body {
+            Body::Action(action) if action.event == ActionEvent::Intent => {
+                if let Some(call) = record.correlation.call
+                    && let Some(used) = self.taken.remove(&call)
+                {
+                    self.used_by.insert((call, action.attempt), used);
+                }
+                Ok(())
+            }
             Body::Action(action) if action.event == ActionEvent::Outcome => {
-                let used = record.correlation.call.and_then(|call| self.used_by.get(&call));
+                let used = record.correlation.call.and_then(|call| self.used_by.get(&(call, action.attempt)));
                 if let Some(has_outcome) = used.and_then(|used| self.uses.get_mut(used)) {
                     *has_outcome = true;
                 }
@@ -158,7 +168,7 @@ impl Reviews {
             ApprovalEvent::Consumed if self.uses.len() >= USES_MAX => Err(ReviewFlaw::TooMany),
             ApprovalEvent::Consumed => {
                 self.uses.insert(used, false);
-                self.used_by.extend(call.map(|call| (call, used)));
+                self.taken.extend(call.map(|call| (call, used)));
                 Ok(())
             }
             ApprovalEvent::Delivered if self.uses.get(&used) != Some(&true) => Err(ReviewFlaw::NoOutcome),

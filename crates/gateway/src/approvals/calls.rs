@@ -45,7 +45,10 @@ impl Approvals {
             people.is_some_and(|people| is_authority(review, people, excluded)) && may_sign(review)
         };
         let mut book = self.book();
-        let known = book.by_call.get(&(run, call_sha256)).copied();
+        // Input for a task is a further attempt at a call that runs and ends only once it has the input: it cannot wait for that call's outcome, and asks anew.
+        let is_input = classified.intercepted.attempt() > 1;
+        let holds_up = |known: &ApprovalId| is_input && book.entries.get(known).is_some_and(Entry::is_running);
+        let known = book.by_call.get(&(run, call_sha256)).copied().filter(|known| !holds_up(known));
         if !needs_approval {
             let entry = known.and_then(|known| book.entries.get(&known));
             return entry.and_then(|entry| entry.recall(*awaited == known)).unwrap_or(Consulted::Nothing);
