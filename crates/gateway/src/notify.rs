@@ -17,6 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use evidence::filter::{Filter, SeqRange, Term};
 use evidence::ids::ExceptionId;
+use evidence::record::approval::Question;
 use evidence::record::{Context, ExceptionEvent, ExceptionKind, ExceptionRecord, Record, RecordType};
 use evidence::time::Timestamp;
 use governance::limits::EXCEPTION_DUE_US;
@@ -208,7 +209,18 @@ impl Notifier {
                 return None;
             }
         }
-        Some(Message::new(record, subject, question.as_ref()))
+        Some(Message::new(record, subject, question.as_ref(), self.skipped(record, subject, question.as_ref())))
+    }
+
+    /// Whom broken glass left unheard, by the persons in force.
+    fn skipped(&self, record: &Record, subject: Subject, question: Option<&Question>) -> Vec<Arc<str>> {
+        let approvals = &self.gateway.approvals;
+        let view =
+            record.correlation.run.zip(subject.approval).and_then(|(run, approval)| approvals.of_run(run, approval));
+        match (question, view, self.gateway.people.in_force()) {
+            (Some(question), Some(view), Some(people)) => message::skipped(record, question, &view.reviews, &people),
+            _ => Vec::new(),
+        }
     }
 
     /// Tries until the receiver has the message, refuses it, or has not taken it for a day.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::approvals::{Gated, denied, pending, said};
 use super::bridges::PATIENCE;
+use super::notify::Receiver;
 
 const MISSION: &str = r#"
 mission = "effects"
@@ -193,6 +194,29 @@ fn broken_glass_lets_one_call_through_and_somebody_who_was_skipped_reviews_it() 
     ]);
     assert_eq!(code, Some(1), "{err}");
     world.0.assert_verified();
+}
+
+#[test]
+fn whom_broken_glass_skipped_is_told_by_name() {
+    let people = PEOPLE.replace("[person.bea]", "[person.bea]\nname = \"Bea Brandt\"\n[person.eva]");
+    let people = people.replace("[\"ana\", \"bea\", \"olga\"]", "[\"ana\", \"bea\", \"eva\", \"olga\"]");
+    let mission = format!("{MISSION}need = 2\nbreak_glass = {{ group = \"oncall\" }}\n");
+    let (world, receiver) = (Gated::with("glass-told", &mission, &people), Receiver::start(&[]));
+    world.enrol(&["eva", "otto"]);
+    let notify = "events = [\"approval.resolved\"]\ngroups = [\"leads\"]\n";
+    let served = world.serve_with(&format!("[notify.own]\nurl = \"http://{}/hook\"\n{notify}", receiver.address));
+    let mut client = world.open();
+    assert_eq!(said(&client.call(1, "effect", json!({ "key": "one" }))), pending());
+    let id = world.asked();
+    assert_eq!(world.say("approve", &id, "eva").0, Some(0));
+    assert_eq!(world.breaks(&id, "otto").0, Some(0));
+    let told = receiver.sent(1)[0].json();
+    let data = &told["data"];
+    assert_eq!((&data["approval"], &data["broken_glass"]), (&json!(id), &json!(["default"])), "{told}");
+    // Eva was heard, and the mission's owner may not answer.
+    assert_eq!(data["skipped"], json!(["ana", "Bea Brandt"]), "{told}");
+    assert!(client.close().success());
+    served.stop();
 }
 
 #[test]

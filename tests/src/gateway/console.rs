@@ -18,7 +18,7 @@ use super::approvals::{Gated, PASSPHRASE, pending, said};
 use super::bridges::{PATIENCE, binary};
 
 /// A gateway that serves, and the address of its console.
-struct Served {
+pub(super) struct Served {
     address: String,
     process: Process,
 }
@@ -40,10 +40,15 @@ struct Person<'a> {
 
 impl Gated {
     fn serve(&self) -> Served {
+        self.serve_with("")
+    }
+
+    /// With more of a configuration.
+    pub(super) fn serve_with(&self, more: &str) -> Served {
         let config = self.0.scratch.join("countersign.toml");
         let text = "[listen]\nconsole = \"127.0.0.1:0\"\ngateway = \"127.0.0.1:0\"\nhosts = [\"approvals.example\"]\norigins = [\"https://page.example\"]\n[missions]\ndir = \"none\"\n";
         std::fs::create_dir_all(self.0.scratch.join("none")).unwrap();
-        std::fs::write(&config, text).unwrap();
+        std::fs::write(&config, format!("{text}{more}")).unwrap();
         let mut command = self.0.command(&["serve"]);
         let mut process = Process::spawn(command.arg("--config").arg(config).stdout(Stdio::piped())).unwrap();
         let lines = process.lines().unwrap();
@@ -99,7 +104,7 @@ impl Served {
         Person { token: came.body["token"].as_str().unwrap().to_owned(), key, served: self }
     }
 
-    fn stop(mut self) {
+    pub(super) fn stop(mut self) {
         assert!(self.process.stop(PATIENCE).unwrap().success());
     }
 }

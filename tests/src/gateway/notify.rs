@@ -23,7 +23,7 @@ const SECRET_HEX: &str = "31f290f6bf06298aab4f08d43c3f082cf648a362da2da4b0";
 
 /// What a receiver was sent: the headers in small letters, and the body.
 #[derive(Clone, Debug)]
-struct Sent {
+pub(super) struct Sent {
     head: String,
     body: String,
 }
@@ -34,7 +34,7 @@ impl Sent {
         line.unwrap_or_else(|| panic!("no {name}: {}", self.head))
     }
 
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
 
@@ -58,13 +58,13 @@ impl Sent {
 }
 
 /// A receiver of webhooks, which answers with these statuses in turn, and then with 204.
-struct Receiver {
-    address: SocketAddr,
+pub(super) struct Receiver {
+    pub(super) address: SocketAddr,
     sent: Arc<Mutex<Vec<Sent>>>,
 }
 
 impl Receiver {
-    fn start(statuses: &[u16]) -> Self {
+    pub(super) fn start(statuses: &[u16]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let sent = Arc::new(Mutex::new(Vec::new()));
@@ -94,7 +94,7 @@ impl Receiver {
     }
 
     /// What it was sent, once it is so much.
-    fn sent(&self, count: usize) -> Vec<Sent> {
+    pub(super) fn sent(&self, count: usize) -> Vec<Sent> {
         wait::until("messages", PATIENCE, || {
             let sent = self.sent.lock().unwrap();
             if sent.len() >= count { Ok(sent.clone()) } else { Err(format!("{sent:?}")) }

@@ -6,9 +6,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use evidence::ids::ApprovalId;
-use evidence::record::approval::{ApprovalEvent, Gate, Question, Resolution};
+use evidence::record::approval::{ApprovalEvent, Gate, Question, Resolution, Review};
 use evidence::record::{Body, ExceptionEvent, Record};
 use evidence::time::Timestamp;
+use governance::approve::People;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -122,6 +123,9 @@ struct Facts {
     resolution: Option<Resolution>,
     #[serde(skip_serializing_if = "Option::is_none")]
     respond_by: Option<Timestamp>,
+    /// Who was asked by those gates and was not heard.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    skipped: Vec<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool: Option<String>,
 }
@@ -133,9 +137,24 @@ pub(super) fn groups_of(gates: &[Gate], event: Event) -> BTreeSet<Arc<str>> {
     gates.iter().flat_map(Gate::asked).chain(added).cloned().collect()
 }
 
+/// Whom the gates whose glass was broken ask and who gave no answer, by their names. Whoever must not answer was not skipped.
+pub(super) fn skipped(record: &Record, question: &Question, reviews: &[Review], people: &People) -> Vec<Arc<str>> {
+    let Body::Approval(approval) = &record.body else { return Vec::new() };
+    let broken: BTreeSet<&Arc<str>> = approval.grant.iter().flat_map(|grant| &grant.break_glass).collect();
+    let groups = question.gates.iter().filter(|gate| broken.contains(&gate.name)).flat_map(Gate::asked);
+    let persons: BTreeSet<&Arc<str>> = groups.filter_map(|group| people.groups().get(group)).flatten().collect();
+    let is_heard = |person: &Arc<str>| {
+        reviews.iter().any(|review| review.reviewer == *person || review.on_behalf_of.as_ref() == Some(person))
+    };
+    let is_out = |person: &Arc<str>| question.excluded.iter().any(|excluded| excluded.person == *person);
+    let skipped = persons.into_iter().filter(|person| !is_heard(person) && !is_out(person));
+    let name = |person: &Arc<str>| people.persons().get(person).and_then(|person| person.name.clone());
+    skipped.map(|person| name(person).unwrap_or_else(|| person.clone())).collect()
+}
+
 impl Message {
-    /// What `record` is told as.
-    pub(super) fn new(record: &Record, subject: Subject, question: Option<&Question>) -> Self {
+    /// What `record` is told as; `skipped` are those whom broken glass left unheard.
+    pub(super) fn new(record: &Record, subject: Subject, question: Option<&Question>, skipped: Vec<Arc<str>>) -> Self {
         let mut facts = Facts { mission: record.correlation.mission.as_deref().map(str::to_owned), ..Facts::default() };
         let mut about = String::new();
         match &record.body {
@@ -146,6 +165,7 @@ impl Message {
                 facts.broken_glass = approval.grant.iter().flat_map(|grant| grant.break_glass.clone()).collect();
                 facts.initiator = Some(record.initiator.name.to_string());
                 facts.resolution = approval.resolution;
+                facts.skipped = skipped;
                 facts.tool = Some(approval.tool.to_string());
                 if let Some(question) = question {
                     facts.groups = groups_of(&question.gates, subject.event).into_iter().collect();
@@ -255,6 +275,7 @@ impl Message {
             ("For", facts.initiator.clone()),
             ("Mission", facts.mission.clone()),
             ("Skipped", Some(self.facts.broken_glass.join(", ")).filter(|gates| !gates.is_empty())),
+            ("Not heard", Some(self.facts.skipped.join(", ")).filter(|persons| !persons.is_empty())),
             ("Asks", Some(groups).filter(|groups| !groups.is_empty())),
             ("Answer by", facts.respond_by.map(|at| at.to_string()).filter(|_| self.event == "approval.requested")),
             ("Due", facts.due.map(|at| at.to_string())),
