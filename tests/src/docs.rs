@@ -60,6 +60,8 @@ fn every_mission_and_configuration_on_a_page_is_one() {
                 config_fault(&fence.text)
             } else if starts("organisation ") {
                 mission::parse_organisation(&fence.text).err().map(|error| error.to_string())
+            } else if starts("gates ") {
+                mission::parse_standing(&fence.text).err().map(|error| error.to_string())
             } else if starts("[[case]]") {
                 parse_cases(&fence.text).err().map(|error| error.to_string())
             } else if starts("mission ") {

@@ -23,8 +23,8 @@ use crate::problem::{Code, Problem, ProblemDetails};
 use crate::request::{Asked, Caller, Named, Sent};
 use crate::sessions::{self, LoginError};
 use crate::wire::{
-    Approvals, Challenge, ChallengeWanted, Counted, Form, Listed, Login, Me, Opened, Records, RecordsListed, Reviewed,
-    Revocation, Shown, limit, unfit,
+    Approvals, Challenge, ChallengeWanted, Counted, Form, Grant, Listed, Login, Me, Opened, Records, RecordsListed,
+    Released, Reviewed, Revocation, Shown, Waiting, limit, unfit,
 };
 
 #[derive(OpenApi)]
@@ -67,6 +67,8 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Console>> {
         .routes(routes!(list_records))
         .routes(routes!(review))
         .routes(routes!(revoke))
+        .routes(routes!(release))
+        .routes(routes!(grant))
         .routes(routes!(listen))
         .routes(routes!(description))
 }
@@ -278,6 +280,9 @@ async fn review(
     if reviewed.ticket.is_some() != (reviewed.answer == Answer::BreakGlass) {
         return Err(Problem::new(Code::TicketUnfit, "a ticket goes with broken glass, and with nothing else"));
     }
+    if reviewed.proposed.is_some() != (reviewed.answer == Answer::Edit) {
+        return Err(Problem::new(Code::ProposalUnfit, "arguments go with an edit, and with nothing else"));
+    }
     let person = session.person.to_string();
     let answered = Answered {
         answer: reviewed.answer,
@@ -285,6 +290,7 @@ async fn review(
         key: Some(reviewed.key),
         nonce: reviewed.nonce,
         on_behalf_of: reviewed.on_behalf_of,
+        proposed: reviewed.proposed,
         reason: reviewed.reason,
         reviewer: Some(person.clone()),
         shown_sha256: reviewed.shown_sha256,
@@ -329,6 +335,49 @@ async fn revoke(
     }
     console.gateway.revoke_approval(id, &person, &revocation.why).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Take back what your agent asked, or give back what was granted and is not needed any more.
+#[utoipa::path(
+    post, path = "/v1/approvals/{id}/releases", operation_id = "release", params(("id" = inline(ApprovalIdForm), Path, description = "Which.")),
+    request_body = Revocation,
+    responses(
+        (status = 201, description = "What it is now.", body = Released),
+        (status = "4XX", description = "Why not.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "It could not be recorded.", body = ProblemDetails, content_type = "application/problem+json"),
+    )
+)]
+async fn release(
+    State(console): State<Arc<Console>>,
+    Caller(session): Caller,
+    Named(id): Named,
+    Sent(revocation): Sent<Revocation>,
+) -> Result<(StatusCode, Json<Released>), Problem> {
+    Form::Reason.check("why", &revocation.why)?;
+    let person = session.person.to_string();
+    match console.gateway.release_approval(id, &person, &revocation.why, Channel::Api).await {
+        Ok(state) => Ok((StatusCode::CREATED, Json(Released { state: state.into() }))),
+        Err(ReviewError::Unknown(_)) => Err(forgotten(&console, id, &person).await),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Ask people for a standing grant, instead of an answer to each call.
+#[utoipa::path(
+    post, path = "/v1/standing-grants", operation_id = "grant", request_body = Grant,
+    responses(
+        (status = 201, description = "Which approval is asked for.", body = Waiting),
+        (status = "4XX", description = "Why not.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "It could not be recorded.", body = ProblemDetails, content_type = "application/problem+json"),
+    )
+)]
+async fn grant(
+    State(console): State<Arc<Console>>,
+    Caller(session): Caller,
+    Sent(grant): Sent<Grant>,
+) -> Result<(StatusCode, Json<Waiting>), Problem> {
+    let waits = console.gateway.ask_standing(&grant.text, &session.person, Channel::Api).await?;
+    Ok((StatusCode::CREATED, Json(Waiting { approval: waits.approval, respond_by: waits.until })))
 }
 
 /// Hear of changes as they happen (server-sent events): `listening` once, `approval` with id and state, `missed` where some were left out and a list is due. Ends with the session.

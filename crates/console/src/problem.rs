@@ -4,7 +4,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use evidence::approvals::Illegal;
-use gateway::approvals::ReviewError;
+use gateway::approvals::{AskError, ReviewError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -65,6 +65,8 @@ codes! {
     GlassOverdue = "glass_overdue", FORBIDDEN, "Earlier emergencies wait for their review", "have them reviewed first";
     /// The request comes by an unknown name or from a foreign page.
     Foreign = "foreign", FORBIDDEN, "The request comes by an unknown name, or from a foreign page", "name the host in `hosts` or the page in `origins` under [listen] in countersign.toml";
+    /// It is no standing grant that could be asked for.
+    GrantUnfit = "grant_unfit", UNPROCESSABLE_ENTITY, "It is no standing grant that could be asked for", "mend what is named; docs/approver.md says what a standing grant has";
     /// The session may not be opened.
     LoginRefused = "login_refused", FORBIDDEN, "The session is not opened", "sign a fresh challenge with a confirmed key of yours; `countersign people list` shows the keys";
     /// The path does not take this method.
@@ -77,6 +79,8 @@ codes! {
     NothingToTakeBack = "nothing_to_take_back", CONFLICT, "Nothing is there that could be taken back", "nothing is to be done";
     /// The person was shown something else.
     OtherView = "other_view", CONFLICT, "The person was shown something else than what is asked", "show the approval again, and answer what it shows";
+    /// What is proposed is no proposal.
+    ProposalUnfit = "proposal_unfit", CONFLICT, "Arguments are proposed where a call is edited", "send one JSON object that differs from the arguments of the call, and leave it out of other answers";
     /// The very same answer was given before.
     Replayed = "replayed", CONFLICT, "This very answer was given before", "sign each answer with a number of its own";
     /// The request is not of the form that it must have.
@@ -151,10 +155,12 @@ impl From<ReviewError> for Problem {
                 Illegal::Closed(_) | Illegal::Late => Code::ApprovalClosed,
                 Illegal::Excluded(_) => Code::Excluded,
                 Illegal::NotAsked | Illegal::Unsure => Code::NotAsked,
+                Illegal::NoArguments | Illegal::Unedited => Code::ProposalUnfit,
                 Illegal::NotGranted | Illegal::NothingToWithdraw | Illegal::UsedUp => Code::NothingToTakeBack,
                 Illegal::OtherView => Code::OtherView,
                 Illegal::Replayed => Code::Replayed,
-                Illegal::Bound
+                Illegal::Beyond
+                | Illegal::Bound
                 | Illegal::Delivered
                 | Illegal::Early
                 | Illegal::Known
@@ -165,12 +171,26 @@ impl From<ReviewError> for Problem {
                     return Self::failed(&error);
                 }
             },
+            ReviewError::Edit(_) | ReviewError::Proposal => Code::ProposalUnfit,
             ReviewError::Glass(_) => Code::GlassOverdue,
             ReviewError::Key(_) | ReviewError::Signature => Code::SignatureWrong,
-            ReviewError::Nobody(_) | ReviewError::Read(_) | ReviewError::Unrecorded(_) => return Self::failed(&error),
+            ReviewError::Nobody(_) | ReviewError::Read(_) | ReviewError::Sealed(_) | ReviewError::Unrecorded(_) => {
+                return Self::failed(&error);
+            }
             ReviewError::Unfit => Code::RequestUnfit,
             ReviewError::Unknown(_) => Code::ApprovalUnknown,
             ReviewError::NotYours(_) | ReviewError::Who(_) => Code::NotAsked,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<AskError> for Problem {
+    fn from(error: AskError) -> Self {
+        let code = match &error {
+            AskError::Mission(_) | AskError::Standing(_) => Code::GrantUnfit,
+            AskError::TooMany => Code::TooMany,
+            AskError::Nobody(_) | AskError::Sealed(_) | AskError::Unrecorded(_) => return Self::failed(&error),
         };
         Self::new(code, error.to_string())
     }

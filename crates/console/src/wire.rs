@@ -92,6 +92,8 @@ pub enum State {
     Approved,
     /// Somebody said no.
     Denied,
+    /// Somebody proposed other arguments.
+    Edited,
     /// A clock ended.
     Expired,
     /// Answers are awaited.
@@ -130,7 +132,7 @@ macro_rules! same_words {
     };
 }
 
-same_words!(Approved Denied Expired Open Released Revoked Used Withdrawn);
+same_words!(Approved Denied Edited Expired Open Released Revoked Used Withdrawn);
 
 /// What a person answers.
 #[derive(Clone, Copy, Debug, ToSchema)]
@@ -145,6 +147,8 @@ enum AnswerForm {
     BreakGlass,
     /// The call must not run.
     Deny,
+    /// The call must not run as it is: other arguments are proposed, which make another call.
+    Edit,
     /// This person leaves the answer to others, for good.
     Recuse,
     /// This person takes back what they answered before.
@@ -173,6 +177,8 @@ enum ResolutionForm {
     Approved,
     /// Somebody who may answer said no.
     Denied,
+    /// Somebody who may answer proposed other arguments; the call does not run.
+    Edited,
     /// Whoever asked takes the question back.
     Withdrawn,
 }
@@ -281,6 +287,9 @@ struct ReviewForm {
     /// For whom the person stands in; absent where for nobody.
     #[schema(nullable = false)]
     on_behalf_of: Option<String>,
+    /// SHA-256 of the arguments that the person proposes; absent where none are.
+    #[schema(nullable = false)]
+    proposed_sha256: Option<String>,
     /// Why, in the person's words.
     reason: String,
     /// Who.
@@ -453,6 +462,8 @@ pub struct Shown {
     pub arguments: Option<String>,
     /// What the run executed before, the last ones, oldest first.
     pub before: Vec<Executed>,
+    /// The arguments that a person proposed instead, as JSON text; null where nobody did, or this home does not have them any more.
+    pub proposed: Option<String>,
     /// What reviewers are shown, as JSON text in the very bytes of `shown_sha256`: whoever answers computes the digest from it. Null where this home does not have it any more.
     pub shown: Option<String>,
     /// What you may do about it.
@@ -461,13 +472,14 @@ pub struct Shown {
 
 impl From<Told> for Shown {
     fn from(told: Told) -> Self {
-        let Told { before, shown, turn, view } = told;
+        let Told { before, proposed, shown, turn, view } = told;
         let Turn { answers, is_concerned, on_behalf_of, why_not } = turn;
         let text = shown.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
         let arguments = text.as_ref().and_then(|view| view.get("arguments")).and_then(Value::as_str);
         Self {
             arguments: arguments.map(str::to_owned),
             before: before.into_iter().map(Executed::from).collect(),
+            proposed,
             shown,
             you: You {
                 answers,
@@ -521,6 +533,10 @@ pub struct Reviewed {
     #[serde(default)]
     #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
     pub on_behalf_of: Option<String>,
+    /// The arguments that you propose, as the text of one JSON object; with `edit`, and with nothing else.
+    #[serde(default)]
+    #[schema(max_length = 65536)]
+    pub proposed: Option<String>,
     /// Why, in your words.
     #[schema(
         min_length = 1,
@@ -532,7 +548,7 @@ pub struct Reviewed {
     #[schema(pattern = "^[0-9a-f]{64}$")]
     pub shown_sha256: String,
     /// Ed25519 over the statement, in base64: `countersign review v1`, a line feed, and the RFC 8785 form of `{answer, approval, call_sha256, gates_sha256, nonce, on_behalf_of,
-    /// reason_sha256, reviewer, shown_sha256, signed_at, ticket, v}`, without `on_behalf_of` and `ticket` where they are null.
+    /// proposed_sha256, reason_sha256, reviewer, shown_sha256, signed_at, ticket, v}`, without `on_behalf_of`, `proposed_sha256` and `ticket` where there is none.
     #[schema(pattern = "^[A-Za-z0-9+/]{86}==$")]
     pub signature: String,
     /// When you signed, by your own clock, in UTC to the microsecond.
@@ -570,6 +586,35 @@ pub struct Revocation {
         pattern = "[^\\u0000-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]"
     )]
     pub why: String,
+}
+
+/// What a question that was taken back, or a grant that was given back, is now.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Released {
+    /// `withdrawn` or `released`.
+    pub state: State,
+}
+
+/// The wish for a standing grant.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// The file: which calls, how many and until when, as docs/approver.md says.
+    #[schema(max_length = 262144)]
+    pub text: String,
+}
+
+/// That people are asked.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Waiting {
+    /// Which approval.
+    #[schema(value_type = String, format = "uuid")]
+    pub approval: ApprovalId,
+    /// When silence becomes a no.
+    #[schema(value_type = String, format = DateTime)]
+    pub respond_by: Timestamp,
 }
 
 /// Something about an approval is not as it was.

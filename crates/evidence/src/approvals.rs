@@ -6,20 +6,22 @@
 mod break_glass;
 mod illegal;
 mod quorum;
+mod spend;
 mod standing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::decimal::Number;
 use crate::ids::ApprovalId;
 use crate::limits::{REMINDERS_MAX, TICKET_BYTES_MAX};
 use crate::record::approval::{
-    Answer, ApprovalEvent, ApprovalRecord, Gate, Grant, Question, Resolution, Review, Stage,
+    Answer, ApprovalEvent, ApprovalRecord, Gate, Grant, Question, Resolution, Review, Stage, StandingGrant,
 };
 use crate::record::{Endpoint, Surface, Tool, VersionLog};
 use crate::time::Timestamp;
@@ -49,10 +51,12 @@ pub struct Approval {
     pub reviews: Vec<Review>,
     /// Where in its life it is.
     pub state: State,
+    /// What its uses came to, by the argument that is summed up; of a standing grant.
+    pub spent: BTreeMap<Arc<str>, Number>,
+    /// The uses that are consumed, by their numbers.
+    pub taken: BTreeSet<u32>,
     /// The tool.
     pub tool: Tool,
-    /// How many of its uses are consumed.
-    pub used: u32,
 }
 
 /// Where in its life an approval is.
@@ -62,6 +66,8 @@ pub enum State {
     Approved(Grant),
     /// Somebody said no, with these words.
     Denied(String),
+    /// Somebody proposed other arguments, with these words.
+    Edited(String),
     /// A clock ended.
     Expired,
     /// Answers are awaited.
@@ -154,6 +160,8 @@ pub fn statement(approval: ApprovalId, call_sha256: &str, gates_sha256: &str, re
         nonce: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         on_behalf_of: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        proposed_sha256: Option<&'a str>,
         reason_sha256: String,
         reviewer: &'a str,
         shown_sha256: &'a str,
@@ -169,6 +177,7 @@ pub fn statement(approval: ApprovalId, call_sha256: &str, gates_sha256: &str, re
         gates_sha256,
         nonce: &review.nonce,
         on_behalf_of: review.on_behalf_of.as_deref(),
+        proposed_sha256: review.proposed_sha256.as_deref(),
         reason_sha256: hex::encode(Sha256::digest(review.reason.as_bytes())),
         reviewer: &review.reviewer,
         shown_sha256: &review.shown_sha256,
@@ -195,6 +204,12 @@ impl Approval {
         if question.gates.is_empty() || gates_sha256(&question.gates) != record.gates_sha256 {
             return Err(Illegal::Unfounded);
         }
+        if let Some(standing) = &question.standing {
+            let may_stand = |gate: &Gate| gate.standing.as_ref().is_some_and(|limit| standing.uses <= limit.uses);
+            if !question.gates.iter().all(may_stand) || standing.uses == 0 {
+                return Err(Illegal::Unfounded);
+            }
+        }
         Ok(Self {
             approval: record.approval,
             call_sha256: record.call_sha256.clone(),
@@ -205,9 +220,10 @@ impl Approval {
             question,
             reminded: (0, at),
             reviews: Vec::new(),
+            spent: BTreeMap::new(),
             state: State::Open,
+            taken: BTreeSet::new(),
             tool: record.tool.clone(),
-            used: 0,
         })
     }
 
@@ -229,18 +245,11 @@ impl Approval {
                 Ok(())
             }
             ApprovalEvent::Resolved => self.resolve(record, at),
-            ApprovalEvent::Consumed => {
-                let next = self.next_use(at)?;
-                if record.used != Some(next) {
-                    return Err(Illegal::Unfounded);
-                }
-                self.used = next;
-                Ok(())
-            }
+            ApprovalEvent::Consumed => self.consume(record, at),
             // Whatever became of the approval since: what ran is told.
             ApprovalEvent::Delivered => {
                 let used = record.used.ok_or(Illegal::Lacking)?;
-                if !(1..=self.used).contains(&used) {
+                if !self.taken.contains(&used) {
                     return Err(Illegal::Unused);
                 }
                 if self.delivered.insert(used) { Ok(()) } else { Err(Illegal::Delivered) }
@@ -271,7 +280,7 @@ impl Approval {
                     return Err(Illegal::Lacking);
                 }
                 let is_released = record.event == ApprovalEvent::Released;
-                if is_released && matches!(&self.state, State::Approved(grant) if self.used >= grant.uses) {
+                if is_released && matches!(&self.state, State::Approved(grant) if self.used() >= grant.uses) {
                     return Err(Illegal::UsedUp);
                 }
                 self.state = if is_released { State::Released } else { State::Revoked };
@@ -326,6 +335,7 @@ impl Approval {
             Resolution::Withdrawn => State::Withdrawn,
             _ if self.resolution() != Some(resolution) => return Err(Illegal::Unfounded),
             Resolution::Denied => State::Denied(record.why.clone().unwrap_or_default()),
+            Resolution::Edited => State::Edited(record.why.clone().unwrap_or_default()),
             Resolution::Approved => {
                 let grant = record.grant.clone().ok_or(Illegal::Lacking)?;
                 if grant != self.grant(at) {
@@ -340,23 +350,30 @@ impl Approval {
     /// What the answers add up to; `None` while that is open.
     #[must_use]
     pub fn resolution(&self) -> Option<Resolution> {
-        let denied = self.in_force().any(|review| review.answer == Answer::Deny);
-        match denied {
-            true => Some(Resolution::Denied),
-            false => self.tallies().iter().all(Tally::is_passed).then_some(Resolution::Approved),
+        let is_said = |answer| self.in_force().any(|review| review.answer == answer);
+        match (is_said(Answer::Deny), is_said(Answer::Edit)) {
+            (true, _) => Some(Resolution::Denied),
+            (false, true) => Some(Resolution::Edited),
+            (false, false) => self.tallies().iter().all(Tally::is_passed).then_some(Resolution::Approved),
         }
     }
 
-    /// The right that a resolution at `at` gives: of all gates the shortest time and the fewest uses; once, where glass was broken.
+    /// The right that a resolution at `at` gives: of all gates the shortest time and the fewest uses; once, where glass was broken. Of a standing grant what was asked for, no
+    /// longer than any gate gives one.
     #[must_use]
     pub fn grant(&self, at: Timestamp) -> Grant {
+        if let Some(StandingGrant { name: _, totals, until, uses }) = &self.question.standing {
+            let limits = self.question.gates.iter().filter_map(|gate| gate.standing.as_ref());
+            let not_after = after(at, limits.map(|limit| limit.for_s).min().unwrap_or(0)).min(*until);
+            return Grant { break_glass: Vec::new(), not_after, totals: totals.clone(), uses: *uses };
+        }
         let break_glass = self.broken();
         let glasses = self.question.gates.iter().filter(|gate| break_glass.contains(&gate.name));
         let of_glass = glasses.filter_map(|gate| gate.break_glass.as_ref()).map(|glass| glass.grant_s);
         let seconds = self.question.gates.iter().map(|gate| gate.grant_s).chain(of_glass).min().unwrap_or(0);
         let uses = self.question.gates.iter().map(|gate| gate.uses).min().unwrap_or(0);
         let uses = if break_glass.is_empty() { uses } else { uses.min(1) };
-        Grant { break_glass, not_after: after(at, seconds), uses }
+        Grant { break_glass, not_after: after(at, seconds), totals: Vec::new(), uses }
     }
 
     /// Which use comes next.
@@ -366,8 +383,9 @@ impl Approval {
     pub fn next_use(&self, at: Timestamp) -> Result<u32, Illegal> {
         match &self.state {
             State::Approved(grant) if at > grant.not_after => Err(Illegal::Late),
-            State::Approved(grant) if self.used >= grant.uses => Err(Illegal::UsedUp),
-            State::Approved(_) => Ok(self.used.saturating_add(1)),
+            State::Approved(grant) => {
+                (1..=grant.uses).find(|number| !self.taken.contains(number)).ok_or(Illegal::UsedUp)
+            }
             _ => Err(Illegal::NotGranted),
         }
     }
@@ -377,9 +395,21 @@ impl Approval {
     pub fn is_over(&self, at: Timestamp) -> bool {
         match &self.state {
             State::Open => at > self.question.respond_by,
-            State::Approved(grant) => at > grant.not_after && self.used < grant.uses,
-            State::Denied(_) | State::Expired | State::Released | State::Revoked | State::Withdrawn => false,
+            State::Approved(grant) => at > grant.not_after && self.used() < grant.uses,
+            State::Denied(_)
+            | State::Edited(_)
+            | State::Expired
+            | State::Released
+            | State::Revoked
+            | State::Withdrawn => false,
         }
+    }
+
+    /// The answer that proposes other arguments, where one did.
+    #[must_use]
+    pub fn edit(&self) -> Option<&Review> {
+        let is_edited = matches!(self.state, State::Edited(_));
+        self.in_force().find(|review| is_edited && review.answer == Answer::Edit)
     }
 
     /// Whether `review` may be given at `at`.
@@ -404,6 +434,8 @@ impl Approval {
             return Err(Illegal::Excluded(match excluded.role.as_str() {
                 "author" if is_change => Role::Proposer,
                 "author" => Role::Author,
+                "editor" => Role::Editor,
+                "proposer" => Role::Grantee,
                 "initiator" => Role::Initiator,
                 "owner" => Role::Owner,
                 _ => Role::Other,
@@ -412,6 +444,14 @@ impl Approval {
         let has_recused = |known: &Review| known.answer == Answer::Recuse && persons.contains(&Some(&known.reviewer));
         if self.reviews.iter().any(has_recused) {
             return Err(Illegal::Recused);
+        }
+        let is_call = self.tool.surface != Surface::Change && self.question.standing.is_none();
+        match (review.answer, &review.proposed_sha256) {
+            (Answer::Edit, Some(_)) if !is_call => return Err(Illegal::NoArguments),
+            (Answer::Edit, Some(proposed)) if *proposed == self.question.args_sha256 => return Err(Illegal::Unedited),
+            (Answer::Edit, None) => return Err(Illegal::Lacking),
+            (Answer::Edit, Some(_)) | (_, None) => {}
+            (_, Some(_)) => return Err(Illegal::Unfounded),
         }
         match (review.answer, &review.ticket) {
             (Answer::BreakGlass, Some(ticket)) if !ticket.trim().is_empty() && ticket.len() <= TICKET_BYTES_MAX => {
@@ -437,7 +477,7 @@ impl Approval {
                 let has_answered = self.in_force().any(|known| known.reviewer == review.reviewer);
                 if has_answered { Ok(()) } else { Err(Illegal::NothingToWithdraw) }
             }
-            Answer::Approve | Answer::Deny => self.may_vote(review),
+            Answer::Approve | Answer::Deny | Answer::Edit => self.may_vote(review),
         }
     }
 
@@ -453,7 +493,7 @@ impl Approval {
             later.into_iter().any(|review| review.answer == Answer::Withdraw && review.reviewer == *reviewer)
         };
         self.reviews.iter().enumerate().filter(move |(place, review)| {
-            matches!(review.answer, Answer::Approve | Answer::BreakGlass | Answer::Deny)
+            matches!(review.answer, Answer::Approve | Answer::BreakGlass | Answer::Deny | Answer::Edit)
                 && !is_withdrawn(*place, &review.reviewer)
         })
     }
@@ -469,6 +509,7 @@ impl Approval {
             State::Open => Ok(()),
             State::Approved(_) => Err(Illegal::Closed("approved")),
             State::Denied(_) => Err(Illegal::Closed("denied")),
+            State::Edited(_) => Err(Illegal::Closed("edited")),
             State::Expired => Err(Illegal::Closed("expired")),
             State::Released => Err(Illegal::Closed("released")),
             State::Revoked => Err(Illegal::Closed("revoked")),

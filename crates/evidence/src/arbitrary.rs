@@ -11,7 +11,7 @@ use crate::ids::{ApprovalId, CallId, ExceptionId, RecordId, RunId};
 use crate::limits::INTEGER_MAX;
 use crate::record::approval::{
     Alternative, Answer, ApprovalEvent, ApprovalRecord, Assurance, BreakGlass, Escalation, Excluded, Gate, Grant,
-    Question, Quorum, Resolution, Review, Stage,
+    Question, Quorum, Resolution, Review, Stage, StandingGrant, StandingLimit, Total,
 };
 use crate::record::{
     AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, BrokenGlass, Channel, Client, Context, Count,
@@ -110,8 +110,9 @@ fn gate() -> impl Strategy<Value = Gate> {
         glass.prop_map(|(grant_s, group, need, review_s)| BreakGlass { grant_s, group: group.into(), need, review_s });
     let clocks = (option::of(escalation), integer(), option::of(integer()), integer());
     let clocks = (option::of(glass), clocks);
-    (word(Assurance::ALL), clocks, name(), vec(stage, 0..3), 1..=u32::MAX).prop_map(
-        |(assurance, (break_glass, (escalate, grant_s, remind_s, respond_s)), name, stages, uses)| Gate {
+    let standing = (integer(), 1..=u32::MAX).prop_map(|(for_s, uses)| StandingLimit { for_s, uses });
+    (word(Assurance::ALL), clocks, name(), vec(stage, 0..3), (option::of(standing), 1..=u32::MAX)).prop_map(
+        |(assurance, (break_glass, (escalate, grant_s, remind_s, respond_s)), name, stages, (standing, uses))| Gate {
             assurance,
             break_glass,
             escalate,
@@ -120,24 +121,77 @@ fn gate() -> impl Strategy<Value = Gate> {
             remind_s,
             respond_s,
             stages,
+            standing,
             uses,
         },
     )
 }
 
+fn totals() -> impl Strategy<Value = Vec<Total>> {
+    vec(
+        (name(), decimal()).prop_map(|(argument, most)| Total { argument: argument.into(), most: most.to_string() }),
+        0..3,
+    )
+}
+
+fn facet() -> impl Strategy<Value = Facet> {
+    let kinds = &[
+        "text",
+        "number",
+        "bool",
+        "path",
+        "domain",
+        "url",
+        "email",
+        "identifier",
+        "command",
+        "sql",
+        "time",
+        "length",
+        "returned",
+        "null",
+        "list",
+        "object",
+        "unparsed",
+    ][..];
+    let value = (select(kinds), shared()).prop_map(|(kind, text)| FacetValue { kind: kind.into(), text });
+    (shared(), vec(value, 0..3)).prop_map(|(argument, values)| Facet { argument, values })
+}
+
 fn approval() -> impl Strategy<Value = Body> {
     let excluded = (name(), name()).prop_map(|(person, role)| Excluded { person: person.into(), role });
-    let question =
-        (integer(), sha256(), vec(excluded, 0..2), vec(gate(), 0..2), time(), vec(rule(), 0..2), text(), sha256());
-    let question =
-        question.prop_map(|(args_bytes, args_sha256, excluded, gates, respond_by, rules, sentence, shown_sha256)| {
-            Question { args_bytes, args_sha256, excluded, gates, respond_by, rules, sentence, shown_sha256 }
-        });
+    let standing = (name(), totals(), time(), 1..=u32::MAX).prop_map(|(name, totals, until, uses)| StandingGrant {
+        name: name.into(),
+        totals,
+        until,
+        uses,
+    });
+    let about = (integer(), sha256(), option::of(approval_id()), text(), (sha256(), option::of(standing)));
+    let question = (about, vec(excluded, 0..2), vec(gate(), 0..2), time(), vec(rule(), 0..2)).prop_map(
+        |(
+            (args_bytes, args_sha256, follows, sentence, (shown_sha256, standing)),
+            excluded,
+            gates,
+            respond_by,
+            rules,
+        )| Question {
+            args_bytes,
+            args_sha256,
+            excluded,
+            follows,
+            gates,
+            respond_by,
+            rules,
+            sentence,
+            shown_sha256,
+            standing,
+        },
+    );
     let signed = (option::of(name()), any::<[u8; 16]>().prop_map(hex::encode), option::of(name()), time());
-    let review_ticket = option::of(name());
+    let more = (option::of(name()), option::of(sha256()));
     let said = (word(Answer::ALL), word(Assurance::ALL), name(), vec(name().prop_map(Arc::from), 0..3), text());
-    let review = (said, signed, option::of(name()), name(), (sha256(), review_ticket)).boxed().prop_map(
-        |(said, (key, nonce, signature, signed_at), stand_in, who, (shown, ticket))| {
+    let review = (said, signed, option::of(name()), name(), (sha256(), more)).boxed().prop_map(
+        |(said, (key, nonce, signature, signed_at), stand_in, who, (shown, (ticket, proposed_sha256)))| {
             let (answer, assurance, channel, groups, reason) = said;
             Review {
                 answer,
@@ -147,6 +201,7 @@ fn approval() -> impl Strategy<Value = Body> {
                 key,
                 nonce,
                 on_behalf_of: stand_in.map(Into::into),
+                proposed_sha256,
                 reason,
                 reviewer: who.into(),
                 shown_sha256: shown,
@@ -157,51 +212,53 @@ fn approval() -> impl Strategy<Value = Body> {
         },
     );
     let broken = vec(name().prop_map(Arc::from), 0..3);
-    let grant = (broken, time(), 1..=u32::MAX).prop_map(|(break_glass, not_after, uses)| Grant {
+    let grant = (broken, time(), totals(), 1..=u32::MAX).prop_map(|(break_glass, not_after, totals, uses)| Grant {
         break_glass,
         not_after,
+        totals,
         uses,
     });
     let event =
         (word(ApprovalEvent::ALL), option::of(name()), option::of(word(Resolution::ALL)), option::of(1..=u32::MAX));
     let parts = (option::of(grant), option::of(question), option::of(review));
-    (approval_id(), sha256(), sha256(), event, parts, tool(), (option::of(name()), option::of(text()))).prop_map(
-        |(
-            approval,
-            call_sha256,
-            gates_sha256,
-            (event, gate, resolution, used),
-            (grant, question, review),
-            tool,
-            (who, why),
-        )| {
-            Body::from(ApprovalRecord {
+    let covered = (option::of(sha256()), vec(facet(), 0..3));
+    (approval_id(), (sha256(), covered), sha256(), event, parts, tool(), (option::of(name()), option::of(text())))
+        .prop_map(
+            |(
                 approval,
-                call_sha256,
-                event,
-                gate: gate.map(Into::into),
+                (call_sha256, (covers_sha256, facets)),
                 gates_sha256,
-                grant,
-                question,
-                resolution,
-                review,
+                (event, gate, resolution, used),
+                (grant, question, review),
                 tool,
-                used,
-                who,
-                why,
-            })
-        },
-    )
+                (who, why),
+            )| {
+                Body::from(ApprovalRecord {
+                    approval,
+                    call_sha256,
+                    covers_sha256,
+                    event,
+                    facets,
+                    gate: gate.map(Into::into),
+                    gates_sha256,
+                    grant,
+                    question,
+                    resolution,
+                    review,
+                    tool,
+                    used,
+                    who,
+                    why,
+                })
+            },
+        )
 }
 
 fn decision() -> impl Strategy<Value = Body> {
-    let kinds = &["text", "number", "bool", "path", "domain", "null", "list", "object", "unparsed"][..];
-    let value = (select(kinds), shared()).prop_map(|(kind, text)| FacetValue { kind: kind.into(), text });
-    let facet = (shared(), vec(value, 0..3)).prop_map(|(argument, values)| Facet { argument, values });
     let reading = (name(), decimal(), option::of(decimal()), name()).prop_map(|(counter, used, wanted, window)| {
         Reading { counter: counter.into(), used, wanted, window: window.into() }
     });
-    let input = (integer(), sha256(), sha256(), vec(reading, 0..3), vec(facet, 0..3), tool()).prop_map(
+    let input = (integer(), sha256(), sha256(), vec(reading, 0..3), vec(facet(), 0..3), tool()).prop_map(
         |(args_bytes, args_sha256, call_sha256, counters, facets, tool)| DecisionInput {
             args_bytes,
             args_sha256,

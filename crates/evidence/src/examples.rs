@@ -1,5 +1,7 @@
 //! Believable records for tests: one story, in which every field of every record type is filled in at least once.
 
+mod standing;
+
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -11,7 +13,7 @@ use crate::approvals::{change_sha256, changed, gates_sha256, statement};
 use crate::ids::{ApprovalId, CallId, ExceptionId, RecordId, RunId};
 use crate::record::approval::{
     Alternative, Answer, ApprovalEvent, ApprovalRecord, Assurance, BreakGlass, Escalation, Excluded, Gate, Grant,
-    Question, Quorum, Resolution, Review, Stage,
+    Question, Quorum, Resolution, Review, Stage, StandingGrant, StandingLimit, Total,
 };
 use crate::record::{
     AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, BrokenGlass, Channel, Client, Context, Count,
@@ -196,7 +198,9 @@ fn bare(event: ApprovalEvent, gates: &[Gate], call_sha256: &str, tool: Tool) -> 
     ApprovalRecord {
         approval: ApprovalId::at(at(9), entropy(9)),
         call_sha256: call_sha256.to_owned(),
+        covers_sha256: None,
         event,
+        facets: Vec::new(),
         gate: None,
         gates_sha256: gates_sha256(gates),
         grant: None,
@@ -229,6 +233,7 @@ pub(crate) fn approval_of(version: &VersionLog) -> [ApprovalRecord; 4] {
         remind_s: None,
         respond_s: 14_400,
         stages: vec![Stage { any_of: vec![Alternative { all_of }] }],
+        standing: None,
         uses: 1,
     }];
     let event = |event| bare(event, &gates, &change_sha256(version), changed(version));
@@ -236,11 +241,13 @@ pub(crate) fn approval_of(version: &VersionLog) -> [ApprovalRecord; 4] {
         args_bytes: 640,
         args_sha256: sha256(0xa1),
         excluded: vec![Excluded { person: "ana".into(), role: "author".into() }],
+        follows: None,
         gates: gates.clone(),
         respond_by: at(14_400_009),
         rules: Vec::new(),
         sentence: "`amount` of `mcp:bank/send_money` may be up to 5000; before, up to 1000.".into(),
         shown_sha256: sha256(0x52),
+        standing: None,
     };
     let review = Review {
         answer: Answer::Approve,
@@ -250,6 +257,7 @@ pub(crate) fn approval_of(version: &VersionLog) -> [ApprovalRecord; 4] {
         key: Some(reviewers_key().0),
         nonce: "0c8e2a7d4f6390c1d2e3f4a5b6c75b1f".into(),
         on_behalf_of: None,
+        proposed_sha256: None,
         reason: "The board has decided so.".into(),
         reviewer: "bea".into(),
         shown_sha256: sha256(0x52),
@@ -262,7 +270,7 @@ pub(crate) fn approval_of(version: &VersionLog) -> [ApprovalRecord; 4] {
         ApprovalRecord { question: Some(question), ..event(ApprovalEvent::Requested) },
         ApprovalRecord { review: Some(review), ..event(ApprovalEvent::Review) },
         ApprovalRecord {
-            grant: Some(Grant { break_glass: Vec::new(), not_after: at(1_800_009), uses: 1 }),
+            grant: Some(Grant { break_glass: Vec::new(), not_after: at(1_800_009), totals: Vec::new(), uses: 1 }),
             resolution: Some(Resolution::Approved),
             why: Some("gate `changes` is satisfied by `bea`".into()),
             ..event(ApprovalEvent::Resolved)
@@ -284,6 +292,7 @@ fn approvals() -> [(u64, ApprovalRecord); 8] {
         remind_s: Some(900),
         respond_s: 14_400,
         stages: vec![Stage { any_of: vec![Alternative { all_of }] }],
+        standing: None,
         uses: 1,
     };
     let gates = vec![gate];
@@ -295,11 +304,13 @@ fn approvals() -> [(u64, ApprovalRecord); 8] {
         args_bytes: 71,
         args_sha256: sha256(9),
         excluded: vec![Excluded { person: "ana".into(), role: "initiator".into() }],
+        follows: None,
         gates: gates.clone(),
         respond_by: at(14_400_012),
         rules: vec![Rule { id: "danger.large-payment.amount".into(), line: 24 }],
         sentence: "the call is in danger zone `large-payment`: `amount` is over 1000".into(),
         shown_sha256: sha256(0x51),
+        standing: None,
     };
     let review = Review {
         answer: Answer::Approve,
@@ -309,6 +320,7 @@ fn approvals() -> [(u64, ApprovalRecord); 8] {
         key: Some(reviewers_key().0),
         nonce: "5b1f0c8e2a7d4f6390c1d2e3f4a5b6c7".into(),
         on_behalf_of: Some("carl".into()),
+        proposed_sha256: None,
         reason: "Matches invoice 2026-118 and the order.".into(),
         reviewer: "bea".into(),
         shown_sha256: sha256(0x51),
@@ -332,7 +344,7 @@ fn approvals() -> [(u64, ApprovalRecord); 8] {
         (
             3_600_015,
             ApprovalRecord {
-                grant: Some(Grant { break_glass: Vec::new(), not_after: at(5_400_015), uses: 1 }),
+                grant: Some(Grant { break_glass: Vec::new(), not_after: at(5_400_015), totals: Vec::new(), uses: 1 }),
                 resolution: Some(Resolution::Approved),
                 why: Some("gate `payments` is satisfied by `bea`".into()),
                 ..event(ApprovalEvent::Resolved)
@@ -365,6 +377,7 @@ fn emergency() -> Vec<(&'static str, u64, Body)> {
         stages: vec![Stage {
             any_of: vec![Alternative { all_of: vec![Quorum { group: "treasury".into(), need: 1 }] }],
         }],
+        standing: None,
         uses: 1,
     }];
     let [(_, asked), .., (_, plain)] = approvals();
@@ -391,6 +404,7 @@ fn emergency() -> Vec<(&'static str, u64, Body)> {
         key: None,
         nonce: "6c1f0c8e2a7d4f6390c1d2e3f4a5b6c8".into(),
         on_behalf_of: None,
+        proposed_sha256: None,
         reason: "The customer's account is being emptied.".into(),
         reviewer: "carl".into(),
         shown_sha256: sha256(0x52),
@@ -435,7 +449,12 @@ fn emergency() -> Vec<(&'static str, u64, Body)> {
         signed_at,
     };
     let resolved = ApprovalRecord {
-        grant: Some(Grant { break_glass: vec!["refunds".into()], not_after: at(4_200_021), uses: 1 }),
+        grant: Some(Grant {
+            break_glass: vec!["refunds".into()],
+            not_after: at(4_200_021),
+            totals: Vec::new(),
+            uses: 1,
+        }),
         resolution: Some(Resolution::Approved),
         why: Some("gate `refunds`: its glass is broken by `carl`".into()),
         ..event(ApprovalEvent::Resolved)
@@ -570,7 +589,8 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
         drafts.push((name, draft(n, Some(9), approval.into())));
     }
     drafts.extend(emergency().into_iter().map(|(name, n, body)| (name, draft(n, Some(10), body))));
-    drafts.push(("action_record-reported", draft(3_600_024, Some(11), reported.into())));
+    drafts.extend(standing::lasting().into_iter().map(|(name, n, body)| (name, draft(n, Some(12), body))));
+    drafts.push(("action_record-reported", draft(3_600_064, Some(11), reported.into())));
     for (_, draft) in &mut drafts {
         if draft.call.is_some() {
             draft.data_classes = vec!["financial".into(), "pii".into()];
@@ -618,9 +638,14 @@ pub(crate) fn story() -> Vec<Draft> {
             story.push(used(3_600_016, intent(send_money(), 9).into()));
             story.push(used(3_600_017, outcome(send_money(), 9, Status::Done).into()));
         }
+        if name == "approval_record-consumed-standing" {
+            story.push(of_call(12, 3_600_060, standing::using().into()));
+        }
         if name == "action_record-reported" {
-            story.push(of_call(11, 3_600_023, decision(Effect::Allow, deploy(), 11).into()));
-            story.push(of_call(11, 3_600_023, intent(deploy(), 11).into()));
+            story.push(of_call(12, 3_600_060, intent(send_money(), 12).into()));
+            story.push(of_call(12, 3_600_061, outcome(send_money(), 12, Status::Done).into()));
+            story.push(of_call(11, 3_600_063, decision(Effect::Allow, deploy(), 11).into()));
+            story.push(of_call(11, 3_600_063, intent(deploy(), 11).into()));
         }
         if name == "version_log"
             && let Body::Version(version) = &draft.body

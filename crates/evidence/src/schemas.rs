@@ -343,7 +343,7 @@ fn the_frozen_log_verifies() {
     }
     let report = check.finish();
     assert!(report.is_sound(), "{:?}", report.findings);
-    assert_eq!((report.records, report.proved, report.checkpoints), (40, 40, 1));
+    assert_eq!((report.records, report.proved, report.checkpoints), (51, 51, 1));
     assert_eq!(report.open_intents, []);
 }
 

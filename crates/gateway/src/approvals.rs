@@ -7,14 +7,17 @@ mod answers;
 mod calls;
 mod changes;
 mod clocks;
+mod edits;
 #[cfg(test)]
 mod explore;
 mod glass;
 pub mod history;
 mod outcomes;
 mod pages;
+mod parked;
 mod reach;
 mod release;
+mod standing;
 mod turn;
 mod view;
 
@@ -28,6 +31,7 @@ use evidence::ids::{ApprovalId, CallId, RunId};
 use evidence::record::approval::{ApprovalEvent, ApprovalRecord, Question};
 use evidence::record::{Body, Context, ExceptionKind, ExceptionRecord, RecordType};
 use evidence::time::Timestamp;
+use governance::approve::Granted;
 use store::{Order, ReadError, Reader};
 use tokio::sync::{broadcast, watch};
 
@@ -37,9 +41,12 @@ use crate::limits::{APPROVALS_KEPT_MAX, NEWS_MAX};
 use crate::runs::Runs;
 pub use answers::{Channel, Counted, ReviewError, Reviewed};
 pub(crate) use changes::Settled;
-use outcomes::Use;
+use edits::Proposed;
 pub(crate) use outcomes::Using;
+use outcomes::{Taken, Use, UsedBy};
 pub use pages::{Page, Wanted};
+pub(crate) use parked::ParkedCalls;
+pub use standing::AskError;
 pub use turn::Turn;
 pub use view::{ApprovalState, ApprovalView};
 
@@ -59,7 +66,11 @@ struct Book {
     by_call: HashMap<(RunId, String), ApprovalId>,
     /// Those that are about changes.
     changes: BTreeSet<ApprovalId>,
+    /// Those whose calls were edited.
+    edited: BTreeSet<ApprovalId>,
     entries: BTreeMap<ApprovalId, Entry>,
+    /// Those that are standing grants, or ask for one.
+    standing: BTreeSet<ApprovalId>,
     /// Bytes of results that are kept.
     kept_bytes: u64,
     news: broadcast::Sender<News>,
@@ -72,10 +83,12 @@ impl Default for Book {
         Self {
             by_call: HashMap::new(),
             changes: BTreeSet::new(),
+            edited: BTreeSet::new(),
             entries: BTreeMap::new(),
             kept_bytes: 0,
             news: broadcast::Sender::new(NEWS_MAX),
             open: BTreeSet::new(),
+            standing: BTreeSet::new(),
         }
     }
 }
@@ -94,7 +107,11 @@ pub struct News {
 struct Entry {
     approval: Approval,
     call: Option<CallId>,
+    /// When it became as it is.
+    changed_at: Timestamp,
     context: Arc<Context>,
+    /// The conditions of a standing grant; `None` of any other, and where they are not here any more: then it covers nothing.
+    granted: Option<Arc<Granted>>,
     /// Whether an answer is on its way to the ledger, which was in time.
     is_answering: bool,
     /// Whether the agent knows how it ended.
@@ -103,6 +120,8 @@ struct Entry {
     is_warned: bool,
     /// When it was last looked at whether those who are left are enough.
     looked_at: Timestamp,
+    /// The arguments that a person proposed instead of those of its call.
+    proposed: Option<Proposed>,
     /// The gates that those who are left cannot satisfy.
     unreachable: Vec<Arc<str>>,
     /// Executions whose outcomes the agent may not have, by the number of the use.
@@ -122,7 +141,10 @@ impl Approvals {
             }
             let Body::Approval(approval) = &record.body else { return ControlFlow::Continue(()) };
             let taken = match book.entries.get_mut(&approval.approval) {
-                Some(entry) => entry.approval.take(approval, record.occurred_at),
+                Some(entry) => {
+                    entry.changed_at = record.occurred_at;
+                    entry.approval.take(approval, record.occurred_at)
+                }
                 None => Approval::begin(approval, record.occurred_at).map(|fresh| {
                     let context = Arc::new(history::context_of(&record));
                     book.put(Entry::new(fresh, record.correlation.call, context));
@@ -131,7 +153,12 @@ impl Approvals {
             if let (ApprovalEvent::Consumed, Some(used), Some(call)) =
                 (approval.event, approval.used, record.correlation.call)
             {
-                taken_uses.push((approval.approval, used, call));
+                let by = approval.covers_sha256.as_ref().map(|covers_sha256| UsedBy {
+                    context: Arc::new(history::context_of(&record)),
+                    covers_sha256: covers_sha256.clone(),
+                    facets: approval.facets.clone(),
+                });
+                taken_uses.push(Taken { approval: approval.approval, by: by.map(Arc::new), call, used });
             }
             if let Err(illegal) = taken {
                 tracing::warn!(%illegal, seq = record.seq, "an approval goes on in a way in which it may not");
@@ -140,6 +167,8 @@ impl Approvals {
         })?;
         let open = book.entries.iter().filter(|(_, entry)| entry.is_open()).map(|(id, _)| *id).collect();
         book.open = open;
+        book.restore_edits(home);
+        book.restore_standing(home);
         Self::restore_outcomes(&mut book, &taken_uses, home, runs, reader)?;
         Ok(Self { book: Mutex::new(book), reviewing: tokio::sync::Mutex::default() })
     }
@@ -149,11 +178,11 @@ impl Approvals {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives back the use that was taken last and is not recorded.
-    pub(crate) fn give_back(&self, approval: ApprovalId) {
+    /// Gives back a use that was taken and is not recorded.
+    pub(crate) fn give_back(&self, approval: ApprovalId, used: u32) {
         let _known = self.book().change(approval, |entry| {
-            entry.uses.remove(&entry.approval.used);
-            entry.approval.used = entry.approval.used.saturating_sub(1);
+            let by = entry.uses.remove(&used).and_then(|known| known.by);
+            entry.approval.give_back(used, by.as_ref().map_or(&[], |by| &by.facets));
             entry.wake.send_modify(|count| *count += 1);
         });
     }
@@ -165,6 +194,7 @@ impl Approvals {
             book.open.remove(&approval);
             book.by_call.retain(|_, known| *known != approval);
             book.changes.remove(&approval);
+            book.standing.remove(&approval);
             entry.wake.send_modify(|count| *count += 1);
         }
     }
@@ -236,6 +266,9 @@ impl Book {
         if entry.is_change() {
             self.changes.insert(entry.approval.approval);
         }
+        if entry.approval.question.standing.is_some() {
+            self.standing.insert(entry.approval.approval);
+        }
         if entry.is_open() {
             self.open.insert(entry.approval.approval);
         }
@@ -249,6 +282,7 @@ impl Book {
         let before = entry.stands();
         let changed = change(entry);
         if entry.stands() != before {
+            entry.changed_at = now();
             let _nobody_listens = self.news.send(entry.news());
         }
         match entry.is_open() {
@@ -277,6 +311,8 @@ impl Book {
         for approval in &over {
             self.entries.remove(approval);
             self.changes.remove(approval);
+            self.edited.remove(approval);
+            self.standing.remove(approval);
         }
         self.by_call.retain(|_, approval| !over.contains(approval));
     }
@@ -285,13 +321,16 @@ impl Book {
 impl Entry {
     fn new(approval: Approval, call: Option<CallId>, context: Arc<Context>) -> Self {
         Self {
+            changed_at: approval.opened_at,
             approval,
             call,
             context,
+            granted: None,
             is_answering: false,
             is_told: false,
             is_warned: false,
             looked_at: Timestamp::EPOCH,
+            proposed: None,
             unreachable: Vec::new(),
             uses: BTreeMap::new(),
             wake: watch::Sender::new(0),
@@ -306,16 +345,21 @@ impl Entry {
     fn is_over(&self) -> bool {
         let is_settled = match &self.approval.state {
             State::Open => false,
-            State::Approved(grant) => self.approval.used >= grant.uses,
-            State::Denied(_) | State::Expired | State::Released | State::Revoked | State::Withdrawn => true,
+            State::Approved(grant) => self.approval.used() >= grant.uses,
+            State::Denied(_)
+            | State::Edited(_)
+            | State::Expired
+            | State::Released
+            | State::Revoked
+            | State::Withdrawn => true,
         };
         is_settled && self.uses.is_empty()
     }
 
     /// What a change of it changes.
     fn stands(&self) -> (ApprovalState, [usize; 2], [u32; 2]) {
-        let Approval { escalated, reminded, reviews, used, .. } = &self.approval;
-        (ApprovalState::of(&self.approval), [escalated.len(), reviews.len()], [reminded.0, *used])
+        let Approval { escalated, reminded, reviews, .. } = &self.approval;
+        (ApprovalState::of(&self.approval), [escalated.len(), reviews.len()], [reminded.0, self.approval.used()])
     }
 
     fn news(&self) -> News {
@@ -326,7 +370,9 @@ impl Entry {
         ApprovalRecord {
             approval: self.approval.approval,
             call_sha256: self.approval.call_sha256.clone(),
+            covers_sha256: None,
             event,
+            facets: Vec::new(),
             gate: None,
             gates_sha256: self.approval.gates_sha256.clone(),
             grant: None,

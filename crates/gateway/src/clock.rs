@@ -34,7 +34,7 @@ pub(crate) fn instant() -> Instant {
 pub(crate) async fn sleep_until(at: Instant) {
     #[cfg(test)]
     if by_hand::is_held() {
-        return by_hand::sleep_until(at).await;
+        return by_hand::reached(at).await;
     }
     tokio::time::sleep_until(at).await;
 }

@@ -9,8 +9,9 @@ use evidence::record::EffectClass;
 use evidence::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::approvals::{Channel, Counted, Page, ReviewError, Reviewed, Wanted as WantedApprovals};
+use crate::approvals::{AskError, Channel, Counted, Page, ReviewError, Reviewed, Wanted as WantedApprovals};
 use crate::attachments::{Attach, AttachError};
+use crate::changes::Waits;
 use crate::exceptions::{Deed, DeedError};
 use crate::halts::{Scope, Switch};
 use crate::keys::{Confirmation, Enrolment, KeyError, PersonKey};
@@ -76,6 +77,11 @@ pub enum Ask {
     },
     /// List the tools that were seen.
     Pins,
+    /// Ask people for a standing grant.
+    GrantStanding {
+        /// Its text.
+        text: String,
+    },
     /// Take back a question, or give back what was granted.
     ReleaseApproval {
         /// Which.
@@ -189,6 +195,8 @@ pub enum Answer {
     Runs(Vec<RunView>),
     /// What a mission file changes.
     Taken(Taken),
+    /// People are asked.
+    Waits(Waits),
     /// The run began.
     Started {
         /// The run.
@@ -317,8 +325,8 @@ impl From<RunError> for Answer {
 impl From<ReviewError> for Answer {
     fn from(error: ReviewError) -> Self {
         let blame = match &error {
-            ReviewError::Read(_) | ReviewError::Unrecorded(_) => Blame::Operator,
-            ReviewError::Unfit => Blame::Asker,
+            ReviewError::Read(_) | ReviewError::Sealed(_) | ReviewError::Unrecorded(_) => Blame::Operator,
+            ReviewError::Edit(_) | ReviewError::Proposal | ReviewError::Unfit => Blame::Asker,
             ReviewError::Glass(_)
             | ReviewError::Illegal(_)
             | ReviewError::Key(_)
@@ -327,6 +335,17 @@ impl From<ReviewError> for Answer {
             | ReviewError::Signature
             | ReviewError::Unknown(_)
             | ReviewError::Who(_) => Blame::Nobody,
+        };
+        Self::refused(blame, error)
+    }
+}
+
+impl From<AskError> for Answer {
+    fn from(error: AskError) -> Self {
+        let blame = match &error {
+            AskError::Sealed(_) | AskError::Unrecorded(_) => Blame::Operator,
+            AskError::Mission(_) | AskError::Standing(_) => Blame::Asker,
+            AskError::Nobody(_) | AskError::TooMany => Blame::Nobody,
         };
         Self::refused(blame, error)
     }
@@ -415,10 +434,13 @@ impl Gateway {
             Ask::Review(reviewed) => {
                 self.review(*reviewed, who, Channel::Cli).await.map_or_else(Answer::from, Answer::Counted)
             }
+            Ask::GrantStanding { text } => {
+                self.ask_standing(&text, who, Channel::Cli).await.map_or_else(Answer::from, Answer::Waits)
+            }
             Ask::ReleaseApproval { approval, why } => self
-                .release_approval(approval, who, &why)
+                .release_approval(approval, who, &why, Channel::Cli)
                 .await
-                .map_or_else(Answer::from, |is| Answer::Released(is.to_owned())),
+                .map_or_else(Answer::from, |is| Answer::Released(is.as_str().to_owned())),
             Ask::RevokeApproval { approval, why } => {
                 self.revoke_approval(approval, who, &why).await.map_or_else(Answer::from, |()| Answer::Done)
             }

@@ -16,7 +16,7 @@ use governance::decide::PolicySnapshot;
 use governance::execute::{Execution, Outcome};
 use governance::intercept::Intercepted;
 use governance::reason::Reason;
-use surfaces::govern::{Answered, Execute};
+use surfaces::govern::{Answered, Execute, Waiting};
 use tokio::sync::oneshot;
 
 use crate::Gateway;
@@ -75,8 +75,8 @@ pub(crate) async fn drive<E: Execute>(
                 continue;
             }
             Effect::Consult(consult) => Input::Consulted(Box::new(gateway.consult(&consult, now()))),
-            Effect::GiveBack(approval) => {
-                gateway.approvals.give_back(approval);
+            Effect::GiveBack(approval, used) => {
+                gateway.approvals.give_back(approval, used);
                 continue;
             }
             Effect::Keep(requested) => {
@@ -92,11 +92,16 @@ pub(crate) async fn drive<E: Execute>(
                 }
             }
             Effect::Wait(approval, hold_s) => {
+                // Boxed: every call would carry the room for it.
+                let waiting = Box::pin(execute.wait(approval)).await;
                 let until = *held_until
                     .get_or_insert_with(|| instant() + Duration::from_secs(hold_s.min(execute.patience_s())));
                 let answered = gateway.approvals.answered(approval);
                 tokio::pin!(answered);
                 loop {
+                    if waiting == Waiting::Joined {
+                        break Input::Waited;
+                    }
                     tokio::select! {
                         biased;
                         () = &mut answered => {
@@ -107,9 +112,17 @@ pub(crate) async fn drive<E: Execute>(
                             may_cancel = false;
                             break Input::Cancelled;
                         }
-                        () = sleep_until(until) => break Input::Waited,
+                        () = sleep_until(until), if waiting == Waiting::Held => break Input::Waited,
                         () = gateway.stopped() => break Input::Waited,
-                        () = tokio::time::sleep(HOLD_NEWS) => execute.held("waiting for a person's approval").await,
+                        () = tokio::time::sleep(HOLD_NEWS) => match waiting {
+                            // What can never run is told so.
+                            Waiting::Parked if is_over(standing()) => {
+                                policy = latest();
+                                break Input::Woken;
+                            }
+                            Waiting::Parked => {}
+                            Waiting::Held | Waiting::Joined => execute.held("waiting for a person's approval").await,
+                        },
                     }
                 }
             }
@@ -213,6 +226,11 @@ pub(crate) async fn drive<E: Execute>(
     }
     let has_left = has_left || cancelled.try_recv().is_ok();
     using.answered(gateway, id, reply, has_left)
+}
+
+/// Whether a call that waits would be denied for good.
+const fn is_over(standing: Standing) -> bool {
+    matches!(standing, Standing::MissionRevoked | Standing::RunEnded | Standing::RunRevoked)
 }
 
 /// Queues what is to be done next, and counts what it adds to limits.

@@ -49,7 +49,7 @@ use store::{Ledger, Reader};
 use surfaces::mcp::rounds::Rounds;
 use tokio::sync::watch;
 
-use crate::approvals::Approvals;
+use crate::approvals::{Approvals, ParkedCalls};
 use crate::clock::{Entropy, now};
 use crate::counters::Counters;
 use crate::halts::Halts;
@@ -81,6 +81,7 @@ pub struct Gateway {
     pub(crate) ledger: Ledger,
     pub(crate) missions: Missions,
     pub(crate) organisation: InForce,
+    pub(crate) parked: ParkedCalls,
     pub(crate) people: Persons,
     pub(crate) pins: Pins,
     pub(crate) recall: Recall,
@@ -143,6 +144,7 @@ impl Gateway {
         let organisation = InForce::restore(&reader)?;
         let pins = Pins::restore(&reader)?;
         let approvals = Approvals::restore(&home, &runs, &reader)?;
+        let parked = ParkedCalls::restore(&home);
         let keys = PersonKeys::restore(&reader)?;
         let people = Persons::restore(&reader)?;
         let (stopping, _) = watch::channel(false);
@@ -162,6 +164,7 @@ impl Gateway {
             ledger,
             missions,
             organisation,
+            parked,
             people,
             pins,
             recall: Recall::default(),

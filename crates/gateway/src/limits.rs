@@ -145,6 +145,9 @@ pub const REFUSALS_WINDOW: Duration = Duration::from_secs(15 * 60);
 /// Approvals that may be open at once. Each keeps some 3 KiB: 150 MiB at most.
 pub const APPROVALS_OPEN_MAX: usize = 50_000;
 
+/// Standing grants that may be in force or asked for at once. Each has compiled conditions, some 140 KiB: 36 MiB at most; a call that asks looks at those of its tool.
+pub const STANDING_MAX: usize = 256;
+
 /// Approvals that are kept in memory, open or not; the oldest that are over are forgotten first, and stay in the ledger.
 pub const APPROVALS_KEPT_MAX: usize = 100_000;
 
@@ -165,6 +168,12 @@ pub const OUTCOMES_BYTES_MAX: u64 = 256 << 20;
 
 /// How long a result is kept after a client was handed it, for calls that waited for it at the same time: they are woken at once, and read it within milliseconds.
 pub const OUTCOME_GRACE_US: i64 = 60 * 1_000_000;
+
+/// All calls that wait for people as tasks, in memory and on disk: 16,000 of 4 KiB, or 16 of the largest requests. A call beyond it is held, and told to come again.
+pub const PARKED_BYTES_MAX: u64 = 64 << 20;
+
+/// How long it is known how a task ended whose call was not executed. Then what the approval says is told.
+pub const PARKED_TOLD_US: i64 = 60 * 60 * 1_000_000;
 
 /// Approvals that are looked at for one page of those that a person may answer: some 5 microseconds each. A page may be short for it, and the next one goes on.
 pub const LOOKED_AT_MAX: usize = 1_000;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use evidence::ids::{CallId, ExceptionId};
+use evidence::ids::{ApprovalId, CallId, ExceptionId};
 use evidence::record::{
     AccessToken, Authenticated, Channel, Context, Draft, ExceptionEvent, ExceptionKind, ExceptionRecord,
     RequestContext, Surface, Tool,
@@ -16,7 +16,8 @@ use governance::limits::EXCEPTION_DUE_US;
 use governance::reason::Reason;
 use surfaces::govern::{Answered, Execute, Misbehaviour, Place, Session};
 use surfaces::mcp::rounds::Rounds;
-use tokio::sync::oneshot;
+use surfaces::parked::{Kept, Parked, ParkedId, Parking, TakeBack, Task};
+use tokio::sync::{oneshot, watch};
 
 use crate::Gateway;
 use crate::clock::now;
@@ -116,6 +117,45 @@ impl AgentSession {
     }
 }
 
+impl Parking for AgentSession {
+    fn changes(&self, approval: ApprovalId) -> Option<watch::Receiver<u64>> {
+        self.gateway.approvals.changes(approval)
+    }
+
+    fn is_parked(&self, parked: ParkedId) -> bool {
+        self.gateway.approvals.is_parked(self.run.id, &self.upstream, parked)
+    }
+
+    fn leave(&self, parked: ParkedId, take_back: &TakeBack) {
+        self.gateway.leave_parked(parked, take_back);
+    }
+
+    async fn park(&self, parked: ParkedId, kept: Kept, take_back: &TakeBack) -> Parked {
+        self.gateway.park(parked, kept, take_back).await
+    }
+
+    async fn resume(&self, parked: ParkedId, take_back: &TakeBack) -> Option<Kept> {
+        if !self.is_parked(parked) {
+            return None;
+        }
+        self.gateway.resume_parked(parked, take_back).await
+    }
+
+    async fn take_back(&self, parked: ParkedId) {
+        if self.is_parked(parked) {
+            self.gateway.take_parked_back(parked).await;
+        }
+    }
+
+    async fn task(&self, parked: ParkedId) -> Option<Task> {
+        self.gateway.parked_task(self.run.id, &self.upstream, parked).await
+    }
+
+    async fn unparked(&self, parked: ParkedId, take_back: &TakeBack, answer: Option<Answered>) {
+        self.gateway.unparked(parked, take_back, answer).await;
+    }
+}
+
 impl Session for AgentSession {
     fn approval_status(&self, approval: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
         self.gateway.approvals.status(approval.parse().ok()?, self.run.id, now())
@@ -194,6 +234,7 @@ impl Session for AgentSession {
         let receipt = self.gateway.note(self.fresh.clone(), body).await.map_err(|error| {
             tracing::error!(%error, "a session could not be recorded");
             Refusal {
+                proposed: None,
                 reason: Reason::LedgerUnavailable,
                 sentence: "evidence cannot be written; nothing is executed".into(),
             }

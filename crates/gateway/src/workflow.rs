@@ -309,6 +309,7 @@ impl<'a> Seen<'a> {
             state: match view.state {
                 ApprovalState::Approved => "approved",
                 ApprovalState::Denied => "denied",
+                ApprovalState::Edited => "edited",
                 ApprovalState::Expired => "expired",
                 ApprovalState::Open => "pending",
                 ApprovalState::Released => "released",

@@ -4,7 +4,9 @@
 //! ([`question`]), and what a book of approvals says of a call ([`Consulted`]).
 
 mod change;
+mod edit;
 mod people;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +21,9 @@ use evidence::time::Timestamp;
 use serde::Serialize;
 
 pub use change::{Change, change_question};
+pub use edit::{Edit, EditError, Follows};
 pub use people::{Away, Delegation, People, PeopleError, Person, parse_people};
+pub use standing::{Granted, StandingError};
 
 use crate::classify::Classified;
 use crate::decide::{Decision, PolicySnapshot};
@@ -52,6 +56,8 @@ pub enum Consulted {
         approval: Option<ApprovalId>,
         /// That a clock ended, where that is not recorded yet.
         ended: Option<Box<ApprovalRecord>>,
+        /// The arguments that a person proposes instead, as JSON.
+        proposed: Option<Arc<str>>,
         /// Why.
         reason: Reason,
         /// What the agent is told.
@@ -108,6 +114,8 @@ struct View<'a> {
     asked_at: Timestamp,
     call_sha256: &'a str,
     effect_class: EffectClass,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    follows: Option<Edited<'a>>,
     gates: Vec<String>,
     goal: &'a str,
     initiator: &'a str,
@@ -121,6 +129,14 @@ struct View<'a> {
     tool: String,
     v: u32,
     why: &'a str,
+}
+
+/// The approval whose call was edited, and by whom. Fields in the order of RFC 8785.
+#[derive(Serialize)]
+struct Edited<'a> {
+    approval: ApprovalId,
+    editors: &'a [Arc<str>],
+    reason: &'a str,
 }
 
 /// Why people cannot be asked.
@@ -143,6 +159,17 @@ pub fn bound(classified: &Classified, decision: &Decision) -> String {
     classified.intercepted.sha256(classified.pin.as_deref(), decision.policy.slice_sha256.as_deref())
 }
 
+/// Who may answer, and who has to do with a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Involved<'a> {
+    /// The author of the mission's version.
+    pub author: Option<&'a str>,
+    /// Who proposed its arguments, latest last.
+    pub follows: &'a [Follows],
+    /// All persons.
+    pub people: &'a People,
+}
+
 /// The request that `classified` makes of the gates that `decision` names.
 ///
 /// # Errors
@@ -151,8 +178,7 @@ pub fn question(
     classified: &Classified,
     decision: &Decision,
     policy: &PolicySnapshot,
-    people: &People,
-    author: Option<&str>,
+    Involved { author, follows, people }: Involved<'_>,
     approval: ApprovalId,
     at: Timestamp,
 ) -> Result<Requested, Unreachable> {
@@ -162,7 +188,7 @@ pub fn question(
     };
     let gates = decision.gates.iter().map(named).collect::<Result<Vec<Gate>, _>>()?;
     let context = classified.intercepted.context();
-    let excluded = excluded(people, &context.initiator.name, author, mission.owner());
+    let excluded = excluded(people, &context.initiator.name, author, mission.owner(), follows);
     for gate in &gates {
         let groups = people.who_may_answer(&excluded, at);
         if !could_satisfy(gate, &groups) {
@@ -181,6 +207,11 @@ pub fn question(
         asked_at: at,
         call_sha256: &call_sha256,
         effect_class: decision.effect_class,
+        follows: follows.last().map(|Follows { approval, editors, reason }| Edited {
+            approval: *approval,
+            editors,
+            reason,
+        }),
         gates: decision.gates.iter().filter_map(|name| Some(format!("{name}: {}", mission.gate(name)?))).collect(),
         goal: mission.goal(),
         initiator: &context.initiator.name,
@@ -200,7 +231,9 @@ pub fn question(
     let record = ApprovalRecord {
         approval,
         call_sha256: call_sha256.clone(),
+        covers_sha256: None,
         event: ApprovalEvent::Requested,
+        facets: Vec::new(),
         gate: None,
         gates_sha256: gates_sha256(&gates),
         grant: None,
@@ -208,11 +241,13 @@ pub fn question(
             args_bytes: classified.intercepted.arguments().len() as u64,
             args_sha256: classified.intercepted.args_sha256().to_owned(),
             excluded,
+            follows: follows.last().map(|edited| edited.approval),
             gates,
             respond_by,
             rules: decision.rules.clone(),
             sentence: decision.sentence.to_string(),
             shown_sha256: sha256_hex(&view),
+            standing: None,
         }),
         resolution: None,
         review: None,
@@ -224,10 +259,12 @@ pub fn question(
     Ok(Requested { record, view })
 }
 
-/// Who has to do with a call: whoever it is for, the author of the mission's version, and its owner; sorted, each once.
-fn excluded(people: &People, initiator: &str, author: Option<&str>, owner: &str) -> Vec<Excluded> {
+/// Who has to do with a call: whoever it is for, the author of the mission's version, its owner, and who proposed its arguments; sorted, each once.
+fn excluded(people: &People, initiator: &str, author: Option<&str>, owner: &str, follows: &[Follows]) -> Vec<Excluded> {
     let roles = [(Some(initiator), "initiator"), (author, "author"), (Some(owner), "owner")];
-    excluded_as(people, roles.into_iter().filter_map(|(name, role)| Some((name?, role))))
+    let roles = roles.into_iter().filter_map(|(name, role)| Some((name?, role)));
+    let editors = follows.iter().flat_map(|edited| &edited.editors).map(|editor| (&**editor, "editor"));
+    excluded_as(people, roles.chain(editors))
 }
 
 /// The persons whom names name, each with their first role; sorted.

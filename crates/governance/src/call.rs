@@ -63,8 +63,8 @@ pub enum Effect {
     Execute(Warrant),
     /// Answer the agent that a task goes on, wait for the task's end, then give [`Input::Ended`]. What is replied then is for whoever asks for the task's result.
     Follow(Reply),
-    /// Give back the use of this approval that was taken and is not recorded.
-    GiveBack(ApprovalId),
+    /// Give back this use of this approval, which was taken and is not recorded.
+    GiveBack(ApprovalId, u32),
     /// Keep what reviewers are shown, before its record is written; where that fails, give [`Input::Unrecorded`] instead of the next append.
     Keep(Box<Requested>),
     /// Record this beside the path; nobody waits for it.
@@ -148,6 +148,8 @@ pub struct Replayed {
 /// A stable reason and one sentence for the agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
+    /// The arguments that a person proposes instead of those of the call, as JSON.
+    pub proposed: Option<Arc<str>>,
     /// The stable reason.
     pub reason: Reason,
     /// What the agent is told.
@@ -263,10 +265,8 @@ impl Call {
     #[must_use]
     pub fn begin(intercepted: Intercepted) -> (Self, Vec<Effect>) {
         let (call, context) = (intercepted.call(), intercepted.context().clone());
-        (
-            Self { call, context, state: State::AwaitClassification { awaited: None } },
-            vec![Effect::Classify(intercepted)],
-        )
+        let awaited = intercepted.awaited();
+        (Self { call, context, state: State::AwaitClassification { awaited } }, vec![Effect::Classify(intercepted)])
     }
 
     /// Whether nothing more will happen.
@@ -415,7 +415,7 @@ fn denied(
     let point = if approval.is_some() { DecisionPoint::Use } else { DecisionPoint::Call };
     drafts.push(record::decision(classified, decision, point, approval, at));
     let reason = decision.reasons.first().copied().unwrap_or(Reason::ApprovalUnavailable);
-    let refusal = Refusal { reason, sentence: decision.said_to_agent.clone() };
+    let refusal = Refusal { proposed: None, reason, sentence: decision.said_to_agent.clone() };
     (State::AwaitDenialReceipt { refusal }, vec![Effect::Append(drafts)])
 }
 
@@ -425,7 +425,7 @@ fn consulted(consult: &Arc<Consult>, said: Consulted, at: Timestamp) -> (State, 
     match said {
         // INVARIANT (approved-means-decided-again): an approval only lifts what asks; whatever else speaks against the call still does.
         Consulted::Approved { consumed, gates } => {
-            let approval = consumed.approval;
+            let (approval, used) = (consumed.approval, consumed.used.unwrap_or_default());
             let classified = Classified { gates, ..classified.clone() };
             let again = decide(&classified, policy, at);
             if again.effect == Verdict::Allow {
@@ -438,7 +438,7 @@ fn consulted(consult: &Arc<Consult>, said: Consulted, at: Timestamp) -> (State, 
                 ..again
             };
             let (state, mut effects) = denied(&classified, &revoked, Some(approval), Vec::new(), at);
-            effects.insert(0, Effect::GiveBack(approval));
+            effects.insert(0, Effect::GiveBack(approval, used));
             (state, effects)
         }
         Consulted::Nothing => match decision.effect {
@@ -493,7 +493,7 @@ fn consulted(consult: &Arc<Consult>, said: Consulted, at: Timestamp) -> (State, 
             let replayed = Box::new(Replayed { approval, executed: *executed, refusal, result: None });
             (State::AwaitReplayReceipt { replayed }, vec![Effect::Append(vec![released])])
         }
-        Consulted::Refused { approval, ended, reason, said_to_agent, sentence } => {
+        Consulted::Refused { approval, ended, proposed, reason, said_to_agent, sentence } => {
             let refused = Decision {
                 effect: Verdict::Deny,
                 reasons: vec![reason],
@@ -502,7 +502,13 @@ fn consulted(consult: &Arc<Consult>, said: Consulted, at: Timestamp) -> (State, 
                 ..decision.clone()
             };
             let before = ended.map(|ended| record::approval(classified, *ended, at)).into_iter().collect();
-            denied(classified, &refused, approval, before, at)
+            let (state, effects) = denied(classified, &refused, approval, before, at);
+            match state {
+                State::AwaitDenialReceipt { refusal } => {
+                    (State::AwaitDenialReceipt { refusal: Refusal { proposed, ..refusal } }, effects)
+                }
+                state => (state, effects),
+            }
         }
     }
 }
@@ -616,7 +622,8 @@ fn unrecorded(status: Status) -> Reply {
 }
 
 /// What an agent is told when a call failed rather than was denied.
-fn refusal(reason: Reason, status: Status) -> Refusal {
+#[must_use]
+pub fn refusal(reason: Reason, status: Status) -> Refusal {
     let happened = match status {
         Status::NotExecuted => "nothing was executed; the call may be tried again later",
         Status::Done => "the call was executed; do not repeat it",
@@ -635,11 +642,12 @@ fn refusal(reason: Reason, status: Status) -> Refusal {
         Reason::CancelledByClient => "the client took the call back",
         Reason::InputNotAllowed => "the upstream asks for input that this mission does not let it ask for",
         Reason::Malformed => "the upstream's answer breaks the protocol",
+        Reason::TaskCancelled => "the upstream cancelled its task",
         Reason::GatewayDied => "the gateway died before it had the answer",
         Reason::Replayed => "the result is not kept",
         Reason::UpstreamError => "the upstream answered with an error, which is not kept",
         Reason::NotReported => "nobody reported what became of the step in time",
         _ => "the connection to the upstream ended",
     };
-    Refusal { reason, sentence: Arc::from(format!("{why}: {happened}")) }
+    Refusal { proposed: None, reason, sentence: Arc::from(format!("{why}: {happened}")) }
 }

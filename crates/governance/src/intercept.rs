@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use evidence::ids::{CallId, RunId};
+use evidence::ids::{ApprovalId, CallId, RunId};
 use evidence::leaf::sha256_hex;
 use evidence::record::{Agent, Context, Initiator, Surface, Tool};
 use serde::Serialize;
@@ -19,6 +19,7 @@ pub struct Intercepted {
     arguments: Bytes,
     args_sha256: String,
     attempt: u32,
+    awaited: Option<ApprovalId>,
     call: CallId,
     context: Arc<Context>,
     input_sha256: Option<String>,
@@ -37,6 +38,7 @@ impl Intercepted {
             arguments,
             args_sha256,
             attempt: 1,
+            awaited: None,
             call,
             context,
             input_sha256: None,
@@ -51,6 +53,12 @@ impl Intercepted {
     #[must_use]
     pub fn again(self, call: CallId, attempt: u32) -> Self {
         Self { attempt, call, ..self }
+    }
+
+    /// The same, which has waited for this approval before: it goes on with that, or not at all.
+    #[must_use]
+    pub fn awaiting(self, approval: ApprovalId) -> Self {
+        Self { awaited: Some(approval), ..self }
     }
 
     /// The same, which brings the answers to what the upstream asked: `input`, in its exact bytes.
@@ -87,6 +95,12 @@ impl Intercepted {
     #[must_use]
     pub const fn attempt(&self) -> u32 {
         self.attempt
+    }
+
+    /// The approval that it has waited for before.
+    #[must_use]
+    pub const fn awaited(&self) -> Option<ApprovalId> {
+        self.awaited
     }
 
     /// SHA-256 of the exact bytes of the answers that it brings, lower-case hexadecimal.

@@ -49,6 +49,15 @@ pub const HOLD_SECONDS_MAX: u64 = 45;
 /// The most stages of a gate.
 pub const GATE_STAGES_MAX: usize = 8;
 
+/// The longest arguments that a person proposes instead of those of a call: an agent's model reads them, and 64 KiB are some 16,000 tokens.
+pub const EDIT_BYTES_MAX: usize = 64 * 1024;
+
+/// The longest that a standing grant may stand: a year, after which somebody looks at it again.
+pub const STANDING_SECONDS_MAX: u64 = 366 * 86_400;
+
+/// The most executions that a standing grant may cover. Each keeps its number: 100 bytes, 1 MB at most.
+pub const STANDING_USES_MAX: u32 = 10_000;
+
 /// The most executions that one approval may cover.
 pub const GATE_USES_MAX: u32 = 1_000;
 

@@ -26,6 +26,7 @@ mod rule;
 mod source;
 mod spelling;
 mod sql;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod uri;
@@ -47,8 +48,9 @@ pub use fit::misfits;
 pub use gate::Gate;
 pub use organisation::{Breach, Organisation, groups_of};
 pub use plan::{Need, Others, Plan};
-pub use read::{parse, parse_organisation};
+pub use read::{parse, parse_organisation, parse_standing};
 pub use spelling::hides;
+pub use standing::Standing;
 
 pub(crate) use command::{CommandPattern, words};
 pub(crate) use contain::accepts;

@@ -26,6 +26,8 @@ reasons! {
     AgentNotAllowed = "agent_not_allowed",
     /// Whoever may answer said no.
     ApprovalDenied = "approval_denied",
+    /// Whoever may answer proposed other arguments; the refusal has them.
+    ApprovalEdited = "approval_edited",
     /// Nobody answered in time, or what was granted was not used in time.
     ApprovalExpired = "approval_expired",
     /// The call is in a danger zone, and people are asked.

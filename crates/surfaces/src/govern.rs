@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use governance::call::{Refusal, Reply, Warrant};
 use governance::decide::PolicySnapshot;
-use governance::evidence::ids::CallId;
+use governance::evidence::ids::{ApprovalId, CallId};
 use governance::evidence::record::{Channel, Context, Status, Tool};
 use governance::execute::{Execution, Outcome};
 use governance::intercept::Intercepted;
@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use crate::mcp::rounds::Rounds;
+use crate::parked::Parking;
 
 /// Executes one call at its upstream.
 pub trait Execute: Send + 'static {
@@ -24,6 +25,11 @@ pub trait Execute: Send + 'static {
     /// Answers the agent that a task goes on, and waits for the task's end, at most until the session ends. Called once, and only after [`Self::execute`] gave a task.
     fn follow(&mut self, _reply: Reply) -> impl Future<Output = Outcome> + Send {
         std::future::ready(Outcome::without_answer(Status::Unknown, Reason::EvaluationFailed))
+    }
+
+    /// How the call waits for this approval. Asked each time that it begins to.
+    fn wait(&mut self, _approval: ApprovalId) -> impl Future<Output = Waiting> + Send {
+        std::future::ready(Waiting::Held)
     }
 
     /// For how many seconds the client would wait for people, at most.
@@ -38,6 +44,17 @@ pub trait Execute: Send + 'static {
 
     /// Tells the upstream that the call was taken back. The future of [`Self::execute`] is gone by then.
     fn cancel(&mut self) -> impl Future<Output = ()> + Send;
+}
+
+/// How a call waits for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// Its client is held, but not for ever.
+    Held,
+    /// An identical call waits, and this one does not have to.
+    Joined,
+    /// Its client was told that it goes on without it, for as long as people may take.
+    Parked,
 }
 
 /// What is answered to a call.
@@ -96,7 +113,7 @@ pub struct Misbehaviour {
 }
 
 /// One agent's session at one upstream, as the gateway sees it.
-pub trait Session: Send + Sync + 'static {
+pub trait Session: Parking {
     /// A fresh identity for a call.
     fn call_id(&self) -> CallId;
 

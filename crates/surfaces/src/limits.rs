@@ -35,6 +35,25 @@ pub const TASKS_OPEN_MAX: usize = IN_FLIGHT_MAX;
 /// Tasks of one session that may be asked about, those included whose calls have ended; then the oldest of these is forgotten, and questions about it are denied.
 pub const TASKS_KEPT_MAX: usize = 2 * TASKS_OPEN_MAX;
 
+/// How often a client may ask about a call that waits for people: they take minutes. While it is executed, five times as often.
+pub const PARKED_POLL_MS: u64 = 5_000;
+
+/// How long a task of ours is good after the clocks of its approval: the call is executed then, which takes at most five minutes where nothing else is configured, and its
+/// client asks once more.
+pub const PARKED_TTL_MS: i64 = 15 * 60 * 1_000;
+
+/// How often the gateway asks an upstream about a task that it made of a call whose client may have left, where the upstream does not say.
+pub const FOLLOW_MS: u64 = 5_000;
+
+/// The most often that it asks, whatever the upstream says.
+pub const FOLLOW_MS_MIN: u64 = 250;
+
+/// The least often.
+pub const FOLLOW_MS_MAX: u64 = 60_000;
+
+/// How many questions in a row may fail before nobody knows what became of the task.
+pub const FOLLOW_FAILURES_MAX: u32 = 5;
+
 /// Longest id of a task; UUIDs have 36, and some servers put a signed token there. A call that became a task with a longer one ends as unknown.
 pub const TASK_ID_BYTES_MAX: usize = 512;
 

@@ -2,7 +2,8 @@
 
     python approvals.py --side SIDE --tool NAME --args JSON --countersign PATH --home DIR --keys JSON
 
-Answered within the time that a call is held, it is as if nothing had been; later than that, the client is told to send the same call again, as a model would.
+Answered within the time that a call is held, it is as if nothing had been; later than that, the client is told to send the same call again, as a model would. A client that
+declares the extension for tasks is answered with a task instead, and sends the call once.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from mcp import Client, StdioServerParameters
 
 from approver import Approver
 from tap import Tap
+from tasks import Tasks
 
 SOON_S = 5
 LATE_S = 90
@@ -55,6 +57,21 @@ async def main():
         (result, pending, took), _ = await asyncio.gather(insist(3), approver.answer("deny", 0))
         tap.check("refused: the call is an error of the tool", result.is_error and not pending, str(result))
         tap.check("refused: with the reason of whoever refused", "looked at it" in str(result), str(result))
+    tasks = Tasks()
+    async with Client(StdioServerParameters(command=side[0], args=side[1:]), extensions=[tasks]) as client:
+
+        async def once(number):
+            tasks.told.clear()
+            return await client.call_tool(options.tool, numbered(arguments, number))
+
+        result, asked = await asyncio.gather(once(4), approver.answer("approve", SOON_S))
+        told, statuses = [task.status_message for task in tasks.told], [task.status for task in tasks.told]
+        tap.check("as a task: the call is answered", not result.is_error and result.content, str(result))
+        tap.check("as a task: it was told that people are asked, and then how it ended", statuses[0] == "working" and statuses[-1] == "completed", str(statuses))
+        tap.check("as a task: of which approval", asked["approval"] in told[0] and "a person must approve" in told[0], told[0])
+
+        result, _ = await asyncio.gather(once(5), approver.answer("deny", 0))
+        tap.check("as a task, refused: the call is an error of the tool", result.is_error and "looked at it" in str(result), str(result))
     return tap.finish()
 
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::approvals::{Gated, denied, pending, said};
 use super::bridges::PATIENCE;
-use super::notify::Receiver;
+use super::notify::{Receiver, SECRET};
 
 const MISSION: &str = r#"
 mission = "effects"
@@ -203,7 +203,8 @@ fn whom_broken_glass_skipped_is_told_by_name() {
     let mission = format!("{MISSION}need = 2\nbreak_glass = {{ group = \"oncall\" }}\n");
     let (world, receiver) = (Gated::with("glass-told", &mission, &people), Receiver::start(&[]));
     world.enrol(&["eva", "otto"]);
-    let notify = "events = [\"approval.resolved\"]\ngroups = [\"leads\"]\n";
+    std::fs::write(world.0.scratch.join("secret"), SECRET).unwrap();
+    let notify = "secret = { file = \"secret\" }\nevents = [\"approval.resolved\"]\ngroups = [\"leads\"]\n";
     let served = world.serve_with(&format!("[notify.own]\nurl = \"http://{}/hook\"\n{notify}", receiver.address));
     let mut client = world.open();
     assert_eq!(said(&client.call(1, "effect", json!({ "key": "one" }))), pending());

@@ -179,13 +179,18 @@ impl Http {
     /// In front of a server that writes down its effects, with a mission that has each of its calls wait for whoever runs this.
     pub(super) fn gated(name: &str, hold: &str) -> Self {
         let scratch = Scratch::new(name).unwrap();
+        let (upstream, effects) = (binary("countersign-upstream"), scratch.join("effects"));
+        let command = [upstream.to_str().unwrap(), "--stdio", "--effects", effects.to_str().unwrap()];
+        Self::gated_before(scratch, &format!("command = {command:?}"), hold)
+    }
+
+    /// The same, in front of the upstream that this line of configuration says.
+    pub(super) fn gated_before(scratch: Scratch, upstream: &str, hold: &str) -> Self {
         let home = Home::new(&binary("countersign"), scratch.path()).unwrap();
         home.write_gated_mission(&["effect", "slow_effect"]).unwrap();
         let mission = std::fs::read_to_string(home.mission()).unwrap();
         std::fs::write(home.mission(), mission.replace("hold = \"1s\"", &format!("hold = \"{hold}\""))).unwrap();
-        let (upstream, effects) = (binary("countersign-upstream"), scratch.join("effects"));
-        let command = [upstream.to_str().unwrap(), "--stdio", "--effects", effects.to_str().unwrap()];
-        home.write_config_with(&format!("command = {command:?}"), "").unwrap();
+        home.write_config_with(upstream, "").unwrap();
         let served = home.serve().unwrap();
         let token = home.token().unwrap();
         Self { home, served, token, _upstream: None, scratch }
@@ -291,6 +296,10 @@ impl Raw {
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self(stream)
+    }
+
+    pub(super) fn into_stream(self) -> TcpStream {
+        self.0
     }
 
     pub(super) fn send(&mut self, bytes: &[u8]) {

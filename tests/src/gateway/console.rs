@@ -144,6 +144,7 @@ impl Person<'_> {
             key: None,
             nonce: nonce.iter().map(|byte| format!("{byte:02x}")).collect(),
             on_behalf_of: None,
+            proposed_sha256: None,
             reason: "looked at it".to_owned(),
             reviewer: self.key.person().into(),
             shown_sha256: sha256_hex(text("/shown").as_bytes()),
@@ -208,7 +209,7 @@ fn answers_over_http_let_the_held_call_run_once() {
     assert_eq!(shown["arguments"], r#"{"key":"one"}"#);
     assert_eq!(sha256_hex(shown["shown"].as_str().unwrap().as_bytes()), shown["approval"]["shown_sha256"]);
     assert_eq!((&shown["before"], &shown["you"]["why_not"]), (&json!([]), &Value::Null));
-    assert_eq!(shown["you"]["answers"], json!(["approve", "ask", "deny", "recuse"]));
+    assert_eq!(shown["you"]["answers"], json!(["approve", "ask", "deny", "edit", "recuse"]));
     assert_eq!(shown["approval"]["gates"][0]["stages"].as_array().unwrap().len(), 1);
 
     // What is not signed exactly so does not count.

@@ -16,7 +16,7 @@ use testkit::wait;
 use super::bridges::{PATIENCE, binary};
 use super::clients::Http;
 
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub(super) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// The bytes behind [`SECRET`].
 const SECRET_HEX: &str = "31f290f6bf06298aab4f08d43c3f082cf648a362da2da4b0";

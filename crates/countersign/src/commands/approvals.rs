@@ -1,14 +1,19 @@
 //! `countersign approvals`: what people are asked, and what they answer, here or at a gateway elsewhere.
 
+mod draft;
 mod place;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use console::wire::Approval;
+use console::wire::{Approval, Waiting};
 use evidence::approvals::statement;
 use evidence::ids::ApprovalId;
+use evidence::leaf::sha256_hex;
 use evidence::record::approval::{Answer as Answered, Assurance, Resolution, Review};
 use evidence::time::Timestamp;
 use gateway::approvals::{ApprovalState, Reviewed, Wanted};
@@ -16,6 +21,7 @@ use gateway::clock;
 use gateway::device::DeviceKey;
 use gateway::home::Home;
 use gateway::limits::PAGE_MAX;
+use governance::limits::EDIT_BYTES_MAX;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -33,8 +39,12 @@ use crate::exit_code::{Exit, Failure};
   countersign approvals approve 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --why 'matches invoice 2026-118' --key ~/ana.key
   countersign approvals approve 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --same --why 'all eight are the one invoice' --key ~/ana.key
   countersign approvals deny 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --why 'not our supplier' --key ~/ana.key
+  countersign approvals edit 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --arguments '{\"amount\":500}' \\
+      --why 'at most 500 without a contract' --key ~/ana.key
   countersign approvals break-glass 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --ticket INC-4711 --why 'the account is being emptied' \\
       --key ~/otto.key
+  countersign approvals draft 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f > rent.toml
+  countersign approvals grant rent.toml
   countersign approvals release 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --why 'the order is cancelled'
   countersign approvals revoke 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --why 'paid by hand'
   countersign approvals list --at https://approvals.corp.example --as ana --key ~/ana.key
@@ -58,6 +68,14 @@ pub(crate) enum Approvals {
     Approve(Say),
     /// Say no: the call does not run
     Deny(Say),
+    /// Propose other arguments: the call does not run, and its agent is told what you would have instead
+    Edit {
+        #[command(flatten)]
+        say: Say,
+        /// The arguments that you propose: one JSON object, or - to read it from standard input
+        #[arg(long, value_name = "JSON")]
+        arguments: String,
+    },
     /// Ask for something before you answer; the clock goes on
     Ask(Say),
     /// In an emergency, let the call through without those whom the gate asks
@@ -67,6 +85,22 @@ pub(crate) enum Approvals {
         /// Where the emergency is written down, such as INC-4711
         #[arg(long, value_name = "TICKET")]
         ticket: String,
+    },
+    /// Draft a standing grant from a question: a file that says under which conditions such calls need no answer of their own
+    Draft {
+        /// Which
+        #[arg(value_name = "ID")]
+        approval: String,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Ask people for a standing grant, with limits, instead of an answer to each call
+    Grant {
+        /// The file that says which calls, how many and until when
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        at: At,
     },
     /// Leave the answer to others, for good
     Recuse(Say),
@@ -140,7 +174,7 @@ pub(crate) struct Say {
 
 impl Approvals {
     pub(crate) fn run(self, home: &Home) -> Result<Exit, Failure> {
-        let (answer, ticket, say) = match self {
+        let (answer, proposed, ticket, say) = match self {
             Self::List(List { all, format, at }) => {
                 return visit(at, home, Use::Read, |place| list(place, all, format));
             }
@@ -148,6 +182,22 @@ impl Approvals {
                 return visit(at, home, Use::Read, |place| show(place, &approval, format));
             }
             Self::Watch { at } => return visit(at, home, Use::Read, watch),
+            Self::Draft { approval, at } => {
+                return visit(at, home, Use::Read, |place| {
+                    let Seen { view, .. } = place.show(&find(place, &approval)?)?;
+                    print!("{}", draft::standing(&view)?);
+                    Ok(Exit::Done)
+                });
+            }
+            Self::Grant { file, at } => {
+                let text = std::fs::read_to_string(&file)
+                    .map_err(|error| Failure::usage(format!("read `{}`: {error}", file.display())))?;
+                return visit(at, home, Use::Read, |place| {
+                    let Waiting { approval, respond_by } = place.grant(text)?;
+                    println!("{approval} is asked, answer by {}", until(respond_by));
+                    Ok(Exit::Done)
+                });
+            }
             Self::Release { approval, why, at } => {
                 return visit(at, home, Use::Read, |place| {
                     let approval = find(place, &approval)?.approval;
@@ -163,17 +213,28 @@ impl Approvals {
                     Ok(Exit::Done)
                 });
             }
-            Self::Approve(say) => (Answered::Approve, None, say),
-            Self::Deny(say) => (Answered::Deny, None, say),
-            Self::Ask(say) => (Answered::Ask, None, say),
-            Self::BreakGlass { say, ticket } => (Answered::BreakGlass, Some(ticket), say),
-            Self::Recuse(say) => (Answered::Recuse, None, say),
-            Self::Withdraw(say) => (Answered::Withdraw, None, say),
+            Self::Approve(say) => (Answered::Approve, None, None, say),
+            Self::Deny(say) => (Answered::Deny, None, None, say),
+            Self::Edit { say, arguments } => (Answered::Edit, Some(proposal(arguments)?), None, say),
+            Self::Ask(say) => (Answered::Ask, None, None, say),
+            Self::BreakGlass { say, ticket } => (Answered::BreakGlass, None, Some(ticket), say),
+            Self::Recuse(say) => (Answered::Recuse, None, None, say),
+            Self::Withdraw(say) => (Answered::Withdraw, None, None, say),
         };
         let Say { approvals, same, why, on_behalf_of, at } = say;
-        let said = Said { answer, on_behalf_of, reason: why, ticket };
+        let said = Said { answer, on_behalf_of, proposed, reason: why, ticket };
         visit(at, home, Use::Sign, |place| give(place, &approvals, same, &said))
     }
+}
+
+/// The arguments that are proposed.
+fn proposal(arguments: String) -> Result<String, Failure> {
+    if arguments != "-" {
+        return Ok(arguments);
+    }
+    let mut read = String::new();
+    std::io::stdin().take(EDIT_BYTES_MAX as u64 + 1).read_to_string(&mut read).map_err(Failure::could_not)?;
+    Ok(read.trim().to_owned())
 }
 
 /// Does something where the approvals are.
@@ -324,17 +385,33 @@ fn call(shown: &Value) {
     println!("  for {}, in mission {} ({})", text("initiator"), text("mission"), text("goal"));
     println!();
     println!("  with");
-    let arguments = shown.get("arguments").and_then(Value::as_str).unwrap_or_default();
+    arguments(shown.get("arguments").and_then(Value::as_str).unwrap_or_default());
+    println!();
+    println!("  asked because {}", text("why"));
+    if let Some(edited) = shown.get("follows") {
+        let editors = edited.get("editors").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let editors = editors.map(spelt).collect::<Vec<_>>().join(" and ");
+        println!("  its arguments were proposed by {editors} ({})", self::text(edited, "reason"));
+    }
+}
+
+/// Writes arguments, a line for each.
+fn arguments(arguments: &str) {
     for (name, value) in serde_json::from_str::<BTreeMap<String, &RawValue>>(arguments).unwrap_or_default() {
         println!("    {} = {}", spelt(&name), as_sent(value));
     }
-    println!();
-    println!("  asked because {}", text("why"));
 }
 
-/// Writes what would change.
+/// Writes what would change, or be granted.
 fn change(shown: &Value) {
     let text = |name| text(shown, name);
+    if shown.get("kind").and_then(Value::as_str) == Some("standing") {
+        println!("  {}", text("sentence"));
+        println!();
+        println!("  the text");
+        lines(shown);
+        return;
+    }
     let way = shown.get("direction").and_then(Value::as_str).map(|way| format!(", {way}")).unwrap_or_default();
     println!("  {} would change {} {} ({}{way})", text("proposed_by"), text("kind"), text("name"), text("why"));
     if shown.get("note").is_some_and(|note| !note.is_null()) {
@@ -346,6 +423,11 @@ fn change(shown: &Value) {
     }
     println!();
     println!("  the new text");
+    lines(shown);
+}
+
+/// Writes the text of a change or grant.
+fn lines(shown: &Value) {
     for line in shown.get("text").and_then(Value::as_str).unwrap_or_default().lines() {
         println!("    {}", spelt(line));
     }
@@ -353,9 +435,9 @@ fn change(shown: &Value) {
 }
 
 fn show(place: &Place<'_>, approval: &str, format: Option<Format>) -> Result<Exit, Failure> {
-    let Seen { approval: view, before, view: shown, .. } = place.show(&find(place, approval)?)?;
+    let Seen { approval: view, before, proposed, view: shown, .. } = place.show(&find(place, approval)?)?;
     if Format::or_fitting(format) == Format::Json {
-        println!("{}", serde_json::json!({ "approval": view, "before": before, "shown": shown }));
+        println!("{}", serde_json::json!({ "approval": view, "before": before, "proposed": proposed, "shown": shown }));
         return Ok(Exit::Done);
     }
     let is_change = shown.get("kind").is_some();
@@ -377,6 +459,10 @@ fn show(place: &Place<'_>, approval: &str, format: Option<Format>) -> Result<Exi
     for review in &view.reviews {
         println!("  {}: {} ({})", spelt(&review.reviewer), review.answer, spelt(&review.reason));
     }
+    if let Some(proposed) = proposed {
+        println!("  instead, with");
+        arguments(&proposed);
+    }
     if is_change {
         return Ok(Exit::Done);
     }
@@ -395,6 +481,7 @@ fn show(place: &Place<'_>, approval: &str, format: Option<Format>) -> Result<Exi
 struct Said {
     answer: Answered,
     on_behalf_of: Option<String>,
+    proposed: Option<String>,
     reason: String,
     ticket: Option<String>,
 }
@@ -439,6 +526,7 @@ fn give_one(place: &Place<'_>, listed: &Approval, said: &Said) -> Result<(), Fai
         key: key.map(DeviceKey::id),
         nonce: clock::nonce(),
         on_behalf_of: said.on_behalf_of.clone(),
+        proposed: said.proposed.clone(),
         reason: said.reason.clone(),
         reviewer: key.map(|key| key.person().to_owned()),
         shown_sha256: sha256,
@@ -455,6 +543,7 @@ fn give_one(place: &Place<'_>, listed: &Approval, said: &Said) -> Result<(), Fai
             key: None,
             nonce: reviewed.nonce.clone(),
             on_behalf_of: reviewed.on_behalf_of.clone().map(Into::into),
+            proposed_sha256: reviewed.proposed.as_deref().map(|proposed| sha256_hex(proposed.as_bytes())),
             reason: reviewed.reason.clone(),
             reviewer: key.person().into(),
             shown_sha256: reviewed.shown_sha256.clone(),
@@ -467,7 +556,7 @@ fn give_one(place: &Place<'_>, listed: &Approval, said: &Said) -> Result<(), Fai
     }
     let counted = place.answer(reviewed)?;
     match counted.resolution {
-        Some(resolution @ (Resolution::Approved | Resolution::Denied | Resolution::Withdrawn)) => {
+        Some(resolution @ (Resolution::Approved | Resolution::Denied | Resolution::Edited | Resolution::Withdrawn)) => {
             println!("{} is {resolution}", view.approval);
         }
         None => println!("{} is open", view.approval),

@@ -12,8 +12,8 @@ use crate::time::Timestamp;
 impl Approval {
     /// Whether `review` may break glass.
     pub(super) fn may_break(&self, review: &Review) -> Result<(), Illegal> {
-        // In an emergency everybody speaks for themselves.
-        if review.on_behalf_of.is_some() {
+        // In an emergency everybody speaks for themselves, and about one call.
+        if review.on_behalf_of.is_some() || self.question.standing.is_some() {
             return Err(Illegal::NotAsked);
         }
         let glasses = self.question.gates.iter().filter_map(|gate| Some((gate, gate.break_glass.as_ref()?)));

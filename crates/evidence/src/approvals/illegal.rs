@@ -30,6 +30,9 @@ pub enum Illegal {
     /// Another request of the same approval.
     #[error("the approval was asked for already")]
     Known,
+    /// What is asked is no call, which has arguments.
+    #[error("only a call has arguments that can be edited")]
+    NoArguments,
     /// Nothing is granted that could be used or taken back.
     #[error("nothing is granted that could be used or taken back")]
     NotGranted,
@@ -51,6 +54,9 @@ pub enum Illegal {
     /// The person stepped back before.
     #[error("this person has left the answer to others")]
     Recused,
+    /// What is proposed is what was asked.
+    #[error("the arguments that are proposed are those of the call")]
+    Unedited,
     /// It does not follow from the answers.
     #[error("it does not follow from the answers that were given")]
     Unfounded,
@@ -60,6 +66,9 @@ pub enum Illegal {
     /// No use with this number was consumed.
     #[error("no use with this number was consumed")]
     Unused,
+    /// It comes to more than the standing grant covers.
+    #[error("with this use, its sums come to more than the standing grant covers")]
+    Beyond,
     /// Every use was consumed.
     #[error("the approval is used up")]
     UsedUp,
@@ -70,12 +79,16 @@ pub enum Illegal {
 pub enum Role {
     /// The version of the mission is theirs.
     Author,
+    /// They proposed its arguments.
+    Editor,
     /// The agent acts for them.
     Initiator,
     /// They answer for the mission.
     Owner,
     /// Something else.
     Other,
+    /// They ask for the standing grant.
+    Grantee,
     /// They propose the change.
     Proposer,
 }
@@ -84,9 +97,11 @@ impl std::fmt::Display for Role {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Author => "this person is the author of the mission's version",
+            Self::Editor => "this person proposed its arguments",
             Self::Initiator => "the agent acts for this person",
             Self::Owner => "this person answers for the mission",
             Self::Other => "this person is excluded",
+            Self::Grantee => "this person asks for the standing grant",
             Self::Proposer => "this person proposes the change",
         })
     }

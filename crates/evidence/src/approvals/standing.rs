@@ -60,8 +60,8 @@ impl Approval {
         let standing: Vec<(&Gate, Standing<'_>)> =
             self.question.gates.iter().map(|gate| (gate, self.standing(gate))).collect();
         let is_sure = |gate: &Gate| review.assurance >= gate.assurance;
-        if review.answer == Answer::Deny {
-            // Whoever said yes may still say no; nobody says it for somebody who has answered.
+        if matches!(review.answer, Answer::Deny | Answer::Edit) {
+            // Whoever said yes may still say no, or propose something else; nobody says it for somebody who has answered.
             let has_answered = |person: &Arc<str>| self.in_force().any(|known| known.reviewer == *person);
             return match review.on_behalf_of.as_ref().is_some_and(has_answered) {
                 true => Err(Illegal::Again),

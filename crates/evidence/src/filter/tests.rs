@@ -112,6 +112,14 @@ fn approvals_are_found_by_type_and_tool() {
         "approval_record-review-glass",
         "approval_record-resolved-glass",
         "approval_record-released",
+        "approval_record-requested-edit",
+        "approval_record-review-edit",
+        "approval_record-resolved-edit",
+        "approval_record-requested-follows",
+        "approval_record-requested-standing",
+        "approval_record-review-standing",
+        "approval_record-resolved-standing",
+        "approval_record-consumed-standing",
     ];
     assert_eq!(matching("type:approval_record"), approvals);
     assert_eq!(matching("type:approval_record tool:mcp:bank/send_money"), approvals);

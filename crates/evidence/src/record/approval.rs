@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::body::{Rule, Tool, words};
+use super::body::{Facet, Rule, Tool, words};
 use crate::ids::ApprovalId;
 use crate::time::Timestamp;
 
@@ -47,6 +47,8 @@ words! {
         BreakGlass = "break_glass",
         /// The call must not run.
         Deny = "deny",
+        /// The call must not run as it is: other arguments are proposed, which make another call.
+        Edit = "edit",
         /// This person leaves the answer to others, for good.
         Recuse = "recuse",
         /// This person takes back what they answered before.
@@ -61,6 +63,8 @@ words! {
         Approved = "approved",
         /// Somebody who may answer said no.
         Denied = "denied",
+        /// Somebody who may answer proposed other arguments; the call does not run.
+        Edited = "edited",
         /// Whoever asked takes the question back.
         Withdrawn = "withdrawn",
     }
@@ -128,6 +132,16 @@ pub struct Escalation {
     pub group: Arc<str>,
 }
 
+/// How much a standing grant of a gate may cover at most.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StandingLimit {
+    /// How long, in seconds from its resolution.
+    pub for_s: u64,
+    /// How many executions.
+    pub uses: u32,
+}
+
 /// A gate as it stands in the mission: the thresholds in force.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -151,6 +165,9 @@ pub struct Gate {
     pub respond_s: u64,
     /// Whose approval is needed, one stage after the other.
     pub stages: Vec<Stage>,
+    /// How much a standing grant may cover; absent where the gate gives none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<StandingLimit>,
     /// How many executions one approval covers.
     pub uses: u32,
 }
@@ -175,8 +192,33 @@ impl Gate {
 pub struct Excluded {
     /// Who.
     pub person: Arc<str>,
-    /// What they have to do with the call: `initiator`, `author` of the mission's version, or its `owner`. Of a change, `author` proposed it, and a key's `subject` is whose it is.
+    /// What they have to do with the call: `initiator`, `author` of the mission's version, its `owner`, `editor`, who proposed its arguments, or `proposer` of a standing grant. Of a change, `author` proposed it, and a key's `subject` is whose it is.
     pub role: String,
+}
+
+/// The most that all uses of a standing grant may come to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Total {
+    /// The argument whose numbers are summed up.
+    pub argument: Arc<str>,
+    /// Their largest sum, as a decimal.
+    pub most: String,
+}
+
+/// What is asked for instead of one call: that calls which meet conditions need no answer of their own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StandingGrant {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What all its uses may come to, by argument.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub totals: Vec<Total>,
+    /// When it lapses at the latest.
+    pub until: Timestamp,
+    /// How many executions it covers.
+    pub uses: u32,
 }
 
 /// What people are asked.
@@ -189,6 +231,9 @@ pub struct Question {
     pub args_sha256: String,
     /// Who must not review.
     pub excluded: Vec<Excluded>,
+    /// The approval whose call was edited, where this call has what was proposed then; whoever proposed it is excluded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<ApprovalId>,
     /// The gates that must be satisfied, all of them, with the thresholds in force.
     pub gates: Vec<Gate>,
     /// When silence becomes a no.
@@ -199,6 +244,9 @@ pub struct Question {
     pub sentence: String,
     /// SHA-256 of what reviewers are shown, which is kept sealed.
     pub shown_sha256: String,
+    /// The standing grant that is asked for; absent where one call is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<StandingGrant>,
 }
 
 /// One person's answer, with all that its signature covers.
@@ -221,6 +269,9 @@ pub struct Review {
     /// For whom the person stands in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_behalf_of: Option<Arc<str>>,
+    /// SHA-256 of the exact bytes of the arguments that the person proposes; only where a call is edited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposed_sha256: Option<String>,
     /// Why, in the person's words.
     pub reason: String,
     /// Who.
@@ -246,6 +297,9 @@ pub struct Grant {
     pub break_glass: Vec<Arc<str>>,
     /// When it lapses.
     pub not_after: Timestamp,
+    /// What all its uses may come to, by argument; only of a standing grant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub totals: Vec<Total>,
     /// How many executions it covers.
     pub uses: u32,
 }
@@ -256,10 +310,16 @@ pub struct Grant {
 pub struct ApprovalRecord {
     /// The approval, over all its records.
     pub approval: ApprovalId,
-    /// What it is bound to: one byte of the arguments, another run, agent, tool or policy, and it is another call. Of a change: what the object was and is to be, who proposes it and why.
+    /// What it is bound to: one byte of the arguments, another run, agent, tool or policy, and it is another call. Of a change: what the object was and is to be, who proposes it and why. Of a standing grant: its text, who proposes it, and the tool and rules as they were then.
     pub call_sha256: String,
+    /// What the call is bound to that uses a standing grant; only there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covers_sha256: Option<String>,
     /// Where in its life.
     pub event: ApprovalEvent,
+    /// What the conditions of a standing grant saw of the call that uses it, sorted by argument; only there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facets: Vec<Facet>,
     /// Which gate; only where one is escalated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Arc<str>>,

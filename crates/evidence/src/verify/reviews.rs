@@ -1,6 +1,7 @@
 //! What approvals say of themselves: that each event may follow, and that each signature is one of the person's key.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +14,7 @@ use crate::ids::{ApprovalId, CallId};
 use crate::limits::{APPROVALS_MAX, USES_MAX};
 use crate::record::approval::{Answer, ApprovalEvent, ApprovalRecord, Review};
 use crate::record::{
-    ActionEvent, Body, DecisionPoint, ExceptionRecord, Record, Surface, Tool, VersionLog, VersionedKind,
+    ActionEvent, Body, DecisionPoint, Effect, ExceptionRecord, Record, Surface, Tool, VersionLog, VersionedKind,
 };
 use crate::time::Timestamp;
 
@@ -28,6 +29,8 @@ pub(super) struct Reviews {
     due: Option<Due>,
     /// The public halves of confirmed keys, by `PERSON/KEY`.
     keys: BTreeMap<String, String>,
+    /// The call that the record before decided on, and what it is bound to, where it uses an approval.
+    deciding: Option<(CallId, ApprovalId, String)>,
     /// The use that a call took and has not begun to execute by.
     taken: HashMap<CallId, (ApprovalId, u32)>,
     /// The use by which an attempt at a call executes.
@@ -56,6 +59,9 @@ pub enum ReviewFlaw {
     /// It may not follow.
     #[error("it is no event that may follow: {0}")]
     Illegal(#[from] Illegal),
+    /// It says that a call was edited before, and that is not so, or whoever did is not excluded.
+    #[error("it says that its call follows an edited one, and none is, or whoever edited it may answer")]
+    Follows,
     /// Glass was broken and no exception says so as it must.
     #[error("glass was broken, and no exception before it says who must look at it and until when")]
     Unexcepted,
@@ -71,6 +77,9 @@ pub enum ReviewFlaw {
     /// The signature is not of this answer.
     #[error("its signature is not of this answer")]
     Signature,
+    /// A use that is not for the call which was decided right before.
+    #[error("a use is taken, and right before it no decision allows, by this approval, the call that it is for")]
+    Unbound,
     /// There are more approvals than are followed.
     #[error("there are more approvals than are followed")]
     TooMany,
@@ -124,6 +133,7 @@ impl Reviews {
 
     /// Takes the next record.
     pub(super) fn record(&mut self, record: &Record, lives: &Lives) -> Result<(), ReviewFlaw> {
+        let deciding = self.deciding.take();
         match &record.body {
             Body::Action(action) if action.event == ActionEvent::Intent => {
                 if let Some(call) = record.correlation.call
@@ -143,7 +153,13 @@ impl Reviews {
             Body::Approval(approval) => {
                 let mission = record.correlation.mission.as_deref().unwrap_or_default();
                 self.approval(approval, mission, lives, record.occurred_at)?;
-                self.used(approval, record.correlation.call)
+                self.used(approval, record.correlation.call, deciding)
+            }
+            Body::Decision(decision) if decision.point == DecisionPoint::Use && decision.effect == Effect::Allow => {
+                let call_sha256 = decision.input.call_sha256.clone();
+                self.deciding =
+                    record.correlation.call.zip(decision.approval).map(|(call, id)| (call, id, call_sha256));
+                Ok(())
             }
             Body::Decision(decision)
                 if decision.point == DecisionPoint::Release
@@ -162,7 +178,18 @@ impl Reviews {
     }
 
     /// Takes note of a use, and of what is said to have been handed out of it.
-    fn used(&mut self, approval: &ApprovalRecord, call: Option<CallId>) -> Result<(), ReviewFlaw> {
+    fn used(
+        &mut self,
+        approval: &ApprovalRecord,
+        call: Option<CallId>,
+        deciding: Option<(CallId, ApprovalId, String)>,
+    ) -> Result<(), ReviewFlaw> {
+        if let (ApprovalEvent::Consumed, Some(call)) = (approval.event, call) {
+            let bound = approval.covers_sha256.as_ref().unwrap_or(&approval.call_sha256).clone();
+            if deciding != Some((call, approval.approval, bound)) {
+                return Err(ReviewFlaw::Unbound);
+            }
+        }
         let used = (approval.approval, approval.used.unwrap_or(0));
         match approval.event {
             ApprovalEvent::Consumed if self.uses.len() >= USES_MAX => Err(ReviewFlaw::TooMany),
@@ -205,6 +232,15 @@ impl Reviews {
             };
         }
         let fresh = Approval::begin(record, at)?;
+        if let Some(follows) = fresh.question.follows {
+            let edit = self.approvals.get(&follows).filter(|edited| edited.tool == fresh.tool);
+            let edit = edit.and_then(Approval::edit).ok_or(ReviewFlaw::Follows)?;
+            let is_excluded =
+                |person: &Arc<str>| fresh.question.excluded.iter().any(|excluded| excluded.person == *person);
+            if !std::iter::once(&edit.reviewer).chain(&edit.on_behalf_of).all(is_excluded) {
+                return Err(ReviewFlaw::Follows);
+            }
+        }
         if self.approvals.len() >= APPROVALS_MAX {
             return Err(ReviewFlaw::TooMany);
         }

@@ -428,12 +428,13 @@ proptest! {
 
 /// A log of the approvals in the examples, after `change` of its records.
 fn approvals_with(change: impl FnOnce(&mut Vec<Draft>)) -> Vec<String> {
+    let is_theirs = |draft: &Draft| [Some(call_id(9)), Some(call_id(12))].contains(&draft.call);
     let is_ours = |draft: &Draft| match &draft.body {
         Body::Approval(approval) => approval.tool.surface != Surface::Change,
         Body::Exception(exception) => exception.kind == crate::record::ExceptionKind::BreakGlass,
         Body::Version(version) => version.object.kind == VersionedKind::Key,
-        Body::Action(_) => draft.call == Some(call_id(9)),
-        Body::Decision(decision) => draft.call == Some(call_id(9)) && decision.effect == Effect::Allow,
+        Body::Action(_) => is_theirs(draft),
+        Body::Decision(decision) => is_theirs(draft) && decision.effect == Effect::Allow,
         _ => false,
     };
     let mut drafts: Vec<Draft> = crate::examples::story().into_iter().filter(is_ours).collect();
@@ -462,11 +463,18 @@ fn exception(draft: &mut Draft) -> &mut crate::record::ExceptionRecord {
     }
 }
 
+/// The last record of an approval's event.
+fn last<'a>(drafts: &'a mut [Draft], event: &str) -> &'a mut Draft {
+    let is_it =
+        |draft: &&mut Draft| matches!(&draft.body, Body::Approval(approval) if approval.event.as_str() == event);
+    drafts.iter_mut().rev().find(is_it).unwrap()
+}
+
 #[test]
 fn approvals_follow_from_signed_answers() {
     assert_eq!(approvals_with(|_| {}), Vec::<String>::new());
     type Change = fn(&mut Vec<Draft>);
-    let changes: [(&str, Change, &str); 20] = [
+    let changes: [(&str, Change, &str); 25] = [
         (
             "another answer",
             |drafts| {
@@ -534,6 +542,50 @@ fn approvals_follow_from_signed_answers() {
                 approval(&mut drafts[7]).call_sha256 = crate::examples::sha256(1);
             },
             "it is about another call",
+        ),
+        (
+            "a use for another call than the one decided",
+            |drafts| approval(last(drafts, "consumed")).covers_sha256 = Some(crate::examples::sha256(1)),
+            "right before it no decision allows",
+        ),
+        (
+            "a use of a standing grant as if it were of a call",
+            |drafts| approval(last(drafts, "consumed")).covers_sha256 = None,
+            "it does not follow from the answers",
+        ),
+        (
+            "a use beyond the sums",
+            |drafts| {
+                let used = approval(last(drafts, "consumed"));
+                used.facets[0].values[0].text = "14401".into();
+            },
+            "more than the standing grant covers",
+        ),
+        (
+            "more uses than the gate gives",
+            |drafts| {
+                let asked = drafts.iter_mut().map(|draft| &mut draft.body).find_map(|body| match body {
+                    Body::Approval(approval) => {
+                        approval.question.as_mut().filter(|question| question.standing.is_some())
+                    }
+                    _ => None,
+                });
+                asked.unwrap().standing.as_mut().unwrap().uses = 101;
+            },
+            "it does not follow from the answers",
+        ),
+        (
+            "an edited call whose editor may answer the next",
+            |drafts| {
+                let asked = drafts.iter_mut().map(|draft| &mut draft.body).find_map(|body| match body {
+                    Body::Approval(approval) => {
+                        approval.question.as_mut().filter(|question| question.follows.is_some())
+                    }
+                    _ => None,
+                });
+                asked.unwrap().excluded.retain(|excluded| excluded.role != "editor");
+            },
+            "whoever edited it may answer",
         ),
         ("an outcome delivered twice", |drafts| drafts.push(drafts[10].clone()), "was delivered already"),
         (

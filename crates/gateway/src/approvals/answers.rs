@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use evidence::approvals::{Approval, Illegal, statement};
 use evidence::ids::ApprovalId;
+use evidence::leaf::sha256_hex;
 use evidence::record::Draft;
 use evidence::record::approval::{Answer, ApprovalEvent, ApprovalRecord, Assurance, Resolution, Review};
 use evidence::time::Timestamp;
-use governance::approve::People;
+use governance::approve::{EditError, People};
 use governance::limits::SENTENCE_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,7 @@ use super::view::{said, standing};
 use crate::Gateway;
 use crate::blocking::to_its_end;
 use crate::clock::now;
+use crate::seal::SealError;
 
 /// What a person answers, as the command line sends it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,6 +34,9 @@ pub struct Reviewed {
     pub nonce: String,
     /// For whom the person stands in.
     pub on_behalf_of: Option<String>,
+    /// The exact arguments that the person proposes, as JSON, where a call is edited.
+    #[serde(default)]
+    pub proposed: Option<String>,
     /// Why.
     pub reason: String,
     /// Who; whom the operating system names, where it is left out.
@@ -97,6 +102,15 @@ pub enum ReviewError {
         "the agent acts for `{0}`, who alone gives it back; `countersign approvals revoke` takes back what was granted"
     )]
     NotYours(String),
+    /// What is proposed is no proposal.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// Arguments with an answer that proposes none.
+    #[error("arguments are proposed by the answer `edit`, and by no other")]
+    Proposal,
+    /// What was shown, or is proposed, cannot be kept.
+    #[error(transparent)]
+    Sealed(#[from] SealError),
     /// The signature is not of this answer.
     #[error("the signature is not of this answer")]
     Signature,
@@ -134,6 +148,7 @@ impl Gateway {
         let people = self.people.in_force().ok_or_else(|| ReviewError::Nobody(self.people.trouble()))?;
         let id = reviewed.approval;
         let (mut approval, context, call) = self.approvals.get(id).ok_or(ReviewError::Unknown(id))?;
+        let edit = self.keep_edit(&reviewed, &approval).await?;
         let at = now();
         let review = self.examined(reviewed, &approval, &people, (who, channel), at)?;
         let mut records = vec![ApprovalRecord {
@@ -151,13 +166,13 @@ impl Gateway {
         let resolution = approval.resolution();
         let glass = resolution.and_then(|resolution| match resolution {
             Resolution::Approved => self.glass(&approval, &mission, at),
-            Resolution::Denied | Resolution::Withdrawn => None,
+            Resolution::Denied | Resolution::Edited | Resolution::Withdrawn => None,
         });
         if let Some(resolution) = resolution {
             let tallies = approval.tallies();
             let last = approval.reviews.last();
             let why = match resolution {
-                Resolution::Denied => {
+                Resolution::Denied | Resolution::Edited => {
                     last.map(|last| format!("{} ({})", last.reason, last.reviewer)).unwrap_or_default()
                 }
                 Resolution::Approved | Resolution::Withdrawn => tallies.iter().map(said).collect::<Vec<_>>().join("; "),
@@ -180,6 +195,9 @@ impl Gateway {
         let recorded = self.ledger.append(drafts).await;
         let _known = answering(false);
         recorded?;
+        if let Some(edit) = edit {
+            self.approvals.edited(id, edit);
+        }
         self.approvals.take(id, &records, at);
         let unreachable = self.look(id, &people, at).await;
         Ok(Counted { resolution, standing: standing(&approval, &unreachable) })
@@ -216,6 +234,7 @@ impl Gateway {
             key: reviewed.key.clone(),
             nonce: reviewed.nonce,
             on_behalf_of: stands_for,
+            proposed_sha256: reviewed.proposed.as_deref().map(|proposed| sha256_hex(proposed.as_bytes())),
             reason: reviewed.reason,
             reviewer: person.clone(),
             shown_sha256: reviewed.shown_sha256,

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use evidence::approvals::{Approval, State};
-use evidence::ids::ApprovalId;
+use evidence::ids::{ApprovalId, RunId};
 use evidence::record::Effect;
 use evidence::record::approval::{Answer, ApprovalEvent, ApprovalRecord, Review};
 use evidence::time::Timestamp;
-use governance::approve::{Consulted, People, Requested, bound, question};
+use governance::approve::{Consulted, Involved, People, Requested, bound, question};
 use governance::call::Consult;
 use governance::reason::Reason;
 
@@ -48,18 +48,24 @@ impl Approvals {
         // Input for a task is a further attempt at a call that runs and ends only once it has the input: it cannot wait for that call's outcome, and asks anew.
         let is_input = classified.intercepted.attempt() > 1;
         let holds_up = |known: &ApprovalId| is_input && book.entries.get(known).is_some_and(Entry::is_running);
-        let known = book.by_call.get(&(run, call_sha256)).copied().filter(|known| !holds_up(known));
+        let place = (run, call_sha256);
+        let known = book.by_call.get(&place).copied().filter(|known| !holds_up(known));
         if !needs_approval {
             let entry = known.and_then(|known| book.entries.get(&known));
-            return entry.and_then(|entry| entry.recall(*awaited == known)).unwrap_or(Consulted::Nothing);
+            let said = entry.and_then(|entry| entry.recall(run, &place.1, *awaited == known));
+            return said.unwrap_or(Consulted::Nothing);
         }
-        if let Some(said) = known.and_then(|known| book.change(known, |entry| entry.say(is_good, *awaited, at))?) {
+        let say = |entry: &mut Entry| entry.say(&is_good, &place, *awaited, at);
+        if let Some(said) = known.and_then(|known| book.change(known, say)?) {
             return said;
         }
         // What it waited for is bound to another call by now: the mission, the tool's definition or a gate changed.
         if let Some(awaited) = awaited.filter(|awaited| Some(*awaited) != known) {
             let text = "what was asked was about other rules than those that hold now; ask again";
             return refused(Some(awaited), Reason::ApprovalRevoked, text);
+        }
+        if let Some(covered) = book.covered(consult, &place, &is_good, at) {
+            return covered;
         }
         let Some(people) = people else {
             let text = "no file `people.toml` in the home says who may approve";
@@ -69,7 +75,10 @@ impl Approvals {
             let text = "more approvals are open than are kept; answer some first";
             return refused(None, Reason::ApprovalUnavailable, text);
         }
-        let requested = match question(classified, decision, policy, people, author, fresh, at) {
+        let intercepted = &classified.intercepted;
+        let follows = book.followed(run, intercepted.tool(), intercepted.arguments());
+        let involved = Involved { author, follows: &follows, people };
+        let requested = match question(classified, decision, policy, involved, fresh, at) {
             Ok(requested) => requested,
             Err(unreachable) => return refused(None, Reason::ApprovalUnavailable, &unreachable.to_string()),
         };
@@ -89,7 +98,8 @@ impl Entry {
     /// What it says of an identical call; `None` where the call asks anew.
     fn say(
         &mut self,
-        is_good: impl Fn(&Review) -> bool,
+        is_good: &impl Fn(&Review) -> bool,
+        (run, call_sha256): &(RunId, String),
         awaited: Option<ApprovalId>,
         at: Timestamp,
     ) -> Option<Consulted> {
@@ -97,8 +107,12 @@ impl Entry {
         let is_awaited = awaited == Some(id);
         let respond_by = self.approval.question.respond_by;
         // Whatever became of the approval since: what ran comes first.
-        if let Some(said) = self.recall(is_awaited) {
+        if let Some(said) = self.recall(*run, call_sha256, is_awaited) {
             return Some(said);
+        }
+        // It says nothing more of this call than of any other.
+        if self.approval.question.standing.is_some() {
+            return None;
         }
         if self.approval.is_over(at) && !self.is_answering {
             let ended = ApprovalRecord {
@@ -114,16 +128,13 @@ impl Entry {
             State::Open => Some(Consulted::Pending { approval: id, requested: None, respond_by }),
             State::Approved(_) => match self.approval.next_use(at) {
                 Ok(used) => {
-                    let is_yes = |review: &Review| matches!(review.answer, Answer::Approve | Answer::BreakGlass);
-                    let is_lost = |review: &&Review| is_yes(review) && !is_good(review);
-                    let lost = self.approval.in_force().find(is_lost).map(|review| review.reviewer.clone());
-                    if let Some(lost) = lost {
+                    if let Some(lost) = self.lost(is_good) {
                         let text = format!("`{lost}`, who approved it, may not approve it any more");
                         return Some(self.refuse(Reason::ApprovalRevoked, &text, None));
                     }
                     let consumed = ApprovalRecord { used: Some(used), ..self.event(ApprovalEvent::Consumed) };
-                    self.approval.used = used;
-                    self.uses.insert(used, Use::Running);
+                    self.approval.taken.insert(used);
+                    self.uses.insert(used, Use::running(None));
                     self.is_told = true;
                     let gates = self.approval.question.gates.iter().map(|gate| gate.name.clone()).collect();
                     Some(Consulted::Approved { consumed: Box::new(consumed), gates })
@@ -138,6 +149,7 @@ impl Entry {
                 let text = if why.is_empty() { "people said no".to_owned() } else { format!("people said no: {why}") };
                 Some(self.refuse(Reason::ApprovalDenied, &text, None))
             }
+            State::Edited(why) if is_awaited || at <= respond_by => Some(self.refuse_edited(&why)),
             State::Expired if is_awaited || !self.is_told => {
                 self.is_told = true;
                 Some(self.refuse(Reason::ApprovalExpired, "nobody approved this call in time", None))
@@ -153,17 +165,52 @@ impl Entry {
             State::Withdrawn if is_awaited => {
                 Some(self.refuse(Reason::ApprovalRevoked, "the question was taken back", None))
             }
-            State::Denied(_) | State::Expired | State::Released | State::Revoked | State::Withdrawn => None,
+            State::Denied(_)
+            | State::Edited(_)
+            | State::Expired
+            | State::Released
+            | State::Revoked
+            | State::Withdrawn => None,
         }
+    }
+
+    /// Who approved it and may not any more.
+    pub(super) fn lost(&self, is_good: &impl Fn(&Review) -> bool) -> Option<Arc<str>> {
+        let is_yes = |review: &Review| matches!(review.answer, Answer::Approve | Answer::BreakGlass);
+        let is_lost = |review: &&Review| is_yes(review) && !is_good(review);
+        self.approval.in_force().find(is_lost).map(|review| review.reviewer.clone())
     }
 
     fn refuse(&self, reason: Reason, text: &str, ended: Option<ApprovalRecord>) -> Consulted {
         Consulted::Refused {
             approval: Some(self.approval.approval),
             ended: ended.map(Box::new),
+            proposed: None,
             reason,
             said_to_agent: format!("{text}; do not retry, and tell the person you work for"),
             sentence: text.to_owned(),
+        }
+    }
+
+    /// The call does not run, and the agent is told what a person would have instead.
+    fn refuse_edited(&self, why: &str) -> Consulted {
+        let proposed = self.proposed();
+        let text = format!("a person proposes other arguments: {why}");
+        let next = match &proposed {
+            Some(_) => {
+                "nothing was executed. If what is proposed serves your task, call the tool again with exactly these arguments: that is a call of its own, which is decided, and asked about, anew. Otherwise tell the person you work for"
+            }
+            None => {
+                "nothing was executed, and what is proposed is not kept any more; do not retry, and tell the person you work for"
+            }
+        };
+        Consulted::Refused {
+            approval: Some(self.approval.approval),
+            ended: None,
+            proposed,
+            reason: Reason::ApprovalEdited,
+            said_to_agent: format!("{text}; {next}"),
+            sentence: text,
         }
     }
 }
@@ -184,6 +231,7 @@ fn refused(approval: Option<ApprovalId>, reason: Reason, text: &str) -> Consulte
     Consulted::Refused {
         approval,
         ended: None,
+        proposed: None,
         reason,
         said_to_agent: format!("this call needs a person's approval: {text}; tell the person you work for"),
         sentence: text.to_owned(),

@@ -172,14 +172,14 @@ impl Entry {
                 (_, Some(lost)) => refused(format!("`{lost}`, who approved it, may not approve it any more")),
                 (used, None) => {
                     let consumed = ApprovalRecord { used: Some(used), ..self.event(ApprovalEvent::Consumed) };
-                    self.approval.used = used;
+                    self.approval.taken.insert(used);
                     self.wake.send_modify(|count| *count += 1);
                     let who = self.context.initiator.name.to_string();
                     Some(Settled::Approved { consumed: Box::new(consumed), who })
                 }
             },
             // A no stands until what is proposed changes.
-            (State::Denied(why), _) => {
+            (State::Denied(why) | State::Edited(why), _) => {
                 refused(if why.is_empty() { "people said no".to_owned() } else { format!("people said no: {why}") })
             }
             (State::Expired, _) => refused("nobody approved it in time".to_owned()),

@@ -57,6 +57,7 @@ impl Gateway {
         let _one_at_a_time = self.approvals.reviewing.lock().await;
         let at = now();
         self.forget_outcomes(at);
+        self.forget_parked(at).await;
         let mut drafts = Vec::new();
         for (id, due) in self.approvals.due(at) {
             let Some((mut approval, context, call)) = self.approvals.get(id) else { continue };

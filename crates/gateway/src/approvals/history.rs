@@ -42,6 +42,8 @@ pub struct Before {
 pub struct Told {
     /// What its run executed before, the last ones, oldest first.
     pub before: Vec<Before>,
+    /// The arguments that a person proposed instead, as JSON; `None` where nobody did, or this home does not have them any more.
+    pub proposed: Option<String>,
     /// What reviewers are shown, in the bytes of its digest; `None` where this home does not have it any more.
     pub shown: Option<String>,
     /// What the person who asks may do about it.
@@ -168,12 +170,13 @@ impl Gateway {
             let shown = kept.and_then(|bytes| String::from_utf8(bytes).ok());
             let view: Value = shown.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
             let before = before(&reader, &view)?;
-            Ok::<_, ReadError>(Some((entry, shown, before)))
+            let proposed = Self::proposed(&home, &entry.approval.reviews);
+            Ok::<_, ReadError>(Some((entry, shown, proposed, before)))
         });
         let read = read.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))?;
-        let Some((entry, shown, before)) = read else { return Ok(None) };
+        let Some((entry, shown, proposed, before)) = read else { return Ok(None) };
         let turn = Turn::of(&entry.approval, self.people.in_force().as_deref(), person, now());
-        Ok(Some(Told { before, shown, turn, view: entry.view() }))
+        Ok(Some(Told { before, proposed, shown, turn, view: entry.view() }))
     }
 
     /// The records of an approval after the first `skipped`, oldest first, so many at most.

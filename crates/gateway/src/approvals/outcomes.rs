@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use evidence::filter::{Filter, IdRange, Term};
-use evidence::ids::{ApprovalId, CallId};
+use evidence::ids::{ApprovalId, CallId, RunId};
 use evidence::leaf::sha256_hex;
 use evidence::record::approval::{ApprovalEvent, ApprovalRecord};
-use evidence::record::{ActionEvent, Body, Context, Draft, ExceptionKind, RecordType, Status};
+use evidence::record::{ActionEvent, Body, Context, Draft, ExceptionKind, Facet, RecordType, Status};
 use evidence::time::Timestamp;
 use governance::approve::{Consulted, Executed};
 use governance::call::{Replayed, Reply};
@@ -36,7 +36,25 @@ use crate::seal::{OVERHEAD_BYTES, Seal, SealError};
 
 /// A use of an approval whose outcome its agent may not have.
 #[derive(Debug)]
-pub(super) enum Use {
+pub(super) struct Use {
+    /// Which call it was taken for, of a standing grant; of any other it is the one that was asked about.
+    pub(super) by: Option<Arc<UsedBy>>,
+    pub(super) stands: Stands,
+}
+
+/// The call that uses a standing grant.
+#[derive(Clone, Debug)]
+pub(super) struct UsedBy {
+    pub(super) context: Arc<Context>,
+    /// What it is bound to.
+    pub(super) covers_sha256: String,
+    /// What the conditions saw of it.
+    pub(super) facets: Vec<Facet>,
+}
+
+/// How a use stands.
+#[derive(Debug)]
+pub(super) enum Stands {
     /// It was executed.
     Ended {
         /// How many bytes are kept of it.
@@ -49,24 +67,48 @@ pub(super) enum Use {
     Running,
 }
 
+/// A use that was recorded before this start.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) approval: ApprovalId,
+    pub(super) by: Option<Arc<UsedBy>>,
+    pub(super) call: CallId,
+    pub(super) used: u32,
+}
+
+impl Use {
+    pub(super) const fn running(by: Option<Arc<UsedBy>>) -> Self {
+        Self { by, stands: Stands::Running }
+    }
+
+    /// Whether it is one of a call of `run` that is bound to `call_sha256`.
+    fn is_of(&self, run: RunId, call_sha256: &str) -> bool {
+        self.by.as_ref().is_none_or(|by| by.context.run == Some(run) && by.covers_sha256 == call_sha256)
+    }
+}
+
 impl Entry {
     /// Whether a call is being executed by it.
     pub(super) fn is_running(&self) -> bool {
-        self.uses.values().any(|known| matches!(known, Use::Running))
+        self.uses.values().any(|known| matches!(known.stands, Stands::Running))
     }
 
-    /// What it says of what was executed and not handed out; a call that has waited gets it also where another one has it by now.
-    pub(super) fn recall(&self, is_awaited: bool) -> Option<Consulted> {
-        let mut ended = self.uses.values().filter_map(|known| match known {
-            Use::Ended { delivered_at, executed, .. } => Some((delivered_at.is_some(), executed)),
-            Use::Running => None,
+    /// What it says of what was executed for the call of `run` that is bound to `call_sha256` and not handed out; a call that has waited gets it also where another one has it
+    /// by now.
+    pub(super) fn recall(&self, run: RunId, call_sha256: &str, is_awaited: bool) -> Option<Consulted> {
+        let of_call = || self.uses.values().filter(|known| known.is_of(run, call_sha256));
+        let ended = of_call().filter_map(|known| match &known.stands {
+            Stands::Ended { delivered_at, executed, .. } => Some((delivered_at.is_some(), executed)),
+            Stands::Running => None,
         });
         let approval = self.approval.approval;
+        let last = ended.clone().map(|(_, executed)| executed.used).max();
         let fitting = |(is_delivered, executed): (bool, &Executed)| {
-            let fits = !is_delivered || (is_awaited && executed.used == self.approval.used);
+            let fits = !is_delivered || (is_awaited && last == Some(executed.used));
             fits.then(|| Consulted::Replayed { approval, executed: Box::new(executed.clone()) })
         };
-        ended.find_map(fitting).or_else(|| self.is_running().then_some(Consulted::Running(approval)))
+        let is_running = || of_call().any(|known| matches!(known.stands, Stands::Running));
+        { ended }.find_map(fitting).or_else(|| is_running().then_some(Consulted::Running(approval)))
     }
 }
 
@@ -78,7 +120,12 @@ impl Approvals {
         let _known = book.change(approval, |entry| {
             match executed.status {
                 Status::NotExecuted => drop(entry.uses.remove(&executed.used)),
-                _ => drop(entry.uses.insert(executed.used, Use::Ended { bytes, delivered_at: None, executed })),
+                _ => {
+                    let by = entry.uses.get(&executed.used).and_then(|known| known.by.clone());
+                    let used = executed.used;
+                    let stands = Stands::Ended { bytes, delivered_at: None, executed };
+                    entry.uses.insert(used, Use { by, stands });
+                }
             }
             entry.wake.send_modify(|count| *count += 1);
         });
@@ -97,34 +144,37 @@ impl Approvals {
         self.book().change(approval, |entry| {
             let record = ApprovalRecord { used: Some(used), ..entry.event(ApprovalEvent::Delivered) };
             entry.approval.take(&record, at).ok()?;
-            if let Some(Use::Ended { delivered_at, .. }) = entry.uses.get_mut(&used) {
+            let known = entry.uses.get_mut(&used);
+            let by = known.as_ref().and_then(|known| known.by.clone());
+            if let Some(Use { stands: Stands::Ended { delivered_at, .. }, .. }) = known {
                 *delivered_at = Some(at);
             }
-            Some((record, entry.context.clone()))
+            Some((record, by.map_or_else(|| entry.context.clone(), |by| by.context.clone())))
         })?
     }
 
     /// Takes up which outcomes were not handed out, of runs that are open; those of others nobody can ask for.
     pub(super) fn restore_outcomes(
         book: &mut Book,
-        taken: &[(ApprovalId, u32, CallId)],
+        taken: &[Taken],
         home: &Home,
         runs: &Runs,
         reader: &Reader,
     ) -> Result<(), ReadError> {
         let outcomes = Outcomes::of(home);
-        let is_wanted = |(approval, used, _): &&(ApprovalId, u32, CallId)| {
+        let is_wanted = |Taken { approval, by, used, .. }: &&Taken| {
             book.entries.get(approval).is_some_and(|entry| {
-                let run = entry.context.run.and_then(|run| runs.find(run));
+                let run = by.as_ref().map_or(entry.context.run, |by| by.context.run).and_then(|run| runs.find(run));
                 !entry.approval.delivered.contains(used) && run.is_some_and(|run| run.standing(now()) == Standing::Open)
             })
         };
-        let wanted: Vec<_> = taken.iter().filter(is_wanted).copied().collect();
+        let wanted: Vec<&Taken> = taken.iter().filter(is_wanted).collect();
         let mut kept = HashSet::new();
-        for (approval, used, call) in wanted {
+        for Taken { approval, by, call, used } in wanted {
+            let (approval, call, used) = (*approval, *call, *used);
             // Each attempt at a call takes a use of its own.
-            let attempt =
-                taken.iter().filter(|(_, _, other)| *other == call).position(|one| one.1 == used && one.0 == approval);
+            let mut attempts = taken.iter().filter(|other| other.call == call);
+            let attempt = attempts.position(|one| one.used == used && one.approval == approval);
             let ended = outcomes_of(reader, call)?.into_iter().nth(attempt.unwrap_or(0));
             let Some((executed, bytes)) = ended.filter(|(executed, _)| executed.status != Status::NotExecuted) else {
                 continue;
@@ -134,8 +184,12 @@ impl Approvals {
             let executed = Executed { kept_sha256: executed.kept_sha256.filter(|_| is_kept), used, ..executed };
             kept.extend(is_kept.then_some(call));
             book.kept_bytes += bytes;
+            if let Some(by) = by {
+                book.by_call.extend(by.context.run.map(|run| ((run, by.covers_sha256.clone()), approval)));
+            }
             if let Some(entry) = book.entries.get_mut(&approval) {
-                entry.uses.insert(used, Use::Ended { bytes, delivered_at: None, executed });
+                let stands = Stands::Ended { bytes, delivered_at: None, executed };
+                entry.uses.insert(used, Use { by: by.clone(), stands });
             }
         }
         outcomes.forget_all_but(&kept);
@@ -213,7 +267,7 @@ impl Outcomes {
     }
 }
 
-fn forget(path: &std::path::Path) {
+pub(super) fn forget(path: &std::path::Path) {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             tracing::warn!(%error, path = %path.display(), "a result that nobody waits for could not be removed");
@@ -302,19 +356,23 @@ impl Using {
         }
         let reply = reply?;
         let Some((approval, used)) = self.told else { return Some(Answered { receipt: None, reply }) };
-        let gateway = gateway.clone();
-        // CRASH: the client may have the answer before that is recorded; then an identical call gets it once more, marked as replayed.
-        let receipt = Receipt::new(move || {
-            let at = now();
-            if let Some((record, context)) = gateway.approvals.delivered(approval, used, at) {
-                append_beside(&gateway, vec![Draft::new(context, Some(call), at, record)]);
-            }
-        });
-        (!has_left).then_some(Answered { receipt: Some(receipt), reply })
+        (!has_left).then(|| Answered { receipt: Some(gateway.receipt(approval, used, call)), reply })
     }
 }
 
 impl Gateway {
+    /// To be acknowledged once the outcome of a use was handed to a client, whose call this is.
+    // CRASH: the client may have the answer before that is recorded; then an identical call gets it once more, marked as replayed.
+    pub(super) fn receipt(self: &Arc<Self>, approval: ApprovalId, used: u32, call: CallId) -> Receipt {
+        let gateway = self.clone();
+        Receipt::new(move || {
+            let at = now();
+            if let Some((record, context)) = gateway.approvals.delivered(approval, used, at) {
+                append_beside(&gateway, vec![Draft::new(context, Some(call), at, record)]);
+            }
+        })
+    }
+
     /// Keeps a result, sealed; gives its digest and size. `None` where it is too large, or cannot be kept: then only what became of the call is told.
     async fn keep_outcome(&self, call: CallId, result: Bytes) -> Option<(String, u64)> {
         let bytes = result.len() as u64;
@@ -332,7 +390,7 @@ impl Gateway {
         }
     }
 
-    async fn kept_outcome(&self, executed: &Executed) -> Option<Bytes> {
+    pub(super) async fn kept_outcome(&self, executed: &Executed) -> Option<Bytes> {
         let (call, sha256) = (executed.call, executed.kept_sha256.clone()?);
         let outcomes = Outcomes::of(&self.home);
         blocking(move || outcomes.read(call, &sha256)).await.unwrap_or_else(|error| {
@@ -346,11 +404,12 @@ impl Gateway {
         let mut over = Vec::new();
         let mut book = self.approvals.book();
         for entry in book.entries.values_mut().filter(|entry| !entry.uses.is_empty()) {
-            let run = entry.context.run.and_then(|run| self.runs.find(run));
-            let is_run_over = run.is_none_or(|run| run.standing(at) != Standing::Open);
-            entry.uses.retain(|_, known| match known {
-                Use::Running => true,
-                Use::Ended { bytes, delivered_at, executed } => {
+            let own = entry.context.run;
+            entry.uses.retain(|_, known| match &known.stands {
+                Stands::Running => true,
+                Stands::Ended { bytes, delivered_at, executed } => {
+                    let run = known.by.as_ref().map_or(own, |by| by.context.run).and_then(|run| self.runs.find(run));
+                    let is_run_over = run.is_none_or(|run| run.standing(at) != Standing::Open);
                     let is_old =
                         delivered_at.is_some_and(|delivered_at| at.micros_since(delivered_at) > OUTCOME_GRACE_US);
                     if is_old || is_run_over {

@@ -6,7 +6,7 @@ use evidence::record::Draft;
 use evidence::record::approval::{ApprovalEvent, ApprovalRecord, Resolution};
 use governance::limits::SENTENCE_BYTES_MAX;
 
-use super::{Approvals, Entry, ReviewError};
+use super::{ApprovalState, Approvals, Channel, Entry, ReviewError};
 use crate::Gateway;
 use crate::clock::now;
 
@@ -15,7 +15,7 @@ impl Approvals {
     fn alive(&self, run: RunId) -> Vec<ApprovalId> {
         let book = self.book();
         let is_alive = |entry: &&Entry| match &entry.approval.state {
-            State::Approved(grant) => entry.approval.used < grant.uses,
+            State::Approved(grant) => entry.approval.used() < grant.uses,
             state => *state == State::Open,
         };
         let of_run = book.entries.values().filter(|entry| entry.context.run == Some(run));
@@ -28,12 +28,19 @@ impl Gateway {
     ///
     /// # Errors
     /// [`ReviewError`]; then nothing was recorded.
-    pub async fn release_approval(&self, id: ApprovalId, who: &str, why: &str) -> Result<&'static str, ReviewError> {
+    pub async fn release_approval(
+        &self,
+        id: ApprovalId,
+        who: &str,
+        why: &str,
+        channel: Channel,
+    ) -> Result<ApprovalState, ReviewError> {
         let _one_at_a_time = self.approvals.reviewing.lock().await;
         if why.trim().is_empty() || why.len() > SENTENCE_BYTES_MAX {
             return Err(ReviewError::Unfit);
         }
-        self.load_people(who).await;
+        // Whoever asks over the API has not changed the file.
+        self.load_people(if channel == Channel::Api { "file" } else { who }).await;
         let (_, context, _) = self.approvals.get(id).ok_or(ReviewError::Unknown(id))?;
         let initiator = &*context.initiator.name;
         let people = self.people.in_force();
@@ -54,11 +61,11 @@ impl Gateway {
         }
     }
 
-    async fn let_go(&self, id: ApprovalId, who: &str, why: &str) -> Result<&'static str, ReviewError> {
+    async fn let_go(&self, id: ApprovalId, who: &str, why: &str) -> Result<ApprovalState, ReviewError> {
         let (approval, context, call) = self.approvals.get(id).ok_or(ReviewError::Unknown(id))?;
         let (event, resolution, now_is) = match approval.is_open() {
-            true => (ApprovalEvent::Resolved, Some(Resolution::Withdrawn), "withdrawn"),
-            false => (ApprovalEvent::Released, None, "released"),
+            true => (ApprovalEvent::Resolved, Some(Resolution::Withdrawn), ApprovalState::Withdrawn),
+            false => (ApprovalEvent::Released, None, ApprovalState::Released),
         };
         let at = now();
         let record = ApprovalRecord {

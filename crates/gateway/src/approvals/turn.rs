@@ -39,6 +39,8 @@ impl Turn {
                 key: None,
                 nonce: String::new(),
                 on_behalf_of: on_behalf_of.cloned(),
+                // Anything but what is asked: what is proposed is looked at when it is.
+                proposed_sha256: (answer == Answer::Edit).then(String::new),
                 reason: String::new(),
                 reviewer: person.clone(),
                 shown_sha256: approval.question.shown_sha256.clone(),

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use evidence::approvals::{Approval, State, Tally};
 use evidence::ids::{ApprovalId, RunId};
-use evidence::record::approval::{Gate, Review};
+use evidence::record::approval::{Gate, Review, Total};
 use evidence::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::outcomes::{Stands, Use};
 use super::{Approvals, Entry};
 
 /// One approval, for people.
@@ -63,6 +64,8 @@ pub enum ApprovalState {
     Approved,
     /// Somebody said no.
     Denied,
+    /// Somebody proposed other arguments.
+    Edited,
     /// A clock ended.
     Expired,
     /// Answers are awaited.
@@ -79,9 +82,10 @@ pub enum ApprovalState {
 
 impl ApprovalState {
     /// Every state, as it is written.
-    pub const WORDS: [(&'static str, Self); 8] = [
+    pub const WORDS: [(&'static str, Self); 9] = [
         ("approved", Self::Approved),
         ("denied", Self::Denied),
+        ("edited", Self::Edited),
         ("expired", Self::Expired),
         ("open", Self::Open),
         ("released", Self::Released),
@@ -94,9 +98,10 @@ impl ApprovalState {
     #[must_use]
     pub fn of(approval: &Approval) -> Self {
         match &approval.state {
-            State::Approved(grant) if approval.used >= grant.uses => Self::Used,
+            State::Approved(grant) if approval.used() >= grant.uses => Self::Used,
             State::Approved(_) => Self::Approved,
             State::Denied(_) => Self::Denied,
+            State::Edited(_) => Self::Edited,
             State::Expired => Self::Expired,
             State::Open => Self::Open,
             State::Released => Self::Released,
@@ -115,7 +120,7 @@ impl ApprovalState {
 impl Entry {
     /// What people see of it.
     pub(super) fn view(&self) -> ApprovalView {
-        let Approval { approval, call_sha256, gates_sha256, opened_at, question, reviews, state, tool, used, .. } =
+        let Approval { approval, call_sha256, gates_sha256, opened_at, question, reviews, state, tool, .. } =
             &self.approval;
         let not_after = if let State::Approved(grant) = state { Some(grant.not_after) } else { None };
         ApprovalView {
@@ -137,7 +142,7 @@ impl Entry {
             standing: standing(&self.approval, &self.unreachable),
             state: ApprovalState::of(&self.approval),
             tool: tool.to_string(),
-            used: *used,
+            used: self.approval.used(),
         }
     }
 }
@@ -147,6 +152,15 @@ pub(super) fn standing(approval: &Approval, unreachable: &[Arc<str>]) -> Vec<Str
     let mut said: Vec<String> = approval.tallies().iter().map(self::said).collect();
     if approval.state == State::Open {
         said.extend(unreachable.iter().map(|gate| out_of_reach(approval, gate)));
+    }
+    if let (Some(_), State::Approved(grant)) = (&approval.question.standing, &approval.state) {
+        said.push(format!("used {} of {} times", approval.used(), grant.uses));
+        let spent = |argument| approval.spent.get(argument).map_or_else(|| "0".to_owned(), ToString::to_string);
+        let sums = grant
+            .totals
+            .iter()
+            .map(|Total { argument, most }| format!("{} of {most} `{argument}` used", spent(argument)));
+        said.extend(sums);
     }
     said
 }
@@ -189,20 +203,26 @@ impl Approvals {
     /// How an approval of `run` stands at `at`, as its agent is told; `None` where the run has no such approval.
     pub(crate) fn status(&self, approval: ApprovalId, run: RunId, at: Timestamp) -> Option<Map<String, Value>> {
         let book = self.book();
-        let entry = book.entries.get(&approval).filter(|entry| entry.context.run == Some(run))?;
+        let is_of_run = |entry: &&Entry| {
+            let mut uses = entry.uses.values().filter_map(|known| known.by.as_ref());
+            entry.context.run == Some(run) || uses.any(|by| by.context.run == Some(run))
+        };
+        let entry = book.entries.get(&approval).filter(is_of_run)?;
         let ApprovalView { not_after, respond_by, standing, tool, .. } = entry.view();
         let (state, next) = entry.advice(at);
         let told = json!({
             "approval": approval, "next": next, "not_after": not_after, "respond_by": respond_by, "standing": standing,
             "state": state, "tool": tool,
         });
-        if let Value::Object(told) = told { Some(told) } else { None }
+        let Value::Object(mut told) = told else { return None };
+        told.extend(entry.proposed().map(|proposed| ("proposed".to_owned(), (&*proposed).into())));
+        Some(told)
     }
 }
 
 impl Entry {
     /// Where it stands for its agent, and what the agent does next.
-    fn advice(&self, at: Timestamp) -> (&'static str, String) {
+    pub(super) fn advice(&self, at: Timestamp) -> (&'static str, String) {
         let again = "send exactly the same call again";
         if self.is_running() {
             return (
@@ -210,7 +230,8 @@ impl Entry {
                 format!("it is being executed; {again} to get its outcome, nothing is executed twice"),
             );
         }
-        if self.recall(false).is_some() {
+        let is_undelivered = |known: &Use| matches!(known.stands, Stands::Ended { delivered_at: None, .. });
+        if self.uses.values().any(is_undelivered) {
             return ("executed", format!("it was executed; {again} to get its outcome, nothing is executed twice"));
         }
         if self.approval.is_over(at) {
@@ -229,6 +250,12 @@ impl Entry {
             State::Denied(why) => {
                 ("denied", format!("people said no: {why}; do not retry, and tell the person you work for"))
             }
+            State::Edited(why) => (
+                "edited",
+                format!(
+                    "a person proposes other arguments: {why}; if `proposed` serves your task, call the tool with exactly that, which is asked about anew"
+                ),
+            ),
             State::Expired => {
                 ("expired", "it was not answered, or not used, in time; tell the person you work for".to_owned())
             }

@@ -82,7 +82,7 @@ pub(super) fn instant() -> Option<Instant> {
     HELD.with_borrow(|held| held.as_ref().map(Hands::instant))
 }
 
-pub(super) async fn sleep_until(at: Instant) {
+pub(super) async fn reached(at: Instant) {
     poll_fn(|context| {
         HELD.with_borrow_mut(|held| match held {
             Some(hands) if hands.instant() < at => {

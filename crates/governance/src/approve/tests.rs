@@ -156,10 +156,10 @@ fn what_changed_is_said_in_sentences() {
 #[test]
 fn whoever_has_to_do_with_a_call_is_excluded_once() {
     let people = parse_people(PEOPLE).unwrap();
-    let out = excluded(&people, "ana@corp.example", Some("bea"), "os-ana");
+    let out = excluded(&people, "ana@corp.example", Some("bea"), "os-ana", &[]);
     let said: Vec<_> = out.iter().map(|out| (&*out.person, &*out.role)).collect();
     assert_eq!(said, [("ana", "initiator"), ("bea", "author")]);
-    assert!(excluded(&people, "nobody", None, "finance@corp.example").is_empty());
+    assert!(excluded(&people, "nobody", None, "finance@corp.example", &[]).is_empty());
 }
 
 proptest! {

@@ -96,7 +96,7 @@ fn names(effects: &[Effect]) -> Vec<String> {
         Effect::CancelUpstream => "cancel upstream".to_owned(),
         Effect::Classify(_) => "classify".to_owned(),
         Effect::Consult(_) => "consult".to_owned(),
-        Effect::GiveBack(_) => "give back".to_owned(),
+        Effect::GiveBack(..) => "give back".to_owned(),
         Effect::Keep(_) => "keep".to_owned(),
         Effect::Replay(replayed) => format!("replay {} {}", replayed.executed.used, replayed.executed.status),
         Effect::Retain(_, executed, result) => {
@@ -357,7 +357,7 @@ proptest! {
                     Effect::CancelUpstream
                     | Effect::Classify(_)
                     | Effect::Consult(_)
-                    | Effect::GiveBack(_)
+                    | Effect::GiveBack(..)
                     | Effect::Keep(_)
                     | Effect::Note(_)
                     | Effect::Retain(..)
@@ -377,7 +377,9 @@ fn event(event: ApprovalEvent) -> ApprovalRecord {
     ApprovalRecord {
         approval: ASKED,
         call_sha256: "c".repeat(64),
+        covers_sha256: None,
         event,
+        facets: Vec::new(),
         gate: None,
         gates_sha256: "g".repeat(64),
         grant: None,
@@ -406,6 +408,7 @@ fn turned_down() -> Input {
     Input::Consulted(Box::new(Consulted::Refused {
         approval: Some(ASKED),
         ended: None,
+        proposed: None,
         reason: Reason::ApprovalDenied,
         said_to_agent: "no".to_owned(),
         sentence: "people said no".to_owned(),
@@ -573,6 +576,17 @@ fn a_call_joins_a_question_and_is_told_that_it_waits() {
             (Some(Input::Waited), &["pending"]),
         ],
     );
+}
+
+#[test]
+fn a_call_that_has_waited_before_goes_on_with_its_question() {
+    let call = intercepted(Endpoint::Tool, "wipe").awaiting(ASKED);
+    let (state, _) = Call::begin(call.clone());
+    let (state, effects) = state.handle(classified(call, Standing::Good), AT);
+    let [Effect::Consult(consult)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(consult.awaited, Some(ASKED));
+    let (_, effects) = state.handle(pending(false), AT);
+    assert_eq!(names(&effects), ["wait"]);
 }
 
 #[test]

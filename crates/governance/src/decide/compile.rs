@@ -195,6 +195,12 @@ impl PolicySnapshot {
         self.slice(tool).context.gates
     }
 
+    /// SHA-256 of the rules that decide calls of `tool`; `None` where none do.
+    #[must_use]
+    pub fn slice_sha256(&self, tool: &Tool) -> Option<&str> {
+        self.slice(tool).sha256().map(|sha256| &**sha256)
+    }
+
     /// Whether `tool` is the gateway's own: it answers calls of it by itself, and no server is asked.
     #[must_use]
     pub fn is_own(&self, tool: &Tool) -> bool {

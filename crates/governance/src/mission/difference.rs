@@ -192,7 +192,7 @@ fn every_or(kind: &str, name: &str) -> String {
     if name == "*" { format!("every {kind}") } else { format!("{kind} `{name}`") }
 }
 
-fn described(rules: &ToolRules) -> String {
+pub(super) fn described(rules: &ToolRules) -> String {
     if rules.arguments.is_empty() {
         return "any arguments".to_owned();
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use evidence::record::approval::{Alternative, BreakGlass, Escalation, Gate as Terms, Quorum, Stage};
+use evidence::record::approval::{Alternative, BreakGlass, Escalation, Gate as Terms, Quorum, Stage, StandingLimit};
 
 use super::rule::joined;
 
@@ -36,7 +36,7 @@ impl Gate {
 impl fmt::Display for Gate {
     /// `2 of finance-leads and 1 of treasury, then 1 of board; answered within 4h, used within 30m, once; proved by device_key or better`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Terms { assurance, break_glass, escalate, grant_s, name: _, remind_s, respond_s, stages, uses } =
+        let Terms { assurance, break_glass, escalate, grant_s, name: _, remind_s, respond_s, stages, standing, uses } =
             &self.terms;
         let stages: Vec<String> = stages.iter().map(stage).collect();
         let often = if *uses == 1 { "once".to_owned() } else { format!("up to {uses} times") };
@@ -56,6 +56,9 @@ impl fmt::Display for Gate {
         if let Some(BreakGlass { grant_s, group, need, review_s }) = break_glass {
             let (grant, review) = (lasting(*grant_s), lasting(*review_s));
             write!(f, "; in an emergency {need} of `{group}`, used within {grant}, once, reviewed within {review}")?;
+        }
+        if let Some(StandingLimit { for_s, uses }) = standing {
+            write!(f, "; standing grants for at most {} and {uses} calls", lasting(*for_s))?;
         }
         Ok(())
     }

@@ -9,11 +9,13 @@ mod danger;
 mod effect;
 mod gate;
 mod organisation;
+mod standing;
 mod typed;
 mod when;
 
 pub(super) use self::allow::RESERVED;
 pub use self::organisation::parse_organisation;
+pub use self::standing::parse_standing;
 
 use std::ops::Range;
 use std::sync::Arc;

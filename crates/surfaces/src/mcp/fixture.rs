@@ -10,7 +10,7 @@ use governance::approve::Consulted;
 use governance::call::{Call, Effect, Input, Refusal};
 use governance::classify::{Returned, Standing, classify};
 use governance::decide::{PolicySnapshot, compile};
-use governance::evidence::ids::{CallId, RecordId};
+use governance::evidence::ids::{ApprovalId, CallId, RecordId};
 use governance::evidence::record::{ActionRecord, Body, Channel, Context, Receipt};
 use governance::evidence::time::Timestamp;
 use governance::execute::{Execution, Outcome};
@@ -23,12 +23,13 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use crate::govern::{Answered, Execute, Misbehaviour, Session};
 use crate::limits::ReadLimits;
 use crate::mcp::codec::{Raw, RawId};
 use crate::mcp::rounds::Rounds;
+use crate::parked::{Kept, Parked, ParkedId, Parking, TakeBack, Task};
 
 /// A request as it arrived at a [`Server`].
 #[derive(Clone, Debug)]
@@ -273,6 +274,35 @@ impl Allowing {
     }
 }
 
+/// Nobody is asked anything here, so nothing waits.
+impl Parking for Allowing {
+    fn changes(&self, _: ApprovalId) -> Option<watch::Receiver<u64>> {
+        None
+    }
+
+    fn is_parked(&self, _: ParkedId) -> bool {
+        false
+    }
+
+    fn leave(&self, _: ParkedId, _: &TakeBack) {}
+
+    async fn park(&self, _: ParkedId, _: Kept, _: &TakeBack) -> Parked {
+        Parked::Not
+    }
+
+    async fn resume(&self, _: ParkedId, _: &TakeBack) -> Option<Kept> {
+        None
+    }
+
+    async fn take_back(&self, _: ParkedId) {}
+
+    async fn task(&self, _: ParkedId) -> Option<Task> {
+        None
+    }
+
+    async fn unparked(&self, _: ParkedId, _: &TakeBack, _: Option<Answered>) {}
+}
+
 impl Session for Allowing {
     fn approval_status(&self, _: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
         None
@@ -330,11 +360,12 @@ impl Session for Allowing {
                 Effect::Consult(_) => Input::Consulted(Box::new(Consulted::Refused {
                     approval: None,
                     ended: None,
+                    proposed: None,
                     reason: Reason::ApprovalUnavailable,
                     said_to_agent: "nobody can be asked".to_owned(),
                     sentence: "nobody can be asked".to_owned(),
                 })),
-                Effect::GiveBack(_) | Effect::Keep(_) | Effect::Replay(_) | Effect::Retain(..) | Effect::Wait(..) => {
+                Effect::GiveBack(..) | Effect::Keep(_) | Effect::Replay(_) | Effect::Retain(..) | Effect::Wait(..) => {
                     continue;
                 }
                 Effect::Execute(warrant) => tokio::select! {

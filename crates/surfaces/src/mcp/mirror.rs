@@ -15,7 +15,8 @@ use super::streamable::{REVISION, single};
 
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
-const PARAM: &str = "mcp-param-";
+/// How headers begin that repeat arguments.
+pub(super) const PARAM: &str = "mcp-param-";
 
 /// Headers and body say different things.
 pub(super) const MISMATCH: i64 = -32020;

@@ -12,6 +12,7 @@ mod handshake;
 mod held;
 mod intercept;
 mod lists;
+mod parked;
 mod round;
 mod stateless;
 mod subscribe;
@@ -30,7 +31,7 @@ use governance::evidence::ids::CallId;
 use governance::evidence::record::Status;
 use governance::reason::Reason;
 use serde_json::json;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
 pub use self::batch::{AdmittedBatch, carrier};
@@ -44,6 +45,7 @@ use super::era::{Era, OPENING, Revision};
 use super::upstream::{Upstream, UpstreamFault};
 use crate::govern::{Answered, Misbehaviour, Session};
 use crate::limits::{ASKED_MAX, HANDSHAKE_MS, HOUSEKEEPING_MS, IN_FLIGHT_MAX};
+use crate::parked::ParkedId;
 
 /// Our code for a denied request; the protocol leaves -32000 to -32099 to implementations.
 pub const DENIED: i64 = -32010;
@@ -97,6 +99,16 @@ struct InFlight {
     /// Whether it is a stream of notifications, which its server may end.
     is_subscription: bool,
     progress_token: Option<RawId>,
+    /// Tasks of ours that a subscription tells of.
+    watched: Option<Watched>,
+}
+
+/// What a subscription tells of itself, beside its server.
+#[derive(Clone)]
+struct Watched {
+    /// Fires once the client knows that the subscription has begun.
+    begun: Arc<Notify>,
+    parked: Arc<[ParkedId]>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -251,6 +263,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             Meaning::Removed
             | Meaning::Housekeeping(
                 Housekeeping::Discovery
+                | Housekeeping::Parked(..)
                 | Housekeeping::Subscription
                 | Housekeeping::TaskCancel(_)
                 | Housekeeping::TaskState(_)
@@ -258,6 +271,11 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             ) => Some(author::error_reply(Some(id), author::METHOD_NOT_FOUND, "method not found", None)),
         };
         answer.map(Message::from)
+    }
+
+    /// Leaves the calls that wait for people as tasks: whoever asks for them takes them up again.
+    pub(super) fn leave_parked(&self) {
+        self.tasks.leave_parked(&*self.session);
     }
 
     /// Resolves when nothing is executed that goes on without its client.
@@ -308,7 +326,8 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let progress_token =
             envelope.params().and_then(|params| params.at(&["_meta", "progressToken"])).and_then(RawId::read);
         let is_subscription = envelope.method() == Some(SUBSCRIBING);
-        state.in_flight.insert(id.clone(), InFlight { cancel: Some(cancel), carrier, is_subscription, progress_token });
+        let flight = InFlight { cancel: Some(cancel), carrier, is_subscription, progress_token, watched: None };
+        state.in_flight.insert(id.clone(), flight);
         Ok(Admitted { cancelled, envelope, id })
     }
 
@@ -472,8 +491,12 @@ fn refused_in(era: Era, id: &RawId, is_tool: bool, call: &str, reply: &Reply) ->
         Reply::Denied(refusal) => (DENIED, "denied", refusal, Status::NotExecuted),
         Reply::Failed(refusal, status) => (FAILED, "failed", refusal, *status),
     };
-    let text = format!("{verb} ({}): {}", refusal.reason, refusal.sentence);
-    let data = json!({ "call": call, "outcome": verb, "reason": refusal.reason.code(), "status": status.as_str() });
+    let mut text = format!("{verb} ({}): {}", refusal.reason, refusal.sentence);
+    let mut data = json!({ "call": call, "outcome": verb, "reason": refusal.reason.code(), "status": status.as_str() });
+    if let (Some(proposed), Some(data)) = (&refusal.proposed, data.as_object_mut()) {
+        text = format!("{text}\n{proposed}");
+        data.insert("proposed".to_owned(), (**proposed).into());
+    }
     // What the protocol itself has a code for is told with it. A state that is refused breaks the protocol, which is no result of a tool.
     let breaks = refusal.reason == Reason::StateRefused;
     let code = match refusal.reason {

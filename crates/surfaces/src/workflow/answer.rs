@@ -9,6 +9,7 @@ use governance::reason::Reason;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use http::{Response, StatusCode};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::limits::STEP_RETRY_S;
 
@@ -58,7 +59,7 @@ fn waiting(pending: &Pending) -> Response<Bytes> {
     let Awaits::Answers { respond_by } = awaits else {
         let sentence =
             "this very step has gone ahead and is not reported yet; report what became of it, and do not repeat it";
-        let refusal = Refusal { reason: Reason::OutcomeAwaited, sentence: sentence.into() };
+        let refusal = Refusal { proposed: None, reason: Reason::OutcomeAwaited, sentence: sentence.into() };
         return refused(StatusCode::CONFLICT, "open", &refusal);
     };
     let gates = gates.iter().map(AsRef::as_ref).collect();
@@ -93,7 +94,14 @@ pub fn problem(status: StatusCode, detail: &str) -> Response<Bytes> {
     respond(
         status,
         PROBLEM,
-        written(&Problem { detail, reason: None, state: None, status: status.as_u16(), title: title(status) }),
+        written(&Problem {
+            detail,
+            proposed: None,
+            reason: None,
+            state: None,
+            status: status.as_u16(),
+            title: title(status),
+        }),
     )
 }
 
@@ -121,6 +129,9 @@ pub fn with(mut response: Response<Bytes>, name: HeaderName, value: HeaderValue)
 #[derive(Serialize)]
 struct Problem<'a> {
     detail: &'a str,
+    /// The arguments that a person proposes instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proposed: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,9 +141,10 @@ struct Problem<'a> {
 }
 
 fn refused(status: StatusCode, state: &'static str, refusal: &Refusal) -> Response<Bytes> {
-    let Refusal { reason, sentence } = refusal;
+    let Refusal { proposed, reason, sentence } = refusal;
     let problem = Problem {
         detail: sentence,
+        proposed: proposed.as_deref().and_then(|proposed| serde_json::from_str(proposed).ok()),
         reason: Some(reason.code()),
         state: Some(state),
         status: status.as_u16(),

@@ -6,9 +6,13 @@ use bytes::Bytes;
 use clap::Args;
 use console::problem::{Code, ProblemDetails};
 use console::sessions::statement as opening;
-use console::wire::{Approvals, Challenge, ChallengeWanted, Counted, Login, Opened, Reviewed, Revocation, Shown};
+use console::wire::{
+    Approvals, Challenge, ChallengeWanted, Counted, Grant, Login, Opened, Released, Reviewed, Revocation, Shown, State,
+    Waiting,
+};
 use evidence::ids::ApprovalId;
 use evidence::leaf::sha256_hex;
+use gateway::Gateway;
 use gateway::approvals::history::before;
 use gateway::approvals::{Reviewed as Answered, Wanted};
 use gateway::attachments::Attachments;
@@ -125,6 +129,7 @@ impl Place<'_> {
                 Seen {
                     approval: shown.approval,
                     before: shown.before,
+                    proposed: shown.proposed,
                     view: parsed(&text)?,
                     sha256: sha256_hex(text.as_bytes()),
                 }
@@ -135,7 +140,8 @@ impl Place<'_> {
                 let view: Value = serde_json::from_slice(&text).map_err(Failure::could_not)?;
                 let reader = Reader::open(home.path()).map_err(Failure::could_not)?;
                 let before = before(&reader, &view).map_err(Failure::could_not)?.into_iter().map(Into::into).collect();
-                Seen { approval: approval.clone(), before, sha256: sha256_hex(&text), view }
+                let proposed = Gateway::proposed(home, &approval.reviews);
+                Seen { approval: approval.clone(), before, proposed, sha256: sha256_hex(&text), view }
             }
         };
         // What is signed is what is here, and not what somebody says is here.
@@ -157,6 +163,7 @@ impl Place<'_> {
                     key: answered.key.ok_or_else(unsigned)?,
                     nonce: answered.nonce,
                     on_behalf_of: answered.on_behalf_of,
+                    proposed: answered.proposed,
                     reason: answered.reason,
                     shown_sha256: answered.shown_sha256,
                     signature: answered.signature.ok_or_else(unsigned)?,
@@ -175,9 +182,24 @@ impl Place<'_> {
     /// Takes back what was asked, or gives back what was granted; says which.
     pub(super) fn release(&self, approval: ApprovalId, why: String) -> Result<String, Failure> {
         match self {
-            Self::Console(_) => Err(Failure::usage("`release` is for whoever asked, where the gateway's home is")),
+            Self::Console(console) => {
+                let released: Released =
+                    console.post(&format!("/v1/approvals/{approval}/releases"), &Revocation { why })?;
+                Ok(State::as_str(released.state).to_owned())
+            }
             Self::Home { home, .. } => match ask(home, Ask::ReleaseApproval { approval, why })? {
                 Answer::Released(is) => Ok(is),
+                answer => Err(unexpected(&answer)),
+            },
+        }
+    }
+
+    /// Asks for a standing grant.
+    pub(super) fn grant(&self, text: String) -> Result<Waiting, Failure> {
+        match self {
+            Self::Console(console) => console.post("/v1/standing-grants", &Grant { text }),
+            Self::Home { home, .. } => match ask(home, Ask::GrantStanding { text })? {
+                Answer::Waits(waits) => Ok(Waiting { approval: waits.approval, respond_by: waits.until }),
                 answer => Err(unexpected(&answer)),
             },
         }
@@ -207,6 +229,8 @@ impl Place<'_> {
 pub(super) struct Seen {
     pub(super) approval: console::wire::Approval,
     pub(super) before: Vec<console::wire::Executed>,
+    /// The arguments that a person proposed instead, as JSON.
+    pub(super) proposed: Option<String>,
     /// Digest of the view's bytes, computed here.
     pub(super) sha256: String,
     pub(super) view: Value,

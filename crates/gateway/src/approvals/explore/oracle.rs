@@ -64,6 +64,7 @@ impl Life<'_> {
             (Some(_), _) => "revoked",
             (None, Some(Resolution::Approved)) => "approved",
             (None, Some(Resolution::Denied)) => "denied",
+            (None, Some(Resolution::Edited)) => "edited",
             (None, Some(Resolution::Withdrawn)) => "withdrawn",
             (None, None) => "open",
         }
@@ -259,7 +260,7 @@ fn is_satisfied(gate: &Gate, answers: &[&ApprovalRecord], law: &Law) -> Result<b
                 let counts_as = persons.last().cloned().unwrap_or_default();
                 yes.push(Yes { counts_as, persons, place });
             }
-            Answer::Deny => no.push(review.reviewer.to_string()),
+            Answer::Deny | Answer::Edit => no.push(review.reviewer.to_string()),
             Answer::Withdraw => {
                 yes.retain(|yes| *yes.persons[0] != *review.reviewer);
                 no.retain(|who| **who != *review.reviewer);

@@ -188,7 +188,7 @@ fn approve(entry: &mut Entry) {
 fn a_use_that_is_not_taken_before_it_is_recorded_is_found() {
     let forgets = |tampered: &mut Tampered<'_>| {
         entries(tampered, |entry| {
-            entry.approval.used = 0;
+            entry.approval.taken.clear();
             entry.uses.clear();
         });
     };

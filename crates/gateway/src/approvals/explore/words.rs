@@ -7,7 +7,8 @@ use evidence::approvals::State;
 use evidence::record::{Body, Draft};
 use governance::call::Reply;
 
-use crate::approvals::{Entry, Use};
+use crate::approvals::Entry;
+use crate::approvals::outcomes::Stands;
 
 pub(super) fn told(reply: &Reply) -> &'static str {
     match reply {
@@ -41,6 +42,7 @@ pub(super) fn state_word(state: &State) -> &'static str {
     match state {
         State::Approved(_) => "approved",
         State::Denied(_) => "denied",
+        State::Edited(_) => "edited",
         State::Expired => "expired",
         State::Open => "open",
         State::Released => "released",
@@ -54,11 +56,11 @@ pub(super) fn entry_word(entry: &Entry) -> String {
     let uses: Vec<String> = entry
         .uses
         .iter()
-        .map(|(number, known)| match known {
-            Use::Ended { delivered_at, executed, .. } => {
+        .map(|(number, known)| match &known.stands {
+            Stands::Ended { delivered_at, executed, .. } => {
                 format!("{number} {:?} {}", executed.status, delivered_at.is_some())
             }
-            Use::Running => format!("{number} runs"),
+            Stands::Running => format!("{number} runs"),
         })
         .collect();
     let approval = &entry.approval;
@@ -67,7 +69,7 @@ pub(super) fn entry_word(entry: &Entry) -> String {
         approval.approval,
         state_word(&approval.state),
         approval.question.respond_by.micros(),
-        approval.used,
+        approval.used(),
         approval.reviews.len(),
         uses,
         entry.is_answering,

@@ -35,7 +35,7 @@ use super::oracle::{self, Ran, Told};
 use super::stage::{Flag, INITIATOR, Part, START, Stage, options, records, runtime, waiting};
 use super::words::{entry_word, numbered, state_word, told};
 use crate::Gateway;
-use crate::approvals::{Channel, Reviewed};
+use crate::approvals::{ApprovalState, Channel, Reviewed};
 use crate::clock::by_hand::Held;
 use crate::home::Home;
 use crate::missions::Policy;
@@ -421,7 +421,8 @@ impl<'s> World<'s> {
             Part::Release { key } => {
                 let Some((id, _)) = self.known(key) else { return };
                 let work = async move {
-                    gateway.release_approval(id, INITIATOR, "not needed").await.unwrap_or("refused").to_owned()
+                    let released = gateway.release_approval(id, INITIATOR, "not needed", Channel::Cli).await;
+                    released.map_or("refused", ApprovalState::as_str).to_owned()
                 };
                 (Box::pin(work), None)
             }
@@ -470,6 +471,7 @@ impl<'s> World<'s> {
             key: None,
             nonce: format!("{:032x}", self.nonces),
             on_behalf_of: None,
+            proposed: None,
             reason: "looked at it".to_owned(),
             reviewer: Some(person.to_owned()),
             shown_sha256: entry.approval.question.shown_sha256.clone(),
@@ -537,7 +539,7 @@ impl<'s> World<'s> {
             let entry = book.entries.get(id).ok_or_else(|| format!("the book lacks {id}"))?;
             let asked = life.requested.1.question.as_ref();
             let numbers = (life.uses.len(), life.reviews.len(), Some(&entry.approval.question), life.opened_at);
-            let found = (entry.approval.used as usize, entry.approval.reviews.len(), asked, entry.approval.opened_at);
+            let found = (entry.approval.used() as usize, entry.approval.reviews.len(), asked, entry.approval.opened_at);
             if state_word(&entry.approval.state) != life.word() || numbers != found {
                 return Err(format!(
                     "the book says of {id} `{}`, the log {} {numbers:?}",

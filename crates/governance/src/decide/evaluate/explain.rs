@@ -79,6 +79,10 @@ pub(super) fn objection(reason: Reason) -> Finding {
             "what the server lists of this tool is not what was accepted; `countersign tools diff` shows it",
             "this tool is not what it was when it was accepted; do not call it, and tell the person you work for",
         ),
+        Reason::InputNotAllowed => (
+            "an agent brings no input to a call that waits for people: they answer for themselves",
+            "this task waits for people, who answer for themselves; there is no input to bring, ask how it stands with `tasks/get`",
+        ),
         Reason::RequestNotAllowed => {
             ("the protocol does not let this side send such a request", "this is no request for this side to send")
         }

@@ -3,17 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use evidence::record::approval::{Alternative, Assurance, BreakGlass, Escalation, Gate as Terms, Quorum, Stage};
+use evidence::record::approval::{
+    Alternative, Assurance, BreakGlass, Escalation, Gate as Terms, Quorum, Stage, StandingLimit,
+};
 use toml::de::{DeTable, DeValue};
 
 use super::{Key, Reader, Value, brief, is_name, nearest};
 use crate::limits::{
     GATE_ALTERNATIVES_MAX, GATE_NEED_MAX, GATE_SECONDS_MAX, GATE_STAGES_MAX, GATE_USES_MAX, HOLD_SECONDS_MAX,
+    STANDING_SECONDS_MAX, STANDING_USES_MAX,
 };
 use crate::mission::gate::{DEFAULT, Gate};
 use crate::mission::rule::Danger;
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "all_of",
     "any_of",
     "assurance",
@@ -26,6 +29,7 @@ const KEYS: [&str; 13] = [
     "remind",
     "respond_by",
     "stages",
+    "standing",
     "uses",
 ];
 
@@ -110,8 +114,13 @@ impl<'s> Reader<'s> {
             None => None,
             Some(value) => Some(self.break_glass(value)?),
         };
+        let standing = match table.get("standing") {
+            None => None,
+            Some(value) => Some(self.standing_limit(value)?),
+        };
+        let name = name.into();
         let terms =
-            Terms { assurance, break_glass, escalate, grant_s, name: name.into(), remind_s, respond_s, stages, uses };
+            Terms { assurance, break_glass, escalate, grant_s, name, remind_s, respond_s, stages, standing, uses };
         Some(Gate { hold_s, line, terms })
     }
 
@@ -149,6 +158,19 @@ impl<'s> Reader<'s> {
         };
         let (grant_s, review_s) = (seconds("grant", GLASS_S)?, seconds("review_within", REVIEW_S)?);
         Some(BreakGlass { grant_s, group, need, review_s })
+    }
+
+    /// How much a standing grant may cover.
+    fn standing_limit(&mut self, value: &Value<'s>) -> Option<StandingLimit> {
+        const EXAMPLE: &str = "write `standing = { for = \"30d\", uses = 100 }`";
+        let table = self.table(value, EXAMPLE)?;
+        self.check_keys(table, &["for", "uses"], &[]);
+        let (Some(lasts), Some(uses)) = (table.get("for"), table.get("uses")) else {
+            self.problem(value.span(), "standing grants that do not say how long, or for how many calls", EXAMPLE);
+            return None;
+        };
+        let for_s = self.lasting(lasts, STANDING_SECONDS_MAX)?;
+        Some(StandingLimit { for_s, uses: self.count(uses, STANDING_USES_MAX)? })
     }
 
     /// A time that comes before the time to answer is over.
@@ -265,7 +287,7 @@ impl<'s> Reader<'s> {
         seconds
     }
 
-    fn count(&mut self, value: &Value<'s>, most: u32) -> Option<u32> {
+    pub(super) fn count(&mut self, value: &Value<'s>, most: u32) -> Option<u32> {
         let DeValue::Integer(integer) = value.get_ref() else {
             self.wrong_kind(value, "a whole number", "write it without quotes");
             return None;

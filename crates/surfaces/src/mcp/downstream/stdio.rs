@@ -105,10 +105,11 @@ pub async fn serve<S: Session>(
         }
         while answers.try_join_next().is_some() {}
     };
+    session.leave_parked();
     let drained =
         tokio::time::timeout(Duration::from_millis(DRAIN_MS), async { while answers.join_next().await.is_some() {} })
             .await;
-    if drained.is_err() && !is_stopped {
+    if !is_stopped {
         // What people approved and the upstream has goes on without its client, unless the gateway stops.
         tokio::select! {
             () = session.kept_are_done() => {}

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use governance::call::{Reply, Warrant};
+use governance::evidence::ids::ApprovalId;
 use governance::execute::{Execution, Outcome};
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use crate::govern::Execute;
+use crate::govern::{Execute, Waiting};
 use crate::mcp::codec::RawId;
 use crate::mcp::downstream::{Address, Downstream};
 
@@ -75,6 +76,10 @@ impl<E: Execute, D: Downstream> Execute for Held<E, D> {
 
     async fn follow(&mut self, reply: Reply) -> Outcome {
         self.execute.follow(reply).await
+    }
+
+    async fn wait(&mut self, approval: ApprovalId) -> Waiting {
+        self.execute.wait(approval).await
     }
 
     async fn held(&mut self, news: &str) {

@@ -13,11 +13,13 @@ use tokio::sync::oneshot;
 use super::approval::ApprovalStatus;
 use super::execute::{AskAgent, CallUpstream};
 use super::lists::List;
+use super::parked::About;
 use super::{AgentSession, answered};
 use crate::govern::Session;
 use crate::mcp::codec::{Envelope, Raw, RawId};
 use crate::mcp::downstream::{Downstream, Message};
 use crate::mcp::era::{Era, OPENING, Revision};
+use crate::parked::ParkedId;
 
 /// What a request means.
 #[derive(Debug, PartialEq)]
@@ -47,6 +49,8 @@ pub(super) enum Housekeeping {
     Discovery,
     Handshake,
     List(List),
+    /// Is about a call of this run that waits, or has waited, for people as a task of ours.
+    Parked(About, ParkedId),
     /// Passes as it is.
     Plain,
     /// A stream of notifications.
@@ -131,6 +135,11 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
     /// A request about one task: housekeeping for a task that a call of this session became, and else a call that is denied.
     fn about_task(&self, envelope: &Envelope, method: &str, era: Era) -> Meaning {
         let Some(id) = text_param(envelope, "taskId") else { return missing(method, "taskId") };
+        if let (Era::Stateless, Some(parked)) = (era, ParkedId::parse(&id))
+            && self.session.is_parked(parked)
+        {
+            return Meaning::Housekeeping(Housekeeping::Parked(About::of(method), parked));
+        }
         match (era, method) {
             _ if !self.tasks.knows(&id) => Meaning::Call(self.request_call(envelope)),
             (Era::Handshake, "tasks/result") => Meaning::Housekeeping(Housekeeping::TaskResult(id)),

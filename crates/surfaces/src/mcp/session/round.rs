@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use governance::call::{Reply, Warrant};
 use governance::decide::Feature;
-use governance::evidence::ids::CallId;
+use governance::evidence::ids::{ApprovalId, CallId};
 use governance::evidence::leaf::sha256_hex;
 use governance::evidence::record::{Context, Endpoint, Status, Tool};
 use governance::execute::{Execution, Outcome};
@@ -19,11 +19,12 @@ use tokio::time::Instant;
 
 use super::execute::{cancellation, outcome};
 use super::intercept::{Call, as_of_agent, param, trace};
+use super::parked::{Parks, kept};
 use super::stateless::{internal, is_input_required, is_of_unknown_kind};
 use super::tasks::{Becoming, Origin};
 use super::tasks_alone::{created, declares_tasks, may_ask};
 use super::{AgentSession, answered};
-use crate::govern::{Execute, Misbehaviour, Session};
+use crate::govern::{Execute, Misbehaviour, Session, Waiting};
 use crate::limits::ReadLimits;
 use crate::mcp::claims::Claims;
 use crate::mcp::codec::{Envelope, Raw, RawId, Splice};
@@ -79,6 +80,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             call,
             id: id.clone(),
             message,
+            parks: None,
             session: self.session.clone(),
             task: None,
             upstream: Some(self.upstream.clone()),
@@ -163,6 +165,8 @@ pub(super) struct CallRound<S> {
     call: CallId,
     id: RawId,
     message: Bytes,
+    /// Set where it may go on as a task of ours while people are asked.
+    parks: Option<Box<Parks<S>>>,
     session: Arc<S>,
     /// Set where the upstream may make a task of it.
     task: Option<Box<Becoming>>,
@@ -171,9 +175,20 @@ pub(super) struct CallRound<S> {
 }
 
 impl<S> CallRound<S> {
+    /// A call that goes on after it has waited for people.
+    pub(super) fn again(call: CallId, id: RawId, message: Bytes, session: Arc<S>, upstream: Arc<Upstream>) -> Self {
+        let upstream = Some(upstream);
+        Self { attempt: 1, bound: None, call, id, message, parks: None, session, task: None, upstream }
+    }
+
     /// The same round, which may become a task.
     pub(super) fn becoming(self, task: Becoming) -> Self {
         Self { task: Some(Box::new(task)), ..self }
+    }
+
+    /// The same round, which may become a task of ours while people are asked.
+    pub(super) fn parking(self, parks: Parks<S>) -> Self {
+        Self { parks: Some(Box::new(parks)), ..self }
     }
 }
 
@@ -182,7 +197,10 @@ impl<S: Session> Execute for CallRound<S> {
         let Some(upstream) = self.upstream.as_ref().filter(|_| warrant.call() == self.call) else {
             return Execution::Ended(Outcome::without_answer(Status::NotExecuted, Reason::EvaluationFailed));
         };
-        let answer = upstream.request(&self.id, std::mem::take(&mut self.message)).await;
+        // Whoever follows a task of a parked call needs what the message says of its client.
+        let is_parked = self.parks.as_ref().is_some_and(|parks| parks.is_parked());
+        let message = if is_parked { self.message.clone() } else { std::mem::take(&mut self.message) };
+        let answer = upstream.request(&self.id, message).await;
         if let (Some(task), Ok(response)) = (&mut self.task, &answer)
             && let Some((id, created)) = created(response)
         {
@@ -202,8 +220,32 @@ impl<S: Session> Execute for CallRound<S> {
         })
     }
 
+    async fn wait(&mut self, approval: ApprovalId) -> Waiting {
+        let (Some(parks), Some(upstream)) = (&self.parks, &self.upstream) else { return Waiting::Held };
+        if parks.is_parked() {
+            return Waiting::Parked;
+        }
+        // A round that brings answers is awaited by whoever gave them.
+        let is_first = self.attempt == 1 && !self.brings_input();
+        let Some((id, kept)) = kept(self.call, &self.message, upstream).filter(|_| is_first) else {
+            return Waiting::Held;
+        };
+        let message = kept.message.clone();
+        let waiting = parks.park(approval, kept).await;
+        if waiting == Waiting::Parked {
+            (self.id, self.message) = (id, message);
+        }
+        waiting
+    }
+
     async fn follow(&mut self, reply: Reply) -> Outcome {
-        self.upstream = None;
+        let upstream = self.upstream.take();
+        if let (Some(parks), Some(upstream)) = (self.parks.as_ref().filter(|parks| parks.is_parked()), &upstream)
+            && let Some(task) = self.task.as_mut().and_then(|task| task.end.take())
+        {
+            return parks.follow(upstream, &self.message, task).await;
+        }
+        drop(upstream);
         match &mut self.task {
             Some(task) => task.follow(reply).await,
             None => Outcome::without_answer(Status::Unknown, Reason::EvaluationFailed),
@@ -248,6 +290,12 @@ impl<S: Session> CallRound<S> {
         }
     }
 
+    /// Whether the message has answers, or the state of an earlier round, in it.
+    fn brings_input(&self) -> bool {
+        let Ok(message) = Envelope::parse(self.message.clone(), &ReadLimits::REQUEST) else { return true };
+        ["inputResponses", "requestState"].into_iter().any(|name| param(&message, name).is_some())
+    }
+
     fn misbehaved(&self, what: &str) {
         self.session.misbehaved(Misbehaviour { what: what.to_owned(), who: self.session.upstream() });
     }
@@ -255,6 +303,10 @@ impl<S: Session> CallRound<S> {
     /// The questions with a state of ours, where the mission lets the upstream ask them.
     fn passed_on(&self, response: &Envelope) -> Result<Bytes, Stopped> {
         let malformed = |what| Stopped { reason: Reason::Malformed, upstream_did: Some(what) };
+        if self.parks.as_ref().is_some_and(|parks| parks.is_parked()) {
+            let upstream_did = Some("asked for input of a client that may have left, and said so");
+            return Err(Stopped { reason: Reason::InputNotAllowed, upstream_did });
+        }
         let bound = self.bound.as_ref().ok_or(malformed("asked for input on a request that has no rounds"))?;
         let result = response.result().and_then(Raw::object).ok_or(malformed("asked for input without a result"))?;
         let [questions, state] = result.pick(["inputRequests", "requestState"]);

@@ -63,6 +63,9 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
                 Some(answer.map_or_else(|refusal| refusal, |response| response.bytes().clone()))
             }
             // Boxed, as are other rare ways: every request would carry the room for them.
+            Meaning::Housekeeping(Housekeeping::Parked(about, parked)) => {
+                return Box::pin(self.about_parked(id, envelope, &claims, context, (about, parked), cancelled)).await;
+            }
             Meaning::Housekeeping(Housekeeping::TaskState(task)) => {
                 return Box::pin(self.task_state(id, envelope, &claims, &task, cancelled)).await;
             }
@@ -123,7 +126,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         if let Err(refusal) = self.client(envelope, &claims).await {
             return Some(refusal);
         }
-        let narrowed = narrowed_discovery(&response, result);
+        let narrowed = narrowed_discovery(&response, result, self.session.policy().mission().has_gates());
         Some(
             narrowed
                 .and_then(|bytes| private_if_changed(&response, bytes))
@@ -215,13 +218,30 @@ pub(super) fn is_of_unknown_kind(response: &Envelope) -> bool {
     kind.is_some_and(|kind| !kind.is_text("complete") && !kind.is_text("input_required"))
 }
 
-/// What the server is, without revisions that are not spoken here.
-fn narrowed_discovery(response: &Envelope, result: Raw<'_>) -> Result<Bytes, SpliceError> {
+/// What the server is, without revisions that are not spoken here, and with what is offered beside it.
+fn narrowed_discovery(response: &Envelope, result: Raw<'_>, has_gates: bool) -> Result<Bytes, SpliceError> {
     let mut splice = Splice::new(response.bytes());
+    if has_gates {
+        offer_tasks(&mut splice, result)?;
+    }
     if let Some(revisions) = result.at(&["supportedVersions"]).and_then(Raw::array) {
         splice.retain_elements(revisions, |name| name.text().is_some_and(|name| Revision::parse(&name).is_some()))?;
     }
     splice.finish()
+}
+
+/// Offers the extension for tasks: calls may wait for people as tasks of ours.
+fn offer_tasks(splice: &mut Splice<'_>, result: Raw<'_>) -> Result<(), SpliceError> {
+    let Some(capabilities) = result.at(&["capabilities"]).and_then(Raw::object) else { return Ok(()) };
+    let (place, name, text) = match capabilities.member("extensions").and_then(Raw::object) {
+        Some(extensions) if extensions.member(TASKS).is_some() => return Ok(()),
+        Some(extensions) => (extensions, TASKS, "{}".to_owned()),
+        None => (capabilities, "extensions", format!(r#"{{"{TASKS}":{{}}}}"#)),
+    };
+    if let Ok(offer) = Raw::parse(text.as_bytes(), &ReadLimits::RESPONSE) {
+        splice.set_member(place, name, offer)?;
+    }
+    Ok(())
 }
 
 /// An answer that was changed for this mission is nobody else's, and is not kept: the mission may change.

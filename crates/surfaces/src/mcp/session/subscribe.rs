@@ -13,12 +13,14 @@ use governance::evidence::record::{Context, Endpoint, Status};
 use governance::execute::{Created, Execution, Outcome};
 use governance::intercept::Intercepted;
 use governance::reason::Reason;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::execute::{cancellation, outcome};
 use super::intercept::{param, trace};
+use super::parked::Watch;
 use super::stateless::internal;
-use super::{AgentSession, answered};
+use super::tasks_alone::{declares_tasks, undeclared};
+use super::{AgentSession, Watched, answered};
 use crate::govern::{Execute, Session};
 use crate::limits::ReadLimits;
 use crate::mcp::claims::Claims;
@@ -26,6 +28,7 @@ use crate::mcp::codec::{Envelope, Raw, RawId, Splice, SpliceError, author};
 use crate::mcp::downstream::{Downstream, Message};
 use crate::mcp::era::Era;
 use crate::mcp::upstream::{Upstream, UpstreamFault};
+use crate::parked::ParkedId;
 
 impl<S: Session, D: Downstream> AgentSession<S, D> {
     /// Opens a stream of notifications, and gives its answer, which is its end; `None` where one side ended it.
@@ -37,21 +40,39 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         context: Arc<Context>,
         cancelled: oneshot::Receiver<()>,
     ) -> Option<Message> {
-        let message = match self.thinned_subscription(envelope, claims) {
-            Ok(message) => message,
-            Err(error) => return Some(internal(id, &error).into()),
+        let parked = self.watched(param(envelope, "notifications"));
+        if !parked.is_empty() && !declares_tasks(claims) {
+            return Some(undeclared(id).into());
+        }
+        let is_ours = |task: &str| ParkedId::parse(task).is_some_and(|task| parked.contains(&task));
+        let wanted = self.thinned_subscription(envelope, claims, |task| is_ours(task) || self.tasks.knows(task));
+        let message = self.thinned_subscription(envelope, claims, |task| self.tasks.knows(task));
+        let (wanted, message) = match (wanted, message) {
+            (Ok(wanted), Ok(message)) => (wanted, message),
+            (Err(error), _) | (_, Err(error)) => return Some(internal(id, &error).into()),
         };
         // What we have cut from a message that was read is one that can be read.
-        let Ok(sent) = Envelope::parse(message.clone(), &ReadLimits::REQUEST) else {
+        let parse = |message: &Bytes| Envelope::parse(message.clone(), &ReadLimits::REQUEST);
+        let (Ok(wanted), Ok(sent)) = (parse(&wanted), parse(&message)) else {
             let text = "the request could not be rewritten";
             return Some(author::error_reply(Some(id), author::INTERNAL_ERROR, text, None).into());
         };
-        let filter = param(&sent, "notifications").map(|filter| sent.share(filter)).unwrap_or_default();
+        let filter = param(&wanted, "notifications").map(|filter| wanted.share(filter)).unwrap_or_default();
         let call = self.session.call_id();
         let tool = self.tool(Endpoint::Request, SUBSCRIBING);
-        let intercepted = Intercepted::new(call, context, tool, filter, trace(envelope));
-        let upstream = self.upstream.clone();
-        let execute = Subscribe { call, cancelled: Some(cancelled), id: id.clone(), message, upstream };
+        let intercepted = Intercepted::new(call, context.clone(), tool, filter, trace(envelope));
+        let upstream = (parked.is_empty() || asks_for_more(&sent)).then(|| self.upstream.clone());
+        let own = match parked.is_empty() {
+            true => None,
+            false => {
+                let begun = Arc::new(Notify::new());
+                if let Some(flight) = self.state().in_flight.get_mut(id) {
+                    flight.watched = Some(Watched { begun: begun.clone(), parked: parked.as_slice().into() });
+                }
+                Some((begun, self.watch(id, &context, &parked).await))
+            }
+        };
+        let execute = Subscribe { call, cancelled: Some(cancelled), id: id.clone(), message, own, upstream };
         // What takes the request back ends the stream, and the stream says so.
         let (_never, mut taken_back) = oneshot::channel();
         let answer = self.session.govern(intercepted, execute, &mut taken_back).await?;
@@ -61,13 +82,18 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         }
     }
 
-    /// The request without resources that the mission does not show and tasks that are not of this run.
-    fn thinned_subscription(&self, envelope: &Envelope, claims: &Claims<'_>) -> Result<Bytes, SpliceError> {
+    /// The request without resources that the mission does not show and tasks that are not `known`.
+    fn thinned_subscription(
+        &self,
+        envelope: &Envelope,
+        claims: &Claims<'_>,
+        known: impl Fn(&str) -> bool,
+    ) -> Result<Bytes, SpliceError> {
         let mut splice = Splice::new(envelope.bytes());
         self.narrow(&mut splice, claims)?;
         let wanted = |kind| param(envelope, "notifications").and_then(|filter| filter.at(&[kind])).and_then(Raw::array);
         if let Some(tasks) = wanted("taskIds") {
-            splice.retain_elements(tasks, |task| task.text().is_some_and(|task| self.tasks.knows(&task)))?;
+            splice.retain_elements(tasks, |task| task.text().is_some_and(|task| known(&task)))?;
         }
         if let Some(watched) = wanted("resourceSubscriptions") {
             splice.retain_elements(watched, |uri| {
@@ -79,16 +105,28 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
     }
 }
 
+/// Whether a subscription without tasks of ours still asks its server for something.
+fn asks_for_more(sent: &Envelope) -> bool {
+    let Some(filter) = param(sent, "notifications").and_then(Raw::object) else { return false };
+    filter.members().any(|wanted| match wanted.value.array() {
+        Some(listed) => listed.elements().next().is_some(),
+        None => wanted.value.boolean() != Some(false),
+    })
+}
+
 /// A stream of notifications, to be opened at its upstream.
-struct Subscribe {
+struct Subscribe<S, D> {
     call: CallId,
     cancelled: Option<oneshot::Receiver<()>>,
     id: RawId,
     message: Bytes,
-    upstream: Arc<Upstream>,
+    /// Tasks of ours that it tells of, and what fires once it has begun.
+    own: Option<(Arc<Notify>, Watch<S, D>)>,
+    /// `None` where it asks its server for nothing.
+    upstream: Option<Arc<Upstream>>,
 }
 
-impl Execute for Subscribe {
+impl<S: Session, D: Downstream> Execute for Subscribe<S, D> {
     async fn execute(&mut self, warrant: Warrant) -> Execution {
         if warrant.call() != self.call {
             return Execution::Ended(Outcome::without_answer(Status::NotExecuted, Reason::EvaluationFailed));
@@ -100,13 +138,36 @@ impl Execute for Subscribe {
     async fn follow(&mut self, _reply: Reply) -> Outcome {
         let ended = |reason| Outcome::without_answer(Status::Cancelled, reason);
         let Some(mut cancelled) = self.cancelled.take() else { return ended(Reason::EvaluationFailed) };
+        let (own, upstream) = (self.own.take(), self.upstream.clone());
+        let message = std::mem::take(&mut self.message);
+        let at_upstream = async {
+            match &upstream {
+                Some(upstream) => upstream.request(&self.id, message).await,
+                None => std::future::pending().await,
+            }
+        };
+        let of_ours = async {
+            let Some((begun, watch)) = own else { return std::future::pending().await };
+            match &upstream {
+                Some(_) => begun.notified().await,
+                None => watch.acknowledge().await,
+            }
+            watch.run().await;
+            if upstream.is_some() {
+                // The server's end is the end.
+                std::future::pending::<()>().await;
+            }
+        };
         let answer = tokio::select! {
             biased;
             Ok(()) = &mut cancelled => {
-                self.upstream.take_back(cancellation(&self.id)).await;
+                if let Some(upstream) = &upstream {
+                    upstream.take_back(cancellation(&self.id)).await;
+                }
                 return ended(Reason::SubscriptionEnded);
             }
-            answer = self.upstream.request(&self.id, std::mem::take(&mut self.message)) => answer,
+            answer = at_upstream => answer,
+            () = of_ours => return ended(Reason::SubscriptionEnded),
         };
         match answer {
             // Nothing was done that anybody would have to look for.

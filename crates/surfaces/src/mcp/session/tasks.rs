@@ -20,16 +20,22 @@ use tokio::task::JoinSet;
 
 use super::execute::{CallUpstream, outcome};
 use super::intercept::{Call, trace};
+use super::parked::Here;
 use super::{AgentSession, Exchange, FAILED, answered, upstream_failed};
 use crate::govern::{Answered, Session};
 use crate::limits::{TASK_ARGUMENTS_KEPT_BYTES_MAX, TASK_ID_BYTES_MAX, TASKS_KEPT_MAX, TASKS_OPEN_MAX};
 use crate::mcp::codec::{Envelope, Raw, RawId, author};
 use crate::mcp::downstream::{Downstream, Message};
 use crate::mcp::era::Era;
+use crate::parked::ParkedId;
 
 /// The tasks that calls of one session became.
 #[derive(Debug, Default)]
-pub(in crate::mcp) struct Tasks(Mutex<Table>);
+pub(in crate::mcp) struct Tasks {
+    /// Calls that wait for people as tasks of ours.
+    pub(super) parked: Here,
+    table: Mutex<Table>,
+}
 
 #[derive(Debug, Default)]
 struct Table {
@@ -99,6 +105,8 @@ pub(super) enum Told {
     Created(Arc<str>, Reply),
     /// It ended; `None` where the client took it back.
     Ended(Option<Answered>),
+    /// It goes on as this task of ours, or this identical one does.
+    Parked(ParkedId),
 }
 
 /// What a call needs to become a task.
@@ -131,7 +139,7 @@ impl Becoming {
 impl Tasks {
     fn lock(&self) -> MutexGuard<'_, Table> {
         // A panic while the lock was held cannot leave it half changed: what changes together is changed without calls that can panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Starts a call that may become a task; false where too many have not ended.
@@ -145,7 +153,7 @@ impl Tasks {
         has_room
     }
 
-    /// A call became the task `id`; gives where its end will be told. `None` for an id that is empty, too long or in use.
+    /// A call became the task `id`; gives where its end will be told. `None` for an id that is empty, too long, in use or of our own form.
     fn register(
         &self,
         id: &str,
@@ -153,7 +161,8 @@ impl Tasks {
         origin: Option<Origin>,
     ) -> Option<(Arc<str>, oneshot::Receiver<Outcome>)> {
         let mut table = self.lock();
-        if !(1..=TASK_ID_BYTES_MAX).contains(&id.len()) || table.tasks.contains_key(id) {
+        let is_ours = ParkedId::parse(id).is_some();
+        if is_ours || !(1..=TASK_ID_BYTES_MAX).contains(&id.len()) || table.tasks.contains_key(id) {
             return None;
         }
         if table.tasks.len() >= TASKS_KEPT_MAX {
@@ -362,6 +371,8 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
                 Answered { receipt: None, reply }
             }
             Told::Ended(answer) => answer?,
+            // Only calls of the stateless era are parked.
+            Told::Parked(_) => return None,
         };
         answered(Era::Handshake, id, true, call, answer)
     }
@@ -390,7 +401,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
                     }
                     answered(Era::Handshake, id, true, call, answer)
                 }
-                Some(Told::Created(..) | Told::Ended(None)) | None => {
+                Some(Told::Created(..) | Told::Ended(None) | Told::Parked(_)) | None => {
                     let text = "the session ends, and the task's result cannot be recorded any more";
                     Some(author::error_reply(Some(id), FAILED, text, None).into())
                 }

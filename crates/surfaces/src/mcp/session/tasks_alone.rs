@@ -62,7 +62,7 @@ pub(super) fn may_ask(policy: &PolicySnapshot, upstream: &str, questions: Raw<'_
 }
 
 /// How a message says that a task is over: the outcome of its call, and the result where there is one.
-fn over<'a>(message: &'a Envelope, said: Raw<'a>) -> Option<(Outcome, Option<Raw<'a>>)> {
+pub(super) fn over<'a>(message: &'a Envelope, said: Raw<'a>) -> Option<(Outcome, Option<Raw<'a>>)> {
     let [status, result, error] = said.object()?.pick(["status", "result", "error"]);
     let (part, status, reason) = match &*status?.text()? {
         "cancelled" => (None, Status::Cancelled, Some(Reason::TaskCancelled)),
@@ -113,7 +113,7 @@ impl Untold {
 
 impl<S: Session, D: Downstream> AgentSession<S, D> {
     /// Takes one round of a call that may become a task through decision, evidence and execution, and gives the first answer; the call itself goes on until its task
-    /// ends. `Err` holds what the client is told where it may not begin.
+    /// ends. `Err` holds what the client is told where the answer is ours: that the call goes on as a task of ours while people are asked, or may not begin.
     pub(super) async fn govern_round_as_task(
         &self,
         id: &RawId,
@@ -126,22 +126,26 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let (told, mut answers) = mpsc::channel(2);
         let tasks = self.tasks.clone();
         let becoming = Becoming { end: None, origin: Some(origin), progress_token: None, tasks, told: told.clone() };
-        let execute = self.held(id, execute.becoming(becoming));
-        let session = self.session.clone();
-        let has_started = self.tasks.start(async move {
-            let reply = session.govern(intercepted, execute, &mut cancelled).await;
-            let _left = told.send(Told::Ended(reply)).await;
-        });
-        if !has_started {
+        let (parks, taken_back) = self.parks(call, told);
+        let take_back = parks.take_back.clone();
+        if !self.start_parking(id, intercepted, execute.becoming(becoming), parks, taken_back) {
             let text = format!("{TASKS_OPEN_MAX} calls and tasks of this run have not ended; wait for some to end");
             return Some(Err(author::error_reply(Some(id), author::INVALID_REQUEST, &text, None)));
         }
-        match answers.recv().await? {
+        let told = tokio::select! {
+            told = answers.recv() => told,
+            Ok(()) = &mut cancelled => {
+                take_back.fire();
+                answers.recv().await
+            }
+        };
+        match told? {
             Told::Created(task, reply) => {
                 self.tasks.attach(&task, call, answers);
                 Some(Ok(Answered { receipt: None, reply }))
             }
             Told::Ended(answer) => answer.map(Ok),
+            Told::Parked(parked) => self.parked_created(id, parked).await.map(Err),
         }
     }
 
@@ -204,7 +208,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
                     Ok(Message { bytes, receipt })
                 }
                 Some(Told::Ended(Some(Answered { reply, .. }))) => Err(Untold::Refused(call, reply)),
-                Some(Told::Created(..) | Told::Ended(None)) | None => Err(Untold::Closing),
+                Some(Told::Created(..) | Told::Ended(None) | Told::Parked(_)) | None => Err(Untold::Closing),
             };
         }
         match self.tasks.repeated(task, result) {

@@ -10,12 +10,13 @@ use tokio::task::JoinSet;
 
 use super::execute::AskAgent;
 use super::intercept::{param, text_param};
-use super::{AgentSession, InFlight, Phase};
+use super::parked::acknowledged;
+use super::{AgentSession, InFlight, Phase, Watched};
 use crate::govern::{Misbehaviour, Session};
 use crate::limits::UPSTREAM_REQUESTS_MAX;
 use crate::mcp::codec::{Envelope, EnvelopeKind, Raw, RawId, Splice, author};
 use crate::mcp::downstream::{Address, Downstream, Message};
-use crate::mcp::upstream::{Arrived, Incoming, IncomingQueue};
+use crate::mcp::upstream::{Arrived, Incoming, IncomingQueue, SUBSCRIPTION};
 
 impl<S: Session, D: Downstream> AgentSession<S, D> {
     /// Takes what the upstream sends by itself until the upstream ends. Questions wait for their answers beside the queue, so that notifications go on.
@@ -100,6 +101,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
     async fn notified_by_upstream(&self, incoming: Incoming) {
         let Incoming { envelope, related } = incoming;
         let mut message = Message::from(envelope.bytes().clone());
+        let mut begun = None;
         let related = match envelope.method().unwrap_or_default() {
             "notifications/tasks" if self.phase() == Phase::Stateless => match self.task_notice(&envelope).await {
                 Some(told) => {
@@ -121,7 +123,13 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             "notifications/cancelled" if self.takes_back_a_question(&envelope) => related,
             "notifications/tasks/status" if self.is_about_own_task(&envelope) => related,
             // The first message of a stream of notifications, and what ends it where there is no stream to close.
-            "notifications/subscriptions/acknowledged" => related,
+            "notifications/subscriptions/acknowledged" => {
+                if let Some(watched) = self.watched_by(&envelope) {
+                    message.bytes = acknowledged(&envelope, &watched.parked).unwrap_or(message.bytes);
+                    begun = Some(watched.begun);
+                }
+                related
+            }
             "notifications/cancelled" if self.ends_a_subscription(&envelope) => related,
             "notifications/elicitation/complete" if self.offers(Feature::Elicitation) => related,
             method => return tracing::debug!(method, "dropped a notification of the upstream"),
@@ -129,6 +137,15 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let related = related.map(|id| self.heard_under(id));
         let address = related.as_ref().map_or(Address::Unsolicited, Address::Related);
         let _gone = self.downstream.deliver(address, message).await;
+        if let Some(begun) = begun {
+            begun.notify_one();
+        }
+    }
+
+    /// What the subscription tells of itself that this message says has begun.
+    fn watched_by(&self, envelope: &Envelope) -> Option<Watched> {
+        let id = envelope.params()?.at(&["_meta", SUBSCRIPTION]).and_then(RawId::read)?;
+        self.state().in_flight.get(&id)?.watched.clone()
     }
 
     /// The request in flight whose progress this is.

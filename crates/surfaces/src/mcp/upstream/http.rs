@@ -41,6 +41,7 @@ use crate::mcp::codec::batch::{Arrays, Messages, is_batch};
 use crate::mcp::codec::strict::StrictReader;
 use crate::mcp::codec::{Envelope, EnvelopeKind, Raw, RawId, Shape};
 use crate::mcp::era::{Era, Revision};
+use crate::mcp::mirror::PARAM;
 use crate::mcp::streamable::{
     BodyError, EVENT_STREAM, JSON, LAST_EVENT_ID, REVISION, SESSION_ID, is_media_type, read_body,
 };
@@ -228,6 +229,16 @@ impl HttpUpstream {
         let mut template = self.link.config.target.headers.clone();
         template.extend(headers);
         Self::over(self.link.config.clone(), template, self.link.shared.clone(), Era::Stateless)
+    }
+
+    /// See [`super::Upstream::carried`].
+    pub(super) fn carried(&self) -> Vec<(String, String)> {
+        let headers = self.link.headers.lock().unwrap_or_else(PoisonError::into_inner);
+        let carried = headers.template.iter().filter(|(name, _)| name.as_str().starts_with(PARAM));
+        let text = |(name, value): (&http::HeaderName, &HeaderValue)| {
+            Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+        };
+        carried.filter_map(text).collect()
     }
 
     fn over(config: HttpUpstreamConfig, template: HeaderMap, shared: Arc<Shared>, era: Era) -> (Self, IncomingQueue) {

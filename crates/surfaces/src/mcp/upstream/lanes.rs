@@ -16,7 +16,8 @@ use crate::limits::{INCOMING_MAX, ReadLimits};
 use crate::mcp::codec::{Envelope, EnvelopeKind, Raw, RawId, Splice, SpliceError};
 
 const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
-const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
+/// The member of `_meta` that says to which subscription a message belongs.
+pub(in crate::mcp) const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 
 /// A link to a server that several clients share.
 #[derive(Debug)]
@@ -131,6 +132,11 @@ pub struct Lane {
 }
 
 impl Lane {
+    /// See [`Upstream::beside`].
+    pub(super) fn beside(&self, headers: HeaderMap) -> Upstream {
+        self.lanes.open(headers).0
+    }
+
     /// See [`Upstream::request`].
     pub(super) async fn request(&self, id: &RawId, message: Bytes) -> Result<Envelope, UpstreamFault> {
         let Upstream::Stdio(upstream) = &self.lanes.upstream else { return Err(not_ours("it is no child process")) };

@@ -7,12 +7,14 @@ mod incoming;
 mod lanes;
 pub mod stdio;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::header::HeaderMap;
 use bytes::Bytes;
 
 pub use self::incoming::IncomingQueue;
-pub(super) use self::lanes::{Lane, Lanes};
+pub(super) use self::lanes::{Lane, Lanes, SUBSCRIPTION};
 use super::codec::{Envelope, RawId};
 use super::era::Revision;
 use crate::limits::TAKE_BACK_MS;
@@ -119,6 +121,23 @@ impl Upstream {
         match self {
             Self::Http(upstream) => upstream.was_streamed(id),
             Self::Lane(_) | Self::Stdio(_) => false,
+        }
+    }
+
+    /// A link for one request of our own beside this one, with the headers that repeat it. Nothing is heard on it but the answer.
+    pub(super) fn beside(self: &Arc<Self>, headers: HeaderMap) -> Arc<Self> {
+        match &**self {
+            Self::Http(upstream) => Arc::new(Self::Http(upstream.lane(headers).0)),
+            Self::Lane(lane) => Arc::new(lane.beside(headers)),
+            Self::Stdio(_) => self.clone(),
+        }
+    }
+
+    /// The headers of this link that repeat arguments, which only the server knows: names and values.
+    pub(super) fn carried(&self) -> Vec<(String, String)> {
+        match self {
+            Self::Http(upstream) => upstream.carried(),
+            Self::Lane(_) | Self::Stdio(_) => Vec::new(),
         }
     }
 

@@ -329,7 +329,12 @@ impl<S> Post<S> {
     async fn idle(&self, limit: Duration) {
         loop {
             self.quiet().await;
-            if timeout(limit, self.used.notified()).await.is_err() && self.unanswered.load(Ordering::Acquire) == 0 {
+            // A call that waits for people is worked on, although nobody asks.
+            self.tasks.unparked().await;
+            if timeout(limit, self.used.notified()).await.is_err()
+                && self.unanswered.load(Ordering::Acquire) == 0
+                && !self.tasks.has_parked()
+            {
                 return;
             }
         }
@@ -356,10 +361,15 @@ async fn tend<S: Session>(
         () = sessions.closing() => false,
     };
     posts.forget(&key, &post);
+    post.tasks.leave_parked(&*post.session);
     if !upstream_is_gone {
         let finished = async {
+            let quiet = async {
+                post.quiet().await;
+                post.tasks.unparked().await;
+            };
             tokio::select! {
-                () = post.quiet() => {}
+                () = quiet => {}
                 () = &mut running => {}
             }
         };
