@@ -66,7 +66,7 @@ codes! {
     /// The request comes by an unknown name or from a foreign page.
     Foreign = "foreign", FORBIDDEN, "The request comes by an unknown name, or from a foreign page", "name the host in `hosts` or the page in `origins` under [listen] in countersign.toml";
     /// It is no standing grant that could be asked for.
-    GrantUnfit = "grant_unfit", UNPROCESSABLE_ENTITY, "It is no standing grant that could be asked for", "mend what is named; docs/approver.md says what a standing grant has";
+    GrantUnfit = "grant_unfit", CONFLICT, "It is no standing grant that could be asked for", "mend what is named; docs/approver.md says what a standing grant has";
     /// The session may not be opened.
     LoginRefused = "login_refused", FORBIDDEN, "The session is not opened", "sign a fresh challenge with a confirmed key of yours; `countersign people list` shows the keys";
     /// The path does not take this method.
