@@ -280,6 +280,9 @@ async fn review(
     if reviewed.ticket.is_some() != (reviewed.answer == Answer::BreakGlass) {
         return Err(Problem::new(Code::TicketUnfit, "a ticket goes with broken glass, and with nothing else"));
     }
+    if let Some(proposed) = &reviewed.proposed {
+        Form::Text.check("proposed", proposed)?;
+    }
     if reviewed.proposed.is_some() != (reviewed.answer == Answer::Edit) {
         return Err(Problem::new(Code::ProposalUnfit, "arguments go with an edit, and with nothing else"));
     }
@@ -376,6 +379,7 @@ async fn grant(
     Caller(session): Caller,
     Sent(grant): Sent<Grant>,
 ) -> Result<(StatusCode, Json<Waiting>), Problem> {
+    Form::Text.check("text", &grant.text)?;
     let waits = console.gateway.ask_standing(&grant.text, &session.person, Channel::Api).await?;
     Ok((StatusCode::CREATED, Json(Waiting { approval: waits.approval, respond_by: waits.until })))
 }

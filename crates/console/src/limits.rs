@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// The largest body of a request: a reason of 4 KiB, digests and a signature are less than 16 KiB.
-pub const BODY_BYTES_MAX: usize = 64 << 10;
+/// The largest body of a request: a text of [`TEXT_CHARS_MAX`] characters, twelve bytes each where they are escaped as pairs, is 192 KiB; a reason, digests and a signature are less than 64 KiB.
+pub const BODY_BYTES_MAX: usize = 256 << 10;
 
 /// How long a request's body may take.
 pub const BODY_WAIT: Duration = Duration::from_secs(10);
@@ -50,3 +50,6 @@ pub const REASON_CHARS_MAX: usize = governance::limits::SENTENCE_BYTES_MAX / 4;
 
 /// Characters of a ticket: 4 bytes each at most, which the evidence takes.
 pub const TICKET_CHARS_MAX: usize = evidence::limits::TICKET_BYTES_MAX / 4;
+
+/// Characters of the arguments that a person proposes, and of a standing grant; the description says so too.
+pub const TEXT_CHARS_MAX: usize = 16_384;

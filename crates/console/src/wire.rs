@@ -535,7 +535,7 @@ pub struct Reviewed {
     pub on_behalf_of: Option<String>,
     /// The arguments that you propose, as the text of one JSON object; with `edit`, and with nothing else.
     #[serde(default)]
-    #[schema(max_length = 65536)]
+    #[schema(max_length = 16384)]
     pub proposed: Option<String>,
     /// Why, in your words.
     #[schema(
@@ -601,7 +601,7 @@ pub struct Released {
 #[serde(deny_unknown_fields)]
 pub struct Grant {
     /// The file: which calls, how many and until when, as docs/approver.md says.
-    #[schema(max_length = 262144)]
+    #[schema(max_length = 16384)]
     pub text: String,
 }
 
@@ -658,6 +658,7 @@ pub(crate) enum Form {
     Reason,
     Signature,
     Start,
+    Text,
     Ticket,
 }
 
@@ -669,6 +670,7 @@ impl Form {
         let fits = match self {
             Self::Challenge => of(75, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')),
             Self::Digest => text.len() == 64 && text.bytes().all(is_hex),
+            Self::Text => text.chars().count() <= crate::limits::TEXT_CHARS_MAX,
             Self::Nonce => text.len() == 32 && text.bytes().all(is_hex),
             Self::Person => {
                 let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
