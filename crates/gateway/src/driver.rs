@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use crate::Gateway;
 use crate::approvals::Using;
 use crate::clock::{instant, now, sleep_until};
-use crate::limits::HOLD_NEWS;
+use crate::limits::{HOLD_NEWS, PARKS_AFTER};
 use crate::refusals::Sort;
 
 /// Governs one call; `None` when the client took it back, which `cancelled` tells: of a call that people approved, once it has ended.
@@ -92,14 +92,15 @@ pub(crate) async fn drive<E: Execute>(
                 }
             }
             Effect::Wait(approval, hold_s) => {
-                // Boxed: every call would carry the room for it.
-                let waiting = Box::pin(execute.wait(approval)).await;
                 let until = *held_until
                     .get_or_insert_with(|| instant() + Duration::from_secs(hold_s.min(execute.patience_s())));
                 let answered = gateway.approvals.answered(approval);
                 tokio::pin!(answered);
+                // Boxed: every call would carry the room for it.
+                let mut waiting = if execute.may_park() { None } else { Some(Box::pin(execute.wait(approval)).await) };
+                let parks_at = until.min(instant() + PARKS_AFTER);
                 loop {
-                    if waiting == Waiting::Joined {
+                    if waiting == Some(Waiting::Joined) {
                         break Input::Waited;
                     }
                     tokio::select! {
@@ -112,16 +113,22 @@ pub(crate) async fn drive<E: Execute>(
                             may_cancel = false;
                             break Input::Cancelled;
                         }
-                        () = sleep_until(until), if waiting == Waiting::Held => break Input::Waited,
+                        // An answer that comes at once finds the call held, and its client there to be asked for input.
+                        () = sleep_until(parks_at), if waiting.is_none() => {
+                            waiting = Some(Box::pin(execute.wait(approval)).await);
+                        }
+                        () = sleep_until(until), if waiting == Some(Waiting::Held) => break Input::Waited,
                         () = gateway.stopped() => break Input::Waited,
                         () = tokio::time::sleep(HOLD_NEWS) => match waiting {
                             // What can never run is told so.
-                            Waiting::Parked if is_over(standing()) => {
+                            Some(Waiting::Parked) if is_over(standing()) => {
                                 policy = latest();
                                 break Input::Woken;
                             }
-                            Waiting::Parked => {}
-                            Waiting::Held | Waiting::Joined => execute.held("waiting for a person's approval").await,
+                            Some(Waiting::Parked) => {}
+                            Some(Waiting::Held | Waiting::Joined) | None => {
+                                execute.held("waiting for a person's approval").await;
+                            }
                         },
                     }
                 }

@@ -145,6 +145,9 @@ pub const REFUSALS_WINDOW: Duration = Duration::from_secs(15 * 60);
 /// Approvals that may be open at once. Each keeps some 3 KiB: 150 MiB at most.
 pub const APPROVALS_OPEN_MAX: usize = 50_000;
 
+/// How long a call whose client takes tasks is held before it is one: an answer by a program or by somebody who watches comes in that time, and the call is then like any other.
+pub const PARKS_AFTER: Duration = Duration::from_secs(1);
+
 /// Standing grants that may be in force or asked for at once. Each has compiled conditions, some 140 KiB: 36 MiB at most; a call that asks looks at those of its tool.
 pub const STANDING_MAX: usize = 256;
 

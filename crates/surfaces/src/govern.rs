@@ -27,6 +27,11 @@ pub trait Execute: Send + 'static {
         std::future::ready(Outcome::without_answer(Status::Unknown, Reason::EvaluationFailed))
     }
 
+    /// Whether [`Self::wait`] would answer the client with a task, from which on nothing can be asked of it.
+    fn may_park(&self) -> bool {
+        false
+    }
+
     /// How the call waits for this approval. Asked each time that it begins to.
     fn wait(&mut self, _approval: ApprovalId) -> impl Future<Output = Waiting> + Send {
         std::future::ready(Waiting::Held)

@@ -78,6 +78,10 @@ impl<E: Execute, D: Downstream> Execute for Held<E, D> {
         self.execute.follow(reply).await
     }
 
+    fn may_park(&self) -> bool {
+        self.execute.may_park()
+    }
+
     async fn wait(&mut self, approval: ApprovalId) -> Waiting {
         self.execute.wait(approval).await
     }

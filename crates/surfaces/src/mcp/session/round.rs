@@ -220,6 +220,11 @@ impl<S: Session> Execute for CallRound<S> {
         })
     }
 
+    fn may_park(&self) -> bool {
+        let is_first = self.attempt == 1 && !self.brings_input();
+        is_first && self.upstream.is_some() && self.parks.as_ref().is_some_and(|parks| !parks.is_parked())
+    }
+
     async fn wait(&mut self, approval: ApprovalId) -> Waiting {
         let (Some(parks), Some(upstream)) = (&self.parks, &self.upstream) else { return Waiting::Held };
         if parks.is_parked() {
