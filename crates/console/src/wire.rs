@@ -349,6 +349,8 @@ pub struct Approval {
     pub shown_sha256: String,
     /// How the gates stand, in sentences.
     pub standing: Vec<String>,
+    /// The name of the standing grant that it is, or asks for; null of calls and changes.
+    pub standing_grant: Option<String>,
     /// Where in its life it is.
     pub state: State,
     /// The tool.
@@ -376,6 +378,7 @@ impl From<ApprovalView> for Approval {
             sentence: view.sentence,
             shown_sha256: view.shown_sha256,
             standing: view.standing,
+            standing_grant: view.standing_grant,
             state: view.state.into(),
             tool: view.tool,
             used: view.used,

@@ -37,7 +37,7 @@ group = "leads"
 need = 2
 "#;
 
-fn user() -> String {
+pub(super) fn user() -> String {
     let out = std::process::Command::new("id").arg("-un").output().unwrap();
     String::from_utf8(out.stdout).unwrap().trim().to_owned()
 }

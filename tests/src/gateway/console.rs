@@ -14,8 +14,10 @@ use gateway::device::DeviceKey;
 use serde_json::{Value, json};
 use testkit::process::Process;
 
-use super::approvals::{Gated, PASSPHRASE, pending, said};
+use super::approvals::{Gated, PASSPHRASE, denied, pending, said};
+use super::approved_changes::user;
 use super::bridges::{PATIENCE, binary};
+use super::standing::{GRANT, MISSION, PEOPLE};
 
 /// A gateway that serves, and the address of its console.
 pub(super) struct Served {
@@ -54,6 +56,16 @@ impl Gated {
         let lines = process.lines().unwrap();
         let line: Value = serde_json::from_str(&process.next_line(&lines, PATIENCE).unwrap()).unwrap();
         Served { address: line["listening_console"].as_str().unwrap().to_owned(), process }
+    }
+
+    /// Runs a command as a person would on a machine of their own.
+    fn run_elsewhere(&self, at: &str, person: &str, args: &[&str]) -> (Option<i32>, String, String) {
+        let mut command = Command::new(binary("countersign"));
+        command.args(args).arg("--home").arg(self.0.scratch.join("elsewhere"));
+        command.env("COUNTERSIGN_PASSPHRASE", PASSPHRASE).env("COUNTERSIGN_KEY", self.key(person));
+        let output = command.env("COUNTERSIGN_AT", at).env("COUNTERSIGN_PERSON", person).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
     }
 
     fn device(&self, person: &str) -> DeviceKey {
@@ -309,14 +321,7 @@ fn the_command_line_answers_at_a_gateway_elsewhere() {
     let served = world.serve();
     let at = format!("http://{}", served.address);
     let elsewhere = world.0.scratch.join("elsewhere");
-    let run = |person: &str, args: &[&str]| {
-        let mut command = Command::new(binary("countersign"));
-        command.args(args).arg("--home").arg(&elsewhere).env("COUNTERSIGN_PASSPHRASE", PASSPHRASE);
-        command.env("COUNTERSIGN_AT", &at).env("COUNTERSIGN_PERSON", person).env("COUNTERSIGN_KEY", world.key(person));
-        let output = command.output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (output.status.code(), text(output.stdout), text(output.stderr))
-    };
+    let run = |person: &str, args: &[&str]| world.run_elsewhere(&at, person, args);
     let mut client = world.open();
     assert_eq!(said(&client.call(1, "effect", json!({ "key": "one" }))), pending());
     let (code, listed, err) = run("ana", &["approvals", "list", "--format", "json"]);
@@ -352,6 +357,59 @@ fn the_command_line_answers_at_a_gateway_elsewhere() {
     assert_eq!(me.seen(&format!("/v1/approvals/{id}"))["approval"]["state"], "revoked");
     served.stop();
     assert!(world.effects().is_empty());
+    world.0.assert_verified();
+}
+
+#[test]
+fn what_is_asked_is_edited_taken_back_and_granted_for_good_from_elsewhere() {
+    let people = PEOPLE.replace("[group]", &format!("[person.rita]\nalso = [\"{}\"]\n[group]", user()));
+    let world = Gated::with("console-more", MISSION, &people);
+    world.enrol(&["ana", "bea", "carl", "rita"]);
+    let served = world.serve();
+    let at = format!("http://{}", served.address);
+    let run = |person: &str, args: &[&str]| world.run_elsewhere(&at, person, args);
+    let mut client = world.open();
+    let pays = |amount: u32| json!({ "key": "rent", "amount": amount });
+
+    // Whoever the agent acts for takes it back, and nobody else.
+    assert_eq!(said(&client.call(1, "effect", pays(900))), pending());
+    let id = world.asked();
+    let (code, _, err) = run("ana", &["approvals", "release", &id, "--why", "not needed"]);
+    assert!(code == Some(1) && err.contains("the agent acts for"), "{code:?} {err}");
+    let (code, out, err) = run("rita", &["approvals", "release", &id, "--why", "not needed"]);
+    assert!(code == Some(0) && out.contains("withdrawn"), "{out} {err}");
+
+    assert_eq!(said(&client.call(2, "effect", pays(900))), pending());
+    let id = world.asked();
+    let arguments = ["--arguments", r#"{"key":"rent","amount":800}"#, "--why", "800 is in the lease"];
+    let (code, out, err) = run("bea", &[&["approvals", "edit", &id], arguments.as_slice()].concat());
+    assert!(code == Some(0) && out.contains("is edited"), "{out} {err}");
+    assert_eq!(said(&client.call(3, "effect", pays(900))), denied("approval_edited"));
+    let (_, shown, _) = run("ana", &["approvals", "show", &id, "--format", "json"]);
+    assert_eq!(serde_json::from_str::<Value>(&shown).unwrap()["proposed"], r#"{"key":"rent","amount":800}"#);
+
+    let file = world.0.scratch.join("grant.toml");
+    let file = file.to_str().unwrap();
+    std::fs::write(file, GRANT.replace("uses    = 3", "uses    = 6")).unwrap();
+    let (code, _, err) = run("ana", &["approvals", "grant", file]);
+    assert!(code == Some(1) && err.contains("5 calls at most"), "{code:?} {err}");
+    std::fs::write(file, GRANT).unwrap();
+    let (code, out, err) = run("ana", &["approvals", "grant", file]);
+    assert_eq!(code, Some(0), "{err}");
+    let grant = out.split(' ').next().unwrap();
+    let (code, _, err) = run("ana", &["approvals", "approve", grant, "--why", "mine"]);
+    assert!(code == Some(1) && err.contains("asks for the standing grant"), "{err}");
+    for person in ["bea", "carl"] {
+        let (code, _, err) = run(person, &["approvals", "approve", grant, "--why", "the lease"]);
+        assert_eq!(code, Some(0), "{err}");
+    }
+    assert_eq!(said(&client.call(4, "effect", pays(700))).0, "none");
+    let me = served.open(world.device("ana"));
+    let seen = me.seen(&format!("/v1/approvals/{grant}"));
+    assert_eq!((&seen["approval"]["standing_grant"], &seen["approval"]["used"]), (&json!("rent"), &json!(1)));
+    assert!(client.close().success());
+    served.stop();
+    assert_eq!(world.effects().len(), 1);
     world.0.assert_verified();
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::approvals::{Gated, denied, pending, said};
 
-const MISSION: &str = r#"
+pub(super) const MISSION: &str = r#"
 mission = "effects"
 goal = "Leave effects."
 owner = "olga@corp.example"
@@ -26,7 +26,7 @@ hold = "1s"
 standing = { for = "1h", uses = 5 }
 "#;
 
-const PEOPLE: &str = r#"
+pub(super) const PEOPLE: &str = r#"
 why = "First version."
 [person.ana]
 [person.bea]
@@ -37,7 +37,7 @@ also = ["olga@corp.example"]
 leads = ["ana", "bea", "carl", "olga"]
 "#;
 
-const GRANT: &str = r#"
+pub(super) const GRANT: &str = r#"
 grant   = "rent"
 mission = "effects"
 gates   = ["pay"]

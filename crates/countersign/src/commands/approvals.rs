@@ -349,7 +349,7 @@ fn list(place: &Place<'_>, all: bool, format: Option<Format>) -> Result<Exit, Fa
                     count.to_string(),
                     view.state.as_str().to_owned(),
                     visible(view.tool),
-                    visible(view.agent),
+                    view.standing_grant.map_or_else(|| visible(view.agent), |name| visible(format!("grant `{name}`"))),
                     visible(view.initiator),
                     until(view.respond_by),
                     spelt(&view.standing.join("; ")),

@@ -46,6 +46,8 @@ pub struct ApprovalView {
     pub sentence: String,
     /// SHA-256 of what reviewers are shown.
     pub shown_sha256: String,
+    /// The name of the standing grant that it is, or asks for; `None` of calls and changes.
+    pub standing_grant: Option<String>,
     /// How the gates stand, in sentences.
     pub standing: Vec<String>,
     /// Where in its life it is.
@@ -139,6 +141,7 @@ impl Entry {
             reviews: reviews.clone(),
             sentence: question.sentence.clone(),
             shown_sha256: question.shown_sha256.clone(),
+            standing_grant: question.standing.as_ref().map(|standing| standing.name.to_string()),
             standing: standing(&self.approval, &self.unreachable),
             state: ApprovalState::of(&self.approval),
             tool: tool.to_string(),

@@ -36,8 +36,8 @@ pub(super) fn standing(shown: &Value) -> Result<String, Failure> {
         quoted(mission),
         gates.join(", "),
         quoted(agent),
-        quoted(server),
-        quoted(name),
+        key(server),
+        key(name),
     );
     for (name, value) in arguments {
         let rule = match &value {
@@ -48,9 +48,15 @@ pub(super) fn standing(shown: &Value) -> Result<String, Failure> {
                 "{ free = true } # anything at all: say what it may be".to_owned()
             }
         };
-        let _ = writeln!(draft, "{} = {rule}", quoted(&name));
+        let _ = writeln!(draft, "{} = {rule}", key(&name));
     }
     Ok(draft)
+}
+
+/// A key in TOML, without quotes where it needs none.
+fn key(name: &str) -> String {
+    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if !name.is_empty() && name.bytes().all(is_bare) { name.to_owned() } else { quoted(name) }
 }
 
 /// A text in TOML, which has the escapes of JSON.
@@ -76,6 +82,10 @@ mod tests {
         let standing = parse_standing(&named).unwrap_or_else(|error| panic!("{}\n{draft}", error.render("draft")));
         assert_eq!((&**standing.name(), &**standing.mission()), ("rent", "payer"));
         assert_eq!(standing.tool().to_string(), "mcp:bank.eu/send money");
+        assert!(
+            draft.contains("\namount = { min") && draft.contains("[allow.mcp.\"bank.eu\".\"send money\"]"),
+            "{draft}"
+        );
         assert!(standing.to_string().contains("a number from 12.5 to 12.5"), "{standing}");
         assert!(super::standing(&json!({ "kind": "mission" })).is_err());
     }
