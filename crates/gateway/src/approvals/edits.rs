@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{Approvals, Book, Entry, ReviewError, Reviewed};
 use crate::Gateway;
 use crate::attachments::Attachments;
+use crate::blocking::blocking;
 use crate::home::Home;
 
 /// What became of a proposal.
@@ -112,16 +113,16 @@ impl Gateway {
             (None, _) => return Ok(None),
         };
         let (home, shown_sha256) = (self.home.clone(), approval.question.shown_sha256.clone());
-        let kept = tokio::task::spawn_blocking(move || {
+        blocking(move || {
             let attachments = Attachments::of(&home);
             let shown = attachments.read(&shown_sha256)?.unwrap_or_default();
             let view: Value = serde_json::from_slice(&shown).unwrap_or_default();
             let original = view.get("arguments").and_then(Value::as_str).ok_or(EditError::Lost)?;
             let edit = Edit::new(original, &text)?;
             attachments.keep(edit.sha256(), text.into_bytes())?;
-            Ok::<_, ReviewError>(Some(edit))
-        });
-        kept.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
+            Ok(Some(edit))
+        })
+        .await
     }
 
     /// The arguments that a person proposed, as JSON; `None` where nobody did, or this home does not have them any more.

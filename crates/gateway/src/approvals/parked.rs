@@ -26,6 +26,7 @@ use super::outcomes::{Stands as OfUse, forget};
 use super::view::standing;
 use super::{Approvals, Entry};
 use crate::Gateway;
+use crate::blocking::blocking;
 use crate::clock::now;
 use crate::home::Home;
 use crate::limits::{PARKED_BYTES_MAX, PARKED_TOLD_US};
@@ -275,7 +276,7 @@ impl Gateway {
                 tracing::warn!(%parked, bytes, "a call does not wait as a task: all that wait so would be too large");
                 false
             }
-            false => match on_disk(move || files.keep(parked, &kept)).await {
+            false => match blocking(move || files.keep(parked, &kept)).await {
                 Ok(()) => true,
                 Err(error) => {
                     tracing::error!(%error, %parked, "a call does not wait as a task: it could not be kept");
@@ -300,7 +301,7 @@ impl Gateway {
             return None;
         }
         let files = Files::of(&self.home);
-        let (call, kept) = match on_disk(move || files.read(parked.approval)).await {
+        let (call, kept) = match blocking(move || files.read(parked.approval)).await {
             Ok(found) => found?,
             Err(error) => {
                 tracing::error!(%error, %parked, "a call that waits cannot be read");
@@ -324,7 +325,7 @@ impl Gateway {
             Some(State::Ended(..) | State::TakenBack(_)) => return,
             None => {
                 let files = Files::of(&self.home);
-                match on_disk(move || files.read(parked.approval)).await {
+                match blocking(move || files.read(parked.approval)).await {
                     Ok(Some((call, _))) if call == parked.call => {}
                     _ => return,
                 }
@@ -412,7 +413,7 @@ impl Gateway {
     async fn forget_parked_call(&self, approval: ApprovalId) {
         let files = Files::of(&self.home);
         if self.parked.lock().files.remove(&approval).is_some() {
-            on_disk(move || files.forget(approval)).await;
+            blocking(move || files.forget(approval)).await;
         }
     }
 
@@ -439,10 +440,4 @@ impl Gateway {
             self.forget_parked_call(approval).await;
         }
     }
-}
-
-/// Does what waits for the disk, beside the reactor.
-async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
 }

@@ -46,7 +46,7 @@ impl Dice {
             0..=5 => Part::Call { delivers: self.below(3) > 0, holds_s: self.one_of(&[0, 5, 20]), key, run },
             6..=14 => {
                 let mut answers = [Answer::Approve; 12];
-                (answers[0], answers[1]) = (Answer::Deny, Answer::Withdraw);
+                (answers[0], answers[1], answers[2]) = (Answer::Deny, Answer::Edit, Answer::Withdraw);
                 Part::Answer {
                     answer: self.one_of(&answers),
                     apart: self.below(2) == 0,

@@ -471,7 +471,7 @@ impl<'s> World<'s> {
             key: None,
             nonce: format!("{:032x}", self.nonces),
             on_behalf_of: None,
-            proposed: None,
+            proposed: (answer == Answer::Edit).then(|| arguments("d")),
             reason: "looked at it".to_owned(),
             reviewer: Some(person.to_owned()),
             shown_sha256: entry.approval.question.shown_sha256.clone(),
