@@ -401,7 +401,7 @@ impl Gateway {
 
     /// Forgets outcomes that were handed out a while ago, and those of runs that are over.
     pub(super) fn forget_outcomes(&self, at: Timestamp) {
-        let mut over = Vec::new();
+        let (mut over, mut places) = (Vec::new(), Vec::new());
         let mut book = self.approvals.book();
         for entry in book.entries.values_mut().filter(|entry| !entry.uses.is_empty()) {
             let own = entry.context.run;
@@ -414,10 +414,19 @@ impl Gateway {
                         delivered_at.is_some_and(|delivered_at| at.micros_since(delivered_at) > OUTCOME_GRACE_US);
                     if is_old || is_run_over {
                         over.push((executed.call, *bytes));
+                        let place = |by: &Arc<UsedBy>| Some((by.context.run?, by.covers_sha256.clone()));
+                        places.extend(known.by.as_ref().and_then(place));
                     }
                     !is_old && !is_run_over
                 }
             });
+        }
+        // Of standing grants: what an approval of the call's own holds by now is not of them.
+        for place in places {
+            let is_standing = book.by_call.get(&place).is_some_and(|approval| book.standing.contains(approval));
+            if is_standing {
+                book.by_call.remove(&place);
+            }
         }
         book.kept_bytes = over.iter().fold(book.kept_bytes, |kept, (_, bytes)| kept.saturating_sub(*bytes));
         drop(book);

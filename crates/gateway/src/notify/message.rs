@@ -126,6 +126,9 @@ struct Facts {
     /// Who was asked by those gates and was not heard.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     skipped: Vec<Arc<str>>,
+    /// The name of the standing grant that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    standing_grant: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool: Option<String>,
 }
@@ -170,6 +173,7 @@ impl Message {
                 if let Some(question) = question {
                     facts.groups = groups_of(&question.gates, subject.event).into_iter().collect();
                     facts.respond_by = Some(question.respond_by);
+                    facts.standing_grant = question.standing.as_ref().map(|standing| standing.name.clone());
                 }
             }
             Body::Exception(exception) => {
@@ -260,7 +264,10 @@ impl Message {
         match (&self.facts.tool, self.facts.resolution, &self.facts.kind) {
             (Some(tool), Some(_), _) if !self.facts.broken_glass.is_empty() => format!("Glass broken: {tool}"),
             (Some(tool), Some(resolution), _) => format!("{}: {tool}", capital(resolution.as_str())),
-            (Some(tool), None, _) if what == "requested" => format!("Approval needed: {tool}"),
+            (Some(tool), None, _) if what == "requested" => match &self.facts.standing_grant {
+                Some(name) => format!("Standing grant `{name}` wanted: {tool}"),
+                None => format!("Approval needed: {tool}"),
+            },
             (Some(tool), None, _) => format!("Approval {what}: {tool}"),
             (None, _, Some(kind)) => format!("Exception opened: {}", kind.replace('_', " ")),
             (None, _, None) => "Countersign reaches you here".to_owned(),
@@ -271,7 +278,8 @@ impl Message {
         let facts = &self.facts;
         let groups = facts.groups.iter().map(|group| &**group).collect::<Vec<_>>().join(", ");
         let lines = [
-            ("Agent", facts.agent.clone()),
+            ("Agent", facts.agent.clone().filter(|_| facts.standing_grant.is_none())),
+            ("Standing grant", facts.standing_grant.as_deref().map(str::to_owned)),
             ("For", facts.initiator.clone()),
             ("Mission", facts.mission.clone()),
             ("Skipped", Some(self.facts.broken_glass.join(", ")).filter(|gates| !gates.is_empty())),
