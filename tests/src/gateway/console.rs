@@ -484,7 +484,7 @@ fn nobody_comes_in_without_a_session_that_stands() {
         assert!(came.head.contains("content-security-policy: default-src 'none'"), "{}", came.head);
         assert!(!came.body["mend"].as_str().unwrap().is_empty());
     }
-    let large = served.post("/v1/sessions", "", &json!({ "person": "x".repeat(70_000) }));
+    let large = served.post("/v1/sessions", "", &json!({ "person": "x".repeat(console::limits::BODY_BYTES_MAX) }));
     assert_eq!((large.status, &large.body["code"]), (413, &json!("body_too_large")));
     assert_eq!(served.ask("GET /v1/me", &format!("Origin: https://page.example\r\n{mine}"), "").status, 200);
     assert_eq!(served.ask("GET /health", "Host: whatever\r\n", "").status, 200);
