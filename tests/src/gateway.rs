@@ -8,6 +8,7 @@ mod bridges;
 mod changes;
 mod clients;
 mod console;
+mod data;
 mod door;
 mod edits;
 mod exceptions;

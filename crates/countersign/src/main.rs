@@ -72,6 +72,8 @@ enum Command {
     /// List attachments and get them back
     #[command(subcommand)]
     Attachments(commands::attach::Attachments),
+    /// Find secrets, personal and payment data in a text
+    Classify(commands::classify::Classify),
     /// See to what was outside the plan: open, mitigate, review, close
     #[command(subcommand)]
     Exceptions(commands::exceptions::Exceptions),
@@ -103,6 +105,7 @@ fn main() -> ExitCode {
         Command::Attach(command) => home().and_then(|home| command.run(&home)),
         Command::Attachments(command) => home().and_then(|home| command.run(&home)),
         Command::Audit(command) => home().and_then(|home| command.run(&home)),
+        Command::Classify(command) => command.run(),
         Command::Exceptions(command) => home().and_then(|home| command.run(&home)),
         Command::Verify(command) => home().and_then(|home| command.run(&home)),
         Command::Halt(command) => home().and_then(|home| command.run(&home, gateway::halts::Switch::Halted)),

@@ -50,6 +50,8 @@ pub enum Term {
     Would(Vec<Effect>),
     /// The kind of an exception.
     Kind(Vec<ExceptionKind>),
+    /// Any of the classes of data.
+    Class(Vec<Pattern>),
     /// Any of a decision's reason codes, or an outcome's.
     Reason(Vec<Pattern>),
     /// The call, or calls whose identifiers start alike.
@@ -82,6 +84,7 @@ pub(crate) enum Field {
     Seq,
     Would,
     Kind,
+    Class,
 }
 
 impl Field {
@@ -101,6 +104,7 @@ impl Field {
         ("seq", Self::Seq),
         ("would", Self::Would),
         ("kind", Self::Kind),
+        ("class", Self::Class),
     ];
 }
 
@@ -200,6 +204,7 @@ impl Term {
             Self::Kind(kinds) => {
                 matches!(&record.body, Body::Exception(exception) if kinds.contains(&exception.kind))
             }
+            Self::Class(classes) => matches(classes, record.data_classes.iter().map(|class| &**class)),
             Self::Reason(codes) => matches(codes, reasons(&record.body)),
             Self::Call(ids) => correlation.call.is_some_and(|id| ids.iter().any(|ids| ids.low <= id && id <= ids.high)),
             Self::Run(ids) => correlation.run.is_some_and(|id| ids.iter().any(|ids| ids.low <= id && id <= ids.high)),
@@ -304,6 +309,7 @@ impl fmt::Display for Term {
             Self::Status(values) => list(f, "status", values),
             Self::Would(values) => list(f, "would", values),
             Self::Kind(values) => list(f, "kind", values),
+            Self::Class(values) => list(f, "class", values),
             Self::Reason(values) => list(f, "reason", values),
             Self::Call(values) => list(f, "call", values),
             Self::Run(values) => list(f, "run", values),

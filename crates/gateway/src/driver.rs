@@ -60,7 +60,8 @@ pub(crate) async fn drive<E: Execute>(
                 } else {
                     classify(intercepted, plan, standing(), &Returned::default())
                 };
-                let classified = Box::new(Classified { confirmed, pin, ..classified });
+                let data_classes = gateway.classes(&policy, &tool, classified.intercepted.arguments());
+                let classified = Box::new(Classified { confirmed, data_classes, pin, ..classified });
                 let consult = |consult: &Consult, at| gateway.consult(consult, at);
                 let at = now();
                 let (next, more) = if is_counted {
@@ -187,7 +188,7 @@ pub(crate) async fn drive<E: Execute>(
                 match ended {
                     Some(Ok(Execution::Ended(outcome))) => {
                         gateway.recall.add(run, &policy, &tool, &outcome);
-                        Input::Ended(Box::new(outcome))
+                        Input::Ended(Box::new(gateway.looked_into(&policy, &tool, outcome)))
                     }
                     Some(Ok(Execution::Task(created))) => {
                         may_cancel = false;
@@ -203,7 +204,7 @@ pub(crate) async fn drive<E: Execute>(
             Effect::Follow(answer) => {
                 let outcome = execute.follow(answer).await;
                 gateway.recall.add(run, &policy, &tool, &outcome);
-                Input::Ended(Box::new(outcome))
+                Input::Ended(Box::new(gateway.looked_into(&policy, &tool, outcome)))
             }
             Effect::CancelUpstream => {
                 execute.cancel().await;

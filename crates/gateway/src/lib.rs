@@ -16,6 +16,7 @@ mod counters;
 pub mod device;
 pub mod discovery;
 pub mod driver;
+mod examiner;
 pub mod exceptions;
 pub mod gate;
 pub mod halts;
@@ -52,6 +53,7 @@ use tokio::sync::watch;
 use crate::approvals::{Approvals, ParkedCalls};
 use crate::clock::{Entropy, now};
 use crate::counters::Counters;
+use crate::examiner::Examiner;
 use crate::halts::Halts;
 use crate::home::Home;
 use crate::identity::Digests;
@@ -73,6 +75,7 @@ pub struct Gateway {
     pub(crate) counters: Counters,
     pub(crate) digests: Digests,
     pub(crate) entropy: Entropy,
+    pub(crate) examiner: Examiner,
     /// One person does something about exceptions at a time.
     pub(crate) excepting: tokio::sync::Mutex<()>,
     pub(crate) halts: Halts,
@@ -109,6 +112,9 @@ pub enum OpenError {
     /// What the ledger knows cannot be read.
     #[error(transparent)]
     Read(#[from] store::ReadError),
+    /// A key of the home cannot be read or made.
+    #[error(transparent)]
+    Key(#[from] seal::SealError),
     /// State that the ledger holds cannot be read back.
     #[error("read `{kind}` `{name}` back from the ledger: {reason}")]
     State {
@@ -147,6 +153,7 @@ impl Gateway {
         let parked = ParkedCalls::restore(&home);
         let keys = PersonKeys::restore(&reader)?;
         let people = Persons::restore(&reader)?;
+        let examiner = Examiner::open(&home)?;
         let (stopping, _) = watch::channel(false);
         let mut key = [0; 32];
         clock::random(&mut key);
@@ -157,6 +164,7 @@ impl Gateway {
             counters: Counters::default(),
             digests: Digests::default(),
             entropy: Entropy::default(),
+            examiner,
             excepting: tokio::sync::Mutex::default(),
             halts,
             home,

@@ -65,7 +65,7 @@ impl Seal {
     /// Puts `text`, sealed, in the place of what is at `path`.
     pub(crate) fn put(&self, path: &Path, name: &str, mut text: Vec<u8>) -> Result<(), SealError> {
         let unsealed = || SealError::Unsealed(path.to_owned());
-        let key = sealing(&self.key_or_new()?).ok_or_else(unsealed)?;
+        let key = sealing(&key_or_new(&self.key)?).ok_or_else(unsealed)?;
         let mut nonce = [0; NONCE_LEN];
         random(&mut nonce);
         let unique = Nonce::assume_unique_for_key(nonce);
@@ -76,20 +76,21 @@ impl Seal {
     fn bound_to(&self, form: u8, name: &str) -> Aad<Vec<u8>> {
         Aad::from([self.what.as_bytes(), &[form][..], name.as_bytes()].concat())
     }
+}
 
-    fn key_or_new(&self) -> Result<Vec<u8>, SealError> {
-        if let Some(key) = read(&self.key, KEY_BYTES)? {
-            return Ok(key);
-        }
-        let io = |source| SealError::Io { path: self.key.clone(), source };
-        if let Some(folder) = self.key.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
-        }
-        let mut key = vec![0; 32];
-        random(&mut key);
-        replace(&self.key, &key)?;
-        Ok(key)
+/// The 32 bytes of the key in the file at `path`, which is made where there is none.
+pub(crate) fn key_or_new(path: &Path) -> Result<Vec<u8>, SealError> {
+    if let Some(key) = read(path, KEY_BYTES)? {
+        return Ok(key);
     }
+    let io = |source| SealError::Io { path: path.to_owned(), source };
+    if let Some(folder) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
+    }
+    let mut key = vec![0; 32];
+    random(&mut key);
+    replace(path, &key)?;
+    Ok(key)
 }
 
 /// The size of a key.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use evidence::ids::{ApprovalId, CallId, ExceptionId};
 use evidence::record::approval::ApprovalRecord;
-use evidence::record::{Context, DecisionPoint, Draft, Effect as Verdict, EffectClass, Receipt, Status};
+use evidence::record::{Context, DecisionPoint, Draft, Effect as Verdict, EffectClass, Policy, Receipt, Status};
 use evidence::time::Timestamp;
 
 use crate::approve::{Consulted, Executed, Requested};
@@ -256,6 +256,7 @@ struct Decided {
     classified: Classified,
     effect_class: EffectClass,
     intended_at: Timestamp,
+    policy: Policy,
     /// The use of an approval that it was allowed by.
     used: Option<(ApprovalId, u32)>,
 }
@@ -400,7 +401,13 @@ fn allowed(
     drafts.extend(consumed.map(|consumed| record::approval(&classified, consumed, at)));
     drafts.push(record::intent(&classified, decision.effect_class, at));
     let group = drafts.len();
-    let call = Box::new(Decided { classified, effect_class: decision.effect_class, intended_at: at, used });
+    let call = Box::new(Decided {
+        classified,
+        effect_class: decision.effect_class,
+        intended_at: at,
+        policy: decision.policy.clone(),
+        used,
+    });
     (State::AwaitIntentReceipt { call, cancelled: false, group }, vec![Effect::Append(drafts)])
 }
 
@@ -536,7 +543,8 @@ fn intended(
     at: Timestamp,
 ) -> (State, Vec<Effect>) {
     if cancelled {
-        return close(&call, &Outcome::without_answer(Status::NotExecuted, Reason::CancelledByClient), None, at);
+        let outcome = Outcome::without_answer(Status::NotExecuted, Reason::CancelledByClient);
+        return close(&call, &outcome, Handed::default(), None, None, at);
     }
     match receipts.last() {
         // INVARIANT (warrant-after-intent): the one place where a warrant is minted.
@@ -550,10 +558,22 @@ fn intended(
 
 /// The execution ended: decide on release, write the outcome, then answer.
 fn ended(call: &Decided, mut outcome: Outcome, at: Timestamp) -> (State, Vec<Effect>) {
-    let reply = match (outcome.payload.take(), release(outcome.result.as_ref())) {
-        (Some(_), Release::Withhold(reason)) => {
+    let found = outcome.examined.as_ref().map(|examined| examined.classes.clone()).unwrap_or_default();
+    let mut released = None;
+    let mut handed = outcome.result.clone();
+    let reply = match (outcome.payload.take(), release(outcome.result.as_ref(), outcome.examined.take())) {
+        (Some(_), Release::Withhold { reason, rules, sentence }) => {
             outcome.reason = Some(reason);
+            if reason == Reason::DataWithheld {
+                released = Some(record::Released { obligations: Vec::new(), reason: Some(reason), rules, sentence });
+            }
             Reply::Failed(refusal(reason, outcome.status), outcome.status)
+        }
+        (Some(_), Release::Changed { obligations, payload, result, rules }) => {
+            let sentence = Arc::from("what the mission keeps from the agent was changed in the result");
+            released = Some(record::Released { obligations, reason: None, rules, sentence });
+            handed = Some(result);
+            Reply::Passed(payload)
         }
         (Some(payload), Release::Pass) => Reply::Passed(payload),
         (None, _) => {
@@ -561,14 +581,24 @@ fn ended(call: &Decided, mut outcome: Outcome, at: Timestamp) -> (State, Vec<Eff
             Reply::Failed(refusal(reason, outcome.status), outcome.status)
         }
     };
-    close(call, &outcome, Some(reply), at)
+    let released = released.map(|released| record::released(&call.classified, &call.policy, &found, released, at));
+    close(call, &outcome, Handed { classes: found, result: handed }, released, Some(reply), at)
+}
+
+/// A result as the agent gets it.
+#[derive(Default)]
+struct Handed {
+    /// The classes of data that the tool returned.
+    classes: Vec<Arc<str>>,
+    /// Its exact bytes.
+    result: Option<Bytes>,
 }
 
 /// What is kept of the outcome of an approved call until its client has it.
-fn retain(call: &Decided, outcome: &Outcome, reply: Option<&Reply>) -> Option<Effect> {
+fn retain(call: &Decided, outcome: &Outcome, handed: Option<Bytes>, reply: Option<&Reply>) -> Option<Effect> {
     let (approval, used) = call.used?;
     let is_whole = matches!(reply, Some(Reply::Passed(_))) && outcome.status != Status::Pending;
-    let result = outcome.result.clone().filter(|_| is_whole);
+    let result = handed.filter(|_| is_whole);
     let id = call.classified.intercepted.call();
     let executed = Executed {
         call: id,
@@ -583,24 +613,40 @@ fn retain(call: &Decided, outcome: &Outcome, reply: Option<&Reply>) -> Option<Ef
 
 /// The upstream made a task of the call: the call stays open until the task ends, and only the news of it is answered.
 fn task_created(call: Box<Decided>, created: Created) -> (State, Vec<Effect>) {
-    let reply = match release(Some(&created.result)) {
+    let reply = match release(Some(&created.result), None) {
         Release::Pass => Reply::Passed(created.payload),
-        Release::Withhold(reason) => Reply::Failed(refusal(reason, Status::Unknown), Status::Unknown),
+        Release::Changed { payload, .. } => Reply::Passed(payload),
+        Release::Withhold { reason, .. } => Reply::Failed(refusal(reason, Status::Unknown), Status::Unknown),
     };
     (State::AwaitTaskEnd { call }, vec![Effect::Follow(reply)])
 }
 
 /// The client took the call back while the upstream had it: the effect may have happened.
 fn taken_back(call: &Decided, at: Timestamp) -> (State, Vec<Effect>) {
-    let (state, mut effects) =
-        close(call, &Outcome::without_answer(Status::Cancelled, Reason::CancelledByClient), None, at);
+    let (state, mut effects) = close(
+        call,
+        &Outcome::without_answer(Status::Cancelled, Reason::CancelledByClient),
+        Handed::default(),
+        None,
+        None,
+        at,
+    );
     effects.insert(0, Effect::CancelUpstream);
     (state, effects)
 }
 
 /// Writes the outcome. What only read may answer before the outcome is durable: a lost record of a read repeats no effect.
-fn close(call: &Decided, outcome: &Outcome, reply: Option<Reply>, at: Timestamp) -> (State, Vec<Effect>) {
-    let mut drafts = vec![record::outcome(&call.classified, call.effect_class, outcome, call.intended_at, at)];
+fn close(
+    call: &Decided,
+    outcome: &Outcome,
+    handed: Handed,
+    released: Option<Draft>,
+    reply: Option<Reply>,
+    at: Timestamp,
+) -> (State, Vec<Effect>) {
+    let mut drafts: Vec<Draft> = released.into_iter().collect();
+    let of_outcome = record::outcome(&call.classified, call.effect_class, outcome, call.intended_at, at);
+    drafts.push(record::with_classes(of_outcome, &handed.classes));
     if let Some(reason) = record::opens_exception(outcome) {
         drafts.push(record::unknown_outcome(&call.classified, reason, at));
     }
@@ -610,7 +656,7 @@ fn close(call: &Decided, outcome: &Outcome, reply: Option<Reply>, at: Timestamp)
             (State::AwaitOutcomeReceipt { reply: None }, vec![Effect::Reply(reply), Effect::Append(drafts)])
         }
         (_, reply) => {
-            let mut effects: Vec<Effect> = retain(call, outcome, reply.as_ref()).into_iter().collect();
+            let mut effects: Vec<Effect> = retain(call, outcome, handed.result, reply.as_ref()).into_iter().collect();
             effects.push(Effect::Append(drafts));
             (State::AwaitOutcomeReceipt { reply }, effects)
         }
@@ -635,6 +681,7 @@ pub fn refusal(reason: Reason, status: Status) -> Refusal {
     let why = match reason {
         Reason::LedgerUnavailable => "evidence cannot be written",
         Reason::RoundsFull => "too many calls wait for input",
+        Reason::DataWithheld => "the result holds data that the agent may not have",
         Reason::ResultTooLarge => "the result is larger than the gateway passes on",
         Reason::Timeout => "the upstream did not answer in time",
         Reason::UpstreamUnavailable => "the upstream cannot be reached",

@@ -3,7 +3,10 @@
 //! Knows which facts a mission's rules need from the [`Plan`]; decides nothing. A value that cannot be read as its rule needs becomes an `unparsed` facet, which
 //! no rule accepts.
 
+pub mod deidentify;
+pub mod detect;
 mod facet;
+mod found;
 mod returned;
 
 use std::sync::Arc;
@@ -15,6 +18,7 @@ use crate::intercept::Intercepted;
 use crate::mission::Plan;
 pub use facet::facets;
 pub(crate) use facet::{UNPARSED, WHOLE};
+pub use found::{Found, Place, is_opaque};
 pub use returned::Returned;
 
 /// What stands behind a call at the moment of its decision, beside the mission.

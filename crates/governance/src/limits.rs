@@ -108,3 +108,22 @@ pub const RULE_VALUES_MAX: usize = 256;
 
 /// The most bytes of all facets of one call, which go into its decision record. 256 paths of the usual 100 bytes are a tenth of it.
 pub const FACETS_BYTES_MAX: usize = 256 * 1024;
+
+/// How much of a text is looked for findings at a time. What is held of a stream is at most twice that and what stands around it: 44 KiB.
+pub const DETECT_STRETCH_BYTES: usize = 16 * 1024;
+
+/// How far behind a stretch names and words are seen that stand around what is in it: four times what any of them is looked back for.
+pub const DETECT_BEHIND_BYTES: usize = 4 * 1024;
+
+/// How far ahead of a stretch a candidate goes on that starts in it: a private key of 8,192 bits is 6.4 KiB. A longer one is judged by its start.
+pub const DETECT_AHEAD_BYTES: usize = 8 * 1024;
+
+/// How many layers of escapes and encodings are taken away. A copy that is encoded more often is not looked at.
+pub const DETECT_DEPTH_MAX: usize = 3;
+
+/// What the look at one stretch may cost: 64 and its bytes for each candidate, and the bytes of what is decoded. A stretch full of addresses has 2,000 candidates of
+/// some 100 each, a twentieth of it; at its end 4 MiB take some milliseconds. Beyond it the scan is not complete.
+pub const DETECT_WORK_MAX: usize = 4 * 1024 * 1024;
+
+/// The most text that is taken out of one compressed run: four times a stretch. Of more, the start is looked at.
+pub const DECODED_BYTES_MAX: usize = 64 * 1024;

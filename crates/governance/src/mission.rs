@@ -6,6 +6,7 @@
 mod command;
 mod compare;
 mod contain;
+mod data;
 mod difference;
 mod domain;
 mod draft;
@@ -45,6 +46,7 @@ pub use draft::{Heading, Listed, draft, suggested};
 pub use error::{MissionError, Problem};
 pub use explain::explain;
 pub use fit::misfits;
+pub(crate) use gate::DEFAULT as DEFAULT_GATE;
 pub use gate::Gate;
 pub use organisation::{Breach, Organisation, groups_of};
 pub use plan::{Need, Others, Plan};
@@ -54,6 +56,8 @@ pub use standing::Standing;
 
 pub(crate) use command::{CommandPattern, words};
 pub(crate) use contain::accepts;
+pub use data::{CLASSES, Treatment, UNCLASSIFIED};
+pub(crate) use data::{ClassRule, DataRules, OnResult, Otherwise};
 pub(crate) use domain::domain_of;
 pub(crate) use email::addresses;
 pub(crate) use error::nearest;
@@ -64,7 +68,7 @@ pub(crate) use path::normal_path;
 pub(crate) use pattern::Pattern;
 pub(crate) use rule::{
     Addend, ArgumentRule, Constraint, Danger, DomainPattern, Limit, Period, Presence, Scalar, Spent, ToolPattern,
-    ToolRules, Upstream, UriPattern, key, list, split_tool, tool_of, tool_rule_id,
+    ToolRules, Upstream, UriPattern, joined, key, list, split_tool, tool_of, tool_rule_id,
 };
 pub use source::Source;
 pub(crate) use source::{argument_path, child_path, name_of, parent_of};
@@ -167,6 +171,7 @@ pub struct Mission {
     agents_line: u32,
     budget: BTreeMap<Spent, Vec<Limit>>,
     dangers: BTreeMap<Arc<str>, Danger>,
+    data: DataRules,
     gates: BTreeMap<Arc<str>, Gate>,
     goal: Arc<str>,
     hours: Vec<Hours>,
@@ -320,6 +325,10 @@ impl Mission {
 
     pub(crate) const fn dangers(&self) -> &BTreeMap<Arc<str>, Danger> {
         &self.dangers
+    }
+
+    pub(crate) const fn data(&self) -> &DataRules {
+        &self.data
     }
 
     /// Whose approval a zone needs; `None` where nobody is asked, and its calls are denied.

@@ -48,6 +48,12 @@ reasons! {
     CancelledByClient = "cancelled_by_client",
     /// The connection to the upstream ended before an answer.
     ConnectionLost = "connection_lost",
+    /// The arguments hold a class of data that may not go to this tool.
+    DataNotCleared = "data_not_cleared",
+    /// The arguments hold a class of data that the mission does not expect.
+    DataUnexpected = "data_unexpected",
+    /// The result holds what the agent may not have.
+    DataWithheld = "data_withheld",
     /// The tool's definition is not the one that was accepted.
     DefinitionRefused = "definition_refused",
     /// The policy engine met an error.

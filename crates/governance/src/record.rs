@@ -6,8 +6,8 @@ use evidence::ids::{ApprovalId, CallId, ExceptionId};
 use evidence::leaf::sha256_hex;
 use evidence::record::approval::ApprovalRecord;
 use evidence::record::{
-    ActionEvent, ActionRecord, Context, DecisionInput, DecisionPoint, DecisionRecord, Draft, EffectClass,
-    ExceptionEvent, ExceptionKind, ExceptionRecord, Link, Status, Surface,
+    ActionEvent, ActionRecord, Body, Context, DecisionInput, DecisionPoint, DecisionRecord, Draft, Effect, EffectClass,
+    ExceptionEvent, ExceptionKind, ExceptionRecord, Link, Obligation, Policy, Rule, Status, Surface,
 };
 use evidence::time::Timestamp;
 
@@ -50,6 +50,58 @@ pub fn decision(
         would: decision.would,
     };
     draft(classified, at, body)
+}
+
+/// What was decided about the release of a result.
+#[derive(Clone, Debug)]
+pub struct Released {
+    /// What was done to it.
+    pub obligations: Vec<Obligation>,
+    /// Why it is withheld; `None` where it goes on.
+    pub reason: Option<Reason>,
+    /// The rules that say so.
+    pub rules: Vec<Rule>,
+    /// The rationale.
+    pub sentence: Arc<str>,
+}
+
+/// The decision on a result that does not go on as it came; `found` are the classes of data in it.
+#[must_use]
+pub fn released(
+    classified: &Classified,
+    policy: &Policy,
+    found: &[Arc<str>],
+    released: Released,
+    at: Timestamp,
+) -> Draft {
+    let Released { obligations, reason, rules, sentence } = released;
+    let decision = Decision {
+        effect: if reason.is_some() { Effect::Deny } else { Effect::Allow },
+        effect_class: EffectClass::Unconfirmed,
+        gates: Vec::new(),
+        policy: policy.clone(),
+        reasons: reason.into_iter().collect(),
+        rules,
+        said_to_agent: Arc::from(""),
+        sentence,
+        would: None,
+    };
+    let mut draft = self::decision(classified, &decision, DecisionPoint::Release, None, at);
+    if let Body::Decision(decision) = &mut draft.body {
+        decision.obligations = obligations;
+    }
+    with_classes(draft, found)
+}
+
+/// `draft` with further classes of data.
+#[must_use]
+pub fn with_classes(mut draft: Draft, classes: &[Arc<str>]) -> Draft {
+    if !classes.is_empty() {
+        draft.data_classes.extend_from_slice(classes);
+        draft.data_classes.sort_unstable();
+        draft.data_classes.dedup();
+    }
+    draft
 }
 
 /// An event in the life of the call's approval.
@@ -186,7 +238,7 @@ fn action(classified: &Classified, effect_class: EffectClass, event: ActionEvent
     }
 }
 
-fn draft(classified: &Classified, at: Timestamp, body: impl Into<evidence::record::Body>) -> Draft {
+fn draft(classified: &Classified, at: Timestamp, body: impl Into<Body>) -> Draft {
     let intercepted = &classified.intercepted;
     Draft {
         data_classes: classified.data_classes.clone(),

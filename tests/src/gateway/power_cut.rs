@@ -37,6 +37,7 @@ impl Execute for Witness {
         tokio::task::yield_now().await;
         let result = bytes::Bytes::from_static(b"{}");
         Execution::Ended(Outcome {
+            examined: None,
             external_reference: None,
             payload: Some(result.clone()),
             reason: None,

@@ -41,6 +41,7 @@ impl Execute for Counting {
         self.0.fetch_add(1, Ordering::SeqCst);
         let result = bytes::Bytes::from_static(b"{}");
         Execution::Ended(Outcome {
+            examined: None,
             external_reference: None,
             payload: Some(result.clone()),
             reason: None,

@@ -272,6 +272,7 @@ fn typed(field: Field, name: &str, values: Values) -> Result<Term, FilterError> 
         Field::Mission => Term::Mission(patterns(values)),
         Field::Agent => Term::Agent(patterns(values)),
         Field::Initiator => Term::Initiator(patterns(values)),
+        Field::Class => Term::Class(patterns(values)),
         Field::Reason => Term::Reason(patterns(values)),
         Field::Tool => Term::Tool(tools(values)?),
         Field::Call => Term::Call(ids(name, &values)?),

@@ -258,6 +258,7 @@ fn a_term() -> impl Strategy<Value = Term> {
         patterns().prop_map(Term::Agent),
         patterns().prop_map(Term::Initiator),
         patterns().prop_map(Term::Reason),
+        patterns().prop_map(Term::Class),
         prop::collection::vec(a_pattern().prop_filter("has a wildcard", |pattern| pattern.exact().is_none()), 1..3)
             .prop_map(Term::Tool),
         prop::collection::vec(seq, 1..3).prop_map(Term::Seq),

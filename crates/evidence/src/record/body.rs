@@ -204,6 +204,8 @@ words! {
         Change = "change",
         /// The clock jumped.
         Clock = "clock",
+        /// A call held, or its tool returned, a class of data that the mission does not expect.
+        Data = "data",
         /// A tool's definition is not the one that was accepted.
         Drift = "drift",
         /// The authorization server could not be asked for its keys.

@@ -74,6 +74,7 @@ fn receipts(count: usize) -> Input {
 fn done() -> Input {
     let result = Bytes::from_static(b"{}");
     Input::Ended(Box::new(Outcome {
+        examined: None,
         external_reference: None,
         payload: Some(result.clone()),
         reason: None,

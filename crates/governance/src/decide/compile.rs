@@ -16,12 +16,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use cedar_policy::{Authorizer, CedarSchemaError, ParseErrors, PolicySetError};
-use evidence::record::{Endpoint, Surface, Tool};
+use evidence::record::{Endpoint, Rule, Surface, Tool};
 
 use super::evaluate;
 use crate::count::Counter;
 pub use crate::mission::{APPROVAL_STATUS, Feature, PROTOCOL_REQUESTS, SUBSCRIBING};
-use crate::mission::{Mission, Plan, Source, tool_of};
+use crate::mission::{Mission, OnResult, Plan, Source, key, tool_of};
 pub(super) use organisation::Seen as SeenByOrganisation;
 pub use organisation::{Bounds, BoundsError, bounds};
 use slice::{Compiler, Vocabulary};
@@ -187,6 +187,24 @@ impl PolicySnapshot {
         let is_of = |source: &&Source| source.tool == tool.name && source.upstream == tool.upstream;
         let may_be = tool.endpoint == Endpoint::Tool && tool.surface == Surface::Mcp;
         self.sources.iter().filter(move |source| may_be && is_of(source))
+    }
+
+    /// What becomes of a result that holds data of `class`, and the rule that says so; `None` where the mission does not say.
+    pub(crate) fn on_result(&self, class: &str) -> Option<(OnResult, Rule)> {
+        let rule = self.mission.data().classes.get(class)?;
+        Some((rule.result, Rule { id: format!("data.{}", key(class)).into(), line: rule.line }))
+    }
+
+    /// Whether calls and results are looked into for classes of data.
+    #[must_use]
+    pub fn classifies(&self) -> bool {
+        !self.mission.data().is_empty()
+    }
+
+    /// The classes of `found` that the mission does not expect.
+    pub fn unexpected<'f>(&self, found: &'f [Arc<str>]) -> impl Iterator<Item = &'f Arc<str>> {
+        let expected = self.mission.data().touches.as_ref().map(|touches| touches.classes.clone());
+        found.iter().filter(move |class| expected.as_ref().is_some_and(|expected| !expected.contains(class)))
     }
 
     /// Whether people may be asked about calls of `tool`.

@@ -3,6 +3,8 @@
 //! Looks at nothing but the facets, the tool, who acts, the standing and the time, all of which are recorded: whoever has the record and the mission gets the same
 //! decision. Start at [`decide`].
 
+#[cfg(test)]
+mod classes;
 mod explain;
 #[cfg(test)]
 mod nested;
@@ -132,6 +134,8 @@ fn observe(decision: &mut Decision, policy: &PolicySnapshot) {
                 | Reason::ArgumentNotListed
                 | Reason::ArgumentOutOfBounds
                 | Reason::ArgumentUnparsable
+                | Reason::DataNotCleared
+                | Reason::DataUnexpected
                 | Reason::LimitReached
                 | Reason::PromptNotAllowed
                 | Reason::ResourceNotAllowed
@@ -161,6 +165,7 @@ pub(super) fn is_named(policy: &PolicySnapshot, slice: &Slice, tool: &Tool) -> b
         after: slice.context.counters.iter().map(|counter| (counter.clone(), Number::ZERO)).collect(),
         agent,
         at: mission.last_moment(),
+        classes: &[],
         facets: &[],
         gates: &[],
         initiator: &initiator,

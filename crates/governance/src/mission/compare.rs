@@ -8,12 +8,13 @@ use std::sync::Arc;
 use evidence::record::{Direction, EffectClass, Surface};
 
 use super::contain::{Holds, holds, holds_uri, holds_zone};
+use super::data::{ClassRule, OnResult, Otherwise, Treatment};
 use super::explain::spent_of;
-use super::gate::lasting;
+use super::gate::{DEFAULT, lasting};
 use super::hours::{WEEK, hold};
 use super::rule::{
-    ArgumentRule, Danger, Limit, Period, Presence, ToolRules, Upstream, UriPattern, joined, server_of, servers_of,
-    tool_of,
+    ArgumentRule, Danger, Limit, Period, Presence, ToolPattern, ToolRules, Upstream, UriPattern, joined, server_of,
+    servers_of, tool_of,
 };
 use super::{Feature, Mission, Mode, PinPolicy};
 
@@ -82,6 +83,7 @@ pub fn compare(old: &Mission, new: &Mission) -> Vec<Change> {
         let limits = |mission: &Mission| mission.budget.get(spent).cloned().unwrap_or_default();
         changes.limits(&limits(old), &limits(new), |limit| spent_of(spent, limit));
     }
+    changes.data(old, new);
     changes.0
 }
 
@@ -442,6 +444,106 @@ impl Changes {
             }
         }
     }
+}
+
+/// Where classes of data may go.
+impl Changes {
+    fn data(&mut self, old: &Mission, new: &Mission) {
+        for class in old.data.classes.keys().chain(new.data.classes.keys()).collect::<BTreeSet<_>>() {
+            let (before, after) = (old.data.classes.get(class), new.data.classes.get(class));
+            let rule = |rule: Option<&ClassRule>| rule.cloned().unwrap_or_else(ClassRule::anywhere);
+            let terms = |mission: &Mission, rule: &ClassRule| match &rule.otherwise {
+                Otherwise::Ask(gate) => mission.gate(gate).map(|gate| gate.terms.clone()),
+                Otherwise::Deny | Otherwise::Keep => None,
+            };
+            let (from, to) = (rule(before), rule(after));
+            let mut directions = vec![towards(&from, &to), results(from.result, to.result)];
+            if terms(old, &from) != terms(new, &to)
+                && matches!(from.otherwise, Otherwise::Ask(_))
+                && matches!(to.otherwise, Otherwise::Ask(_))
+            {
+                directions.push(Some(Direction::Unclear));
+            }
+            if let Some(direction) = together(directions) {
+                let said =
+                    |rule: Option<&ClassRule>| rule.map_or_else(|| "is not spoken of".to_owned(), ToString::to_string);
+                let sentence = format!("data of class `{class}` {} (was: {})", said(after), said(before));
+                self.push(direction, Subject::Beyond, sentence);
+            }
+        }
+        let expected = |mission: &Mission| {
+            mission.data.touches.as_ref().map(|touches| touches.classes.iter().cloned().collect::<BTreeSet<_>>())
+        };
+        let direction = match (expected(old), expected(new)) {
+            (None, None) => None,
+            (None, Some(_)) => Some(Direction::Narrower),
+            (Some(_), None) => Some(Direction::Wider),
+            (Some(before), Some(after)) => {
+                let holds = |wide: &BTreeSet<Arc<str>>, of| if wide.is_superset(of) { Holds::Yes } else { Holds::No };
+                direction(holds(&after, &before), holds(&before, &after))
+            }
+        };
+        let said = |mission: &Mission| match &mission.data.touches {
+            Some(touches) => joined(touches.classes.iter().map(|class| format!("`{class}`")), "and"),
+            None => "any class of data".to_owned(),
+        };
+        match direction {
+            Some(direction) => {
+                let sentence = format!("calls may hold {} without a question (was {})", said(new), said(old));
+                self.push(direction, Subject::Beyond, sentence);
+            }
+            // Whom that asks.
+            None if new.data.touches.is_some() => {
+                let terms = |mission: &Mission| mission.gate(DEFAULT).map(|gate| gate.terms.clone());
+                if terms(old) != terms(new) {
+                    let sentence = "other people are asked about data that is not expected".to_owned();
+                    self.push(Direction::Unclear, Subject::Beyond, sentence);
+                }
+            }
+            None => {}
+        }
+    }
+}
+
+/// The direction of what becomes of arguments.
+fn towards(old: &ClassRule, new: &ClassRule) -> Option<Direction> {
+    let strictness = |rule: &ClassRule| match rule.otherwise {
+        Otherwise::Keep => 0,
+        Otherwise::Ask(_) => 1,
+        Otherwise::Deny => 2,
+    };
+    let held = |by: &ClassRule, of: &ClassRule| {
+        let covers = |wide: &ToolPattern, pattern: &ToolPattern| {
+            wide == pattern || (wide.open && wide.covers(pattern.surface, &pattern.upstream, &pattern.name))
+        };
+        by.otherwise == Otherwise::Keep || of.to.iter().all(|pattern| by.to.iter().any(|wide| covers(wide, pattern)))
+    };
+    let is_as_wide = |by: &ClassRule, of: &ClassRule| {
+        if held(by, of) && strictness(by) <= strictness(of) { Holds::Yes } else { Holds::No }
+    };
+    direction(is_as_wide(new, old), is_as_wide(old, new))
+}
+
+/// The direction of what becomes of results. One treatment tells something else than the other.
+fn results(old: OnResult, new: OnResult) -> Option<Direction> {
+    let kept = OnResult::Treat(Treatment::Keep);
+    match (old, new) {
+        _ if old == new => None,
+        (_, OnResult::Block) => Some(Direction::Narrower),
+        (OnResult::Block, _) => Some(Direction::Wider),
+        (_, new) if new == kept => Some(Direction::Wider),
+        (old, _) if old == kept => Some(Direction::Narrower),
+        _ => Some(Direction::Both),
+    }
+}
+
+/// Several directions of one thing as one.
+fn together(directions: Vec<Option<Direction>>) -> Option<Direction> {
+    directions.into_iter().flatten().reduce(|one, other| match (one, other) {
+        (one, other) if one == other => one,
+        (Direction::Unclear, _) | (_, Direction::Unclear) => Direction::Unclear,
+        _ => Direction::Both,
+    })
 }
 
 /// How grave it is what a tool does; what nobody has said is the worst.

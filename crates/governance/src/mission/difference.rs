@@ -94,6 +94,7 @@ pub fn difference(old: Option<&Mission>, new: &Mission) -> Vec<String> {
     budget(&mut sentences, old.map_or(&no_budget, |old| &old.budget), &new.budget);
     dangers(&mut sentences, old.map_or(&no_dangers, |old| &old.dangers), &new.dangers);
     gates(&mut sentences, old, new);
+    data(&mut sentences, old, new);
     sentences
 }
 
@@ -262,6 +263,19 @@ fn gates(sentences: &mut Vec<String>, old: Option<&Mission>, new: &Mission) {
             None if new.gates.is_empty() => {}
             None => sentences.push(format!("danger zone `{name}` asks {now}")),
             Some(_) => {}
+        }
+    }
+}
+
+/// Where classes of data may go.
+fn data(sentences: &mut Vec<String>, old: Option<&Mission>, new: &Mission) {
+    let (before, after) = (old.map(|old| old.data.sentences()).unwrap_or_default(), new.data.sentences());
+    for about in before.keys().chain(after.keys()).collect::<BTreeSet<_>>() {
+        match (before.get(about), after.get(about)) {
+            (None, Some(now)) => sentences.push(format!("data: {now}")),
+            (Some(was), None) => sentences.push(format!("data: nothing is said any more of {about} (was: {was})")),
+            (Some(was), Some(now)) if was != now => sentences.push(format!("data: {now} (was: {was})")),
+            (Some(_), Some(_)) | (None, None) => {}
         }
     }
 }

@@ -64,6 +64,7 @@ pub fn explain(mission: &Mission) -> String {
         }
         text.push('\n');
     }
+    data(&mut text, mission);
     budget(&mut text, mission);
     text.push_str("Everything else is hidden from the agent, and denied when it is called anyway.\n");
     text
@@ -143,6 +144,18 @@ fn zone(danger: &Danger) -> String {
     let calls = joined(danger.when.iter().map(|pattern| format!("`{pattern}`")), "and");
     let sizes = danger.sizes();
     if sizes.is_empty() { format!("calls of {calls}") } else { format!("calls of {calls} with {}", sizes.join(" or ")) }
+}
+
+/// Where classes of data may go.
+fn data(text: &mut String, mission: &Mission) {
+    if mission.data.is_empty() {
+        return;
+    }
+    text.push_str("Data:\n");
+    for sentence in mission.data.sentences().values() {
+        let _ = writeln!(text, "  {sentence}");
+    }
+    text.push('\n');
 }
 
 /// What may be used in all.

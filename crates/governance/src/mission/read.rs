@@ -6,6 +6,7 @@ mod allow;
 mod argument;
 mod budget;
 mod danger;
+mod data;
 mod effect;
 mod gate;
 mod organisation;
@@ -40,11 +41,12 @@ type Value<'s> = Spanned<DeValue<'s>>;
 type Later = [(&'static str, &'static str)];
 
 /// Microseconds of one day.
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "agents",
     "allow",
     "budget",
     "danger",
+    "data",
     "effect",
     "gate",
     "goal",
@@ -59,8 +61,7 @@ const KEYS: [&str; 16] = [
     "why",
 ];
 
-const KEYS_LATER: &Later =
-    &[("ask", "write the calls that need approval as `[danger.NAME]`"), ("data", "remove the section")];
+const KEYS_LATER: &Later = &[("ask", "write the calls that need approval as `[danger.NAME]`")];
 
 /// Reads the text of a mission file.
 ///
@@ -146,15 +147,17 @@ impl<'s> Reader<'s> {
         };
         let allow_is_sound = self.problems.len() == before;
         let dangers = table.get("danger").map(|value| self.dangers(value)).unwrap_or_default();
+        let data = table.get("data").map(|value| self.data(value)).unwrap_or_default();
         let before = self.problems.len();
         let gates = table.get("gate").map(|value| self.gates(value)).unwrap_or_default();
         if self.problems.len() == before {
-            self.check_gates(&gates, &dangers);
+            self.check_gates(&gates, &dangers, &data);
         }
         let budget = table.get("budget").map(|value| self.budget(value, &upstreams)).unwrap_or_default();
         let effects = table.get("effect").map(|value| self.effects(value)).unwrap_or_default();
         if allow_is_sound {
             self.check_dangers(&dangers, &upstreams);
+            self.check_data(&data, &gates, &upstreams);
             self.check_sources(&upstreams);
             self.take_effects(effects, &mut upstreams);
         }
@@ -172,6 +175,7 @@ impl<'s> Reader<'s> {
             agents_line,
             budget,
             dangers,
+            data,
             gates,
             goal: goal?,
             last_moment: last_moment(&hours, zone.as_ref()?, until),

@@ -134,6 +134,7 @@ impl Source {
                 (Self::Other, Bound::Wider) => equal("type", RecordType::ExceptionRecord.as_str(), values),
                 (Self::Other, Bound::Narrower) | (Self::Decision | Self::Intent | Self::Outcome, _) => constant(false),
             },
+            Term::Class(_) => bound.unsure().to_owned(),
             // The column holds the codes of all records of a call.
             Term::Reason(codes) => any(codes, |code| match (bound, code.exact()) {
                 (Bound::Wider, Some(code)) => {

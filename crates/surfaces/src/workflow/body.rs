@@ -138,6 +138,7 @@ impl Report {
     pub fn outcome(self, agent: &str) -> Outcome {
         let Self { bytes, note, reference, status } = self;
         Outcome {
+            examined: None,
             external_reference: reference,
             payload: Some(Bytes::from_static(b"{}")),
             reason: None,

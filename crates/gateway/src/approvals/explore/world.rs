@@ -132,6 +132,7 @@ impl Execute for Witness {
         breathe().await;
         let result = Bytes::from_static(b"{}");
         Execution::Ended(Outcome {
+            examined: None,
             external_reference: None,
             payload: Some(result.clone()),
             reason: None,

@@ -12,7 +12,8 @@ use super::text::{any_of, literal, pattern, set, starts_with, within};
 use super::whole::{Attribute, Demand, Whole};
 use crate::count::{Counter, Measure};
 use crate::mission::{
-    Addend, Constraint, Danger, DomainPattern, Hours, Limit, Mission, Period, Presence, Scalar, Spent, ToolRules, key,
+    Addend, ClassRule, Constraint, DEFAULT_GATE, Danger, DomainPattern, Gate, Hours, Limit, Mission, Otherwise, Period,
+    Presence, Scalar, Spent, ToolRules, key,
 };
 
 /// When a `forbid` applies.
@@ -399,11 +400,7 @@ impl Draft {
     /// A danger zone. What is larger than `over`, with whatever sign, is in it; so is what cannot be read.
     pub(super) fn danger(&mut self, mission: &Mission, name: &Arc<str>, zone: &Danger, matches: Option<&str>) {
         let id = format!("danger.{name}");
-        let gate = mission.gate_of(zone).map(|gate| {
-            // Whose approval it is, is part of what was agreed.
-            let _ = writeln!(self.comments, "// gate {}: {gate}\n", literal(&gate.terms.name));
-            gate.terms.name.clone()
-        });
+        let gate = self.said(mission.gate_of(zone));
         let gate = gate.as_ref();
         for (argument, limit) in zone.over.keys().flat_map(|argument| zone.sums.iter().map(move |sum| (argument, sum)))
         {
@@ -429,6 +426,51 @@ impl Draft {
             let part = Part::Danger { gate: gate.cloned(), name: name.clone(), over: Some(argument.clone()) };
             self.in_zone(format!("{id}.{}", key(argument)), *line, part, matches, gate, &small);
         }
+    }
+
+    /// Where classes of data may go. `cleared` says which of the slice's calls a class may go with: none, all, or those that match.
+    pub(super) fn data(&mut self, mission: &Mission, cleared: impl Fn(&ClassRule) -> Option<Option<String>>) {
+        let data = mission.data();
+        for (class, rule) in &data.classes {
+            let gate = match &rule.otherwise {
+                Otherwise::Keep => continue,
+                Otherwise::Deny => None,
+                Otherwise::Ask(gate) => mission.gate(gate),
+            };
+            let held = format!("context.classes.contains({})", literal(class));
+            let condition = match cleared(rule) {
+                Some(None) => continue,
+                Some(Some(names)) => format!("{held} && !({names})"),
+                None => held,
+            };
+            let gate = self.said(gate);
+            let part = Part::Data { class: class.clone(), gate: gate.clone() };
+            self.classified(format!("data.{}", key(class)), rule.line, part, gate.as_ref(), &condition);
+        }
+        if let Some(touches) = &data.touches {
+            let gate = self.said(mission.gate(DEFAULT_GATE));
+            let condition = format!("!({}.containsAll(context.classes))", set(&touches.classes));
+            let part = Part::Touches { gate: gate.clone() };
+            self.classified("data.touches".to_owned(), touches.line, part, gate.as_ref(), &condition);
+        }
+    }
+
+    /// Whose approval it is, is part of what was agreed.
+    fn said(&mut self, gate: Option<&Gate>) -> Option<Arc<str>> {
+        let gate = gate?;
+        let said = format!("// gate {}: {gate}\n\n", literal(&gate.terms.name));
+        if !self.comments.contains(&said) {
+            self.comments.push_str(&said);
+        }
+        Some(gate.terms.name.clone())
+    }
+
+    /// Forbids what holds classes of data as `condition` says.
+    fn classified(&mut self, id: String, line: u32, part: Part, gate: Option<&Arc<str>>, condition: &str) {
+        self.context.classes = true;
+        let lifted = self.lifted_by(gate);
+        self.forbid(id, line, part, Clause::When(format!("{condition}{lifted}")));
+        self.whole.holds.push(format!("!({condition})"));
     }
 
     pub(super) fn permit(&mut self, id: String, line: u32, resource: &str, condition: Option<&str>) {
@@ -457,6 +499,9 @@ impl Draft {
         if !shape.counters.is_empty() {
             let counters = shape.counters.iter().map(|id| format!("{}?: Number", literal(id)));
             let _ = writeln!(context, "      \"counters\": {{ {} }},", counters.collect::<Vec<_>>().join(", "));
+        }
+        if shape.classes {
+            context.push_str("      \"classes\": Set<String>,\n");
         }
         if shape.gates {
             context.push_str("      \"gates\": Set<String>,\n");

@@ -105,8 +105,19 @@ pub(in crate::decide) enum Part {
     },
     Hours,
     Initiators,
+    /// A class of data that may not go to the tool.
+    Data {
+        class: Arc<str>,
+        /// Whose approval lifts it.
+        gate: Option<Arc<str>>,
+    },
     /// Arguments that no rule lists.
     Others,
+    /// A class of data that the mission does not expect.
+    Touches {
+        /// Whose approval lifts it.
+        gate: Option<Arc<str>>,
+    },
     Until,
 }
 
@@ -117,6 +128,8 @@ pub(in crate::decide) struct ContextShape {
     pub(in crate::decide) initiator: bool,
     /// The minute of the week.
     pub(in crate::decide) minute: bool,
+    /// The classes of data in the arguments.
+    pub(in crate::decide) classes: bool,
     /// The gates that approvals satisfy.
     pub(in crate::decide) gates: bool,
     /// Ids of counters.
@@ -226,6 +239,7 @@ impl<'m> Compiler<'m> {
         for (danger, zone) in self.mission.dangers().iter().filter(|(_, zone)| zone.when.iter().any(covers)) {
             slice.danger(self.mission, danger, zone, None);
         }
+        slice.data(self.mission, |rule| rule.to.iter().any(covers).then_some(None));
         slice.budget(self.mission, Some((surface, upstream, name)));
         slice.effect(&format!("{surface}:{upstream}/{name}"), self.mission.effect_class(surface, upstream, name));
         self.build(slice, &id, plan)
@@ -246,6 +260,10 @@ impl<'m> Compiler<'m> {
                 slice.danger(self.mission, danger, zone, Some(&any_of(&names)));
             }
         }
+        slice.data(self.mission, |rule| {
+            let names: Vec<String> = rule.to.iter().filter(|pattern| covers(pattern)).map(name_matches).collect();
+            (!names.is_empty()).then(|| Some(any_of(&names)))
+        });
         slice.budget(self.mission, None);
         if let Some(rules) = self.mission.upstream(surface, upstream) {
             for (name, (class, _)) in rules.effects.iter().filter(|(name, _)| !rules.tools.contains_key(*name)) {
@@ -342,6 +360,7 @@ impl<'m> Compiler<'m> {
         for (id, line, condition) in permits {
             slice.permit(id, line, &format!("resource is Countersign::{entity}"), Some(&condition));
         }
+        slice.data(self.mission, |_| None);
         slice.budget(self.mission, None);
         self.build(slice, id, None).map(Some)
     }

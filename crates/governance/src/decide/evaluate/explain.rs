@@ -185,6 +185,8 @@ pub(super) fn forbidden<'a>(
                     None => continue,
                 }
             }
+            (Part::Data { class, gate }, _) => of_data(class, gate.as_ref()),
+            (Part::Touches { gate }, _) => of_touches(gate.as_ref()),
             (Part::Danger { gate, name, over }, _) => of_danger(name, over.as_deref(), gate.as_ref()),
             (Part::Allow | Part::Argument { .. } | Part::Others, Some(why)) => {
                 if findings.iter().any(|finding| finding.reason == Reason::ArgumentUnparsable) {
@@ -247,6 +249,28 @@ fn of_danger(name: &str, over: Option<&str>, gate: Option<&Arc<str>>) -> Finding
         None => format!("danger zone `{name}`"),
     };
     zoned(what, gate)
+}
+
+fn of_data(class: &str, gate: Option<&Arc<str>>) -> Finding {
+    let what = format!("the arguments hold data of class `{class}`, which may not go to this tool");
+    let agent = "the arguments hold data that may not go to this tool";
+    of_classes(Reason::DataNotCleared, what, agent, gate)
+}
+
+fn of_touches(gate: Option<&Arc<str>>) -> Finding {
+    let what = "the arguments hold data of a class that the mission does not expect".to_owned();
+    of_classes(Reason::DataUnexpected, what, "the arguments hold data that this mission does not expect", gate)
+}
+
+/// The call brings data where it does not belong.
+fn of_classes(reason: Reason, what: String, agent: &str, gate: Option<&Arc<str>>) -> Finding {
+    let (said_to_agent, sentence) = match gate {
+        Some(gate) => {
+            (format!("{agent}, and a person must approve that"), format!("{what}, and gate `{gate}` must be satisfied"))
+        }
+        None => (format!("{agent}; leave it out, or tell the person you work for"), what),
+    };
+    Finding { gate: gate.cloned(), reason, rule: None, said_to_agent, sentence }
 }
 
 /// The call is in a danger zone.

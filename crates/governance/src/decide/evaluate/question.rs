@@ -22,6 +22,8 @@ pub(super) struct Question<'a> {
     pub(super) after: Vec<(Arc<str>, Number)>,
     pub(super) agent: &'a str,
     pub(super) at: Timestamp,
+    /// The classes of data in the arguments.
+    pub(super) classes: &'a [Arc<str>],
     pub(super) facets: &'a [Facet],
     /// The gates that approvals satisfy.
     pub(super) gates: &'a [Arc<str>],
@@ -42,6 +44,7 @@ impl<'a> Question<'a> {
             after: after.collect(),
             agent: &context.agent.name,
             at,
+            classes: &classified.data_classes,
             facets: &classified.facets,
             gates: &classified.gates,
             initiator: &context.initiator.name,
@@ -148,6 +151,9 @@ impl<'a> Question<'a> {
         let mut pairs = vec![(key("now"), self.at.micros().into())];
         if shape.initiator {
             pairs.push((key("initiator"), self.initiator.into()));
+        }
+        if shape.classes {
+            pairs.push((key("classes"), ast::Value::set(self.classes.iter().map(text), None)));
         }
         if shape.minute {
             let minute = minute_of_week(self.policy.mission().zone(), self.at);

@@ -13,6 +13,7 @@ use crate::limits::{
     GATE_ALTERNATIVES_MAX, GATE_NEED_MAX, GATE_SECONDS_MAX, GATE_STAGES_MAX, GATE_USES_MAX, HOLD_SECONDS_MAX,
     STANDING_SECONDS_MAX, STANDING_USES_MAX,
 };
+use crate::mission::data::DataRules;
 use crate::mission::gate::{DEFAULT, Gate};
 use crate::mission::rule::Danger;
 
@@ -301,7 +302,12 @@ impl<'s> Reader<'s> {
     }
 
     /// A gate that no zone has asks nobody, and a zone cannot have one that is not there.
-    pub(super) fn check_gates(&mut self, gates: &BTreeMap<Arc<str>, Gate>, dangers: &BTreeMap<Arc<str>, Danger>) {
+    pub(super) fn check_gates(
+        &mut self,
+        gates: &BTreeMap<Arc<str>, Gate>,
+        dangers: &BTreeMap<Arc<str>, Danger>,
+        data: &DataRules,
+    ) {
         for (zone, danger) in dangers {
             if let Some(gate) = danger.gate.as_ref().filter(|gate| !gates.contains_key(*gate)) {
                 let known = nearest(gate, gates.keys().map(AsRef::as_ref));
@@ -315,9 +321,10 @@ impl<'s> Reader<'s> {
             }
         }
         for (name, gate) in gates {
-            let is_used = dangers.values().any(|danger| danger.gate.as_deref().unwrap_or(DEFAULT) == &**name);
+            let is_used =
+                dangers.values().any(|danger| danger.gate.as_deref().unwrap_or(DEFAULT) == &**name) || data.asks(name);
             if !is_used {
-                let reason = format!("no danger zone has the gate `{name}`");
+                let reason = format!("nothing asks the gate `{name}`");
                 self.problem_at_line(
                     gate.line,
                     reason,

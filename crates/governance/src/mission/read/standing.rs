@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Reader, Value, brief, is_name, nearest, tree};
 use crate::limits::{MISSION_BYTES_MAX, STANDING_USES_MAX};
+use crate::mission::data::DataRules;
 use crate::mission::error::MissionError;
 use crate::mission::rule::{Constraint, ToolRules, Upstream};
 use crate::mission::{Mission, Mode, PinPolicy, Standing};
@@ -71,6 +72,7 @@ impl<'s> Reader<'s> {
             agents_line,
             budget: BTreeMap::new(),
             dangers: BTreeMap::new(),
+            data: DataRules::default(),
             gates: BTreeMap::new(),
             goal: why.clone()?,
             hours: Vec::new(),

@@ -136,7 +136,7 @@ pub(super) fn outcome(answer: Result<Envelope, UpstreamFault>) -> Outcome {
     };
     let result = part.map(|part| envelope.share(part));
     let payload = Some(envelope.bytes().clone());
-    Outcome { external_reference: None, payload, reason, reported: None, result, status }
+    Outcome { examined: None, external_reference: None, payload, reason, reported: None, result, status }
 }
 
 /// Reads an answer that says that the upstream made a task of the call (CreateTaskResult).

@@ -286,6 +286,7 @@ impl<S: Session> CallRound<S> {
         };
         let result = result.map(|result| response.share(result));
         Outcome {
+            examined: None,
             external_reference: None,
             payload,
             reason: Some(reason),

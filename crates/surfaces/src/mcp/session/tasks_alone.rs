@@ -75,7 +75,7 @@ pub(super) fn over<'a>(message: &'a Envelope, said: Raw<'a>) -> Option<(Outcome,
     };
     let payload = Some(message.bytes().clone());
     let result = part.map(|part| message.share(part));
-    Some((Outcome { external_reference: None, payload, reason, reported: None, result, status }, part))
+    Some((Outcome { examined: None, external_reference: None, payload, reason, reported: None, result, status }, part))
 }
 
 /// Why the agent is not told what the upstream says of a task.

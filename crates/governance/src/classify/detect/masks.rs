@@ -1,0 +1,116 @@
+//! Sixty-four bytes at a time as sets of positions, a bit for each byte: what the pass over a text looks at instead of the bytes.
+
+use wide::u8x16;
+
+/// How many bytes one set of masks is about.
+pub(super) const BLOCK: usize = 64;
+
+/// Where in a block which bytes stand.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Masks {
+    /// ASCII letters and digits.
+    pub(super) alnum: u64,
+    /// `@`
+    pub(super) at: u64,
+    /// `-`
+    pub(super) dash: u64,
+    /// ASCII digits.
+    pub(super) digit: u64,
+    /// `>`
+    pub(super) greater: u64,
+    /// Small ASCII letters.
+    pub(super) lower: u64,
+    /// `:` and `=`, which stand between names and values.
+    pub(super) separator: u64,
+    /// Letters, digits, `_` and `-`: what words, names and tokens are made of.
+    pub(super) word: u64,
+}
+
+impl Masks {
+    /// The masks of the block that starts at `from`; positions behind the end of `text` are in no mask.
+    pub(super) fn of(text: &[u8], from: usize) -> Self {
+        if let Some(block) = text.get(from..from + BLOCK).and_then(|block| block.first_chunk::<BLOCK>()) {
+            return Self::block(block);
+        }
+        let mut block = [0; BLOCK];
+        if let Some(rest) = text.get(from..) {
+            for (to, byte) in block.iter_mut().zip(rest) {
+                *to = *byte;
+            }
+        }
+        Self::block(&block)
+    }
+
+    #[inline]
+    fn block(block: &[u8; BLOCK]) -> Self {
+        let mut masks = Self::default();
+        let (lanes, _) = block.as_chunks::<16>();
+        for (lane, bytes) in lanes.iter().enumerate() {
+            let bytes = u8x16::new(*bytes);
+            let shift = 16 * lane;
+            let bits = |set: u8x16| u64::from(set.to_bitmask()) << shift;
+            let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
+            let within = |value: u8x16, first: u8, last: u8| {
+                let moved = value - u8x16::splat(first);
+                moved.min(u8x16::splat(last - first)).simd_eq(moved)
+            };
+            let digit = within(bytes, b'0', b'9');
+            let lower = within(bytes, b'a', b'z');
+            let alnum = digit | lower | within(bytes, b'A', b'Z');
+            let dash = is(b'-');
+            masks.alnum |= bits(alnum);
+            masks.at |= bits(is(b'@'));
+            masks.dash |= bits(dash);
+            masks.digit |= bits(digit);
+            masks.greater |= bits(is(b'>'));
+            masks.lower |= bits(lower);
+            masks.separator |= bits(is(b':') | is(b'='));
+            masks.word |= bits(alnum | dash | is(b'_'));
+        }
+        masks
+    }
+}
+
+/// Positions from which on `length` bytes in a row are in the mask; `length` is a power of two.
+pub(super) const fn rows(mask: u128, length: u32) -> u128 {
+    let mut rows = mask;
+    let mut reach = 1;
+    while reach < length {
+        rows &= rows >> reach;
+        reach *= 2;
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_agree_with_a_look_at_each_byte() {
+        let text: Vec<u8> = (0..=255).chain(0..100).collect();
+        let mut from = 0;
+        while from < text.len() {
+            let masks = Masks::of(&text, from);
+            for at in 0..BLOCK {
+                let byte = text.get(from + at).copied().unwrap_or(0);
+                let bit = |mask: u64| mask >> at & 1 == 1;
+                assert_eq!(bit(masks.alnum), byte.is_ascii_alphanumeric(), "{byte}");
+                assert_eq!(bit(masks.at), byte == b'@', "{byte}");
+                assert_eq!(bit(masks.dash), byte == b'-', "{byte}");
+                assert_eq!(bit(masks.digit), byte.is_ascii_digit(), "{byte}");
+                assert_eq!(bit(masks.greater), byte == b'>', "{byte}");
+                assert_eq!(bit(masks.lower), byte.is_ascii_lowercase(), "{byte}");
+                assert_eq!(bit(masks.separator), matches!(byte, b':' | b'='), "{byte}");
+                assert_eq!(bit(masks.word), byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'), "{byte}");
+            }
+            from += BLOCK;
+        }
+    }
+
+    #[test]
+    fn rows_start_where_enough_follow() {
+        assert_eq!(rows(0b0111_1011, 4), 0b0000_1000);
+        assert_eq!(rows(u128::MAX, 16).count_ones(), 113);
+    }
+}

@@ -1,0 +1,173 @@
+//! Runs of token characters: tokens themselves, or copies of a text.
+
+use std::ops::Range;
+
+use super::super::bytes::{at, before, part};
+use super::super::{Evidence, decode, secret};
+use super::{Around, COPY_BYTES, Pass, REACH, RUN_BYTES, Raw, SURE, better, is_uuid, is_word, look, trimmed};
+use crate::limits::DETECT_DEPTH_MAX;
+
+impl Pass<'_> {
+    /// Sixteen or more token characters from `place` on.
+    pub(super) fn run(&mut self, place: usize) {
+        if place < self.run_end {
+            return;
+        }
+        let end = self.while_ahead(place, RUN_BYTES, |byte| is_word(byte) || matches!(byte, b'.' | b'~'));
+        let start = self.while_behind(place, 512, |byte| is_word(byte) || matches!(byte, b'.' | b'~'));
+        let wide_end =
+            self.while_ahead(end, RUN_BYTES, |byte| is_word(byte) || matches!(byte, b'.' | b'~' | b'+' | b'/'));
+        let wide_start = self.while_behind(start, 512, |byte| is_word(byte) || matches!(byte, b'+' | b'/' | b'.'));
+        let padded = self.while_ahead(wide_end, 2, |byte| byte == b'=');
+        self.run_end = end;
+        let narrow = trimmed(self.text, start, end);
+        let wide = part(self.text, wide_start, padded);
+        let whole = (wide_start < start || padded > end)
+            && memchr::memchr(b'.', wide).is_none_or(|dot| dot + 2 >= wide.len())
+            && memchr::memmem::find(wide, b"//").is_none();
+        let candidate = if whole { wide_start..padded } else { narrow };
+        let judged = &self.field.judged;
+        if judged.start <= candidate.start && candidate.end <= judged.end && candidate.len() + 2 >= judged.len() {
+            self.copy(candidate, wide_start..padded);
+            return;
+        }
+        if !self.is_hopeless(&candidate) {
+            let around = self.around(candidate.start, candidate.end);
+            let mut found = self.ask(secret::judge, candidate.start, candidate.end, &around, Evidence::SHAPE);
+            if found.is_none_or(|found| found.score < self.lexicon.threshold) {
+                found = better(found, self.prefixed(&candidate, &around));
+                found = better(found, self.located(wide_start, padded, &around));
+            }
+            if let Some(found) = found {
+                self.keep(found);
+                if found.score >= SURE {
+                    return;
+                }
+            }
+        }
+        self.copy(candidate, wide_start..padded);
+    }
+
+    /// Tokens with a number and a colon before them.
+    fn prefixed(&mut self, candidate: &Range<usize>, around: &Around) -> Option<Raw> {
+        if before(self.text, candidate.start) != b':' {
+            return None;
+        }
+        let start = self.while_behind(candidate.start - 1, 24, |byte| byte.is_ascii_alphanumeric());
+        if start + 6 > candidate.start - 1 {
+            return None;
+        }
+        self.ask(secret::judge, start, candidate.end, around, Evidence::SHAPE)
+    }
+
+    /// An address with a path that is a secret.
+    fn located(&mut self, start: usize, end: usize, around: &Around) -> Option<Raw> {
+        let slashes = memchr::memmem::find(part(self.text, start, end), b"//")?;
+        let start = self.while_behind(start + slashes, 24, |byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'.' | b'-' | b':')
+        });
+        let end = self.while_ahead(end, REACH, |byte| {
+            !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'<' | b'>' | b'`' | b'\'')
+        });
+        self.ask(secret::judge, start, end, around, Evidence::SHAPE)
+    }
+
+    /// Words of prose and of source code that no token looks like.
+    fn is_hopeless(&self, candidate: &Range<usize>) -> bool {
+        let run = part(self.text, candidate.start, candidate.end);
+        if is_uuid(run) || matches!(run.len(), 32 | 40 | 64 | 128) && run.iter().all(u8::is_ascii_hexdigit) {
+            // Ids and digests, unless a word says otherwise.
+            let mut behind = candidate.start;
+            while matches!(before(self.text, behind), b'"' | b' ') && candidate.start - behind < 3 {
+                behind -= 1;
+            }
+            return self.field.interest.is_none() && matches!(before(self.text, behind), b'=' | b'/' | b':');
+        }
+        if run.iter().any(u8::is_ascii_digit) {
+            return false;
+        }
+        run.len() < 20 || !run.iter().any(u8::is_ascii_uppercase) || !run.iter().any(u8::is_ascii_lowercase)
+    }
+
+    /// Looks at the text that a run is a copy of.
+    fn copy(&mut self, candidate: Range<usize>, wide: Range<usize>) {
+        if self.depth >= DETECT_DEPTH_MAX {
+            return;
+        }
+        let range =
+            if wide.len() > candidate.len() && memchr::memchr(b'.', part(self.text, wide.start, wide.end)).is_none() {
+                wide
+            } else {
+                candidate
+            };
+        let range = self.lines(range);
+        let Some((skipped, decoded)) = self.decoded(&range) else { return };
+        let start = range.start + skipped;
+        self.run_end = self.run_end.max(range.end);
+        if !self.work.spend(decoded.bytes.len()) {
+            return;
+        }
+        let inner = decoded.bytes.len();
+        let mut found = look(&decoded.bytes, 0..inner, self.lexicon, self.recent, self.work, &mut None, self.depth + 1);
+        found.retain(|raw| raw.score >= self.lexicon.threshold);
+        let found = super::super::best(found);
+        let length = range.end - start;
+        let place = |inner_place: usize| start + inner_place.saturating_mul(length) / inner.max(1);
+        let whole = length <= COPY_BYTES || !decoded.even;
+        for (index, raw) in found.iter().enumerate() {
+            let next = found.get(index + 1);
+            let from = if whole && index == 0 { start } else { place(raw.start).saturating_sub(2) };
+            let to = match next {
+                None if whole => range.end,
+                Some(next) if whole => place(next.start).saturating_sub(2),
+                _ => (place(raw.end) + 3).min(range.end),
+            };
+            self.keep(Raw {
+                start: from,
+                end: to.max(from + 1),
+                evidence: raw.evidence.and(Evidence::ENCODED),
+                ..*raw
+            });
+        }
+    }
+
+    /// What `range` decodes to, and how many of its bytes stand before that. A run that goes on from farther back may start anywhere in a group of four.
+    fn decoded(&self, range: &Range<usize>) -> Option<(usize, decode::Decoded)> {
+        let run = part(self.text, range.start, range.end);
+        let in_the_middle = is_word(before(self.text, range.start));
+        let tries = if in_the_middle { 4 } else { 1 };
+        (0..tries).find_map(|skipped| {
+            let run = run.get(skipped..)?;
+            let cut = if range.len() >= RUN_BYTES { run.len() - run.len() % 4 } else { run.len() };
+            Some((skipped, decode::decode(part(run, 0, cut))?))
+        })
+    }
+
+    /// A run with the lines below that go on with it.
+    fn lines(&self, range: Range<usize>) -> Range<usize> {
+        let width = range.len();
+        let mut end = range.end;
+        if !(40..=100).contains(&width) {
+            return range;
+        }
+        loop {
+            let next = match (at(self.text, end), at(self.text, end + 1)) {
+                (b'\n', _) => end + 1,
+                (b'\r', b'\n') => end + 2,
+                _ => break,
+            };
+            let line = self.while_ahead(next, width, |byte| {
+                byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
+            });
+            let padded = self.while_ahead(line, 2, |byte| byte == b'=');
+            if line == next || end - range.start > RUN_BYTES {
+                break;
+            }
+            end = padded;
+            if line - next < width {
+                break;
+            }
+        }
+        range.start..end
+    }
+}

@@ -1,0 +1,201 @@
+//! Candidates that a sign of their own gives away: addresses, elements, flags, armour, and the literal words of markings and sentences.
+
+use std::ops::Range;
+
+use super::super::bytes::{at, part};
+use super::super::field::{self, Value};
+use super::super::{Evidence, identifier, secret};
+use super::{Field, PASSAGES, Pass, REACH, RUN_BYTES, is_word, raw, trimmed, utf8_within};
+
+impl Pass<'_> {
+    /// An address around the `@` at `place`: of mail, or of a place with who comes there.
+    pub(super) fn address(&mut self, place: usize) {
+        let url_from = self.while_behind(place, REACH / 2, |byte| {
+            !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'<' | b'>' | b'`')
+        });
+        let url = part(self.text, url_from, place);
+        if let Some(scheme) = memchr::memmem::rfind(url, b"://") {
+            let start = self.while_behind(url_from + scheme, 24, |byte| {
+                byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'.' | b'-')
+            });
+            let end = self.while_ahead(place, REACH, |byte| {
+                !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'<' | b'>' | b'`' | b'\'')
+            });
+            let around = self.around(start, end);
+            if let Some(found) = self.ask(secret::judge, start, end, &around, Evidence::SHAPE) {
+                self.keep(found);
+                return;
+            }
+        }
+        let start = self.while_behind(place, 64, |byte| {
+            byte.is_ascii_alphanumeric()
+                || matches!(
+                    byte,
+                    b'.' | b'_'
+                        | b'%'
+                        | b'+'
+                        | b'-'
+                        | b'\''
+                        | b'!'
+                        | b'#'
+                        | b'$'
+                        | b'&'
+                        | b'*'
+                        | b'/'
+                        | b'='
+                        | b'?'
+                        | b'^'
+                        | b'{'
+                        | b'|'
+                        | b'}'
+                        | b'~'
+                )
+                || byte >= 0x80
+        });
+        let start = start
+            + part(self.text, start, place)
+                .iter()
+                .take_while(|byte| !byte.is_ascii_alphanumeric() && **byte < 0x80 && **byte != b'_')
+                .count();
+        let end = self.while_ahead(place + 1, 253, |byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-') || byte >= 0x80
+        });
+        let Range { end, .. } = trimmed(self.text, place, end);
+        if start == place || end < place + 4 {
+            return;
+        }
+        let around = self.around(start, end);
+        if let Some(found) = self.ask(identifier::judge, start, end, &around, Evidence::SHAPE) {
+            self.keep(found);
+        }
+    }
+
+    /// The value of an element of XML or HTML, whose opening ends with the `>` at `place`.
+    pub(super) fn element(&mut self, place: usize) {
+        let from = place.saturating_sub(96);
+        let tag = part(self.text, from, place);
+        let Some(open) = tag.iter().rposition(|byte| *byte == b'<') else { return };
+        let tag = part(tag, open + 1, tag.len());
+        let length = tag.iter().take_while(|byte| is_word(**byte) || matches!(byte, b':' | b'.')).count();
+        if length == 0 || tag.last() == Some(&b'/') {
+            return;
+        }
+        let name = from + open + 1..from + open + 1 + length;
+        let interest = self.recent.name(&self.lexicon.vocabulary, part(self.text, name.start, name.end));
+        if interest.is_none() {
+            return;
+        }
+        let rest = part(self.text, place + 1, place + 1 + field::VALUE_BYTES);
+        let Some(end) = memchr::memchr(b'<', rest) else { return };
+        let start = place + 1 + rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let end = self.while_behind(place + 1 + end, 64, |byte| byte.is_ascii_whitespace());
+        if start < end {
+            self.field = Field { interest, judged: 0..0, name, value: None, starts: start };
+            self.value(&Value { range: start..end, quoted: true });
+        }
+    }
+
+    /// Two or more dashes at `place`: a flag with its value, or the armour of a key.
+    pub(super) fn dashes(&mut self, place: usize) {
+        let behind = self.while_ahead(place, 8, |byte| byte == b'-');
+        if behind - place == 2 && at(self.text, behind).is_ascii_alphabetic() {
+            let end = self.while_ahead(behind, 64, is_word);
+            if !matches!(at(self.text, end), b' ' | b'"' | b',')
+                || at(self.text, end) == b'"' && at(self.text, end + 1) != b','
+            {
+                return;
+            }
+            let interest = self.recent.name(&self.lexicon.vocabulary, part(self.text, behind, end));
+            let start = self.while_ahead(end, 4, |byte| matches!(byte, b' ' | b'"' | b',' | b'\''));
+            let value_end =
+                self.while_ahead(start, 256, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\''));
+            if !interest.is_none() && at(self.text, start) != b'-' {
+                self.field = Field { interest, judged: 0..0, name: behind..end, value: None, starts: start };
+                self.value(&Value { range: start..value_end, quoted: true });
+            }
+            return;
+        }
+        if behind - place < 5 || !part(self.text, behind, self.text.len()).starts_with(b"BEGIN") {
+            return;
+        }
+        let rest = part(self.text, place, place + 2 * RUN_BYTES);
+        let end = memchr::memmem::find(rest, b"-----END").map_or(rest.len(), |end| {
+            let label = end
+                + 8
+                + part(rest, end + 8, rest.len())
+                    .iter()
+                    .take_while(|byte| !matches!(byte, b'-' | b'\n' | b'"'))
+                    .count();
+            label + part(rest, label, rest.len()).iter().take_while(|byte| **byte == b'-').count()
+        });
+        let around = self.around(place, place + end);
+        if let Some(found) = self.ask(secret::judge, place, place + end, &around, Evidence::SHAPE) {
+            self.keep(found);
+            self.run_end = self.run_end.max(found.end);
+            self.cluster_end = self.cluster_end.max(found.end);
+        }
+    }
+
+    /// Words that documents are marked with, and sentences and commands that hold secrets.
+    pub(super) fn triggers(&mut self, from: usize, to: usize) {
+        let lower = part(self.text, from, to).to_ascii_lowercase();
+        let lexicon = self.lexicon;
+        let mut marked = 0;
+        for mark in lexicon.marks.places(&lower) {
+            let (start, end) = self.block_around(from + mark.start);
+            if from + mark.end <= marked || !self.work.spend(256 + end - start) {
+                continue;
+            }
+            let (start, block) = utf8_within(self.text, start, end);
+            if let Some(raw) =
+                identifier::marking(block).and_then(|judged| raw(&judged, start, block.len(), Evidence::MARK))
+            {
+                marked = raw.end;
+                self.keep(raw);
+            }
+        }
+        let mut read = 0;
+        for trigger in lexicon.passages.places(&lower) {
+            let place = from + trigger.start;
+            if place < read {
+                continue;
+            }
+            let (mut start, end) = if part(&lower, trigger.start, trigger.end).starts_with(b"kind") {
+                self.block_around(place)
+            } else {
+                self.line_around(place)
+            };
+            read = end;
+            for _ in 0..PASSAGES {
+                if !self.work.spend(256 + end - start) {
+                    return;
+                }
+                let (from, passage) = utf8_within(self.text, start, end);
+                let Some(raw) =
+                    secret::passage(passage).and_then(|judged| raw(&judged, from, passage.len(), Evidence::WORDS))
+                else {
+                    break;
+                };
+                start = raw.end;
+                self.keep(raw);
+            }
+        }
+    }
+
+    /// The lines around `place`, up to 1 KiB.
+    fn block_around(&self, place: usize) -> (usize, usize) {
+        let start = place.saturating_sub(REACH / 2);
+        let line = part(self.text, start, place)
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .map_or(start, |found| start + found + 1);
+        (if start == 0 { 0 } else { line }, (place + REACH / 2).min(self.text.len()))
+    }
+
+    fn line_around(&self, place: usize) -> (usize, usize) {
+        (
+            self.while_behind(place, REACH / 2, |byte| byte != b'\n'),
+            self.while_ahead(place, REACH / 2, |byte| byte != b'\n'),
+        )
+    }
+}

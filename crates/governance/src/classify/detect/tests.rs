@@ -1,0 +1,206 @@
+//! The engine as a whole: what it finds, where, and that it does not matter in which pieces a text comes.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn detector() -> Detector {
+    Detector::default()
+}
+
+/// `«` and `»` stand around what is to be found, with the kind behind a bar.
+fn check(marked: &str) {
+    let mut text = String::new();
+    let mut expected = Vec::new();
+    let mut rest = marked;
+    while let Some((before, behind)) = rest.split_once('«') {
+        text.push_str(before);
+        let (inside, behind) = behind.split_once('»').unwrap();
+        let (value, kind) = inside.rsplit_once('¦').unwrap();
+        expected.push((kind.to_owned(), text.len(), text.len() + value.len()));
+        text.push_str(value);
+        rest = behind;
+    }
+    text.push_str(rest);
+    let scan = detector().scan(text.as_bytes());
+    let found: Vec<_> =
+        scan.findings().iter().map(|found| (found.kind.name.to_owned(), found.start, found.end)).collect();
+    assert_eq!(found, expected, "{text}");
+    assert!(scan.is_complete());
+}
+
+const IBAN: &str = "DE89370400440532013000";
+
+#[test]
+fn a_value_is_found_in_any_context() {
+    for text in [
+        "«DE89370400440532013000¦iban»",
+        r#"{"iban":"«DE89370400440532013000¦iban»","other":1}"#,
+        r#"{"content":[{"type":"text","text":"{\"iban\":\"«DE89370400440532013000¦iban»\",\"x\":[1]}"}]}"#,
+        r#"{"text":"{\\\"iban\\\":\\\"«DE89370400440532013000¦iban»\\\"}"}"#,
+        "id,iban\n1,«DE89370400440532013000¦iban»\n2,«DE02120300000000202051¦iban»\n",
+        "| id | iban |\n|---|---|\n| 1 | «DE89370400440532013000¦iban» |\n",
+        "IBAN: «DE89 3704 0044 0532 0130 00¦iban», please",
+        "iban: >\n  «DE89370400440532013000¦iban»\n",
+        "<iban>«DE89370400440532013000¦iban»</iban>",
+        "pay --iban «DE89370400440532013000¦iban» now",
+        "IBAN=«DE89370400440532013000¦iban»\n",
+        r#"{"accounts":["«DE89370400440532013000¦iban»","«DE02120300000000202051¦iban»"]}"#,
+    ] {
+        check(text);
+    }
+}
+
+#[test]
+fn an_encoded_copy_is_found_as_a_whole() {
+    for text in [
+        r#"{"x":"«REU4OTM3MDQwMDQ0MDUzMjAxMzAwMA==¦iban»"}"#,
+        "«44453839333730343030343430353332303133303030¦iban»",
+        "«%44%45%38%39%33%37%30%34%30%30%34%34%30%35%33%32%30%31%33%30%30%30¦iban»",
+        r"«\u0044\u004589370400440532013000¦iban»",
+        "«ＤＥ89370400440532013000¦iban»",
+        "«DE89\u{200b}3704\u{200b}0044\u{200b}0532\u{200b}0130\u{200b}00¦iban»",
+        "«&#68;&#69;89370400440532013000¦iban»",
+    ] {
+        check(text);
+    }
+}
+
+#[test]
+fn clean_text_is_clean() {
+    for text in [
+        "",
+        r#"{"id":1296269,"created_at":"2024-01-02T03:04:05Z","sha":"e83c5163316f89bfbde7d9ab23ca2e25604af290","v":0.5827880059033551}"#,
+        r#"{"request_id":"24ede6a4-6b4c-b242-4a23-d5962217bead","url":"https://git.example.com/u/9782064?v=4"}"#,
+        "fn main() { println!(\"{}\", a_function_with_a_long_name(1234)); }",
+    ] {
+        check(text);
+        assert!(detector().scan(text.as_bytes()).is_clean());
+    }
+}
+
+#[test]
+fn evidence_says_what_counted() {
+    let text = format!(r#"{{"iban":"{IBAN}"}}"#);
+    let scan = detector().scan(text.as_bytes());
+    let reasons: Vec<_> = scan.findings()[0].evidence.reasons().collect();
+    assert_eq!(reasons, ["the name it is the value of"]);
+    assert_eq!(Evidence::SHAPE.and(Evidence::ENCODED).reasons().collect::<Vec<_>>(), ["its shape", "an encoded copy"]);
+}
+
+#[test]
+fn too_much_work_is_not_clean() {
+    let text = "a@b.cc ".repeat(40_000);
+    let mut work = Work::new();
+    work.exhausted = true;
+    let raws =
+        pass::look(text.as_bytes(), 0..text.len(), &detector().lexicon, &mut Recent::new(), &mut work, &mut None, 0);
+    assert!(raws.is_empty());
+    let scan = Scan { findings: Vec::new(), complete: false };
+    assert!(!scan.is_clean());
+}
+
+/// What a stream finds in pieces of these lengths; checks at each that nothing settled is found later.
+fn streamed(detector: &Detector, text: &[u8], pieces: impl Iterator<Item = usize>) -> Scan {
+    let mut stream = Stream::new(detector);
+    let mut findings = Vec::new();
+    let mut rest = text;
+    for length in pieces {
+        let (piece, behind) = rest.split_at(length.min(rest.len()));
+        let (settled, known) = (stream.settled(), findings.len());
+        stream.push(piece, &mut findings);
+        assert!(findings[known..].iter().all(|found: &Finding| found.start >= settled));
+        rest = behind;
+    }
+    let (settled, known) = (stream.settled(), findings.len());
+    stream.push(rest, &mut findings);
+    let complete = stream.finish(&mut findings);
+    assert!(findings[known..].iter().all(|found| found.start >= settled));
+    Scan { findings, complete }
+}
+
+/// Words that texts are made of: what is found, what nearly is, and what stands around it.
+fn words() -> impl Strategy<Value = String> {
+    prop::sample::select(vec![
+        IBAN,
+        "\"iban\":\"DE89370400440532013000\",",
+        "password=hunter2hunter2 ",
+        "\\\"password\\\":\\\"S3cr3t!Value\\\",",
+        "jane.doe@example.org ",
+        "REU4OTM3MDQwMDQ0MDUzMjAxMzAwMA==",
+        "a,iban,b\n",
+        "1,DE89370400440532013000,2\n",
+        "postgres://user:S3cr3tPw9@db.example.net/x ",
+        "{\"a\":[1,2,{\"b\":\"c\"}]}",
+        "plain words and so on ",
+        "\n",
+        "\\",
+        "%44",
+        "\u{200b}",
+        "é",
+        "-----BEGIN PRIVATE KEY-----\nMIIB",
+        "0123456789",
+        "\"",
+        " ",
+    ])
+    .prop_map(str::to_owned)
+}
+
+#[test]
+fn a_short_text_is_found_the_same_at_every_cut() {
+    let detector = detector();
+    let text = format!(
+        "{{\"iban\":\"{IBAN}\",\"t\":\"{{\\\"password\\\":\\\"S3cr3t!Value\\\"}}\"}}\nx,iban\n1,{IBAN}\nREU4OTM3MDQwMDQ0MDUzMjAxMzAwMA==\n"
+    );
+    let whole = detector.scan(text.as_bytes());
+    assert!(whole.findings().len() >= 3);
+    for cut in 0..=text.len() {
+        assert_eq!(streamed(&detector, text.as_bytes(), std::iter::once(cut)), whole, "cut at {cut}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_long_text_is_found_the_same_in_any_pieces(words in prop::collection::vec(words(), 1..200), times in 1_usize..30, pieces in prop::collection::vec(1_usize..20_000, 0..40)) {
+        let detector = detector();
+        let text = words.concat().repeat(times);
+        let whole = detector.scan(text.as_bytes());
+        prop_assert_eq!(&streamed(&detector, text.as_bytes(), pieces.into_iter()), &whole);
+        let mut end = 0;
+        for found in whole.findings() {
+            prop_assert!(found.start >= end && found.start < found.end && found.end <= text.len());
+            end = found.end;
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_looked_at(bytes in prop::collection::vec(any::<u8>(), 0..3_000)) {
+        let _ = detector().scan(&bytes);
+    }
+}
+
+#[test]
+fn an_endless_candidate_is_not_passed_as_clean() {
+    let text = format!(
+        "-----BEGIN PRIVATE KEY-----\n{}",
+        "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7\n".repeat(2_000)
+    );
+    let scan = detector().scan(text.as_bytes());
+    assert!(!scan.is_clean());
+}
+
+#[test]
+fn a_stream_holds_no_more_than_a_stretch_and_what_is_around_it() {
+    let detector = detector();
+    let mut stream = Stream::new(&detector);
+    let mut findings = Vec::new();
+    let piece = "{\"id\":12345,\"name\":\"a plain name\"}\n".repeat(2_000);
+    for _ in 0..40 {
+        stream.push(piece.as_bytes(), &mut findings);
+        assert!(stream.held.len() <= DETECT_STRETCH_BYTES * 2 + DETECT_AHEAD_BYTES + DETECT_BEHIND_BYTES);
+    }
+    assert!(stream.finish(&mut findings));
+    assert!(findings.is_empty());
+}

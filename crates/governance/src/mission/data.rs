@@ -1,0 +1,173 @@
+//! `[data]`: what classes of data a mission expects, where each may go, and what becomes of it on the way.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::gate::DEFAULT;
+use super::rule::{ToolPattern, joined};
+
+/// The classes that every mission knows, sorted.
+pub const CLASSES: [&str; 9] =
+    ["business_id", "export", "financial", "health", "labelled", "legal", "pii", "secret", UNCLASSIFIED];
+
+/// The class of what could not be read, or took more work than a message may: nobody knows what it holds.
+pub const UNCLASSIFIED: &str = "unclassified";
+
+/// What becomes of a value that was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Treatment {
+    /// Its member goes, with its name; where it is no member's whole value, it is redacted.
+    Drop,
+    /// A keyed hash: equal values stay equal, and nobody without the key can try values.
+    Hash,
+    /// It stays.
+    Keep,
+    /// Its last four letters and digits stay, of an e-mail address the domain, of a secret nothing.
+    Mask,
+    /// It is replaced by a fixed text.
+    Redact,
+    /// It is replaced by its class and kind.
+    Tag,
+}
+
+impl Treatment {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Drop, Self::Hash, Self::Keep, Self::Mask, Self::Redact, Self::Tag];
+
+    /// Its name in missions and records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Drop => "drop",
+            Self::Hash => "hash",
+            Self::Keep => "keep",
+            Self::Mask => "mask",
+            Self::Redact => "redact",
+            Self::Tag => "tag",
+        }
+    }
+}
+
+impl fmt::Display for Treatment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What a mission says of data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DataRules {
+    /// By class.
+    pub(crate) classes: BTreeMap<Arc<str>, ClassRule>,
+    /// The classes that it expects, sorted; anything where it does not say.
+    pub(crate) touches: Option<Touches>,
+}
+
+/// The classes that a mission expects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Touches {
+    pub(crate) classes: Vec<Arc<str>>,
+    pub(crate) line: u32,
+}
+
+/// What a mission says of one class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ClassRule {
+    pub(crate) line: u32,
+    /// In the arguments of calls of other tools than those of `to`.
+    pub(crate) otherwise: Otherwise,
+    /// In what tools return, before the agent has it.
+    pub(crate) result: OnResult,
+    /// The tools that it may go to.
+    pub(crate) to: Vec<ToolPattern>,
+}
+
+/// What becomes of a call whose arguments hold a class that may not go there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Otherwise {
+    /// People are asked, by the gate of that name.
+    Ask(Arc<str>),
+    Deny,
+    /// It goes there too.
+    Keep,
+}
+
+/// What becomes of a result that holds a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnResult {
+    /// The agent does not get the result.
+    Block,
+    /// What was found is changed.
+    Treat(Treatment),
+}
+
+impl ClassRule {
+    /// What holds of a class that a mission does not speak of.
+    pub(crate) const fn anywhere() -> Self {
+        Self { line: 0, otherwise: Otherwise::Keep, result: OnResult::Treat(Treatment::Keep), to: Vec::new() }
+    }
+}
+
+impl DataRules {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.classes.is_empty() && self.touches.is_none()
+    }
+
+    /// Whether some call could ask the gate of that name.
+    pub(crate) fn asks(&self, name: &str) -> bool {
+        let asked = |rule: &ClassRule| matches!(&rule.otherwise, Otherwise::Ask(gate) if **gate == *name);
+        (name == DEFAULT && self.touches.is_some()) || self.classes.values().any(asked)
+    }
+
+    /// Everything that it says, a sentence each, by what it is about.
+    pub(crate) fn sentences(&self) -> BTreeMap<String, String> {
+        let mut sentences = BTreeMap::new();
+        if let Some(touches) = &self.touches {
+            let classes = joined(touches.classes.iter().map(|class| format!("`{class}`")), "and");
+            let sentence =
+                format!("of all classes of data it expects {classes} in arguments; people are asked about any other");
+            sentences.insert("touches".to_owned(), sentence);
+        }
+        for (class, rule) in &self.classes {
+            sentences.insert(format!("class `{class}`"), format!("`{class}` {rule}"));
+        }
+        sentences
+    }
+}
+
+impl fmt::Display for ClassRule {
+    /// What becomes of it, to follow its name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let to = joined(self.to.iter().map(|pattern| format!("`{pattern}`")), "and");
+        let elsewhere = if self.to.is_empty() { "any tool" } else { "any other" };
+        match &self.otherwise {
+            Otherwise::Keep => f.write_str("may go to any tool")?,
+            otherwise => {
+                match self.to.is_empty() {
+                    true => f.write_str("may go nowhere: ")?,
+                    false => write!(f, "may go to {to}; ")?,
+                }
+                match otherwise {
+                    Otherwise::Ask(gate) => write!(f, "a call that brings it to {elsewhere} asks gate `{gate}`")?,
+                    Otherwise::Deny | Otherwise::Keep => write!(f, "a call that brings it to {elsewhere} is denied")?,
+                }
+            }
+        }
+        match self.result {
+            OnResult::Block => f.write_str("; a result that holds it does not reach the agent"),
+            OnResult::Treat(Treatment::Keep) => Ok(()),
+            OnResult::Treat(treatment) => {
+                let done = match treatment {
+                    Treatment::Drop => "dropped with its field",
+                    Treatment::Hash => "replaced by a keyed hash",
+                    Treatment::Keep => "kept",
+                    Treatment::Mask => "masked",
+                    Treatment::Redact => "redacted",
+                    Treatment::Tag => "replaced by its class",
+                };
+                write!(f, "; in results it is {done} before the agent has them")
+            }
+        }
+    }
+}

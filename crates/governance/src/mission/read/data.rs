@@ -1,0 +1,194 @@
+//! `[data]`: classes of data.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use toml::de::{DeTable, DeValue};
+
+use super::{Key, Reader, Value, brief, nearest};
+use crate::mission::data::{CLASSES, ClassRule, DataRules, OnResult, Otherwise, Touches, Treatment};
+use crate::mission::gate::{DEFAULT, Gate};
+use crate::mission::rule::{ToolPattern, Upstream, split_tool};
+
+const EXAMPLE: &str = "write `pii = { to = [\"mcp:mail\"], else = \"deny\" }` or `secret = { result = \"redact\" }`";
+
+impl<'s> Reader<'s> {
+    pub(super) fn data(&mut self, value: &Value<'s>) -> DataRules {
+        let mut rules = DataRules::default();
+        let Some(table) = self.table(value, EXAMPLE) else { return rules };
+        if table.is_empty() {
+            self.problem(value.span(), "says nothing of data", EXAMPLE);
+        }
+        for (key, value) in table {
+            self.rules += 1;
+            match key.get_ref().as_ref() {
+                "touches" => {
+                    let classes = self.classes(value);
+                    rules.touches = Some(Touches { classes, line: self.line(key) });
+                }
+                name if self.is_class(key, name) => {
+                    if let Some(rule) = self.class_rule(key, value) {
+                        rules.classes.insert(name.into(), rule);
+                    }
+                }
+                _ => {}
+            }
+        }
+        rules
+    }
+
+    fn classes(&mut self, value: &Value<'s>) -> Vec<Arc<str>> {
+        let mut classes: Vec<Arc<str>> = Vec::new();
+        for entry in self.entries(value, "touches = [\"financial\", \"pii\"]") {
+            let Some(text) = self.text(entry) else { continue };
+            if classes.iter().any(|known| **known == *text) {
+                self.duplicate(entry, text);
+            } else if CLASSES.contains(&text) {
+                classes.push(text.into());
+            } else {
+                self.no_class(entry.span(), text);
+            }
+        }
+        classes.sort_unstable();
+        classes
+    }
+
+    fn is_class(&mut self, key: &Key<'s>, name: &str) -> bool {
+        let is_class = CLASSES.contains(&name);
+        if !is_class {
+            self.no_class(key.span(), name);
+        }
+        is_class
+    }
+
+    fn no_class(&mut self, at: std::ops::Range<usize>, name: &str) {
+        let suggestion = match nearest(name, CLASSES.into_iter().chain(["touches"])) {
+            Some(word) => format!("did you mean `{word}`?"),
+            None => format!("the classes are {}", CLASSES.join(", ")),
+        };
+        self.problem(at, format!("`{}` is no class of data", brief(name)), suggestion);
+    }
+
+    fn class_rule(&mut self, key: &Key<'s>, value: &Value<'s>) -> Option<ClassRule> {
+        let table = self.table(value, EXAMPLE)?;
+        self.check_keys(table, &["else", "gate", "result", "to"], &[]);
+        let to = table.get("to").map(|value| self.cleared(value)).unwrap_or_default();
+        let otherwise = self.otherwise(table, !to.is_empty());
+        let result = table.get("result").map_or(Some(OnResult::Treat(Treatment::Keep)), |value| self.on_result(value));
+        if table.is_empty() {
+            self.problem(value.span(), "says nothing of the class", EXAMPLE);
+        }
+        Some(ClassRule { line: self.line(key), otherwise: otherwise?, result: result?, to })
+    }
+
+    /// Servers and tools: `mcp:mail`, `mcp:mail/send_email`, `mcp:mail/send_*`.
+    fn cleared(&mut self, value: &Value<'s>) -> Vec<ToolPattern> {
+        let one = std::slice::from_ref(value);
+        let entries: Vec<&Value<'s>> = match value.get_ref() {
+            DeValue::String(_) => one.iter().collect(),
+            _ => self.entries(value, "to = [\"mcp:mail\"]").collect(),
+        };
+        let mut cleared: Vec<ToolPattern> = Vec::new();
+        for entry in entries {
+            let Some(text) = self.text(entry) else { continue };
+            let whole = if text.contains('/') { text.to_owned() } else { format!("{text}/*") };
+            if split_tool(&whole).is_none() && !text.contains('/') {
+                let reason = format!("`{}` is no server or tool", brief(text));
+                self.problem(entry.span(), reason, "write `mcp:SERVER` or `mcp:SERVER/TOOL`");
+                continue;
+            }
+            match self.tool_pattern(entry, &whole) {
+                Some(pattern) if cleared.contains(&pattern) => self.duplicate(entry, text),
+                pattern => cleared.extend(pattern),
+            }
+        }
+        cleared
+    }
+
+    fn otherwise(&mut self, table: &DeTable<'s>, is_directed: bool) -> Option<Otherwise> {
+        let gate = table.get("gate").and_then(|value| self.text(value).map(|gate| (value, Arc::<str>::from(gate))));
+        let said = match table.get("else") {
+            None if is_directed => Some(Otherwise::Deny),
+            None => Some(Otherwise::Keep),
+            Some(value) => match self.text(value)? {
+                "deny" => Some(Otherwise::Deny),
+                "keep" => Some(Otherwise::Keep),
+                "ask" => Some(Otherwise::Ask(gate.as_ref().map_or_else(|| DEFAULT.into(), |(_, gate)| gate.clone()))),
+                text => {
+                    let reason = format!("`{}` does not say what becomes of a call", brief(text));
+                    self.problem(value.span(), reason, "write `else = \"deny\"`, `\"ask\"` or `\"keep\"`");
+                    None
+                }
+            },
+        };
+        if let (Some((value, _)), Some(Otherwise::Deny | Otherwise::Keep)) = (&gate, &said) {
+            self.problem(value.span(), "a gate where nobody is asked", "write `else = \"ask\"`, or remove it");
+        }
+        if let (Some(value), Some(Otherwise::Keep), true) = (table.get("to"), &said, is_directed) {
+            self.problem(
+                value.span(),
+                "it may go anywhere, and somewhere in particular",
+                "remove `to`, or write `else = \"deny\"`",
+            );
+        }
+        said
+    }
+
+    fn on_result(&mut self, value: &Value<'s>) -> Option<OnResult> {
+        let text = self.text(value)?;
+        if text == "block" {
+            return Some(OnResult::Block);
+        }
+        let treatment = Treatment::ALL.into_iter().find(|treatment| treatment.name() == text);
+        if treatment.is_none() {
+            let known = Treatment::ALL.map(Treatment::name);
+            let suggestion = match nearest(text, known.into_iter().chain(["block"])) {
+                Some(word) => format!("did you mean `{word}`?"),
+                None => format!("write block, {}", known.join(", ")),
+            };
+            self.problem(value.span(), format!("`{}` is nothing to do with a result", brief(text)), suggestion);
+        }
+        treatment.map(OnResult::Treat)
+    }
+
+    /// That what is named is there: a class that may go to a server which the mission does not have is a slip.
+    pub(super) fn check_data(
+        &mut self,
+        data: &DataRules,
+        gates: &BTreeMap<Arc<str>, Gate>,
+        upstreams: &BTreeMap<Arc<str>, Upstream>,
+    ) {
+        for (class, rule) in &data.classes {
+            if let Otherwise::Ask(gate) = &rule.otherwise
+                && !gates.contains_key(gate)
+            {
+                let known = nearest(gate, gates.keys().map(AsRef::as_ref));
+                let suggestion =
+                    known.map_or_else(|| format!("add `[gate.{gate}]`"), |known| format!("did you mean `{known}`?"));
+                let reason =
+                    format!("class `{class}` asks the gate `{}`, and the mission has none of that name", brief(gate));
+                self.problem_at_line(rule.line, reason, Some(suggestion));
+            }
+            for pattern in &rule.to {
+                let is_there = upstreams.get(&pattern.upstream).is_some_and(|known| known.surface == pattern.surface);
+                if !is_there {
+                    let known = nearest(&pattern.upstream, upstreams.keys().map(AsRef::as_ref));
+                    let suggestion = known.map_or_else(
+                        || {
+                            format!(
+                                "allow something of it in `[allow.{}.{}]`, or remove it",
+                                pattern.surface, pattern.upstream
+                            )
+                        },
+                        |known| format!("did you mean `{known}`?"),
+                    );
+                    let reason = format!(
+                        "class `{class}` may go to `{}`, of which the mission allows nothing",
+                        pattern.upstream
+                    );
+                    self.problem_at_line(rule.line, reason, Some(suggestion));
+                }
+            }
+        }
+    }
+}

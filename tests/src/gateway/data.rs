@@ -1,0 +1,82 @@
+//! Classes of data against the real gateway: what calls hold and tools return is labelled, kept where it may go, and changed before the agent has it.
+
+use evidence::record::{ActionEvent, Body, DecisionPoint, Effect, ExceptionEvent, ExceptionKind, Record};
+
+use super::bridges::binary;
+use super::clients::Http;
+
+const DATA: &str = r#"
+[data]
+touches = ["pii", "secret"]
+pii     = { result = "mask" }
+secret  = { else = "deny", result = "redact" }
+"#;
+
+/// One call of `echo`; what the agent reads.
+fn echo(http: &Http, session: &str, number: u32, text: &str) -> String {
+    let text = serde_json::to_string(text).unwrap();
+    let message = format!(
+        r#"{{"jsonrpc":"2.0","id":{number},"method":"tools/call","params":{{"name":"echo","arguments":{{"text":{text}}}}}}}"#
+    );
+    let mut raw = http.connect();
+    raw.send(&http.request(Some(session), message.as_bytes()));
+    raw.answer()
+}
+
+fn classes(record: &Record) -> Vec<&str> {
+    record.data_classes.iter().map(|class| &**class).collect()
+}
+
+#[test]
+fn what_is_found_is_labelled_changed_and_kept_where_it_belongs() {
+    let child = binary("countersign-upstream").display().to_string();
+    let http = Http::with("data", &format!("command = {:?}", [child.as_str(), "--stdio"]), "", DATA);
+    let session = http.open();
+    let clean = echo(&http, &session, 1, r#"{"order":4711}"#);
+    assert!(clean.contains(r#"{\"order\":4711}"#), "{clean}");
+    let masked = echo(&http, &session, 2, r#"{"customer":{"ssn":"536-22-8726"}}"#);
+    assert!(masked.contains("***-**-8726") && !masked.contains("536-22"), "{masked}");
+    let secret = echo(&http, &session, 3, r#"{"password":"hunter2-Tiger!"}"#);
+    assert!(secret.contains("denied (data_not_cleared)"), "{secret}");
+    let card = echo(&http, &session, 4, r#"{"card_number":"4556 7375 8689 9855"}"#);
+    assert!(card.contains("denied (data_unexpected)"), "{card}");
+    let records = http.end();
+    let of = |number: usize| {
+        let calls: Vec<_> = records.iter().filter_map(|record| Some((record, record.correlation.call?))).collect();
+        let mut ids: Vec<_> = calls.iter().map(|(_, call)| *call).collect();
+        ids.dedup();
+        let id = ids[number - 1];
+        calls.into_iter().filter(move |(_, call)| *call == id).map(|(record, _)| record).collect::<Vec<_>>()
+    };
+    assert!(of(1).iter().all(|record| classes(record).is_empty()));
+    let masked = of(2);
+    assert!(masked.iter().all(|record| classes(record) == ["pii"]), "{masked:?}");
+    let released: Vec<_> = masked
+        .iter()
+        .filter_map(|record| match &record.body {
+            Body::Decision(decision) if decision.point == DecisionPoint::Release => Some(decision),
+            _ => None,
+        })
+        .collect();
+    let [released] = released.as_slice() else { panic!("{masked:?}") };
+    let done: Vec<_> = released.obligations.iter().map(|done| (&*done.kind, &*done.target)).collect();
+    assert_eq!((released.effect, done), (Effect::Allow, vec![("mask", "result:pii.us_ssn:1")]));
+    assert_eq!(released.rules.iter().map(|rule| &*rule.id).collect::<Vec<_>>(), ["data.pii"]);
+    let written = format!("{records:?}");
+    assert!(!written.contains("536-22-8726") && !written.contains("hunter2"), "no value is on record");
+    for number in [3, 4] {
+        let is_intent =
+            |record: &&Record| matches!(&record.body, Body::Action(action) if action.event == ActionEvent::Intent);
+        assert!(!of(number).iter().any(|record| is_intent(&&**record)), "nothing ran");
+    }
+    let unexpected: Vec<_> = records
+        .iter()
+        .filter_map(|record| match &record.body {
+            Body::Exception(exception) => Some((exception.kind, exception.event, exception.reason.as_str())),
+            _ => None,
+        })
+        .collect();
+    let [(kind, event, reason)] = unexpected.as_slice() else { panic!("{unexpected:?}") };
+    assert_eq!((*kind, *event), (ExceptionKind::Data, ExceptionEvent::Opened));
+    assert!(reason.contains("`financial`"), "{reason}");
+}
