@@ -9,7 +9,7 @@ use governance::classify::deidentify::HashKey;
 use governance::classify::detect::Detector;
 use governance::classify::{Found, Place};
 use governance::decide::PolicySnapshot;
-use governance::execute::{Outcome, examine};
+use governance::execute::{Examined, Outcome, Release, examine};
 
 use crate::Gateway;
 use crate::home::Home;
@@ -57,11 +57,18 @@ impl Gateway {
     pub(crate) fn looked_into(self: &Arc<Self>, policy: &PolicySnapshot, tool: &Tool, outcome: Outcome) -> Outcome {
         let Some(result) = outcome.result.as_ref().filter(|_| policy.classifies()) else { return outcome };
         let found = self.examiner.found(result);
-        self.note_unexpected(policy, tool, found.classes(), "its result holds");
-        match tool.surface {
+        let outcome = match tool.surface {
             Surface::Change | Surface::Mcp => examine(outcome, policy, &found, &self.examiner.key),
-            Surface::Workflow => outcome,
+            // What its automation reports of a step does not go on to anybody.
+            Surface::Workflow => {
+                let examined = Examined { classes: found.classes().to_vec(), release: Release::Pass };
+                Outcome { examined: Some(examined), ..outcome }
+            }
+        };
+        if let Some(examined) = &outcome.examined {
+            self.note_unexpected(policy, tool, &examined.classes, "its result holds");
         }
+        outcome
     }
 
     /// Opens an exception for each class that the mission does not expect: one for a class at a tool in a window, however often it is met.
