@@ -151,7 +151,8 @@ pub(crate) fn decision(n: u64, effect: Effect, name: &str) -> Draft {
         sentence: "Because.".into(),
         would: None,
     };
-    Draft::new(context("pay"), Some(call(n)), at(n), body)
+    let data_classes = if n.is_multiple_of(4) { vec!["pii".into(), "secret".into()] } else { vec![] };
+    Draft { data_classes, ..Draft::new(context("pay"), Some(call(n)), at(n), body) }
 }
 
 pub(crate) fn action(n: u64, event: ActionEvent, status: Option<Status>, name: &str) -> Draft {
@@ -171,7 +172,8 @@ pub(crate) fn action(n: u64, event: ActionEvent, status: Option<Status>, name: &
         status,
         tool: tool(name),
     };
-    Draft::new(context("pay"), Some(call(n)), at(n), body)
+    let data_classes = if n.is_multiple_of(3) && status.is_some() { vec!["financial".into()] } else { vec![] };
+    Draft { data_classes, ..Draft::new(context("pay"), Some(call(n)), at(n), body) }
 }
 
 /// Decision and intent of an allowed call.
@@ -494,6 +496,8 @@ fn every_filter_gives_what_reading_the_whole_log_gives() {
             "reason:late",
             "not reason:late",
             "reason:tool*",
+            "class:fin* type:action_record",
+            "class:pii or not class:secret,financial",
             "tool:mcp:bank/*",
             "tool:mcp:bank/send_money",
             "tool:*accounts",

@@ -18,12 +18,12 @@ use crate::ledger::rows::{Batch, CallRow, Counted, PartRow, RecordRow};
 use crate::ports::{Index, IndexError};
 
 /// Changes whenever tables or the meaning of a column change; an index with another number is made anew.
-const SCHEMA: i64 = 2;
+const SCHEMA: i64 = 3;
 
 const TABLES: &str = "
 CREATE TABLE calls (
     call BLOB PRIMARY KEY, run BLOB, mission TEXT, agent TEXT NOT NULL, initiator TEXT NOT NULL, tool TEXT,
-    effect TEXT, status TEXT, reasons TEXT NOT NULL,
+    effect TEXT, status TEXT, reasons TEXT NOT NULL, classes TEXT NOT NULL,
     decision_seq INTEGER, decision_offset INTEGER, decision_at INTEGER,
     intent_seq INTEGER, intent_offset INTEGER, intent_at INTEGER,
     outcome_seq INTEGER, outcome_offset INTEGER, outcome_at INTEGER
@@ -31,7 +31,8 @@ CREATE TABLE calls (
 CREATE INDEX open_calls ON calls (intent_seq) WHERE intent_seq IS NOT NULL AND outcome_seq IS NULL;
 CREATE TABLE records (
     seq INTEGER PRIMARY KEY, offset INTEGER NOT NULL, type TEXT NOT NULL, call BLOB, run BLOB, mission TEXT, agent TEXT NOT NULL,
-    initiator TEXT NOT NULL, tool TEXT, effect TEXT, status TEXT, reasons TEXT NOT NULL, recorded_at INTEGER NOT NULL
+    initiator TEXT NOT NULL, tool TEXT, effect TEXT, status TEXT, reasons TEXT NOT NULL, classes TEXT NOT NULL,
+    recorded_at INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE versions (
     kind TEXT NOT NULL, name TEXT NOT NULL, seq INTEGER NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (kind, name)
@@ -331,11 +332,13 @@ fn add_count(transaction: &Transaction<'_>, counted: &Counted, amount: Number) -
 /// Adds a call's row or completes it; false if what is known of the call contradicts the row.
 fn upsert_call(transaction: &Transaction<'_>, row: &CallRow) -> Result<bool, IndexError> {
     let mut statement = transaction.prepare_cached(
-        "INSERT INTO calls VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+        "INSERT INTO calls VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
          ON CONFLICT (call) DO UPDATE SET
             effect = coalesce(effect, excluded.effect), status = coalesce(status, excluded.status),
             reasons = CASE '' WHEN reasons THEN excluded.reasons WHEN excluded.reasons THEN reasons
                 ELSE reasons || ' ' || excluded.reasons END,
+            classes = CASE '' WHEN classes THEN excluded.classes WHEN excluded.classes THEN classes
+                ELSE classes || ' ' || excluded.classes END,
             decision_seq = coalesce(decision_seq, excluded.decision_seq),
             decision_offset = coalesce(decision_offset, excluded.decision_offset),
             decision_at = coalesce(decision_at, excluded.decision_at),
@@ -363,6 +366,7 @@ fn upsert_call(transaction: &Transaction<'_>, row: &CallRow) -> Result<bool, Ind
         row.effect().map(Effect::as_str),
         row.status().map(Status::as_str),
         row.reasons(),
+        row.classes(),
         seq(&row.decision),
         offset(&row.decision),
         at(&row.decision),
@@ -378,7 +382,7 @@ fn upsert_call(transaction: &Transaction<'_>, row: &CallRow) -> Result<bool, Ind
 
 fn insert_record(transaction: &Transaction<'_>, row: &RecordRow) -> Result<(), IndexError> {
     transaction
-        .prepare_cached("INSERT INTO records VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")?
+        .prepare_cached("INSERT INTO records VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)")?
         .execute(params![
             signed(row.spot.seq),
             signed(row.spot.offset),
@@ -392,6 +396,7 @@ fn insert_record(transaction: &Transaction<'_>, row: &RecordRow) -> Result<(), I
             row.effect.map(Effect::as_str),
             row.status.map(Status::as_str),
             row.reasons.join(" "),
+            row.classes.join(" "),
             row.recorded_at.micros(),
         ])?;
     if let Some((kind, name)) = &row.version {

@@ -134,15 +134,8 @@ impl Source {
                 (Self::Other, Bound::Wider) => equal("type", RecordType::ExceptionRecord.as_str(), values),
                 (Self::Other, Bound::Narrower) | (Self::Decision | Self::Intent | Self::Outcome, _) => constant(false),
             },
-            Term::Class(_) => bound.unsure().to_owned(),
-            // The column holds the codes of all records of a call.
-            Term::Reason(codes) => any(codes, |code| match (bound, code.exact()) {
-                (Bound::Wider, Some(code)) => {
-                    values.push(Value::Blob(code.as_bytes().to_vec()));
-                    "instr(CAST(reasons AS BLOB), ?) > 0".to_owned()
-                }
-                (bound, _) => bound.unsure().to_owned(),
-            }),
+            Term::Class(classes) => any(classes, |class| word("classes", class, bound, values)),
+            Term::Reason(codes) => any(codes, |code| word("reasons", code, bound, values)),
             Term::Call(ids) => any(ids, |ids| range("call", *ids.low.as_bytes(), *ids.high.as_bytes(), values)),
             Term::Run(ids) => any(ids, |ids| range("run", *ids.low.as_bytes(), *ids.high.as_bytes(), values)),
             Term::After(time) => {
@@ -181,6 +174,19 @@ fn range(column: &str, low: [u8; 16], high: [u8; 16], values: &mut Vec<Value>) -
     values.push(Value::Blob(low.to_vec()));
     values.push(Value::Blob(high.to_vec()));
     format!("{column} BETWEEN ? AND ?")
+}
+
+/// One word of a column that holds those of all records of a call.
+fn word(column: &str, pattern: &Pattern, bound: Bound, values: &mut Vec<Value>) -> String {
+    match (bound, pattern.exact()) {
+        (Bound::Wider, Some(word)) => {
+            values.push(Value::Blob(word.as_bytes().to_vec()));
+            format!("instr(CAST({column} AS BLOB), ?) > 0")
+        }
+        // Where none has a word, none matches a pattern of some.
+        (Bound::Wider, None) => format!("{column} <> ''"),
+        (Bound::Narrower, _) => bound.unsure().to_owned(),
+    }
 }
 
 /// Compares bytes: SQLite's own pattern operators end a text at its first NUL.

@@ -43,6 +43,8 @@ pub struct PartRow {
     pub status: Option<Status>,
     /// Its reason codes.
     pub reasons: Vec<String>,
+    /// The classes of data that it is labelled with.
+    pub classes: Vec<String>,
 }
 
 /// Any other record.
@@ -62,6 +64,8 @@ pub struct RecordRow {
     pub status: Option<Status>,
     /// Its reason codes.
     pub reasons: Vec<String>,
+    /// The classes of data that it is labelled with.
+    pub classes: Vec<String>,
     /// When it was taken.
     pub recorded_at: Timestamp,
     /// What a `version_log` is about.
@@ -115,6 +119,8 @@ struct Wire<'a> {
     body: WireBody<'a>,
     #[serde(borrow)]
     correlation: Correlation<'a>,
+    #[serde(borrow)]
+    data_classes: Option<Vec<Text<'a>>>,
     id: RecordId,
     #[serde(borrow)]
     initiator: Named<'a>,
@@ -257,6 +263,7 @@ impl Batch {
             effect: None,
             status: None,
             reasons: Vec::new(),
+            classes: wire.data_classes.into_iter().flatten().map(Text::into_owned).collect(),
             recorded_at: wire.recorded_at,
             version: None,
         };
@@ -338,8 +345,8 @@ enum Part {
 
 impl From<RecordRow> for PartRow {
     fn from(row: RecordRow) -> Self {
-        let RecordRow { spot, recorded_at, effect, status, reasons, .. } = row;
-        Self { spot, recorded_at, effect, status, reasons }
+        let RecordRow { spot, recorded_at, effect, status, reasons, classes, .. } = row;
+        Self { spot, recorded_at, effect, status, reasons, classes }
     }
 }
 
@@ -384,6 +391,12 @@ impl CallRow {
         self.parts().flat_map(|part| &part.reasons).map(String::as_str).collect::<Vec<_>>().join(" ")
     }
 
+    /// The classes of data of all parts, joined by spaces.
+    #[must_use]
+    pub fn classes(&self) -> String {
+        self.parts().flat_map(|part| &part.classes).map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
+
     /// Every part as a row of this kind and as a row of its own, in the order of the log.
     #[must_use]
     pub fn apart(&self) -> Vec<(Self, RecordRow)> {
@@ -403,6 +416,7 @@ impl CallRow {
                 effect: part.effect,
                 status: part.status,
                 reasons: part.reasons,
+                classes: part.classes,
                 recorded_at: part.recorded_at,
                 version: None,
             };
