@@ -2,6 +2,7 @@
 //!
 //! Coverage comes from compiler flags that the stable compiler has; address sanitising does not, so that `fuzz/README.md` also names the nightly way.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use toml::{Table, Value};
 
 use crate::workplace::{Workplace, failure};
 
-/// What the fuzzer needs to see which code an input reached.
+/// What the fuzzer needs to see which code of ours an input reached.
 const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares";
@@ -41,17 +42,19 @@ pub(crate) fn run(place: &mut Workplace, only: &[String], time: Duration, luck: 
     let targets: Vec<String> =
         targets(&manifest)?.into_iter().filter(|target| only.is_empty() || only.contains(target)).collect();
     ensure!(!targets.is_empty(), "no such fuzz target; `fuzz/Cargo.toml` names them");
-    let host = host(place)?;
-    let folder = place.root.join("target/fuzz");
-    // With a target named, build scripts and macros stay free of the coverage flags.
-    let mut build = place.cargo(&["build", "--locked", "--bins", "--target", &host, "--manifest-path"]);
-    build.arg(&path).arg("--target-dir").arg(&folder).env("RUSTFLAGS", COVERAGE);
+    // What the workspace does not own is taken from the build of everything, without coverage: that saves most of the time.
+    let wrapper = covering(place)?;
+    let mut build = place.cargo(&["build", "--locked", "--workspace", "--features", "fuzz/targets"]);
+    build.args(["--example", "features"]).env("RUSTC_WORKSPACE_WRAPPER", wrapper);
+    targets.iter().for_each(|target| {
+        build.args(["--bin", target]);
+    });
     place.must(&mut build)?;
     // Two side by side: on two processors they take half the time, and on one they lose nothing but inputs.
     for pair in targets.chunks(2) {
         let mut fuzzers = Vec::new();
         for target in pair {
-            fuzzers.push(fuzzer(&place.root, &manifest, &folder.join(&host).join("debug"), target, time, luck)?);
+            fuzzers.push(fuzzer(place, &manifest, target, time, luck)?);
         }
         let ran = place.run_together(&mut fuzzers)?;
         for ((target, fuzzer), ran) in pair.iter().zip(&fuzzers).zip(&ran) {
@@ -66,8 +69,8 @@ pub(crate) fn run(place: &mut Workplace, only: &[String], time: Duration, luck: 
 }
 
 /// One target's program, from its seeds.
-fn fuzzer(root: &Path, manifest: &Table, programs: &Path, target: &str, time: Duration, luck: Luck) -> Result<Command> {
-    let folder = root.join("target/fuzz");
+fn fuzzer(place: &Workplace, manifest: &Table, target: &str, time: Duration, luck: Luck) -> Result<Command> {
+    let folder = place.root.join("target/fuzz");
     let (found, artifacts) = (folder.join("corpus").join(target), folder.join("artifacts"));
     // What earlier runs found would change the order of this one.
     if matches!(luck, Luck::Repeated) && found.is_dir() {
@@ -75,8 +78,8 @@ fn fuzzer(root: &Path, manifest: &Table, programs: &Path, target: &str, time: Du
     }
     std::fs::create_dir_all(&found)?;
     std::fs::create_dir_all(&artifacts)?;
-    let mut fuzzer = Command::new(programs.join(target));
-    fuzzer.arg(&found).arg(seeds(root, manifest, target)?);
+    let mut fuzzer = Command::new(place.built(target));
+    fuzzer.arg(&found).arg(seeds(&place.root, manifest, target)?);
     fuzzer.arg(format!("-max_total_time={}", time.as_secs())).arg(format!("-timeout={SECONDS_PER_INPUT_MAX}"));
     // libFuzzer takes 0 for a seed of its own.
     fuzzer.arg(match luck {
@@ -109,8 +112,13 @@ fn seeds(root: &Path, manifest: &Table, target: &str) -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn host(place: &mut Workplace) -> Result<String> {
-    let told = place.must(Command::new("rustc").arg("-vV"))?;
-    let host = told.lines.iter().find_map(|line| line.strip_prefix("host: "));
-    Ok(host.context("rustc does not say what it builds for")?.to_owned())
+/// A program that compiles as it is told, with coverage.
+fn covering(place: &Workplace) -> Result<PathBuf> {
+    let path = place.state.join("rustc-with-coverage");
+    let script = format!("#!/bin/sh\nexec \"$@\" {COVERAGE}\n");
+    if std::fs::read_to_string(&path).ok().as_deref() != Some(&script) {
+        std::fs::write(&path, script).with_context(|| format!("write `{}`", path.display()))?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(path)
 }

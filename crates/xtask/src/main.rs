@@ -8,6 +8,7 @@ mod bench;
 mod conformance;
 mod count;
 mod demo;
+mod deny;
 mod e2e;
 mod fuzz;
 mod people;

@@ -14,7 +14,6 @@ const NODE_MAJOR_MIN: u32 = 20;
 /// The Inspector asks for 22.19; the next major has it for certain.
 const RUNNER_NODE_MAJOR_MIN: u32 = 23;
 const PYTHON_MINOR_MIN: u32 = 11;
-const CARGO_DENY: &str = "0.20.2";
 
 /// Checks that what cannot be installed from here is there.
 pub(crate) fn check_present() -> Result<()> {
@@ -174,24 +173,6 @@ pub(crate) fn counters(place: &mut Workplace) -> Result<()> {
         )?;
     }
     Ok(())
-}
-
-/// `cargo-deny` at the version that the rules are written for.
-pub(crate) fn cargo_deny(place: &mut Workplace) -> Result<PathBuf> {
-    let own = place.root.join("target/tools/bin/cargo-deny");
-    for candidate in [PathBuf::from("cargo-deny"), own.clone()] {
-        let version = Command::new(&candidate).arg("--version").output();
-        if version.is_ok_and(|ran| String::from_utf8_lossy(&ran.stdout).trim().ends_with(&format!(" {CARGO_DENY}"))) {
-            return Ok(candidate);
-        }
-    }
-    place.say(&format!("installing cargo-deny {CARGO_DENY} with cargo install, under target/tools"));
-    // Unoptimised it builds in half the time and still checks in a second.
-    let mut install = Command::new("cargo");
-    install.args(["install", "cargo-deny", "--locked", "--debug", "--version", &format!("={CARGO_DENY}"), "--root"]);
-    install.arg(place.root.join("target/tools"));
-    place.must(&mut install)?;
-    Ok(own)
 }
 
 fn same(file: &Path, stamp: &Path) -> Result<bool> {

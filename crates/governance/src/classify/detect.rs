@@ -9,6 +9,7 @@ mod field;
 mod fold;
 mod identifier;
 mod judge;
+mod literals;
 mod masks;
 mod pass;
 mod secret;
@@ -17,9 +18,8 @@ mod words;
 
 use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, MatchKind, packed};
-
 pub use self::judge::{Class, Kind};
+use self::literals::Literals;
 use self::pass::{Raw, Work};
 use self::table::Table;
 use self::words::{Interest, Recent, Vocabulary};
@@ -91,7 +91,8 @@ impl Scan {
         &self.findings
     }
 
-    /// Whether all of the text was looked at. Where a text took more work than it may, this is `false`, and what was not found may be there all the same.
+    /// Whether all of the text was looked at. Where a text took more work than it may, this is `false`, and what was not found may be there all the same; so it is where
+    /// something was found that is longer than what is looked at, of which the rest is in no finding.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
         self.complete
@@ -128,7 +129,7 @@ impl Detector {
     pub fn scan(&self, text: &[u8]) -> Scan {
         let mut carry = Carry::default();
         let mut findings = Vec::new();
-        let mut recent = Recent::new();
+        let mut recent = Recent::new(text.len());
         let mut from = 0;
         while from < text.len() {
             let own = from..text.len().min(from + DETECT_STRETCH_BYTES);
@@ -153,9 +154,12 @@ impl Detector {
     ) {
         let mut work = Work::new();
         let mut raws = pass::look(window, own.clone(), &self.lexicon, recent, &mut work, &mut carry.table, 0);
-        carry.exhausted |= work.exhausted;
+        carry.exhausted |= work.exhausted || work.cut;
         raws.retain(|raw| own.contains(&raw.start) && raw.start < raw.end && raw.end <= window.len());
+        let view_end = own.end + DETECT_AHEAD_BYTES;
         for raw in best(raws) {
+            // The text goes on behind the view, and so may what was found.
+            carry.exhausted |= raw.end >= view_end;
             let (start, end) = ((base + raw.start).max(carry.end), base + raw.end);
             if start < end {
                 carry.end = end;
@@ -243,7 +247,7 @@ impl<'d> Stream<'d> {
             window,
             self.settled - behind..to - behind,
             behind,
-            &mut Recent::new(),
+            &mut Recent::new(to - self.settled),
             &mut self.carry,
             findings,
         );
@@ -254,11 +258,14 @@ impl<'d> Stream<'d> {
 /// The words and marks that are looked for, and from when on a candidate counts.
 #[derive(Debug)]
 struct Lexicon {
-    marks: Literals,
-    passages: Literals,
+    /// Of markings, whose list is [`MARKS`], and of passages.
+    literals: Literals,
     threshold: u8,
     vocabulary: Vocabulary,
 }
+
+/// The number of the list of literals at which a document may be marked.
+const MARKS: usize = 0;
 
 /// Names that say nothing themselves; the names around them may.
 const GENERIC: &[&str] = &["data", "id", "no", "num", "number", "raw", "value", "values"];
@@ -266,49 +273,25 @@ const GENERIC: &[&str] = &["data", "id", "no", "num", "number", "raw", "value", 
 impl Lexicon {
     fn new(threshold: u8) -> Self {
         let interest = |words: &'static [&'static str], interest| words.iter().map(move |word| (*word, interest));
-        let words = interest(secret::WORDS, Interest::SECRET)
+        let words = interest(secret::WORDS, Interest::SECRET.and(Interest::HEARD_SECRET))
+            .chain(interest(secret::SPEAKING, Interest::HEARD_SECRET))
             .chain(interest(identifier::WORDS, Interest::IDENTIFIER))
+            .chain(identifier::phrases().flat_map(heard))
             .chain(interest(GENERIC, Interest::GENERIC));
         // The pass comes upon addresses and armour by itself.
         let passages = secret::TRIGGERS.iter().filter(|literal| !matches!(**literal, "://" | "-----begin"));
         Self {
-            marks: Literals::new(identifier::TRIGGERS.iter()),
-            passages: Literals::new(passages),
+            literals: Literals::new([identifier::TRIGGERS.to_vec(), passages.copied().collect()]),
             threshold,
-            vocabulary: Vocabulary::new(words),
+            vocabulary: Vocabulary::new(words, secret::TAILS),
         }
     }
 }
 
-/// Literal texts that are looked for in lower case, all at once: by the vector search where the processor has it.
-#[derive(Debug)]
-enum Literals {
-    Packed(packed::Searcher),
-    Plain(Option<AhoCorasick>),
-}
-
-impl Literals {
-    fn new<'l>(literals: impl Iterator<Item = &'l &'static str>) -> Self {
-        let literals: Vec<String> = literals.map(|literal| literal.to_lowercase()).collect();
-        let packed =
-            packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).builder().extend(&literals).build();
-        match packed {
-            Some(searcher) => Self::Packed(searcher),
-            None => Self::Plain(AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(&literals).ok()),
-        }
-    }
-
-    /// Where they stand in `lower`.
-    fn places(&self, lower: &[u8]) -> Vec<Range<usize>> {
-        match self {
-            Self::Packed(searcher) => searcher.find_iter(lower).map(|found| found.start()..found.end()).collect(),
-            Self::Plain(searcher) => searcher
-                .iter()
-                .flat_map(|searcher| searcher.find_iter(lower))
-                .map(|found| found.start()..found.end())
-                .collect(),
-        }
-    }
+/// The words of `phrase`, and how they are heard.
+fn heard(phrase: &'static str) -> impl Iterator<Item = (&'static str, Interest)> {
+    let first = if phrase.contains(' ') { Interest::BEGINS } else { Interest::HEARD_IDENTIFIER };
+    phrase.split(' ').enumerate().map(move |(at, word)| (word, if at == 0 { first } else { Interest::GOES_ON }))
 }
 
 #[cfg(test)]

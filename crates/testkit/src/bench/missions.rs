@@ -171,7 +171,7 @@ fn question(rules: usize, expected: Effect) -> Question {
 }
 
 /// What this process has in memory.
-fn resident_kib() -> anyhow::Result<u64> {
+pub(super) fn resident_kib() -> anyhow::Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("the kernel says no VmRSS")?;
     Ok(line.split_ascii_whitespace().nth(1).context("a number")?.parse()?)

@@ -28,12 +28,14 @@ enum What {
     Missions(bench::MissionsOptions),
     /// How long people and agents wait for the gateway where many questions are open.
     Approvals(bench::ApprovalsOptions),
+    /// How much the detector of data finds of the corpus, and how fast it looks.
+    Classify(bench::ClassifyOptions),
     /// The log alone, with the records of governed calls.
     Ledger(bench::LedgerOptions),
 }
 
 /// The names of all measurements, the shorter ones first.
-const ALL: [&str; 7] = ["missions", "counts", "approvals", "path", "ledger", "growth", "sustained"];
+const ALL: [&str; 8] = ["missions", "classify", "counts", "approvals", "path", "ledger", "growth", "sustained"];
 
 fn main() -> ExitCode {
     match measure(Arguments::parse().what) {
@@ -58,6 +60,7 @@ fn measure(what: What) -> anyhow::Result<()> {
         What::Growth(options) => tasks.block_on(&runtime, bench::growth(&options)),
         What::Counts(options) => tasks.block_on(&runtime, bench::counts(&options)),
         What::Approvals(options) => tasks.block_on(&runtime, bench::approvals(&options)),
+        What::Classify(options) => bench::classify(&options),
         What::Missions(options) => bench::missions(&options),
         What::Ledger(options) => tasks.block_on(&runtime, bench::ledger(&options)),
     }

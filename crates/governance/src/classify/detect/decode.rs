@@ -18,9 +18,15 @@ pub(super) struct Decoded {
 /// The shortest run that is looked at: twelve characters in base64, eight in hexadecimal digits.
 const RUN_BYTES: usize = 16;
 
+/// How much of what it decodes to says whether it may be text.
+const BEGINNING_BYTES: usize = 9;
+
 /// What `run` decodes to, if that is text.
 pub(super) fn decode(run: &[u8]) -> Option<Decoded> {
     if run.len() < RUN_BYTES {
+        return None;
+    }
+    if !may_be_text(run) {
         return None;
     }
     let bytes = hexadecimal(run).or_else(|| base64(run))?;
@@ -31,28 +37,42 @@ pub(super) fn decode(run: &[u8]) -> Option<Decoded> {
     is_text(&bytes).then_some(Decoded { bytes, even: false })
 }
 
+/// Whether the first bytes that `run` stands for may be a text's, or those of what is compressed. Most runs are neither, and are told by that.
+#[inline]
+fn may_be_text(run: &[u8]) -> bool {
+    let Some([one, two]) = run.first_chunk::<2>() else { return false };
+    let starts = |byte: u8| matches!(byte, 0x1f | b'\t' | b'\n' | b'\r' | 0x20..=0x7e | 0xc2..=0xf4);
+    let hexadecimal = match (nibble(*one), nibble(*two)) {
+        (Some(one), Some(two)) => starts(one << 4 | two),
+        _ => [*one, *two] == *b"0x",
+    };
+    let base64 = match (sextet(*one), sextet(*two)) {
+        (Some(one), Some(two)) => starts(one << 2 | two >> 4),
+        _ => false,
+    };
+    hexadecimal || base64
+}
+
 fn hexadecimal(run: &[u8]) -> Option<Vec<u8>> {
     let run = run.strip_prefix(b"0x").unwrap_or(run);
-    if !run.len().is_multiple_of(2) {
-        return None;
-    }
     let byte = |pair: &[u8]| Some(nibble(at(pair, 0))? << 4 | nibble(at(pair, 1))?);
-    // The first bytes say whether it is text, before there is anything to keep.
-    for (place, pair) in run.chunks_exact(2).take(4).enumerate() {
-        if !may_begin(byte(pair)?, place) {
-            return None;
-        }
+    if !run.len().is_multiple_of(2) || !begins(run.chunks_exact(2).map_while(byte)) {
+        return None;
     }
     run.chunks_exact(2).map(byte).collect()
 }
 
+#[inline]
 fn nibble(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+    DIGITS.get(usize::from(digit)).copied().filter(|value| *value < 16)
 }
 
 fn base64(run: &[u8]) -> Option<Vec<u8>> {
-    let [first, second, third] = [sextet(at(run, 0))?, sextet(at(run, 1))?, sextet(at(run, 2))?];
-    if !may_begin(first << 2 | second >> 4, 0) || !may_begin(second << 4 | third >> 2, 1) {
+    let group = |letters: &[u8]| {
+        let [one, two, three, four] = [0, 1, 2, 3].map(|place| sextet(at(letters, place)).unwrap_or(u8::MAX));
+        (one | two | three | four < 64).then_some([one << 2 | two >> 4, two << 4 | three >> 2, three << 6 | four])
+    };
+    if !begins(run.chunks_exact(4).map_while(group).flatten()) {
         return None;
     }
     let mut bytes = Vec::with_capacity(run.len());
@@ -74,33 +94,68 @@ fn base64(run: &[u8]) -> Option<Vec<u8>> {
         if held >= 8 {
             held -= 8;
             let [.., byte] = (bits >> held).to_be_bytes();
-            if bytes.len() < 4 && !may_begin(byte, bytes.len()) {
-                return None;
-            }
             bytes.push(byte);
         }
     }
     (held < 6).then_some(bytes)
 }
 
-const fn sextet(byte: u8) -> Option<u8> {
-    Some(match byte {
-        b'A'..=b'Z' => byte - b'A',
-        b'a'..=b'z' => byte - b'a' + 26,
-        b'0'..=b'9' => byte - b'0' + 52,
-        b'+' | b'-' => 62,
-        b'/' | b'_' => 63,
-        _ => return None,
-    })
+#[inline]
+fn sextet(byte: u8) -> Option<u8> {
+    SEXTETS.get(usize::from(byte)).copied().filter(|value| *value < 64)
 }
 
-/// Whether `byte` may stand at `place` of the first four bytes of a text, or of what is compressed.
-const fn may_begin(byte: u8, place: usize) -> bool {
-    match place {
-        0 | 1 if matches!(byte, 0x1f | 0x8b | 0x78 | 0x9c | 0xda | 0x01) => true,
-        2 | 3 if matches!(byte, 0x08 | 0x00) => true,
-        _ => byte >= 0x20 && byte != 0x7f || matches!(byte, b'\t' | b'\n' | b'\r'),
+/// The value of each byte as a hexadecimal digit, or what is more than any.
+static DIGITS: [u8; 256] = values(b"0123456789abcdef", b"0123456789ABCDEF");
+
+/// The value of each byte as a letter of base64, of both alphabets, or what is more than any.
+static SEXTETS: [u8; 256] = values(
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
+);
+
+const fn values(mut one: &[u8], mut other: &[u8]) -> [u8; 256] {
+    let mut values = [u8::MAX; 256];
+    let mut value = 0;
+    while let (Some((first, rest)), Some((second, others))) = (one.split_first(), other.split_first()) {
+        let (_, slots) = values.split_at_mut(*first as usize);
+        if let Some((slot, _)) = slots.split_first_mut() {
+            *slot = value;
+        }
+        let (_, slots) = values.split_at_mut(*second as usize);
+        if let Some((slot, _)) = slots.split_first_mut() {
+            *slot = value;
+        }
+        (one, other) = (rest, others);
+        value += 1;
     }
+    values
+}
+
+/// Whether a text may begin like that, or what is compressed: most of what is neither ends within few bytes.
+fn begins(bytes: impl Iterator<Item = u8>) -> bool {
+    let mut last = 0;
+    let mut following = 0;
+    for (place, byte) in bytes.take(BEGINNING_BYTES).enumerate() {
+        if place == 1 && (last == 0x1f && byte == 0x8b || last == 0x78) {
+            return true;
+        }
+        if following > 0 && byte & 0xc0 == 0x80 {
+            following -= 1;
+        } else {
+            following = match byte {
+                _ if following > 0 => return false,
+                0x1f if place == 0 => 0,
+                b'\t' | b'\n' | b'\r' | 0x20..=0x7e => 0,
+                0xc2..=0xdf => 1,
+                0xe0..=0xef => 2,
+                0xf0..=0xf4 => 3,
+                _ => return false,
+            };
+        }
+        last = byte;
+    }
+    true
 }
 
 fn is_text(bytes: &[u8]) -> bool {

@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use super::bytes::{at, before, part};
+use super::masks::{BLOCK, brackets};
 
 /// The longest value that judges see.
 pub(super) const VALUE_BYTES: usize = 4096;
@@ -227,25 +228,31 @@ pub(super) fn around(text: &[u8], name: usize) -> Vec<Range<usize>> {
     let mut names = Vec::new();
     let from = name.saturating_sub(AROUND_BYTES);
     let mut depth = 0_u32;
-    let mut place = name;
-    while place > from && names.len() < AROUND {
-        place -= 1;
-        match at(text, place) {
-            b'}' | b']' => depth += 1,
-            b'{' | b'[' if depth > 0 => depth -= 1,
-            b'{' | b'[' => {
-                let mut end = place;
-                while matches!(before(text, end), b' ' | b'\n' | b'\r' | b'\t' | b'"' | b'\'') && place - end < 32 {
-                    end -= 1;
-                }
-                if matches!(before(text, end), b':' | b'=')
-                    && let Some(found) = self::name(text, end - 1)
-                {
-                    place = found.start;
-                    names.push(found);
+    let mut upto = name;
+    'blocks: while upto > from && names.len() < AROUND {
+        let block = upto.saturating_sub(BLOCK).max(from);
+        let mut left = brackets(text, block) & u64::MAX >> (BLOCK - (upto - block));
+        upto = block;
+        while let Some(bit) = left.checked_ilog2() {
+            left ^= 1 << bit;
+            let place = block + usize::try_from(bit).unwrap_or(0);
+            match at(text, place) {
+                b'}' | b']' => depth += 1,
+                _ if depth > 0 => depth -= 1,
+                _ => {
+                    let mut end = place;
+                    while matches!(before(text, end), b' ' | b'\n' | b'\r' | b'\t' | b'"' | b'\'') && place - end < 32 {
+                        end -= 1;
+                    }
+                    if matches!(before(text, end), b':' | b'=')
+                        && let Some(found) = self::name(text, end - 1)
+                    {
+                        upto = found.start;
+                        names.push(found);
+                        continue 'blocks;
+                    }
                 }
             }
-            _ => {}
         }
     }
     if names.is_empty() { indented(text, name, from) } else { names }

@@ -3,6 +3,8 @@
 //!
 //! One step takes away one layer; the pass asks again, a bounded number of times. Places in what comes out are mapped back exactly.
 
+use wide::u8x16;
+
 use super::bytes::{at, part};
 
 /// A text with a layer of hiding taken away.
@@ -90,11 +92,13 @@ pub(super) fn fold(text: &[u8]) -> Option<Folded> {
             folded.get_or_insert_with(|| Folded { bytes: Vec::with_capacity(text.len()), map: Map::default() });
         if done < place {
             folded.map.piece(folded.bytes.len(), done);
-            folded.bytes.extend_from_slice(part(text, done, place));
+            append(&mut folded.bytes, text, done, place);
         }
         folded.map.piece(folded.bytes.len(), place);
-        if let Some(meant) = meant {
-            folded.bytes.extend_from_slice(meant.encode_utf8(&mut [0; 4]).as_bytes());
+        match meant {
+            Some(meant) if meant.is_ascii() => folded.bytes.push(u8::try_from(meant).unwrap_or(b' ')),
+            Some(meant) => folded.bytes.extend_from_slice(meant.encode_utf8(&mut [0; 4]).as_bytes()),
+            None => {}
         }
         from = place + taken;
         done = from;
@@ -108,11 +112,30 @@ pub(super) fn fold(text: &[u8]) -> Option<Folded> {
     Some(folded)
 }
 
+/// Appends what stands from `start` to `end`: mostly few bytes, which are copied as sixteen.
+#[inline]
+fn append(bytes: &mut Vec<u8>, text: &[u8], start: usize, end: usize) {
+    match text.get(start..).and_then(|rest| rest.first_chunk::<16>()) {
+        Some(chunk) if end - start <= 16 => {
+            let length = bytes.len() + (end - start);
+            bytes.extend_from_slice(chunk);
+            bytes.truncate(length);
+        }
+        _ => bytes.extend_from_slice(part(text, start, end)),
+    }
+}
+
 /// The next place at or behind `from` where something may stand for something else.
 fn next(text: &[u8], from: usize, ascii: bool) -> Option<usize> {
     let rest = text.get(from..)?;
     let found = if ascii {
-        memchr::memchr3(b'\\', b'%', b'&', rest)
+        // Where there is one, the next is near.
+        let near = rest.first_chunk::<16>().map_or(0, |near| {
+            let near = u8x16::new(*near);
+            let is = |byte: u8| near.simd_eq(u8x16::splat(byte));
+            (is(b'\\') | is(b'%') | is(b'&')).to_bitmask()
+        });
+        if near != 0 { Some(near.trailing_zeros() as usize) } else { memchr::memchr3(b'\\', b'%', b'&', rest) }
     } else {
         rest.iter().position(|byte| {
             matches!(byte, b'\\' | b'%' | b'&' | 0xc2 | 0xcc | 0xcd | 0xd9 | 0xdb | 0xe0..=0xe3 | 0xef | 0xf0)

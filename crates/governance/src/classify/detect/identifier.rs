@@ -305,6 +305,12 @@ pub(crate) const WORDS: &[&str] = &[
     "zipcode",
 ];
 
+/// The words, one or several with spaces between them, that speak for any sort.
+pub(crate) fn phrases() -> impl Iterator<Item = &'static str> {
+    let sorts = TABLES.iter().copied().flatten().map(|sort| sort.words);
+    sorts.chain(contact::PHRASES).chain([crypto::WORDS]).flatten().copied()
+}
+
 /// Words that speak against a number being somebody's.
 const AGAINST: &[&str] = &[
     "order",
@@ -360,12 +366,13 @@ pub(crate) fn judge(value: &str, context: &Context<'_>) -> Option<Judged> {
     if text.len() < 3 || text.len() > VALUE_BYTES_MAX {
         return None;
     }
+    let makeup = Makeup::of(text);
     let placed = |judged: Judged| Judged { end: judged.end + start, start: judged.start + start, ..judged };
-    let touching = contact::judge(text, context).into_iter().chain(crypto::judge(text, context));
-    let best = numbers(text, context).into_iter().chain(touching).max_by_key(|judged| judged.score);
+    let touching = contact::judge(text, &makeup, context).into_iter().chain(crypto::judge(text, context));
+    let best = numbers(text, &makeup, context).into_iter().chain(touching).max_by_key(|judged| judged.score);
     let best = match best {
         Some(judged) if judged.score >= FINDING => Some(judged),
-        unsure => after_word(text, context).or(unsure),
+        unsure => after_word(text, &makeup, context).or(unsure),
     };
     best.filter(|judged| judged.score > 0).map(placed)
 }
@@ -374,39 +381,160 @@ pub(crate) fn judge(value: &str, context: &Context<'_>) -> Option<Judged> {
 const FINDING: u8 = 50;
 
 /// What follows a word, with that word before it: `BSN 111222333` is written like one number of two groups.
-fn after_word(text: &str, context: &Context<'_>) -> Option<Judged> {
+fn after_word(text: &str, makeup: &Makeup, context: &Context<'_>) -> Option<Judged> {
+    if makeup.digits < 4 || makeup.spaces == 0 {
+        return None;
+    }
     let (word, rest) = text.split_once(' ')?;
     let is_word = (2..=24).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_alphabetic());
-    if !is_word || rest.bytes().filter(u8::is_ascii_digit).count() < 4 {
+    if !is_word {
         return None;
     }
     let lower = word.to_ascii_lowercase();
     let before: Vec<&str> = std::iter::once(lower.as_str()).chain(context.before.iter().take(8).copied()).collect();
     let context = Context { before: &before, ..*context };
     let start = text.len() - rest.len();
-    let judged = numbers(rest, &context).or_else(|| contact::judge(rest, &context))?;
+    let makeup = Makeup::of(rest);
+    let judged = numbers(rest, &makeup, &context).or_else(|| contact::judge(rest, &makeup, &context))?;
     Some(Judged { end: judged.end + start, start: judged.start + start, ..judged })
 }
 
+/// How many bytes of each sort a value has: what few sorts of it may be is told by that.
+#[derive(Clone, Copy, Debug, Default)]
+struct Makeup {
+    at_signs: usize,
+    colons: usize,
+    digits: usize,
+    dots: usize,
+    letters: usize,
+    spaces: usize,
+    /// Bytes that are in no number: no letters or digits, and none of what stands between groups of them.
+    strange: usize,
+}
+
+impl Makeup {
+    fn of(text: &str) -> Self {
+        let mut made = Self::default();
+        for byte in text.bytes() {
+            match byte {
+                b'0'..=b'9' => made.digits += 1,
+                b'a'..=b'z' | b'A'..=b'Z' => made.letters += 1,
+                b' ' => made.spaces += 1,
+                b'.' => made.dots += 1,
+                b'-' | b'/' | b'_' | b'+' => {}
+                other => {
+                    made.strange += 1;
+                    made.at_signs += usize::from(other == b'@');
+                    made.colons += usize::from(other == b':');
+                }
+            }
+        }
+        made
+    }
+}
+
+/// The longest number of a sort.
+const LENGTH_MAX: usize = 33;
+
+/// The most sorts whose numbers have the same length.
+const SORTS_OF_LENGTH_MAX: usize = 64;
+
+/// Sorts by how many letters and digits they have, so that few are asked.
+type ByLength = [[Option<&'static Sort>; SORTS_OF_LENGTH_MAX]; LENGTH_MAX + 1];
+
+static BY_LENGTH: ByLength = by_length(0);
+
+/// Those that are known without a word that speaks for them.
+static ALONE_BY_LENGTH: ByLength = by_length(1);
+
+const fn by_length(alone_min: u8) -> ByLength {
+    let mut found = [[None; SORTS_OF_LENGTH_MAX]; LENGTH_MAX + 1];
+    let mut rows: &mut [[Option<&'static Sort>; SORTS_OF_LENGTH_MAX]] = &mut found;
+    let mut length = 0;
+    while let Some((row, others)) = rows.split_first_mut() {
+        let mut slots: &mut [Option<&'static Sort>] = row;
+        let mut tables: &'static [&'static [Sort]] = &TABLES;
+        while let Some((table, more)) = tables.split_first() {
+            let mut sorts = *table;
+            while let Some((sort, rest)) = sorts.split_first() {
+                if sort.length.0 <= length && length <= sort.length.1 && sort.scores.1 >= alone_min {
+                    let Some((slot, left)) = slots.split_first_mut() else { return found };
+                    *slot = Some(sort);
+                    slots = left;
+                }
+                sorts = rest;
+            }
+            tables = more;
+        }
+        rows = others;
+        length += 1;
+    }
+    found
+}
+
+/// Whether letters, digits and signs between them may be of a sort without a word that speaks for it. Most numbers may not, which is soon told.
+pub(crate) fn may_stand_alone(text: &[u8]) -> bool {
+    let (mut bare, mut length, mut letters, mut dots, mut dashes) = ([0; ALONE_BYTES], 0, 0, 0, 0);
+    for byte in text {
+        match byte {
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
+                let Some(slot) = bare.get_mut(length) else { return true };
+                *slot = byte.to_ascii_uppercase();
+                length += 1;
+                letters += usize::from(byte.is_ascii_alphabetic());
+            }
+            b'.' => dots += 1,
+            b'-' => dashes += 1,
+            _ => return true,
+        }
+    }
+    if letters == 0 {
+        // Digits alone may be a card, or one of the long numbers; with one dot they are a fraction, and two dashes make a date.
+        return if dots + dashes == 0 {
+            length >= 15
+        } else {
+            dots > 1 || dots + dashes > 1 && length > 8 || dashes == 1
+        };
+    }
+    if dots + dashes > 1 {
+        return true;
+    }
+    let bare = bare.get(..length).and_then(|bare| str::from_utf8(bare).ok()).unwrap_or_default();
+    ALONE_BY_LENGTH
+        .get(length)
+        .is_none_or(|sorts| sorts.iter().map_while(|sort| *sort).any(|sort| sort.fits(bare) && (sort.check)(bare)))
+}
+
+/// Longer ones may be wallets, or machines' addresses.
+const ALONE_BYTES: usize = 24;
+
 /// What a number is, by the tables.
-fn numbers(text: &str, context: &Context<'_>) -> Option<Judged> {
-    let is_part = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, ' ' | '-' | '.' | '/' | '_' | '+');
-    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+fn numbers(text: &str, makeup: &Makeup, context: &Context<'_>) -> Option<Judged> {
+    let digits = makeup.digits;
     // Without digits there are only the names of banks.
     let is_shaped = if digits == 0 { matches!(text.len(), 8 | 11) } else { digits >= 3 || text.len() <= 11 };
-    if text.len() > NUMBER_BYTES_MAX || !is_shaped || !text.chars().all(is_part) {
+    if text.len() > NUMBER_BYTES_MAX || !is_shaped || makeup.strange > 0 {
         return None;
     }
+    let sorts = BY_LENGTH.get(digits + makeup.letters)?;
     let (mut letters, mut length) = ([0; NUMBER_BYTES_MAX], 0);
-    for (letter, byte) in letters.iter_mut().zip(text.bytes().filter(u8::is_ascii_alphanumeric)) {
-        *letter = byte.to_ascii_uppercase();
+    for byte in text.bytes().filter(u8::is_ascii_alphanumeric) {
+        if let Some(letter) = letters.get_mut(length) {
+            *letter = byte.to_ascii_uppercase();
+        }
         length += 1;
     }
     let bare = letters.get(..length).and_then(|letters| std::str::from_utf8(letters).ok())?;
+    let is_alone = context.is_empty();
+    let layout = Layout::of(text, bare);
     let mut best: Option<(u8, &'static Sort)> = None;
-    for sort in TABLES.iter().copied().flatten() {
+    for sort in sorts.iter().map_while(|sort| *sort) {
+        // Where nothing speaks, few have a chance.
+        if is_alone && sort.scores.1 == 0 && !layout.may_be(sort) {
+            continue;
+        }
         let Some((score, speaks)) = sort.score(bare, context) else { continue };
-        let score = weighed(score, speaks, sort, text, bare, context);
+        let score = weighed(score, speaks, sort, &layout, text.len() > bare.len(), context);
         if score > best.map_or(0, |(score, _)| score) {
             best = Some((score, sort));
         }
@@ -416,36 +544,65 @@ fn numbers(text: &str, context: &Context<'_>) -> Option<Judged> {
 }
 
 /// The score after what speaks against it, and after how it is written.
-fn weighed(score: u8, speaks_for: Speaks, sort: &Sort, text: &str, bare: &str, context: &Context<'_>) -> u8 {
+fn weighed(score: u8, speaks_for: Speaks, sort: &Sort, layout: &Layout, is_grouped: bool, context: &Context<'_>) -> u8 {
     // What has no chance is not asked about.
-    if score == 0 && !LAYOUTS.iter().any(|(known, _)| *known == sort.kind.name) && sort.kind.name != "credit_card" {
-        return 0;
-    }
-    if matches!(speaks_for, Speaks::Name | Speaks::Around) {
+    if score == 0 && !layout.may_be(sort) || matches!(speaks_for, Speaks::Name | Speaks::Around) {
         return score;
     }
     let is_against = speaks(&Context { after: &[], ..*context }, AGAINST) != Speaks::Nothing;
-    let is_grouped = text.len() > bare.len();
-    match (sort.kind.name, speaks_for) {
+    match speaks_for {
         // Groups of four after an issuer's digits are a card to whoever reads them.
-        ("credit_card", Speaks::Nothing) if is_card_grouped(text) => 85,
-        ("credit_card", Speaks::Nothing) if !is_against && bare.len() >= 15 && text.len() == bare.len() => 55,
-        (name, Speaks::Nothing) if !is_against && LAYOUTS.iter().any(|(known, _)| *known == name) => {
-            let form = form(text);
-            LAYOUTS.iter().find(|(known, layout)| *known == name && *layout == form).map_or(score, |_| 64)
-        }
-        (_, Speaks::Nothing) if is_against => 0,
-        (_, Speaks::Words) if is_against && !is_grouped => score.saturating_sub(40),
+        Speaks::Nothing if sort.is_card() && layout.card == Some(Card::Grouped) => 85,
+        Speaks::Nothing if sort.is_card() && !is_against && layout.card == Some(Card::Plain) => 55,
+        Speaks::Nothing if !is_against && layout.has(sort) => 64,
+        Speaks::Nothing if is_against => 0,
+        Speaks::Words if is_against && !is_grouped => score.saturating_sub(40),
         _ => score,
     }
 }
 
-fn form(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_ascii_digit() { '9' } else { letter }).collect()
+/// How a number is written.
+struct Layout {
+    card: Option<Card>,
+    /// Its characters, with `9` for each digit; empty where that is no layout of any sort.
+    form: &'static str,
 }
 
-fn is_card_grouped(text: &str) -> bool {
-    matches!(&*form(text).replace('-', " "), "9999 9999 9999 9999" | "9999 999999 99999" | "9999 999999 9999")
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Card {
+    /// In groups of four, or as American Express writes them.
+    Grouped,
+    /// Digits alone, enough of them.
+    Plain,
+}
+
+impl Layout {
+    fn of(text: &str, bare: &str) -> Self {
+        if text.len() == bare.len() {
+            return Self { card: (bare.len() >= 15).then_some(Card::Plain), form: "" };
+        }
+        let (mut form, mut spaced) = ([0; NUMBER_BYTES_MAX], [0; NUMBER_BYTES_MAX]);
+        for ((byte, to), plain) in text.bytes().zip(&mut form).zip(&mut spaced) {
+            *to = if byte.is_ascii_digit() { b'9' } else { byte };
+            *plain = if *to == b'-' { b' ' } else { *to };
+        }
+        let form = form.get(..text.len()).unwrap_or_default();
+        let is_card = spaced.get(..text.len()).is_some_and(|spaced| {
+            matches!(spaced, b"9999 9999 9999 9999" | b"9999 999999 99999" | b"9999 999999 9999")
+        });
+        let known = LAYOUTS.iter().map(|(_, layout)| *layout).find(|layout| layout.as_bytes() == form);
+        Self { card: is_card.then_some(Card::Grouped), form: known.unwrap_or_default() }
+    }
+
+    /// Whether the sort is written like that.
+    fn has(&self, sort: &Sort) -> bool {
+        !self.form.is_empty() && LAYOUTS.contains(&(sort.kind.name, self.form))
+    }
+
+    /// Whether it is written so that it may be of the sort, whatever speaks for it.
+    fn may_be(&self, sort: &Sort) -> bool {
+        self.card.is_some() && sort.is_card() || self.has(sort)
+    }
 }
 
 /// How some are written, and little else is.

@@ -64,6 +64,13 @@ pub(crate) struct Context<'c> {
     pub(crate) names_around: &'c [&'c str],
 }
 
+impl Context<'_> {
+    /// Whether there are no words.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.after.is_empty() && self.before.is_empty() && self.name.is_empty() && self.names_around.is_empty()
+    }
+}
+
 /// What a judge says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Judged {

@@ -10,18 +10,14 @@ pub(super) const BLOCK: usize = 64;
 pub(super) struct Masks {
     /// ASCII letters and digits.
     pub(super) alnum: u64,
-    /// `@`
-    pub(super) at: u64,
     /// `-`
     pub(super) dash: u64,
     /// ASCII digits.
     pub(super) digit: u64,
-    /// `>`
-    pub(super) greater: u64,
-    /// Small ASCII letters.
-    pub(super) lower: u64,
-    /// `:` and `=`, which stand between names and values.
-    pub(super) separator: u64,
+    /// `:` and `=`, which stand between names and values, `@` and `>`, and what lies between these in ASCII.
+    pub(super) sign: u64,
+    /// Capital ASCII letters.
+    pub(super) upper: u64,
     /// Letters, digits, `_` and `-`: what words, names and tokens are made of.
     pub(super) word: u64,
 }
@@ -55,20 +51,44 @@ impl Masks {
                 moved.min(u8x16::splat(last - first)).simd_eq(moved)
             };
             let digit = within(bytes, b'0', b'9');
-            let lower = within(bytes, b'a', b'z');
-            let alnum = digit | lower | within(bytes, b'A', b'Z');
+            let alnum = digit | within(bytes | u8x16::splat(0x20), b'a', b'z');
             let dash = is(b'-');
             masks.alnum |= bits(alnum);
-            masks.at |= bits(is(b'@'));
             masks.dash |= bits(dash);
             masks.digit |= bits(digit);
-            masks.greater |= bits(is(b'>'));
-            masks.lower |= bits(lower);
-            masks.separator |= bits(is(b':') | is(b'='));
+            masks.upper |= bits(within(bytes, b'A', b'Z'));
+            masks.sign |= bits(within(bytes, b':', b'@'));
             masks.word |= bits(alnum | dash | is(b'_'));
         }
         masks
     }
+}
+
+/// The 64 positions from `bit` of the block of `current` on, of which the last are of the `next` block; and the 64 before `bit` of `next`.
+#[inline]
+pub(super) const fn ahead(current: u64, next: u64, bit: u32) -> u64 {
+    current.wrapping_shr(bit) | (next << 1).wrapping_shl(63_u32.wrapping_sub(bit))
+}
+
+/// Where in the 64 bytes from `from` on brackets of objects and lists stand.
+pub(super) fn brackets(text: &[u8], from: usize) -> u64 {
+    let mut rest = [0; BLOCK];
+    let block = match text.get(from..).and_then(|text| text.first_chunk::<BLOCK>()) {
+        Some(block) => block,
+        None => {
+            for (to, byte) in rest.iter_mut().zip(text.get(from..).unwrap_or_default()) {
+                *to = *byte;
+            }
+            &rest
+        }
+    };
+    let (lanes, _) = block.as_chunks::<16>();
+    lanes.iter().enumerate().fold(0, |mask, (lane, bytes)| {
+        // Braces and brackets differ in this bit alone.
+        let folded = u8x16::new(*bytes) | u8x16::splat(0x20);
+        let set = folded.simd_eq(u8x16::splat(b'{')) | folded.simd_eq(u8x16::splat(b'}'));
+        mask | u64::from(set.to_bitmask()) << (16 * lane)
+    })
 }
 
 /// Positions from which on `length` bytes in a row are in the mask; `length` is a power of two.
@@ -96,15 +116,35 @@ mod tests {
                 let byte = text.get(from + at).copied().unwrap_or(0);
                 let bit = |mask: u64| mask >> at & 1 == 1;
                 assert_eq!(bit(masks.alnum), byte.is_ascii_alphanumeric(), "{byte}");
-                assert_eq!(bit(masks.at), byte == b'@', "{byte}");
                 assert_eq!(bit(masks.dash), byte == b'-', "{byte}");
                 assert_eq!(bit(masks.digit), byte.is_ascii_digit(), "{byte}");
-                assert_eq!(bit(masks.greater), byte == b'>', "{byte}");
-                assert_eq!(bit(masks.lower), byte.is_ascii_lowercase(), "{byte}");
-                assert_eq!(bit(masks.separator), matches!(byte, b':' | b'='), "{byte}");
+                assert_eq!(bit(masks.upper), byte.is_ascii_uppercase(), "{byte}");
+                assert_eq!(bit(masks.sign), matches!(byte, b':'..=b'@'), "{byte}");
                 assert_eq!(bit(masks.word), byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'), "{byte}");
             }
             from += BLOCK;
+        }
+    }
+
+    #[test]
+    fn windows_lie_around_their_place() {
+        let (one, two) = (0x8123_4567_89ab_cdef_u64, 0xf00f_1234_5678_9abd_u64);
+        let both = u128::from(one) | u128::from(two) << 64;
+        for bit in 0..64 {
+            let expected = u64::try_from(both >> bit & u128::from(u64::MAX)).unwrap();
+            assert_eq!(ahead(one, two, bit), expected);
+        }
+    }
+
+    #[test]
+    fn brackets_are_seen() {
+        let text: Vec<u8> = (0..=255).collect();
+        for from in 0..256 {
+            let mask = brackets(&text, from);
+            for at in 0..BLOCK {
+                let is_one = text.get(from + at).is_some_and(|byte| b"[]{}".contains(byte));
+                assert_eq!(mask >> at & 1 == 1, is_one, "{}", from + at);
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! One pass over a text: from masks of sixty-four bytes to places that may be something, from those to candidates, and to the judges with what stands around them.
 
+mod numbers;
 mod runs;
 mod signs;
 
@@ -10,7 +11,7 @@ use super::decode;
 use super::field::{self, Value};
 use super::fold::fold;
 use super::judge::{Context, Judged, Kind};
-use super::masks::{BLOCK, Masks, rows};
+use super::masks::{self, BLOCK, Masks, rows};
 use super::table::{Line, Table};
 use super::words::{Interest, Recent, Words};
 use super::{Evidence, Lexicon, identifier, secret};
@@ -49,11 +50,13 @@ pub(super) struct Raw {
 pub(super) struct Work {
     left: usize,
     pub(super) exhausted: bool,
+    /// Whether something was found of which only the start was looked at.
+    pub(super) cut: bool,
 }
 
 impl Work {
     pub(super) const fn new() -> Self {
-        Self { left: DETECT_WORK_MAX, exhausted: false }
+        Self { left: DETECT_WORK_MAX, exhausted: false, cut: false }
     }
 
     fn spend(&mut self, units: usize) -> bool {
@@ -184,110 +187,149 @@ impl Pass<'_> {
         let mut in_run = false;
         while block < to && !self.work.exhausted {
             near.next = Masks::of(self.text, block + BLOCK);
-            self.block(block, &near, in_run, to);
-            let runs = rows(Near::ahead(near.current.word, near.next.word), 16);
-            in_run = runs >> (BLOCK - 1) & 1 == 1;
+            in_run = self.block(block, &near, in_run, to);
             near.previous = near.current;
             near.current = near.next;
             block += BLOCK;
         }
     }
 
+    /// Takes each place of a block that may be something to a candidate. Says whether a run that was seen goes on behind the block.
     #[inline]
-    fn block(&mut self, block: usize, near: &Near, in_run: bool, to: usize) {
+    fn block(&mut self, block: usize, near: &Near, in_run: bool, to: usize) -> bool {
         let Near { previous, current, next } = near;
         let low = |mask: u128| u64::try_from(mask & u128::from(u64::MAX)).unwrap_or(0);
         let word = Near::ahead(current.word, next.word);
-        let runs = low(rows(word, 16));
-        let runs = runs & !(runs << 1 | u64::from(in_run));
+        let all_runs = low(rows(word, 16));
+        let runs = all_runs & !(all_runs << 1 | u64::from(in_run));
         let digit_starts = current.digit & !(current.digit << 1 | previous.digit >> (BLOCK - 1));
-        let digits = Near::ahead(current.digit, next.digit);
-        // One character between two signs, eight times.
-        let alone = word & !(word << 1 | u128::from(previous.word >> (BLOCK - 1))) & !(word >> 1);
-        let spread = alone & alone >> 2;
-        let spread = spread & spread >> 4;
-        let spread = low(spread & spread >> 8);
-        let dashes = low(Near::ahead(current.dash, next.dash) & Near::ahead(current.dash, next.dash) >> 1)
-            & !(current.dash << 1 | previous.dash >> (BLOCK - 1));
-        let mut events = current.separator | current.at | current.greater | dashes | runs | digit_starts | spread;
+        let alone = current.word
+            & !(current.word << 1 | previous.word >> (BLOCK - 1))
+            & !(current.word >> 1 | next.word << (BLOCK - 1));
+        let spread = if alone & alone >> 2 == 0 && alone >> (BLOCK - 2) == 0 {
+            0
+        } else {
+            // One character between two signs, eight times.
+            let alone = word & !(word << 1 | u128::from(previous.word >> (BLOCK - 1))) & !(word >> 1);
+            let spread = alone & alone >> 2;
+            let spread = spread & spread >> 4;
+            low(spread & spread >> 8)
+        };
+        let dashes = current.dash & (current.dash >> 1 | next.dash << (BLOCK - 1));
+        let dashes = dashes & !(current.dash << 1 | previous.dash >> (BLOCK - 1));
+        let others = current.sign | dashes | runs | spread;
+        // Digits of what was looked at already are passed over.
+        let passed = |cluster_end: usize| match cluster_end.checked_sub(block) {
+            Some(length @ 0..BLOCK) => u64::MAX << length,
+            Some(_) => 0,
+            None => u64::MAX,
+        };
+        let mut events = others | digit_starts & passed(self.cluster_end);
         while events != 0 {
             let bit = events.trailing_zeros();
-            events &= events - 1;
-            let place = block + usize::try_from(bit).unwrap_or(0);
+            let here = events & events.wrapping_neg();
+            events ^= here;
+            let place = block + bit as usize;
             if place >= to || self.work.exhausted {
-                return;
+                break;
             }
-            let has = |mask: u64| mask >> bit & 1 == 1;
-            if has(current.separator) {
-                let names = u128::from(previous.word) | u128::from(current.word) << BLOCK;
-                self.separator(place, names, bit);
+            if current.sign & here != 0 {
+                match at(self.text, place) {
+                    b':' | b'=' => {
+                        // Which of the 64 bytes before the sign are of words; the last is the one before it.
+                        self.separator(place, masks::ahead(previous.word, current.word, bit));
+                    }
+                    b'@' => self.address(place),
+                    b'>' => self.element(place),
+                    _ => {}
+                }
                 continue;
             }
-            if has(runs) {
-                self.run(place);
+            let digits = masks::ahead(current.digit, next.digit, bit);
+            if runs & here != 0 && place >= self.run_end {
+                let marked = digits | masks::ahead(current.upper, next.upper, bit);
+                self.run(place, masks::ahead(current.word, next.word, bit), marked);
+                events &= others | passed(self.cluster_end);
             }
-            if has(digit_starts) && place >= self.cluster_end && (digits >> bit & 0xff_ffff).count_ones() >= 4 {
+            if digit_starts & here != 0 && place >= self.cluster_end && (digits as u32 & 0xff_ffff).count_ones() >= 4 {
                 self.digits(block, bit, near);
+                events &= others | passed(self.cluster_end);
             }
-            if has(spread) && place >= self.spaced_end {
+            if spread & here != 0 && place >= self.spaced_end {
                 self.spaced(place);
             }
-            if has(current.at) {
-                self.address(place);
-            }
-            if has(current.greater) {
-                self.element(place);
-            }
-            if has(dashes) {
+            if dashes & here != 0 {
                 self.dashes(place);
             }
         }
+        all_runs >> (BLOCK - 1) == 1
     }
 
-    /// `:` or `=` at `place`: a name before it, perhaps, and its value behind it. `names` holds which of the 64 bytes before the block and of those in it are of words.
+    /// `:` or `=` at `place`: a name before it, perhaps, and its value behind it. `words` holds which of the 64 bytes before it are of words.
     #[inline]
-    fn separator(&mut self, place: usize, names: u128, bit: u32) {
-        let (before_it, after_it) = (before(self.text, place), at(self.text, place + 1));
-        let colon = at(self.text, place) == b':';
+    fn separator(&mut self, place: usize, words: u64) {
+        let [before_it, sign, after_it, then] = match place
+            .checked_sub(1)
+            .and_then(|from| self.text.get(from..place + 3))
+        {
+            Some([before_it, sign, after_it, then]) => [*before_it, *sign, *after_it, *then],
+            _ => [before(self.text, place), at(self.text, place), at(self.text, place + 1), at(self.text, place + 2)],
+        };
+        let colon = sign == b':';
         match (before_it, after_it) {
             (b'0'..=b'9', b'0'..=b'9') | (_, b':') => return,
             (b':', _) | (_, b'=') if colon => return,
             (b'=' | b'!' | b'<' | b'>' | b'~', _) | (_, b'=') => return,
-            (_, b'/') if at(self.text, place + 2) == b'/' => return,
+            (_, b'/') if then == b'/' => return,
             _ => {}
         }
         // The usual name is one word in quotes: its start is found by counting bits.
         let quoted = matches!(before_it, b'"' | b'\'');
-        let end = if quoted { place - 1 } else { place };
-        let above = 127 - (64 + bit) + 1 + u32::from(quoted);
-        let length = names.checked_shl(above).unwrap_or(0).leading_ones();
-        let start = end.saturating_sub(usize::try_from(length).unwrap_or(0));
-        let name = if quoted && length > 0 && before(self.text, start) == before_it {
+        let (end, words) = if quoted { (place - 1, words << 1) } else { (place, words) };
+        let length = words.leading_ones() as usize;
+        let start = end - length.min(end);
+        let first = before(self.text, start);
+        let name = if quoted && length > 0 && first == before_it {
             Some(start..end)
-        } else if length > 0
-            && !quoted
-            && matches!(before(self.text, start), b'\n' | b'&' | b',' | b'{' | b'?' | b';' | 0)
-        {
+        } else if length > 0 && !quoted && matches!(first, b'\n' | b'&' | b',' | b'{' | b'?' | b';' | 0) {
             part(self.text, start, end).iter().any(u8::is_ascii_alphabetic).then_some(start..end)
         } else {
             field::name(self.text, place)
         };
         let Some(name) = name else { return };
-        let interest = self.recent.name(&self.lexicon.vocabulary, part(self.text, name.start, name.end));
-        // A name in bare words that says nothing does not end the value of one that did: `note: a: b`.
-        let (name, interest) = match field::paired(self.text, &name) {
-            Some(pair) if interest.has(Interest::GENERIC) => {
-                let paired = self.recent.name(&self.lexicon.vocabulary, part(self.text, pair.start, pair.end));
+        if quoted && self.is_literal(place + 1) {
+            self.field =
+                Field { interest: Interest::NONE.unknown(), judged: 0..0, name, value: None, starts: place + 1 };
+            return;
+        }
+        let interest = self.recent.name(&self.lexicon.vocabulary, self.text, &name);
+        let (name, interest) = match interest.has(Interest::GENERIC).then(|| field::paired(self.text, &name)).flatten()
+        {
+            Some(pair) => {
+                let paired = self.recent.name(&self.lexicon.vocabulary, self.text, &pair);
                 if paired.is_none() { (name, interest) } else { (pair, paired) }
             }
-            _ => (name, interest),
+            None => (name, interest),
         };
         let interest =
-            if interest == Interest::GENERIC && !self.in_container(name.start) { Interest::NONE } else { interest };
+            if interest.is_generic() && !self.in_container(name.start) { interest.heard() } else { interest };
         self.field = Field { interest, judged: 0..0, name, value: None, starts: place + 1 };
         if !interest.is_none() {
             self.named(place + 1);
         }
+    }
+
+    /// Whether the value behind `from` is `null`, `true`, `false` or a digit, whatever its name.
+    #[inline]
+    fn is_literal(&self, from: usize) -> bool {
+        let from = from + usize::from(at(self.text, from) == b' ');
+        let length = match self.text.get(from..).and_then(|value| value.first_chunk::<5>()) {
+            Some([b'n', b'u', b'l', b'l', _] | [b't', b'r', b'u', b'e', _]) => 4,
+            Some([b'f', b'a', b'l', b's', b'e']) => 5,
+            Some([b'0'..=b'9', ..]) => 1,
+            _ => return false,
+        };
+        matches!(at(self.text, from + length), b',' | b'}' | b']')
     }
 
     /// Judges the value behind `from` with the field's name.
@@ -311,9 +353,10 @@ impl Pass<'_> {
         self.container.is_some_and(|container| place.saturating_sub(container) <= field::AROUND_BYTES)
     }
 
+    #[inline(never)]
     fn value(&mut self, value: &Value) {
         let Range { start, end } = value.range;
-        if end - start < 2 {
+        if end - start < 2 || !value.quoted && is_amount(part(self.text, start, end)) {
             return;
         }
         let name = self.field.name.clone();
@@ -325,11 +368,8 @@ impl Pass<'_> {
             around.before = self.words_before(name.start, 0);
             around.after = self.words_after(end);
         }
-        let mut best = if interest == Interest::GENERIC {
-            None
-        } else {
-            self.judge_value(value, interest, &around, Evidence::NAME)
-        };
+        let mut best =
+            if interest.is_generic() { None } else { self.judge_value(value, interest, &around, Evidence::NAME) };
         if in_container && best.is_none_or(|best| best.score < SURE) && self.work.spend(512) {
             let names = field::around(self.text, name.start);
             if !names.is_empty() {
@@ -343,11 +383,11 @@ impl Pass<'_> {
                 best = better(best, again);
             }
         }
-        if best.is_none_or(|best| best.score < self.lexicon.threshold) && interest != Interest::GENERIC {
+        if best.is_none_or(|best| best.score < self.lexicon.threshold) && !interest.is_generic() {
             best = better(best, self.judge_copy(value, interest, &around));
         }
         if let Some(best) = best {
-            self.keep(best);
+            self.keep_of(best, end, end - start >= field::VALUE_BYTES);
         }
         self.field.judged = start..end;
     }
@@ -357,16 +397,35 @@ impl Pass<'_> {
         let mut best = None;
         let generic = interest.has(Interest::GENERIC);
         if interest.has(Interest::SECRET) || generic {
-            best = self.ask(secret::judge, start, end, around, evidence);
+            best = self.ask_secret(start, end, around, evidence);
             let first = part(self.text, start, end).iter().position(|byte| matches!(byte, b' ' | b'\t'));
             if let (None, Some(first), false) = (best, first, value.quoted) {
-                best = self.ask(secret::judge, start, start + first, around, evidence);
+                best = self.ask_secret(start, start + first, around, evidence);
             }
         }
         if interest.has(Interest::IDENTIFIER) || generic {
             best = better(best, self.ask(identifier::judge, start, end, around, evidence));
         }
         best
+    }
+
+    /// Asks whether a named value is a secret; without its names, where nobody hears those.
+    fn ask_secret(&mut self, start: usize, end: usize, around: &Around, evidence: Evidence) -> Option<Raw> {
+        let vocabulary = &self.lexicon.vocabulary;
+        let heard = vocabulary.words(&around.name).and(vocabulary.words(&around.names));
+        if around.name.is_empty() || heard.has(Interest::HEARD_SECRET) {
+            return self.ask(secret::judge, start, end, around, evidence);
+        }
+        self.ask_alone(start, end, evidence)
+    }
+
+    /// Asks whether what no name and no word speaks for is a secret.
+    fn ask_alone(&mut self, start: usize, end: usize, evidence: Evidence) -> Option<Raw> {
+        if !self.work.spend(64 + (end - start)) {
+            return None;
+        }
+        let (start, value) = utf8_within(self.text, start, end.min(start + 2 * RUN_BYTES));
+        raw(&secret::alone(value, self.lexicon.threshold)?, start, value.len(), evidence)
     }
 
     /// Judges what a named value is an encoded copy of.
@@ -391,165 +450,8 @@ impl Pass<'_> {
         })
     }
 
-    /// Digits from `bit` of the block on: an identifier's, unless a look at the group that they are in says otherwise.
-    #[inline]
-    fn digits(&mut self, block: usize, bit: u32, near: &Near) {
-        let place = block + usize::try_from(bit).unwrap_or(0);
-        let behind = u128::from(near.previous.alnum) | u128::from(near.current.alnum) << BLOCK;
-        let length = |bits: u32| usize::try_from(bits).unwrap_or(0);
-        let start = place - length(behind.checked_shl(64 - bit).unwrap_or(0).leading_ones()).min(place);
-        let ahead = Near::ahead(near.current.alnum, near.next.alnum) >> bit;
-        let end = place + length(ahead.trailing_ones());
-        self.cluster_end = end;
-        if end - start > 100 {
-            return;
-        }
-        let (left, right) = (before(self.text, start), at(self.text, end));
-        // Small letters behind the digits; those before them are few where a number follows a word.
-        let small = Near::ahead(near.current.lower, near.next.lower) >> bit & !(u128::MAX << (end - place));
-        let digits = Near::ahead(near.current.digit, near.next.digit) >> bit;
-        let plain = start == place && length(digits.trailing_ones()) == end - start;
-        let unnamed = self.field.interest.is_none();
-        let alone = matches!(left, b':' | b'"' | b'=' | b',' | b'[' | b' ')
-            && matches!(right, b',' | b'}' | b'"' | b']' | b'&' | b'\r' | b'\n');
-        if alone && end - start < 8 && unnamed && (left != b' ' || matches!(before(self.text, start - 1), b':' | b','))
-            || right == b'_'
-            || left == b'_'
-        {
-            return;
-        }
-        if left == b'-' && unnamed && is_uuid(part(self.text, start.saturating_sub(9), start + 27)) {
-            self.cluster_end = start + 27;
-            return;
-        }
-        if plain {
-            // Fractions of numbers.
-            if left == b'.'
-                && before(self.text, start - 1).is_ascii_digit()
-                && !matches!(before(self.text, start.saturating_sub(2)), b'.' | b'0'..=b'9')
-                && !matches!(right, b'.' | b'-' | b' ' | b'/')
-                && unnamed
-            {
-                return;
-            }
-            // Dates and times that stand alone say nothing.
-            if end - start == 4 && right == b'-' && unnamed && is_timestamp(part(self.text, start, start + 14)) {
-                self.cluster_end = start + 19;
-                return;
-            }
-            if left == b'/' && right != b' ' && end - start < 9 && unnamed {
-                return;
-            }
-        } else if small.count_ones() >= 4 && end - start < 26 {
-            return;
-        }
-        self.cluster(start, end);
-    }
-
-    /// The group of letters and digits from `start` to `end`, with those around it.
-    fn cluster(&mut self, mut start: usize, mut end: usize) {
-        if self.is_no_identifier(start, part(self.text, start, end)) {
-            return;
-        }
-        let mut groups = [(start, end); 16];
-        let mut count = 1;
-        while let Some((group_start, group_end)) = self.group_ahead(end)
-            && let Some(slot) = groups.get_mut(count)
-            && group_end - start <= 96
-        {
-            *slot = (group_start, group_end);
-            count += 1;
-            end = group_end;
-        }
-        self.cluster_end = end;
-        while let Some(group_start) = self.group_behind(start)
-            && end - group_start <= 96
-        {
-            start = group_start;
-        }
-        if matches!(before(self.text, start), b'+' | b'(') {
-            start -= 1;
-            if before(self.text, start) == b'+' {
-                start -= 1;
-            }
-        }
-        let judged = self.field.judged.clone();
-        if judged.start <= start && end <= judged.end && end - start + 2 >= judged.len() {
-            return;
-        }
-        let around = self.around(start, end);
-        let whole = self.ask(identifier::judge, start, end, &around, Evidence::SHAPE);
-        if let Some(whole) = whole {
-            self.keep(whole);
-        }
-        if count > 1 && whole.is_none_or(|whole| whole.score < SURE) {
-            self.parts(groups.get(..count).unwrap_or_default());
-        }
-    }
-
-    /// Digests, ids of machines and random text: groups that no identifier has.
-    fn is_no_identifier(&self, start: usize, group: &[u8]) -> bool {
-        if group.len() == 8 && at(self.text, start + 8) == b'-' && is_uuid(part(self.text, start, start + 36)) {
-            return true;
-        }
-        let small = group.iter().filter(|byte| byte.is_ascii_lowercase()).count();
-        small >= 4 && group.len() < 26
-            || matches!(group.len(), 32 | 40 | 64 | 128) && group.iter().all(u8::is_ascii_hexdigit)
-    }
-
-    /// Judges what spaces separate by itself.
-    fn parts(&mut self, groups: &[(usize, usize)]) {
-        let mut index = 0;
-        while let Some((start, mut end)) = groups.get(index).copied() {
-            index += 1;
-            while let Some((next, next_end)) = groups.get(index).copied() {
-                if at(self.text, end) == b' ' {
-                    break;
-                }
-                end = next_end.max(next);
-                index += 1;
-            }
-            if end - start >= 6 {
-                let around = self.around(start, end);
-                if let Some(found) = self.ask(identifier::judge, start, end, &around, Evidence::SHAPE) {
-                    self.keep(found);
-                }
-            }
-        }
-    }
-
-    /// The group behind a single separator at `end`.
-    fn group_ahead(&self, end: usize) -> Option<(usize, usize)> {
-        let mut start = end;
-        let first = at(self.text, start);
-        if !matches!(first, b' ' | b'-' | b'.' | b'/' | b':' | b'(' | b')') {
-            return None;
-        }
-        start += 1;
-        if matches!(at(self.text, start), b' ' | b'(' | b'-') && first != b' '
-            || first == b' ' && at(self.text, start) == b'('
-        {
-            start += 1;
-        }
-        let end = self.while_ahead(start, 64, |byte| byte.is_ascii_alphanumeric());
-        is_group(part(self.text, start, end)).then_some((start, end))
-    }
-
-    fn group_behind(&self, start: usize) -> Option<usize> {
-        let last = before(self.text, start);
-        if !matches!(last, b' ' | b'-' | b'.' | b'/' | b')' | b'(' | b':') {
-            return None;
-        }
-        let mut end = start - 1;
-        if last == b' ' && before(self.text, end) == b')' || last == b'(' && before(self.text, end) == b' ' {
-            end -= 1;
-        }
-        let start = self.while_behind(end, 64, |byte| byte.is_ascii_alphanumeric());
-        let group = part(self.text, start, end);
-        (is_group(group) && !matches!(before(self.text, start), b'_' | b'.')).then_some(start)
-    }
-
     /// One character and one sign in turn.
+    #[inline(never)]
     fn spaced(&mut self, place: usize) {
         let Some((end, bytes)) = decode::spaced(self.text, place) else { return };
         self.spaced_end = end;
@@ -587,26 +489,80 @@ impl Pass<'_> {
                     }
                 }
             } else if start >= own.start {
-                *table = Table::begin(&line, |name| self.recent.name(&self.lexicon.vocabulary, name));
+                *table = Table::begin(&line, |name| self.recent.name(&self.lexicon.vocabulary, name, &(0..name.len())));
             }
             start = next;
         }
+    }
+
+    /// Judges what stands from `start` to `end` as an identifier, by its shape and by what stands around it.
+    fn identifier(&mut self, start: usize, end: usize) -> Option<Raw> {
+        // Words that nobody hears can only speak against it: what is nothing without them is nothing.
+        if !self.hears(start, end, Interest::HEARD_IDENTIFIER) {
+            let is_nothing = !identifier::may_stand_alone(part(self.text, start, end)) || {
+                let (_, value) = utf8_within(self.text, start, end);
+                identifier::judge(value, &Context::default()).is_none()
+            };
+            if is_nothing {
+                self.work.spend(64 + (end - start));
+                return None;
+            }
+        }
+        let around = self.around(start, end);
+        self.ask(identifier::judge, start, end, &around, Evidence::SHAPE)
+    }
+
+    /// Judges what stands from `start` to `end` as a secret, by its shape and by what stands around it.
+    fn secret(&mut self, start: usize, end: usize) -> Option<Raw> {
+        self.secret_among(start, end, &(start..end))
+    }
+
+    /// Judges what stands from `start` to `end` as a secret, with what stands around `candidate`.
+    fn secret_among(&mut self, start: usize, end: usize, candidate: &Range<usize>) -> Option<Raw> {
+        // What has a name is judged by that, and not by the words around. A name that nobody hears says nothing.
+        if self.is_inside(candidate.start) && !self.field.interest.has(Interest::HEARD_SECRET) {
+            return self.ask_alone(start, end, Evidence::SHAPE);
+        }
+        let around = self.around(candidate.start, candidate.end);
+        self.ask(secret::judge, start, end, &around, Evidence::SHAPE)
+    }
+
+    /// Whether a word that `heard` says may be around what stands from `start` to `end`.
+    fn hears(&self, start: usize, end: usize, heard: Interest) -> bool {
+        let is_inside = self.is_inside(start);
+        if is_inside && self.field.interest.has(heard) {
+            return true;
+        }
+        let vocabulary = &self.lexicon.vocabulary;
+        let before = self.sentence_before(start, if is_inside { self.field.starts } else { 0 });
+        let after = self.sentence_after(end);
+        let (before, after) = (part(self.text, before.start, before.end), part(self.text, after.start, after.end));
+        // A word that the candidate starts with may go on with what the last word before it begins.
+        let begins = at(self.text, start).is_ascii_alphabetic() && heard.has(Interest::HEARD_IDENTIFIER);
+        let heard_before = if begins { heard.and(Interest::BEGINS) } else { heard };
+        before.iter().any(u8::is_ascii_alphabetic) && vocabulary.words(&Words::before(before)).has(heard_before)
+            || after.iter().any(u8::is_ascii_alphabetic) && vocabulary.words(&Words::of(after)).has(heard)
+    }
+
+    /// Whether `start` is in the value of the last name.
+    fn is_inside(&self, start: usize) -> bool {
+        let field = &self.field;
+        field.starts > 0
+            && field.starts <= start
+            && start - field.starts < field::VALUE_BYTES
+            && match &field.value {
+                Some(value) => value.range.start <= start && start < value.range.end,
+                None => in_value(part(self.text, field.starts, start)),
+            }
     }
 
     /// What stands around a candidate without a name of its own, or with the last field's.
     fn around(&self, start: usize, end: usize) -> Around {
         let mut around = Around::none();
         let mut from = 0;
-        let field = &self.field;
-        if field.starts > 0 && field.starts <= start && start - field.starts < field::VALUE_BYTES {
-            let inside = match &field.value {
-                Some(value) => value.range.start <= start && start < value.range.end,
-                None => in_value(part(self.text, field.starts, start)),
-            };
-            if inside {
-                around.name = Words::of(part(self.text, field.name.start, field.name.end));
-                from = field.starts;
-            }
+        if self.is_inside(start) {
+            around.name = Words::of(part(self.text, self.field.name.start, self.field.name.end));
+            from = self.field.starts;
         }
         around.before = self.words_before(start, from);
         around.after = self.words_after(end);
@@ -615,6 +571,11 @@ impl Pass<'_> {
 
     /// The words of the sentence or line before `place`, the nearest first, not before `from`.
     fn words_before(&self, place: usize, from: usize) -> Words {
+        let range = self.sentence_before(place, from);
+        Words::before(part(self.text, range.start, range.end))
+    }
+
+    fn sentence_before(&self, place: usize, from: usize) -> Range<usize> {
         let from = from.max(place.saturating_sub(WORDS_BYTES));
         let before = part(self.text, from, place);
         let mut start = before.len();
@@ -636,10 +597,15 @@ impl Pass<'_> {
             }
             start = index;
         }
-        Words::before(part(before, start, before.len()))
+        from + start..place
     }
 
     fn words_after(&self, place: usize) -> Words {
+        let range = self.sentence_after(place);
+        Words::of(part(self.text, range.start, range.end))
+    }
+
+    fn sentence_after(&self, place: usize) -> Range<usize> {
         let after = part(self.text, place, place + WORDS_BYTES / 2);
         let end = after
             .iter()
@@ -648,7 +614,7 @@ impl Pass<'_> {
                 matches!(byte, b'\n' | b'"') || matches!(byte, b'.' | b'!' | b'?') && at(after, index + 1) == b' '
             })
             .unwrap_or(after.len());
-        Words::of(part(after, 0, end))
+        place..place + end
     }
 
     fn ask(&mut self, judge: Judge, start: usize, end: usize, around: &Around, evidence: Evidence) -> Option<Raw> {
@@ -664,6 +630,12 @@ impl Pass<'_> {
         if raw.score >= self.lexicon.threshold {
             self.found.push(raw);
         }
+    }
+
+    /// Keeps what was found in a candidate that ends at `end`; with `is_cut`, because no more of it is looked at.
+    fn keep_of(&mut self, raw: Raw, end: usize, is_cut: bool) {
+        self.work.cut |= is_cut && raw.end >= end && raw.score >= self.lexicon.threshold;
+        self.keep(raw);
     }
 
     fn while_ahead(&self, from: usize, most: usize, holds: impl Fn(u8) -> bool) -> usize {
@@ -713,37 +685,19 @@ fn trimmed(text: &[u8], start: usize, end: usize) -> Range<usize> {
     start..end - behind
 }
 
-/// Letters and digits of which an identifier may be made: some digits, or a few capitals.
-fn is_group(group: &[u8]) -> bool {
-    !group.is_empty()
-        && group.len() <= 40
-        && (group.iter().any(u8::is_ascii_digit)
-            || group.len() <= 4 && group.iter().all(u8::is_ascii_uppercase)
-            || group.len() == 1 && group != b"a")
-}
-
-/// Whether a text starts with `YYYY-MM-DDT` or `YYYY-MM-DD hh:`.
-fn is_timestamp(text: &[u8]) -> bool {
-    let digit = |place: usize| at(text, place).is_ascii_digit();
-    let dash = |place: usize| at(text, place) == b'-';
-    let date = digit(0)
-        && digit(1)
-        && digit(2)
-        && digit(3)
-        && dash(4)
-        && digit(5)
-        && digit(6)
-        && dash(7)
-        && digit(8)
-        && digit(9);
-    date && (at(text, 10) == b'T' || at(text, 10) == b' ' && digit(11) && digit(12) && at(text, 13) == b':')
+/// Whether a number is one of money or of a part: of a whole and up to two places, or less than one.
+fn is_amount(value: &[u8]) -> bool {
+    let Some(dot) = value.iter().take(12).position(|byte| *byte == b'.') else { return false };
+    let (whole, places) = (part(value, 0, dot), part(value, dot + 1, value.len()));
+    let is_digits = |digits: &[u8]| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    is_digits(whole) && is_digits(places) && (places.len() <= 2 || whole == b"0" && places.len() <= 20)
 }
 
 fn is_uuid(run: &[u8]) -> bool {
+    // The dashes are asked first: most is none of these.
     run.len() == 36
-        && run.iter().enumerate().all(|(place, byte)| {
-            if matches!(place, 8 | 13 | 18 | 23) { *byte == b'-' } else { byte.is_ascii_hexdigit() }
-        })
+        && [8, 13, 18, 23].iter().all(|place| at(run, *place) == b'-')
+        && run.iter().filter(|byte| byte.is_ascii_hexdigit()).count() == 32
 }
 
 /// Whether `between`, which starts behind a separator, has not left the value yet.

@@ -27,6 +27,12 @@ static HIGH_ENTROPY: Kind = Kind { class: Class::Secret, name: "high_entropy" };
 /// Words, in lower case, for which a named value is worth a look, and which are worth keeping before a candidate.
 pub(crate) const WORDS: &[&str] = &joined::<WORDS_COUNT>(LISTS);
 
+/// Words that speak for a secret after others alone.
+pub(crate) const SPEAKING: &[&str] = &["access", "private"];
+
+/// What words end in that speak for a secret.
+pub(crate) const TAILS: &[&str] = &["key", "passwd", "password", "passwort", "secret", "token"];
+
 const LISTS: &[&[&str]] = &[
     words::PASSWORDS,
     words::SECRETS,
@@ -71,26 +77,80 @@ pub(crate) const TRIGGERS: &[&str] = passage::TRIGGERS;
 
 /// The best judgement of a candidate: a run of token characters, the value of a name, a block in armour.
 pub(crate) fn judge(value: &str, context: &Context<'_>) -> Option<Judged> {
-    if value.len() < 3 || context.name.is_empty() && written(value) {
+    if context.name.is_empty() && written(value) {
         return None;
     }
+    judged(value, |value| named::judge(value, context))
+}
+
+/// The judgement of a candidate of whose name and whose words nothing speaks, if it is as sure as `least`.
+pub(crate) fn alone(value: &str, least: u8) -> Option<Judged> {
+    // Most have neither a sign nor a mark, and are told by that.
+    if least > BARE_SCORE && !shapes::may_be_marked(value) && Signs::of(value).is_none() {
+        return None;
+    }
+    judged(value, |_| None)
+}
+
+/// How sure it is that a run drawn by lot is a secret, of which nothing else is known.
+const BARE_SCORE: u8 = 35;
+
+fn judged(value: &str, named: impl Fn(&str) -> Option<Judged>) -> Option<Judged> {
+    if value.len() < 3 {
+        return None;
+    }
+    let signs = Signs::of(value);
     if value.len() > 40
-        && value.contains('-')
+        && signs.has(Signs::SPACE)
         && value.contains("-----BEGIN ")
         && let Some(key) = armour::judge(value)
     {
         return Some(key);
     }
     let value = start(value);
-    let marked = shapes::judge(value).map(|judged| vouched(judged, value, context));
+    let marked = shapes::judge(value).map(|judged| vouched(judged, value, &named));
     if let Some(token) = marked.filter(|judged| judged.score >= 80) {
         return Some(token);
     }
-    [marked, hashed::judge(value), located::judge(value), named::judge(value, context)]
+    let hashed = if signs.has(Signs::HASH) { hashed::judge(value) } else { None };
+    let located = if signs.has(Signs::PLACE) { located::judge(value) } else { None };
+    [marked, hashed, located, named(value)]
         .into_iter()
         .flatten()
         .max_by_key(|judged| judged.score)
         .or_else(|| bare(value))
+}
+
+/// The signs that a value has, of those without which it is none of some sorts.
+#[derive(Clone, Copy)]
+struct Signs(u8);
+
+impl Signs {
+    /// `$` and `{`, of which hashes of passwords have one.
+    const HASH: u8 = 1;
+    /// `/`, `?`, `&` and `=`, of which addresses and connection strings have one.
+    const PLACE: u8 = 2;
+    const SPACE: u8 = 4;
+
+    fn of(value: &str) -> Self {
+        Self(value.bytes().fold(0, |signs, byte| {
+            signs
+                | match byte {
+                    b'$' | b'{' => Self::HASH,
+                    b'/' | b'?' | b'&' | b'=' => Self::PLACE,
+                    b' ' => Self::SPACE,
+                    _ => 0,
+                }
+        }))
+    }
+
+    const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    const fn has(self, sign: u8) -> bool {
+        self.0 & sign != 0
+    }
 }
 
 /// The best judgement of a line, or of up to a kilobyte around a trigger: the first secret in it that is one at the default threshold. A caller looks again from its
@@ -113,12 +173,12 @@ fn written(value: &str) -> bool {
 }
 
 /// A shape that much else has is a token where a name or a word says so.
-fn vouched(judged: Judged, value: &str, context: &Context<'_>) -> Judged {
+fn vouched(judged: Judged, value: &str, named: impl Fn(&str) -> Option<Judged>) -> Judged {
     if judged.score >= 50 {
         return judged;
     }
     let Some(token) = value.get(judged.start..judged.end) else { return judged };
-    named::judge(token, context).map_or(judged, |named| Judged { score: named.score.max(80), ..judged })
+    named(token).map_or(judged, |named| Judged { score: named.score.max(80), ..judged })
 }
 
 /// A run that was drawn by lot, and of which nothing else is known.
@@ -134,7 +194,7 @@ fn bare(value: &str) -> Option<Judged> {
         .filter(|sort| value.bytes().any(|byte| sort(&byte)))
         .count();
     let secret = sorts == 3 && randomness::drawn(value) && !value::stands_in(value);
-    secret.then_some(Judged { end: value.len(), kind: &HIGH_ENTROPY, score: 35, start: 0 })
+    secret.then_some(Judged { end: value.len(), kind: &HIGH_ENTROPY, score: BARE_SCORE, start: 0 })
 }
 
 #[cfg(test)]

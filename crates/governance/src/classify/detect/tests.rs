@@ -52,6 +52,13 @@ fn a_value_is_found_in_any_context() {
 }
 
 #[test]
+fn the_address_of_a_machine_may_have_groups_of_letters() {
+    check("The adapter has MAC address «01:02:03:04:05:ab¦mac_address».");
+    check("MAC «fe-02-03-04-05-06-07-ab¦mac_address», found");
+    check("at 12:34:56:be");
+}
+
+#[test]
 fn an_encoded_copy_is_found_as_a_whole() {
     for text in [
         r#"{"x":"«REU4OTM3MDQwMDQ0MDUzMjAxMzAwMA==¦iban»"}"#,
@@ -93,8 +100,15 @@ fn too_much_work_is_not_clean() {
     let text = "a@b.cc ".repeat(40_000);
     let mut work = Work::new();
     work.exhausted = true;
-    let raws =
-        pass::look(text.as_bytes(), 0..text.len(), &detector().lexicon, &mut Recent::new(), &mut work, &mut None, 0);
+    let raws = pass::look(
+        text.as_bytes(),
+        0..text.len(),
+        &detector().lexicon,
+        &mut Recent::new(text.len()),
+        &mut work,
+        &mut None,
+        0,
+    );
     assert!(raws.is_empty());
     let scan = Scan { findings: Vec::new(), complete: false };
     assert!(!scan.is_clean());
@@ -189,6 +203,30 @@ fn an_endless_candidate_is_not_passed_as_clean() {
     );
     let scan = detector().scan(text.as_bytes());
     assert!(!scan.is_clean());
+}
+
+#[test]
+fn what_is_found_by_its_start_alone_is_not_all() {
+    let key = |lines: usize| {
+        let line = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7\n";
+        format!("-----BEGIN PRIVATE KEY-----\n{}-----END PRIVATE KEY-----\n", line.repeat(lines))
+    };
+    let password = |length: usize| format!(r#"{{"password":"{}"}}"#, "S3cr3t!Value-".repeat(length / 13));
+    let far = " ".repeat(16_000);
+    for (text, is_complete) in [
+        (key(100), true),
+        (key(2_000), false),
+        (format!("{far}{}{far}", key(100)), true),
+        (format!("{far}{}{far}", key(2_000)), false),
+        (key(2_000).replace('\n', "\\n"), false),
+        (password(100), true),
+        (format!(r#"{{"token":"eyJ{}.{}"}}"#, "hbGciOiJIUzI1NiJ9", "aB3xY9QzkQ9vT2mZ".repeat(20)), true),
+    ] {
+        let scan = detector().scan(text.as_bytes());
+        assert!(!scan.is_clean());
+        assert_eq!(scan.is_complete(), is_complete, "{} bytes, {:?}", text.len(), scan.findings());
+        assert_eq!(streamed(&detector(), text.as_bytes(), std::iter::repeat_n(1_000, 200)), scan);
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Words: of names, and around candidates. Lower case, split where spelling changes, whole words only.
 
+use std::ops::Range;
+
 use super::bytes::{at, part};
 
 /// The most words of one name or sentence that are looked at.
@@ -21,6 +23,10 @@ pub(super) struct Words {
 impl Words {
     pub(super) const fn none() -> Self {
         Self { bytes: [0; BYTES], ends: [0; WORDS], count: 0 }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     /// The words of `text` in their order.
@@ -72,6 +78,9 @@ impl Words {
     /// The words, and how many of them there are.
     pub(super) fn list(&self) -> List<'_> {
         let mut list = List { words: [""; WORDS], count: 0 };
+        if self.count == 0 {
+            return list;
+        }
         let text = super::bytes::text(part(&self.bytes, 0, self.end()));
         let mut from = 0;
         for end in self.ends.iter().take(self.count) {
@@ -134,6 +143,25 @@ fn splits(text: &[u8], place: usize) -> bool {
         || before.is_ascii_uppercase() && at(text, place + 1).is_ascii_lowercase()
 }
 
+/// The first bytes of `text`, up to eight, as a number.
+#[inline]
+fn eight(text: &[u8], length: usize) -> u64 {
+    if let Some(bytes) = text.first_chunk::<8>() {
+        return u64::from_le_bytes(*bytes);
+    }
+    // Two halves that overlap, or three bytes that may be the same.
+    let four = |place: usize| {
+        text.get(place..)
+            .and_then(|rest| rest.first_chunk::<4>())
+            .map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)))
+    };
+    if length >= 4 {
+        return four(0) | four(length - 4) << (8 * (length - 4));
+    }
+    let byte = |place: usize| u64::from(at(text, place)) << (8 * place);
+    byte(0) | byte(1) | byte(2)
+}
+
 /// A short word as numbers: equal where the words are, so that looking one up compares no text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Key([u64; KEY / 8]);
@@ -145,13 +173,9 @@ impl Key {
         if word.is_empty() || word.len() > KEY {
             return None;
         }
-        let (chunks, rest) = word.as_chunks::<8>();
         let mut key = [0; KEY / 8];
-        for (to, chunk) in key.iter_mut().zip(chunks) {
-            *to = u64::from_le_bytes(*chunk);
-        }
-        if let Some(to) = key.get_mut(chunks.len()) {
-            *to = rest.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+        for (to, chunk) in key.iter_mut().zip(word.chunks(8)) {
+            *to = eight(chunk, chunk.len());
         }
         Some(Self(key))
     }
@@ -174,6 +198,17 @@ impl Interest {
     pub(super) const IDENTIFIER: Self = Self(2);
     /// Says nothing itself (`number`, `value`): the names around it may.
     pub(super) const GENERIC: Self = Self(4);
+    /// It speaks for an identifier. A value under it is not looked at for that alone.
+    pub(super) const HEARD_IDENTIFIER: Self = Self(8);
+    /// It may be part of what speaks for a secret.
+    pub(super) const HEARD_SECRET: Self = Self(16);
+    /// The first of several words that speak for an identifier together.
+    pub(super) const BEGINS: Self = Self(32);
+    /// One of those that follow it.
+    pub(super) const GOES_ON: Self = Self(64);
+
+    /// Those for which a value is looked at.
+    const LOOKED_AT: u8 = Self::SECRET.0 | Self::IDENTIFIER.0 | Self::GENERIC.0;
 
     pub(super) const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -183,8 +218,24 @@ impl Interest {
         Self(self.0 | other.0)
     }
 
-    pub(super) fn is_none(self) -> bool {
-        self == Self::NONE
+    /// Whether a value under it is not looked at for its name.
+    pub(super) const fn is_none(self) -> bool {
+        self.0 & Self::LOOKED_AT == 0
+    }
+
+    /// Of a name that was not looked up: any judge may hear it.
+    pub(super) const fn unknown(self) -> Self {
+        Self(self.0 | Self::HEARD_IDENTIFIER.0 | Self::HEARD_SECRET.0)
+    }
+
+    /// What judges may hear, without whether it is looked at.
+    pub(super) const fn heard(self) -> Self {
+        Self(self.0 & !Self::LOOKED_AT)
+    }
+
+    /// Whether only the names around can tell.
+    pub(super) const fn is_generic(self) -> bool {
+        self.0 & Self::LOOKED_AT == Self::GENERIC.0
     }
 }
 
@@ -192,10 +243,14 @@ impl Interest {
 #[derive(Debug)]
 pub(super) struct Vocabulary {
     slots: Vec<(Key, Interest)>,
+    /// What words end in that are heard, whatever stands before it.
+    tails: &'static [&'static str],
+    /// Which ASCII letters those end in, a bit each.
+    tail_ends: u128,
 }
 
 impl Vocabulary {
-    pub(super) fn new<'w>(words: impl Iterator<Item = (&'w str, Interest)>) -> Self {
+    pub(super) fn new<'w>(words: impl Iterator<Item = (&'w str, Interest)>, tails: &'static [&'static str]) -> Self {
         let words: Vec<(Key, Interest)> =
             words.filter_map(|(word, interest)| Some((Key::of(word.as_bytes())?, interest))).collect();
         let size = (words.len() * 4).next_power_of_two().max(16);
@@ -203,32 +258,41 @@ impl Vocabulary {
         for (key, interest) in words {
             let mut place = key.hash() & (size - 1);
             while let Some(slot) = slots.get_mut(place) {
-                if slot.0 == key || slot.1.is_none() {
+                if slot.0 == key || slot.1 == Interest::NONE {
                     *slot = (key, slot.1.and(interest));
                     break;
                 }
                 place = (place + 1) & (size - 1);
             }
         }
-        Self { slots }
+        let ends = tails.iter().filter_map(|tail| tail.as_bytes().last());
+        let tail_ends = ends.fold(0, |ends, letter| ends | 1 << (letter & 0x7f));
+        Self { slots, tails, tail_ends }
     }
 
     /// Whom one word in lower case interests. A number at its end does not matter: `password2`.
     pub(super) fn word(&self, word: &[u8]) -> Interest {
         let found = self.exact(word);
-        if !found.is_none() || !word.last().is_some_and(u8::is_ascii_digit) {
+        if found != Interest::NONE {
             return found;
+        }
+        let last = word.last().copied().unwrap_or(0);
+        if !last.is_ascii_digit() {
+            let is_tail = self.tail_ends >> (last & 0x7f) & 1 == 1
+                && self.tails.iter().any(|tail| word.ends_with(tail.as_bytes()));
+            return if is_tail { Interest::HEARD_SECRET } else { found };
         }
         let letters = word.iter().rposition(|byte| !byte.is_ascii_digit()).map_or(0, |last| last + 1);
         self.exact(part(word, 0, letters))
     }
 
     fn exact(&self, word: &[u8]) -> Interest {
-        let Some(key) = Key::of(word) else { return Interest::NONE };
+        // What no key holds may be anything that judges know.
+        let Some(key) = Key::of(word) else { return Interest::HEARD_IDENTIFIER.and(Interest::HEARD_SECRET) };
         let mask = self.slots.len() - 1;
         let mut place = key.hash() & mask;
         while let Some((slot, interest)) = self.slots.get(place) {
-            if interest.is_none() {
+            if *interest == Interest::NONE {
                 break;
             }
             if *slot == key {
@@ -241,41 +305,140 @@ impl Vocabulary {
 
     /// Whom a name interests, by its words.
     pub(super) fn name(&self, name: &[u8]) -> Interest {
-        let words = Words::of(name);
-        let mut interest = Interest::NONE;
+        if !name.is_ascii() {
+            // Letters that are joined otherwise in judges' eyes.
+            return self.words(&Words::of(name)).and(Interest::HEARD_IDENTIFIER).and(Interest::HEARD_SECRET);
+        }
+        if name.iter().any(u8::is_ascii_uppercase) || name.len() > BYTES {
+            return self.words(&Words::of(name));
+        }
+        let words = name.split(|byte| !is_word(*byte)).filter(|word| !word.is_empty());
+        self.all(words.take(WORDS))
+    }
+
+    /// Whom any of the words interests.
+    pub(super) fn words(&self, words: &Words) -> Interest {
         let mut from = 0;
-        for end in words.ends.iter().take(words.count) {
+        self.all(words.ends.iter().take(words.count).map(|end| {
             let end = usize::from(*end);
-            interest = interest.and(self.word(part(&words.bytes, from, end)));
+            let word = part(&words.bytes, from, end);
             from = end;
+            word
+        }))
+    }
+
+    fn all<'w>(&self, words: impl Iterator<Item = &'w [u8]>) -> Interest {
+        let mut interest = Interest::NONE;
+        let mut last = Interest::NONE;
+        for word in words {
+            let found = self.word(word);
+            // In either order: sentences are read from their end.
+            if last.has(Interest::BEGINS) && found.has(Interest::GOES_ON)
+                || found.has(Interest::BEGINS) && last.has(Interest::GOES_ON)
+            {
+                interest = interest.and(Interest::HEARD_IDENTIFIER);
+            }
+            interest = interest.and(found);
+            last = found;
         }
         interest
     }
 }
 
+/// The longest name that is kept.
+const NAME_BYTES: usize = 48;
+
+/// A name as numbers, and whom it interests.
+#[derive(Clone, Copy)]
+struct Known {
+    start: u128,
+    end: u128,
+    middle: u128,
+    length: usize,
+    interest: Interest,
+}
+
+/// The first bytes of sixteen, by how many.
+static STARTS: [u128; 17] = starts();
+
+const fn starts() -> [u128; 17] {
+    let mut starts = [0; 17];
+    let (_, mut slots) = starts.split_at_mut(1);
+    let mut mask = 0xff_u128;
+    while let Some((slot, rest)) = slots.split_first_mut() {
+        *slot = mask;
+        mask = mask << 8 | 0xff;
+        slots = rest;
+    }
+    starts
+}
+
+/// Sixteen bytes of `text` from `place` on, with zeros behind its end.
+#[inline]
+fn sixteen(text: &[u8], place: usize) -> u128 {
+    if let Some(bytes) = text.get(place..).and_then(|rest| rest.first_chunk::<16>()) {
+        return u128::from_le_bytes(*bytes);
+    }
+    let mut bytes = [0; 16];
+    for (to, byte) in bytes.iter_mut().zip(part(text, place, text.len())) {
+        *to = *byte;
+    }
+    u128::from_le_bytes(bytes)
+}
+
 /// Names that were looked up a moment ago: objects in a list have the same ones.
 pub(super) struct Recent {
-    slots: [[(Key, Interest); 2]; Self::SLOTS],
+    /// A power of two of them.
+    slots: Vec<[Known; 2]>,
 }
 
 impl Recent {
-    const SLOTS: usize = 128;
+    /// The most pairs of names that are kept.
+    const SLOTS_MAX: usize = 128;
 
-    pub(super) const fn new() -> Self {
-        Self { slots: [[(Key([0; KEY / 8]), Interest::NONE); 2]; Self::SLOTS] }
+    /// How many bytes of a text there are for each name, or more.
+    const NAME_EVERY_BYTES: usize = 64;
+
+    /// For a text, or a part of one, that is so long.
+    pub(super) fn new(bytes: usize) -> Self {
+        const NOTHING: Known = Known { start: 0, end: 0, middle: 0, length: 0, interest: Interest::NONE };
+        let slots = (bytes / Self::NAME_EVERY_BYTES).next_power_of_two().min(Self::SLOTS_MAX);
+        Self { slots: vec![[NOTHING; 2]; slots] }
     }
 
+    /// Whom the name that stands at `range` of `text` interests.
     #[inline]
-    pub(super) fn name(&mut self, vocabulary: &Vocabulary, name: &[u8]) -> Interest {
-        let Some(key) = Key::of(name) else { return vocabulary.name(name) };
-        let Some([newer, older]) = self.slots.get_mut(key.hash() % Self::SLOTS) else { return Interest::NONE };
-        if newer.0 != key {
-            if older.0 != key {
-                *older = (key, vocabulary.name(name));
+    pub(super) fn name(&mut self, vocabulary: &Vocabulary, text: &[u8], range: &Range<usize>) -> Interest {
+        let length = range.end.saturating_sub(range.start);
+        if length == 0 || length > NAME_BYTES {
+            return vocabulary.name(part(text, range.start, range.end));
+        }
+        // Its first and its last bytes, and what is between those.
+        let mut start = sixteen(text, range.start);
+        let (mut end, mut middle) = (0, 0);
+        if length <= 16 {
+            start &= STARTS.get(length).copied().unwrap_or(0);
+        } else {
+            end = sixteen(text, range.end - 16);
+            middle = if length > 32 { sixteen(text, range.start + 16) } else { 0 };
+        }
+        let mixed = start ^ end.rotate_left(64) ^ middle;
+        let mixed = (mixed as u64 ^ ((mixed >> 64) as u64).rotate_left(23)).wrapping_add(length as u64);
+        let slot = (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 57) as usize & (self.slots.len() - 1);
+        let Some([newer, older]) = self.slots.get_mut(slot) else { return Interest::NONE };
+        let is = |known: &Known| {
+            known.start == start
+                && known.length == length
+                && (length <= 16 || known.end == end && known.middle == middle)
+        };
+        if !is(newer) {
+            if !is(older) {
+                let interest = vocabulary.name(part(text, range.start, range.end));
+                *older = Known { start, end, middle, length, interest };
             }
             std::mem::swap(newer, older);
         }
-        newer.1
+        newer.interest
     }
 }
 
@@ -319,13 +482,45 @@ mod tests {
         let vocabulary = Vocabulary::new(
             [("licence", Interest::IDENTIFIER), ("password", Interest::SECRET), ("password", Interest::IDENTIFIER)]
                 .into_iter(),
+            &["token"],
         );
         assert!(vocabulary.name(b"driverLicence").has(Interest::IDENTIFIER));
         assert!(vocabulary.name(b"password2").has(Interest::SECRET));
         assert!(vocabulary.name(b"PASSWORD").has(Interest::IDENTIFIER));
         assert!(vocabulary.name(b"duplicence").is_none());
         assert!(vocabulary.name(b"").is_none());
-        let mut recent = Recent::new();
-        assert_eq!(recent.name(&vocabulary, b"licence"), recent.name(&vocabulary, b"licence"));
+        assert!(vocabulary.name(b"stripetoken").has(Interest::HEARD_SECRET));
+        assert!(vocabulary.name(b"stripetokens") == Interest::NONE);
+        assert!(vocabulary.name(b"steueridentifikationsnummern").has(Interest::HEARD_IDENTIFIER));
+    }
+
+    #[test]
+    fn words_are_numbers_byte_by_byte() {
+        let text = b"abcdefgh";
+        for length in 0..=8 {
+            let expected = text[..length].iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+            assert_eq!(eight(&text[..length], length), expected, "{length}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_kept_are_told_apart() {
+        let vocabulary = Vocabulary::new([("licence", Interest::IDENTIFIER)].into_iter(), &[]);
+        let mut recent = Recent::new(1_000);
+        let long = "a_name_that_is_longer_than_sixteen_";
+        let names = ["licence", "licences", "licenc", "driver_licence_of_a_person", "driver_licences_of_a_person"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(["licence", "license", "licence_of_all"].map(|end| format!("{long}{end}")));
+        let names: Vec<String> = names.collect();
+        for _ in 0..3 {
+            for name in &names {
+                let text = format!("{{\"{name}\":1}}");
+                for text in [text.as_str(), &format!("{text} and more behind it, and more still")] {
+                    let found = recent.name(&vocabulary, text.as_bytes(), &(2..2 + name.len()));
+                    assert_eq!(found, vocabulary.name(name.as_bytes()), "{name}");
+                }
+            }
+        }
     }
 }

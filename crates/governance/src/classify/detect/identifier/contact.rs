@@ -1,6 +1,7 @@
 //! How persons are reached, who they are, and what they carry: by names and words, and by shapes that nothing else has.
 
 use super::super::judge::{Class, Context, Judged, Kind};
+use super::Makeup;
 use super::check::{is_date, luhn};
 use super::sort::{Sort, Speaks, sorts, speaks, unproved};
 
@@ -42,10 +43,124 @@ const PERSON: Kind = Kind { class: Class::Pii, name: "person" };
 const ADDRESS: Kind = Kind { class: Class::Pii, name: "street_address" };
 const POSTCODE: Kind = Kind { class: Class::Pii, name: "postal_code" };
 
-/// The surest of what `value` is, of these.
-pub(super) fn judge(value: &str, context: &Context<'_>) -> Option<Judged> {
-    let judges: [fn(&str, &Context<'_>) -> Option<Judged>; 7] = [email, mac, ip, phone, birth, person, address];
-    judges.iter().filter_map(|judge| judge(value, context)).max_by_key(|judged| judged.score)
+const PHONE_WORDS: &[&str] = &[
+    "phone",
+    "tel",
+    "telephone",
+    "mobile",
+    "cell",
+    "fax",
+    "telefon",
+    "handy",
+    "mobil",
+    "telefono",
+    "whatsapp",
+    "call",
+    "phonenumber",
+    "msisdn",
+    "cellphone",
+    "rufnummer",
+    "telefone",
+    "celular",
+    "contact number",
+    "sms",
+];
+
+const IP_WORDS: &[&str] =
+    &["ip", "ip address", "ipaddress", "remote addr", "client ip", "host", "addr", "ipv4", "ipv6", "peer"];
+
+const MAC_WORDS: &[&str] = &["mac", "mac address", "macaddress", "hwaddr", "bssid", "ethernet", "physical address"];
+
+const BIRTH_WORDS: &[&str] = &[
+    "dob",
+    "birth",
+    "date of birth",
+    "birthdate",
+    "birthday",
+    "dateofbirth",
+    "born",
+    "geburtsdatum",
+    "geboren",
+    "naissance",
+    "nacimiento",
+    "nascita",
+    "nascimento",
+];
+
+const PERSON_WORDS: &[&str] = &[
+    "first name",
+    "firstname",
+    "last name",
+    "lastname",
+    "full name",
+    "fullname",
+    "given name",
+    "family name",
+    "surname",
+    "forename",
+    "patient name",
+    "patient",
+    "customer name",
+    "cardholder",
+    "cardholder name",
+    "account holder",
+    "holder name",
+    "employee name",
+    "vorname",
+    "nachname",
+    "maiden name",
+    "legal name",
+    "beneficiary name",
+    "contact name",
+    "contact person",
+    "display name",
+];
+
+const STREET_WORDS: &[&str] = &[
+    "street",
+    "street address",
+    "address",
+    "address line",
+    "addressline",
+    "line1",
+    "address1",
+    "shipping address",
+    "billing address",
+    "home address",
+    "adresse",
+    "strasse",
+    "direccion",
+    "indirizzo",
+    "mailing address",
+];
+
+const CODE_WORDS: &[&str] =
+    &["zip", "zip code", "zipcode", "postal code", "postalcode", "postcode", "plz", "code postal"];
+
+/// All words that speak for one of these.
+pub(super) const PHRASES: [&[&str]; 7] =
+    [PHONE_WORDS, IP_WORDS, MAC_WORDS, BIRTH_WORDS, PERSON_WORDS, STREET_WORDS, CODE_WORDS];
+
+/// The surest of what `value` is, of these. Its makeup says which of them it may be.
+pub(super) fn judge(value: &str, makeup: &Makeup, context: &Context<'_>) -> Option<Judged> {
+    let is_number = makeup.letters == 0 && makeup.at_signs + makeup.colons == 0;
+    let is_spoken_for = !context.is_empty();
+    let is_named = !context.name.is_empty();
+    let mut best: Option<Judged> = None;
+    let mut ask = |may_be: bool, judge: fn(&str, &Context<'_>) -> Option<Judged>| {
+        let judged = if may_be { judge(value, context) } else { None };
+        if judged.is_some_and(|judged| best.is_none_or(|best| judged.score >= best.score)) {
+            best = judged;
+        }
+    };
+    ask(makeup.at_signs > 0, email);
+    ask((14..=23).contains(&value.len()) && makeup.digits + makeup.letters >= 12, mac);
+    ask(makeup.dots == 3 || makeup.colons >= 2, ip);
+    ask(is_number && (6..=15).contains(&makeup.digits), phone);
+    ask(is_spoken_for && (8..=10).contains(&value.len()) && makeup.digits >= 4, birth);
+    ask(is_named && makeup.digits == 0 && makeup.at_signs + makeup.colons == 0, person);
+    ask(is_named && makeup.digits > 0, address);
+    best
 }
 
 fn whole(value: &str, kind: &'static Kind, score: u8) -> Judged {
@@ -82,35 +197,13 @@ fn email(value: &str, _: &Context<'_>) -> Option<Judged> {
 }
 
 fn phone(value: &str, context: &Context<'_>) -> Option<Judged> {
-    const WORDS: &[&str] = &[
-        "phone",
-        "tel",
-        "telephone",
-        "mobile",
-        "cell",
-        "fax",
-        "telefon",
-        "handy",
-        "mobil",
-        "telefono",
-        "whatsapp",
-        "call",
-        "phonenumber",
-        "msisdn",
-        "cellphone",
-        "rufnummer",
-        "telefone",
-        "celular",
-        "contact number",
-        "sms",
-    ];
     let text = value.trim_end_matches([' ', '.', ',']);
     let is_part = |letter: char| letter.is_ascii_digit() || matches!(letter, '+' | ' ' | '-' | '.' | '(' | ')' | '/');
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     if !text.chars().all(is_part) || !(6..=15).contains(&digits) || text.len() > digits * 2 || text.contains("--") {
         return None;
     }
-    let speaks = speaks(context, WORDS);
+    let speaks = speaks(context, PHONE_WORDS);
     let is_international = text.starts_with('+') && digits >= 8 && !text.starts_with("+0");
     let is_date_like = text.starts_with("20") && text.get(4..5) == Some("-");
     let score = match (speaks, is_international) {
@@ -132,8 +225,6 @@ fn is_grouped(text: &str) -> bool {
 }
 
 fn ip(value: &str, context: &Context<'_>) -> Option<Judged> {
-    const WORDS: &[&str] =
-        &["ip", "ip address", "ipaddress", "remote addr", "client ip", "host", "addr", "ipv4", "ipv6", "peer"];
     const AGAINST: &[&str] = &["version", "ver", "release", "v", "build", "section", "oid"];
     let is_dotted = value.bytes().filter(|byte| *byte == b'.').count() == 3;
     let is_colons = value.bytes().filter(|byte| *byte == b':').count() >= 2;
@@ -142,7 +233,7 @@ fn ip(value: &str, context: &Context<'_>) -> Option<Judged> {
     }
     let value =
         value.split_once('/').filter(|(_, bits)| bits.parse::<u8>().is_ok()).map_or(value, |(address, _)| address);
-    let is_named = !matches!(speaks(context, WORDS), Speaks::Nothing);
+    let is_named = !matches!(speaks(context, IP_WORDS), Speaks::Nothing);
     if value.len() < 2 || value.len() > 45 || speaks(context, AGAINST) != Speaks::Nothing {
         return None;
     }
@@ -160,11 +251,6 @@ fn ip(value: &str, context: &Context<'_>) -> Option<Judged> {
 }
 
 fn mac(value: &str, context: &Context<'_>) -> Option<Judged> {
-    const WORDS: &[&str] = &["mac", "mac address", "macaddress", "hwaddr", "bssid", "ethernet", "physical address"];
-    if !(14..=23).contains(&value.len()) {
-        return None;
-    }
-    let is_named = speaks(context, WORDS) != Speaks::Nothing;
     let separator = value.chars().find(|letter| !letter.is_ascii_hexdigit());
     let parts: Vec<&str> = match separator {
         Some(separator @ (':' | '-' | '.')) => value.split(separator).collect(),
@@ -173,10 +259,14 @@ fn mac(value: &str, context: &Context<'_>) -> Option<Judged> {
     let lengths = matches!(parts.len(), 6 | 8) && parts.iter().all(|part| part.len() == 2);
     let dotted = parts.len() == 3 && parts.iter().all(|part| part.len() == 4) && separator == Some('.');
     let is_hex = parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    if !is_hex || !(lengths || dotted) {
+        return None;
+    }
+    let is_named = speaks(context, MAC_WORDS) != Speaks::Nothing;
     let is_plain = parts.iter().all(|part| part.bytes().all(|byte| byte == b'0'))
         || (!is_named && value.eq_ignore_ascii_case("ff:ff:ff:ff:ff:ff"));
     let has_letter = value.bytes().any(|byte| byte.is_ascii_alphabetic());
-    ((lengths || (dotted && is_named)) && is_hex && !is_plain && (has_letter || is_named))
+    ((lengths || is_named) && !is_plain && (has_letter || is_named))
         .then(|| whole(value, &MAC, if is_named { 92 } else { 75 }))
 }
 
@@ -186,65 +276,19 @@ fn named<'c>(context: &Context<'c>) -> Context<'c> {
 }
 
 fn birth(value: &str, context: &Context<'_>) -> Option<Judged> {
-    const WORDS: &[&str] = &[
-        "dob",
-        "birth",
-        "date of birth",
-        "birthdate",
-        "birthday",
-        "dateofbirth",
-        "born",
-        "geburtsdatum",
-        "geboren",
-        "naissance",
-        "nacimiento",
-        "nascita",
-        "nascimento",
-    ];
-    if !(8..=10).contains(&value.len()) || speaks(context, WORDS) == Speaks::Nothing {
-        return None;
-    }
     let parts: Vec<u32> = value.split(['-', '/', '.']).map(|part| part.parse().ok()).collect::<Option<_>>()?;
     let is = match parts.as_slice() {
         [year, month, day] if *year > 1_000 => is_date(*year, *month, *day),
         [one, two, year] => is_date(*year, *one, *two) || is_date(*year, *two, *one),
         _ => false,
     };
-    is.then(|| whole(value, &BIRTH, 86))
+    (is && speaks(context, BIRTH_WORDS) != Speaks::Nothing).then(|| whole(value, &BIRTH, 86))
 }
 
 fn person(value: &str, context: &Context<'_>) -> Option<Judged> {
-    const WORDS: &[&str] = &[
-        "first name",
-        "firstname",
-        "last name",
-        "lastname",
-        "full name",
-        "fullname",
-        "given name",
-        "family name",
-        "surname",
-        "forename",
-        "patient name",
-        "patient",
-        "customer name",
-        "cardholder",
-        "cardholder name",
-        "account holder",
-        "holder name",
-        "employee name",
-        "vorname",
-        "nachname",
-        "maiden name",
-        "legal name",
-        "beneficiary name",
-        "contact name",
-        "contact person",
-        "display name",
-    ];
     let is_shaped =
         value.len() <= 60 && !value.bytes().any(|byte| byte.is_ascii_digit()) && value.chars().any(char::is_uppercase);
-    if !is_shaped || context.name.is_empty() || !matches!(speaks(&named(context), WORDS), Speaks::Name) {
+    if !is_shaped || context.name.is_empty() || !matches!(speaks(&named(context), PERSON_WORDS), Speaks::Name) {
         return None;
     }
     let words: Vec<&str> = value.split(' ').collect();
@@ -261,25 +305,6 @@ fn person(value: &str, context: &Context<'_>) -> Option<Judged> {
 }
 
 fn address(value: &str, context: &Context<'_>) -> Option<Judged> {
-    const STREET: &[&str] = &[
-        "street",
-        "street address",
-        "address",
-        "address line",
-        "addressline",
-        "line1",
-        "address1",
-        "shipping address",
-        "billing address",
-        "home address",
-        "adresse",
-        "strasse",
-        "direccion",
-        "indirizzo",
-        "mailing address",
-    ];
-    const CODE: &[&str] =
-        &["zip", "zip code", "zipcode", "postal code", "postalcode", "postcode", "plz", "code postal"];
     const ENDS: &[&str] = &[
         "street",
         "st",
@@ -316,12 +341,12 @@ fn address(value: &str, context: &Context<'_>) -> Option<Judged> {
     let named = named(context);
     if has_digit
         && (4..=10).contains(&value.len())
-        && speaks(&named, CODE) == Speaks::Name
+        && speaks(&named, CODE_WORDS) == Speaks::Name
         && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ' || byte == b'-')
     {
         return Some(whole(value, &POSTCODE, 80));
     }
-    if speaks(&named, STREET) != Speaks::Name {
+    if speaks(&named, STREET_WORDS) != Speaks::Name {
         return None;
     }
     let words: Vec<String> =

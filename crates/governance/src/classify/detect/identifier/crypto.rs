@@ -7,7 +7,8 @@ use super::sort::{Speaks, speaks};
 
 const WALLET: Kind = Kind { class: Class::Financial, name: "crypto_wallet" };
 
-const WORDS: &[&str] = &["wallet", "btc", "bitcoin", "eth", "ethereum", "crypto", "ltc", "litecoin", "address"];
+pub(super) const WORDS: &[&str] =
+    &["wallet", "btc", "bitcoin", "eth", "ethereum", "crypto", "ltc", "litecoin", "address"];
 
 /// Whether `value` is an address that money can be sent to.
 pub(super) fn judge(value: &str, context: &Context<'_>) -> Option<Judged> {

@@ -37,7 +37,13 @@ impl Sort {
         ))
     }
 
-    fn fits(&self, bare: &str) -> bool {
+    /// Whether it is a card's number, which is also known by how it is written.
+    pub(super) fn is_card(&self) -> bool {
+        self.kind.name == "credit_card"
+    }
+
+    /// Whether `bare` has its letters and digits in their places.
+    pub(super) fn fits(&self, bare: &str) -> bool {
         let mut form = self.form.chars();
         let mut wanted = '*';
         bare.chars().all(|letter| {
@@ -92,10 +98,15 @@ enum Order {
 /// Whether `words` have the words of a phrase one after the other. Most words begin no phrase, so that is asked first.
 fn is_said(words: &[&str], order: Order, phrases: &[&str]) -> bool {
     words.iter().enumerate().any(|(at, word)| {
-        phrases.iter().any(|phrase| match phrase.strip_prefix(word) {
-            None => false,
-            Some("") => true,
-            Some(rest) => rest.strip_prefix(' ').is_some_and(|rest| goes_on(words, at, order, rest)),
+        let first = word.as_bytes().first();
+        phrases.iter().any(|phrase| {
+            phrase.as_bytes().first() == first
+                && phrase.len() >= word.len()
+                && match phrase.strip_prefix(word) {
+                    None => false,
+                    Some("") => true,
+                    Some(rest) => rest.strip_prefix(' ').is_some_and(|rest| goes_on(words, at, order, rest)),
+                }
         })
     })
 }

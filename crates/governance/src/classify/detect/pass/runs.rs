@@ -2,24 +2,75 @@
 
 use std::ops::Range;
 
-use super::super::bytes::{at, before, part};
+use super::super::bytes::{at, before, class, class_of, part};
 use super::super::{Evidence, decode, secret};
-use super::{Around, COPY_BYTES, Pass, REACH, RUN_BYTES, Raw, SURE, better, is_uuid, is_word, look, trimmed};
+use super::{COPY_BYTES, Pass, REACH, RUN_BYTES, Raw, SURE, better, is_uuid, is_word, look, trimmed};
 use crate::limits::DETECT_DEPTH_MAX;
 
 impl Pass<'_> {
-    /// Sixteen or more token characters from `place` on.
-    pub(super) fn run(&mut self, place: usize) {
-        if place < self.run_end {
+    /// Sixteen or more token characters from `place` on. Of what follows there, `word` has what words are made of, `marked` the digits and capitals.
+    #[inline]
+    pub(super) fn run(&mut self, place: usize, word: u64, marked: u64) {
+        let length = word.trailing_ones();
+        let end = place + length as usize;
+        let goes_on = class::WORD | class::POINT | class::PLUS;
+        let right = at(self.text, end);
+        let sides = class_of(before(self.text, place)) | class_of(right);
+        let is_length = matches!(length, 32 | 36 | 40);
+        let is_written = length < 64 && marked & !(u64::MAX << length) == 0;
+        // Small letters are parts of paths where a path is around them, and no copy of a text.
+        if is_written && !is_length && sides & (class::WORD | class::POINT) == 0 {
+            self.run_end = end;
             return;
         }
-        let end = self.while_ahead(place, RUN_BYTES, |byte| is_word(byte) || matches!(byte, b'.' | b'~'));
-        let start = self.while_behind(place, 512, |byte| is_word(byte) || matches!(byte, b'.' | b'~'));
-        let wide_end =
-            self.while_ahead(end, RUN_BYTES, |byte| is_word(byte) || matches!(byte, b'.' | b'~' | b'+' | b'/'));
-        let wide_start = self.while_behind(start, 512, |byte| is_word(byte) || matches!(byte, b'+' | b'/' | b'.'));
-        let padded = self.while_ahead(wide_end, 2, |byte| byte == b'=');
+        if is_length && sides & (class::WORD | class::POINT) == 0 && right != b'=' && self.is_id(place, end) {
+            self.run_end = end;
+        } else if length > 63 || sides & goes_on != 0 || right == b'=' {
+            self.long_run(place);
+        } else {
+            self.run_end = end;
+            self.candidate_run(place, end);
+        }
+    }
+
+    /// A run that does not end in sight, or goes on with other characters.
+    #[inline(never)]
+    fn long_run(&mut self, place: usize) {
+        let is_narrow = |byte: u8| class_of(byte) & (class::WORD | class::POINT) != 0;
+        let end = self.while_ahead(place, RUN_BYTES, is_narrow);
+        let start = self.while_behind(place, 512, is_narrow);
         self.run_end = end;
+        self.candidate_run(start, end);
+    }
+
+    /// Whether a run is an id or a digest that nothing says more about, and no copy of a text either.
+    #[inline(never)]
+    fn is_id(&mut self, start: usize, end: usize) -> bool {
+        let run = part(self.text, start, end);
+        let is_uuid = is_uuid(run);
+        if !is_uuid
+            && (run.len() == 36 || !run.iter().all(|byte| class_of(*byte) & (class::NOT_HEX | class::DASH) == 0))
+            || !self.is_left_alone(start)
+        {
+            return false;
+        }
+        // No digits in it are an identifier's either.
+        self.cluster_end = self.cluster_end.max(end);
+        is_uuid || decode::decode(run).is_none()
+    }
+
+    #[inline(never)]
+    fn candidate_run(&mut self, start: usize, end: usize) {
+        let run = part(self.text, start, end);
+        if run.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') && run.contains(&b'.') {
+            // A fraction, or what machines are numbered with.
+            return;
+        }
+        let wide_end =
+            self.while_ahead(end, RUN_BYTES, |byte| class_of(byte) & (class::WORD | class::POINT | class::PLUS) != 0);
+        let wide_start =
+            self.while_behind(start, 512, |byte| class_of(byte) & (class::WORD | class::PLUS) != 0 || byte == b'.');
+        let padded = self.while_ahead(wide_end, 2, |byte| byte == b'=');
         let narrow = trimmed(self.text, start, end);
         let wide = part(self.text, wide_start, padded);
         let whole = (wide_start < start || padded > end)
@@ -32,14 +83,15 @@ impl Pass<'_> {
             return;
         }
         if !self.is_hopeless(&candidate) {
-            let around = self.around(candidate.start, candidate.end);
-            let mut found = self.ask(secret::judge, candidate.start, candidate.end, &around, Evidence::SHAPE);
+            let mut found = self.secret(candidate.start, candidate.end);
             if found.is_none_or(|found| found.score < self.lexicon.threshold) {
-                found = better(found, self.prefixed(&candidate, &around));
-                found = better(found, self.located(wide_start, padded, &around));
+                found = better(found, self.prefixed(&candidate));
+                if wide_start < start || padded > end {
+                    found = better(found, self.located(&candidate, wide_start, padded));
+                }
             }
             if let Some(found) = found {
-                self.keep(found);
+                self.keep_of(found, end, end - start >= RUN_BYTES);
                 if found.score >= SURE {
                     return;
                 }
@@ -49,7 +101,7 @@ impl Pass<'_> {
     }
 
     /// Tokens with a number and a colon before them.
-    fn prefixed(&mut self, candidate: &Range<usize>, around: &Around) -> Option<Raw> {
+    fn prefixed(&mut self, candidate: &Range<usize>) -> Option<Raw> {
         if before(self.text, candidate.start) != b':' {
             return None;
         }
@@ -57,11 +109,12 @@ impl Pass<'_> {
         if start + 6 > candidate.start - 1 {
             return None;
         }
-        self.ask(secret::judge, start, candidate.end, around, Evidence::SHAPE)
+        let around = self.around(candidate.start, candidate.end);
+        self.ask(secret::judge, start, candidate.end, &around, Evidence::SHAPE)
     }
 
     /// An address with a path that is a secret.
-    fn located(&mut self, start: usize, end: usize, around: &Around) -> Option<Raw> {
+    fn located(&mut self, candidate: &Range<usize>, start: usize, end: usize) -> Option<Raw> {
         let slashes = memchr::memmem::find(part(self.text, start, end), b"//")?;
         let start = self.while_behind(start + slashes, 24, |byte| {
             byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'.' | b'-' | b':')
@@ -69,24 +122,28 @@ impl Pass<'_> {
         let end = self.while_ahead(end, REACH, |byte| {
             !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'<' | b'>' | b'`' | b'\'')
         });
-        self.ask(secret::judge, start, end, around, Evidence::SHAPE)
+        self.secret_among(start, end, candidate)
     }
 
     /// Words of prose and of source code that no token looks like.
     fn is_hopeless(&self, candidate: &Range<usize>) -> bool {
         let run = part(self.text, candidate.start, candidate.end);
         if is_uuid(run) || matches!(run.len(), 32 | 40 | 64 | 128) && run.iter().all(u8::is_ascii_hexdigit) {
-            // Ids and digests, unless a word says otherwise.
-            let mut behind = candidate.start;
-            while matches!(before(self.text, behind), b'"' | b' ') && candidate.start - behind < 3 {
-                behind -= 1;
-            }
-            return self.field.interest.is_none() && matches!(before(self.text, behind), b'=' | b'/' | b':');
+            return self.is_left_alone(candidate.start);
         }
         if run.iter().any(u8::is_ascii_digit) {
             return false;
         }
         run.len() < 20 || !run.iter().any(u8::is_ascii_uppercase) || !run.iter().any(u8::is_ascii_lowercase)
+    }
+
+    /// Whether ids and digests at `start` are what they look like: no word says otherwise.
+    fn is_left_alone(&self, start: usize) -> bool {
+        let mut behind = start;
+        while matches!(before(self.text, behind), b'"' | b' ') && start - behind < 3 {
+            behind -= 1;
+        }
+        self.field.interest.is_none() && matches!(before(self.text, behind), b'=' | b'/' | b':')
     }
 
     /// Looks at the text that a run is a copy of.

@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use super::super::bytes::{at, part};
 use super::super::field::{self, Value};
-use super::super::{Evidence, identifier, secret};
+use super::super::{Evidence, MARKS, identifier, secret};
 use super::{Field, PASSAGES, Pass, REACH, RUN_BYTES, is_word, raw, trimmed, utf8_within};
 
 impl Pass<'_> {
     /// An address around the `@` at `place`: of mail, or of a place with who comes there.
+    #[inline(never)]
     pub(super) fn address(&mut self, place: usize) {
         let url_from = self.while_behind(place, REACH / 2, |byte| {
             !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'<' | b'>' | b'`')
@@ -71,6 +72,7 @@ impl Pass<'_> {
     }
 
     /// The value of an element of XML or HTML, whose opening ends with the `>` at `place`.
+    #[inline(never)]
     pub(super) fn element(&mut self, place: usize) {
         let from = place.saturating_sub(96);
         let tag = part(self.text, from, place);
@@ -81,7 +83,7 @@ impl Pass<'_> {
             return;
         }
         let name = from + open + 1..from + open + 1 + length;
-        let interest = self.recent.name(&self.lexicon.vocabulary, part(self.text, name.start, name.end));
+        let interest = self.recent.name(&self.lexicon.vocabulary, self.text, &name);
         if interest.is_none() {
             return;
         }
@@ -96,6 +98,7 @@ impl Pass<'_> {
     }
 
     /// Two or more dashes at `place`: a flag with its value, or the armour of a key.
+    #[inline(never)]
     pub(super) fn dashes(&mut self, place: usize) {
         let behind = self.while_ahead(place, 8, |byte| byte == b'-');
         if behind - place == 2 && at(self.text, behind).is_ascii_alphabetic() {
@@ -105,7 +108,7 @@ impl Pass<'_> {
             {
                 return;
             }
-            let interest = self.recent.name(&self.lexicon.vocabulary, part(self.text, behind, end));
+            let interest = self.recent.name(&self.lexicon.vocabulary, self.text, &(behind..end));
             let start = self.while_ahead(end, 4, |byte| matches!(byte, b' ' | b'"' | b',' | b'\''));
             let value_end =
                 self.while_ahead(start, 256, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\''));
@@ -119,7 +122,8 @@ impl Pass<'_> {
             return;
         }
         let rest = part(self.text, place, place + 2 * RUN_BYTES);
-        let end = memchr::memmem::find(rest, b"-----END").map_or(rest.len(), |end| {
+        let last = memchr::memmem::find(rest, b"-----END");
+        let end = last.map_or(rest.len(), |end| {
             let label = end
                 + 8
                 + part(rest, end + 8, rest.len())
@@ -130,7 +134,7 @@ impl Pass<'_> {
         });
         let around = self.around(place, place + end);
         if let Some(found) = self.ask(secret::judge, place, place + end, &around, Evidence::SHAPE) {
-            self.keep(found);
+            self.keep_of(found, place + end, last.is_none() && end >= 2 * RUN_BYTES);
             self.run_end = self.run_end.max(found.end);
             self.cluster_end = self.cluster_end.max(found.end);
         }
@@ -139,11 +143,11 @@ impl Pass<'_> {
     /// Words that documents are marked with, and sentences and commands that hold secrets.
     pub(super) fn triggers(&mut self, from: usize, to: usize) {
         let lower = part(self.text, from, to).to_ascii_lowercase();
-        let lexicon = self.lexicon;
+        let places = self.lexicon.literals.places(&lower);
         let mut marked = 0;
-        for mark in lexicon.marks.places(&lower) {
-            let (start, end) = self.block_around(from + mark.start);
-            if from + mark.end <= marked || !self.work.spend(256 + end - start) {
+        for mark in places.iter().filter(|place| place.list == MARKS) {
+            let (start, end) = self.block_around(from + mark.range.start);
+            if from + mark.range.end <= marked || !self.work.spend(256 + end - start) {
                 continue;
             }
             let (start, block) = utf8_within(self.text, start, end);
@@ -155,12 +159,12 @@ impl Pass<'_> {
             }
         }
         let mut read = 0;
-        for trigger in lexicon.passages.places(&lower) {
-            let place = from + trigger.start;
+        for trigger in places.iter().filter(|place| place.list != MARKS) {
+            let place = from + trigger.range.start;
             if place < read {
                 continue;
             }
-            let (mut start, end) = if part(&lower, trigger.start, trigger.end).starts_with(b"kind") {
+            let (mut start, end) = if part(&lower, trigger.range.start, trigger.range.end).starts_with(b"kind") {
                 self.block_around(place)
             } else {
                 self.line_around(place)

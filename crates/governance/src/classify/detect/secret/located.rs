@@ -167,6 +167,10 @@ fn authority(address: &str) -> Option<&str> {
 }
 
 fn webhook(text: &str) -> Option<Judged> {
+    // Every mark has one of these.
+    if !["hook", "bot", "spaces/", "ifttt"].iter().any(|part| text.contains(part)) {
+        return None;
+    }
     WEBHOOKS.iter().find_map(|webhook| {
         let start = text.find(webhook.mark)? + webhook.mark.len();
         let rest = text.get(start..)?;

@@ -35,8 +35,10 @@ pub(super) enum Sense {
 
 /// The best judgement of a value that has a name or words before it.
 pub(super) fn judge(value: &str, context: &Context<'_>) -> Option<Judged> {
-    let trimmed = value.trim_matches(|one: char| one.is_whitespace() || matches!(one, '"' | '\'' | '`' | ';' | ','));
-    let offset = value.find(trimmed)?;
+    let around = |one: char| one.is_whitespace() || matches!(one, '"' | '\'' | '`' | ';' | ',');
+    let trimmed = value.trim_start_matches(around);
+    let offset = value.len() - trimmed.len();
+    let trimmed = trimmed.trim_end_matches(around);
     let judged = if context.name.is_empty() { spoken(trimmed, context) } else { called(trimmed, context) }?;
     Some(Judged { end: judged.end + offset, start: judged.start + offset, ..judged })
 }

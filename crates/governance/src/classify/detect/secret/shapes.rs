@@ -83,6 +83,34 @@ pub(super) fn judge(value: &str) -> Option<Judged> {
     best
 }
 
+/// Whether the value may hold one of the shapes: whether a group of letters and digits in it starts like one that is marked there, or is as long as one that is marked
+/// elsewhere.
+pub(super) fn may_be_marked(value: &str) -> bool {
+    let bytes = value.as_bytes();
+    let mut groups = bytes.split(|byte| !byte.is_ascii_alphanumeric());
+    let mut at = 0;
+    groups.any(|group| {
+        let start = at;
+        at += group.len() + 1;
+        let Some([one, two, ..]) = bytes.get(start..) else { return false };
+        if group.is_empty() {
+            return *one == b'$';
+        }
+        is_first(u16::from_be_bytes([*one, *two])) && at_prefix(bytes, start)
+            || matches!(group.len(), 6 | 14 | 32 | 40 | 84)
+            || matches!(*one, b'M' | b'N' | b'O') && value.contains('.')
+            || one.is_ascii_digit() && (group.len() <= 3 && value.len() > 64 || group.len() >= 7 && value.len() > 40)
+    }) || value.contains("Q~")
+}
+
+fn at_prefix(bytes: &[u8], start: usize) -> bool {
+    let Some(text @ [one, two, ..]) = bytes.get(start..) else { return false };
+    let first = u16::from_be_bytes([*one, *two]);
+    let from = TABLE.partition_point(|shape| shape.first < first);
+    let shapes = TABLE.get(from..).unwrap_or_default().iter().take_while(|shape| shape.first == first);
+    shapes.into_iter().any(|shape| text.starts_with(shape.prefix.as_bytes()))
+}
+
 type Match = (&'static Kind, usize, u8);
 
 /// The best of the table's shapes at the start of the text.
@@ -91,6 +119,9 @@ fn at(text: &str) -> Option<Match> {
         [one, two, ..] => u16::from_be_bytes([*one, *two]),
         _ => return None,
     };
+    if !is_first(first) {
+        return None;
+    }
     let from = TABLE.partition_point(|shape| shape.first < first);
     let mut best: Option<Match> = None;
     for shape in TABLE.get(from..)?.iter().take_while(|shape| shape.first == first) {
@@ -104,6 +135,26 @@ fn at(text: &str) -> Option<Match> {
         }
     }
     best
+}
+
+/// Which two bytes a prefix of the table starts with, a bit for each pair.
+static FIRSTS: [u64; 1024] = firsts();
+
+const fn firsts() -> [u64; 1024] {
+    let mut firsts = [0; 1024];
+    let mut shapes = TABLE;
+    while let Some((shape, rest)) = shapes.split_first() {
+        let (_, words) = firsts.split_at_mut((shape.first >> 6) as usize);
+        if let Some((word, _)) = words.split_first_mut() {
+            *word |= 1 << (shape.first & 63);
+        }
+        shapes = rest;
+    }
+    firsts
+}
+
+fn is_first(pair: u16) -> bool {
+    FIRSTS.get(usize::from(pair >> 6)).is_some_and(|word| word >> (pair & 63) & 1 == 1)
 }
 
 fn weigh(shape: &Shape, body: &str) -> Option<u8> {
