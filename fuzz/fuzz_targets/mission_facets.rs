@@ -82,7 +82,8 @@ fn check_facets(facets: &[Facet]) {
     let mut bytes = 0;
     for facet in facets {
         assert!(!facet.values.is_empty());
-        let is_ruled = ["", "domain", "length", "number", "path", "pattern", "scalar", "url"].contains(&&*facet.argument);
+        let is_ruled =
+            ["", "domain", "length", "number", "path", "pattern", "scalar", "url"].contains(&&*facet.argument);
         for FacetValue { kind, text } in &facet.values {
             assert!(text.len() <= FACET_BYTES_MAX);
             assert!(is_ruled || text.is_empty(), "`{}` is nobody's business: {text}", facet.argument);
@@ -126,8 +127,10 @@ fn check_allowed(name: &str, value: &Value) {
                         ["corp.example", "corp.example:443", "corp.example.", "corp.example.:443"].contains(&authority)
                             && rest.starts_with("/v1/")
                     }
-                    _ => authority.trim_end_matches(":8080").trim_end_matches('.').ends_with(".lab.example")
-                        && (rest.is_empty() || rest == "/"),
+                    _ => {
+                        authority.trim_end_matches(":8080").trim_end_matches('.').ends_with(".lab.example")
+                            && (rest.is_empty() || rest == "/")
+                    }
                 }
             }
             _ => false,

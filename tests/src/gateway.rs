@@ -23,6 +23,7 @@ mod outcomes;
 mod parked;
 mod pins;
 mod power_cut;
+mod provenance;
 mod recall;
 mod standing;
 mod stateless;

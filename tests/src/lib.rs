@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod flow;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
 mod invariants;

@@ -16,9 +16,9 @@ use crate::record::approval::{
 use crate::record::{
     AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, BrokenGlass, Channel, Client, Context, Count,
     DecisionInput, DecisionPoint, DecisionRecord, Direction, Draft, Effect, EffectClass, Endpoint, ExceptionEvent,
-    ExceptionKind, ExceptionRecord, Facet, FacetValue, Initiator, LedgerEvent, LedgerState, Link, Obligation, Policy,
-    Purpose, Reading, Reported, RequestContext, Rule, Signed, Status, Surface, Tool, VersionLog, VersionedKind,
-    VersionedObject,
+    ExceptionKind, ExceptionRecord, Facet, FacetValue, Initiator, LedgerEvent, LedgerState, Link, Obligation, Origin,
+    Policy, Purpose, Reading, Reported, RequestContext, Rule, Signed, Status, Surface, TargetOrigin, TargetRole, Tool,
+    VersionLog, VersionedKind, VersionedObject,
 };
 use crate::time::Timestamp;
 
@@ -258,13 +258,18 @@ fn decision() -> impl Strategy<Value = Body> {
     let reading = (name(), decimal(), option::of(decimal()), name()).prop_map(|(counter, used, wanted, window)| {
         Reading { counter: counter.into(), used, wanted, window: window.into() }
     });
-    let input = (integer(), sha256(), sha256(), vec(reading, 0..3), vec(facet(), 0..3), tool()).prop_map(
-        |(args_bytes, args_sha256, call_sha256, counters, facets, tool)| DecisionInput {
+    let target = (name(), word(Origin::ALL), word(TargetRole::ALL), option::of(shared()))
+        .prop_map(|(argument, origin, role, source)| TargetOrigin { argument: argument.into(), origin, role, source });
+    let known = (option::of(word(EffectClass::ALL)), vec(reading, 0..3), vec(facet(), 0..3), vec(target, 0..3));
+    let input = (integer(), sha256(), sha256(), known, tool()).prop_map(
+        |(args_bytes, args_sha256, call_sha256, (confirmed, counters, facets, provenance), tool)| DecisionInput {
             args_bytes,
             args_sha256,
             call_sha256,
+            confirmed,
             counters,
             facets,
+            provenance,
             tool,
         },
     );

@@ -18,9 +18,9 @@ use crate::record::approval::{
 use crate::record::{
     AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, BrokenGlass, Channel, Client, Context, Count,
     DecisionInput, DecisionPoint, DecisionRecord, Direction, Draft, Effect, EffectClass, Endpoint, ExceptionEvent,
-    ExceptionKind, ExceptionRecord, Facet, FacetValue, Initiator, LedgerEvent, LedgerState, Link, Obligation, Place,
-    Policy, Purpose, Reading, Reported, RequestContext, Rule, Signed, Status, Surface, Tool, VersionLog, VersionedKind,
-    VersionedObject, write,
+    ExceptionKind, ExceptionRecord, Facet, FacetValue, Initiator, LedgerEvent, LedgerState, Link, Obligation, Origin,
+    Place, Policy, Purpose, Reading, Reported, RequestContext, Rule, Signed, Status, Surface, TargetOrigin, TargetRole,
+    Tool, VersionLog, VersionedKind, VersionedObject, write,
 };
 use crate::time::Timestamp;
 
@@ -98,6 +98,7 @@ pub(crate) fn decision(effect: Effect, tool: Tool, args: u8) -> DecisionRecord {
             args_bytes: 61,
             args_sha256: sha256(args),
             call_sha256: sha256(args ^ 0xff),
+            confirmed: None,
             counters: vec![Reading {
                 counter: PER_DAY.into(),
                 used: "12000".into(),
@@ -108,6 +109,7 @@ pub(crate) fn decision(effect: Effect, tool: Tool, args: u8) -> DecisionRecord {
                 argument: "amount".into(),
                 values: vec![FacetValue { kind: "number".into(), text: "4200".into() }],
             }],
+            provenance: Vec::new(),
             tool,
         },
         obligations: vec![],
@@ -515,8 +517,15 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
     redacting.obligations = vec![Obligation { kind: "redact".into(), target: "result:/iban".into() }];
     redacting.reasons = vec!["data_class_pii".into()];
     redacting.sentence = "The mission allows the call; personal data in the result must be redacted.".into();
-    let observed =
+    let mut observed =
         DecisionRecord { effect: Effect::Allow, would: Some(Effect::Deny), ..decision(Effect::Deny, send_money(), 5) };
+    observed.input.confirmed = Some(EffectClass::Send);
+    observed.input.provenance = vec![TargetOrigin {
+        argument: "recipient".into(),
+        origin: Origin::Untrusted,
+        role: TargetRole::Target,
+        source: Some("mcp:mail/read_mail:body".into()),
+    }];
     let answering = ActionRecord { input_sha256: Some(sha256(0xd1)), ..intent(send_money(), 7) };
     let failed = ActionRecord {
         external_reference: Some("TX-20261123-0042".into()),

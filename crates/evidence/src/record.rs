@@ -5,6 +5,7 @@
 
 pub mod approval;
 mod body;
+mod origin;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ pub use body::{
     FacetValue, LedgerEvent, LedgerState, Obligation, Policy, Purpose, Reading, RecordType, Reported, RequestContext,
     Rule, Signed, Status, Surface, Tool, VersionLog, VersionedKind, VersionedObject,
 };
+pub use origin::{Origin, TargetOrigin, TargetRole};
 
 use crate::ids::{CallId, RecordId, RunId};
 use crate::limits::INTEGER_MAX;

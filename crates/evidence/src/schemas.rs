@@ -13,7 +13,7 @@ use crate::leaf::{Leaf, commitment};
 use crate::record::approval::{Answer, ApprovalEvent, Assurance, Resolution};
 use crate::record::{
     self, ActionEvent, DecisionPoint, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind, LedgerEvent,
-    RecordType, Status, Surface, VersionedKind, read,
+    Origin, RecordType, Status, Surface, TargetRole, VersionedKind, read,
 };
 use crate::tile::{Tile, TileBuilder};
 use crate::verify::LedgerCheck;
@@ -244,6 +244,9 @@ fn schemas_have_the_words_of_the_code() {
     check!(DecisionRecord "/body/effect" Effect);
     check!(DecisionRecord "/body/point" DecisionPoint);
     check!(DecisionRecord "/body/input/tool/endpoint" Endpoint);
+    check!(DecisionRecord "/body/input/confirmed" EffectClass);
+    check!(DecisionRecord "/body/input/provenance/0/origin" Origin);
+    check!(DecisionRecord "/body/input/provenance/0/role" TargetRole);
     check!(ActionRecord "/body/effect_class" EffectClass);
     check!(ActionRecord "/body/event" ActionEvent);
     check!(ActionRecord "/body/status" Status);

@@ -40,6 +40,7 @@ pub(crate) async fn drive<E: Execute>(
     let mut policy = latest();
     let mut held_until = None;
     let (id, tool, run) = (intercepted.call(), intercepted.tool().clone(), intercepted.context().run);
+    let arguments = intercepted.shared_arguments();
     let (mut call, effects) = Call::begin(intercepted);
     let mut effects = VecDeque::from(effects);
     while let Some(effect) = effects.pop_front() {
@@ -61,7 +62,8 @@ pub(crate) async fn drive<E: Execute>(
                     classify(intercepted, plan, standing(), &Returned::default())
                 };
                 let data_classes = gateway.classes(&policy, &tool, classified.intercepted.arguments());
-                let classified = Box::new(Classified { confirmed, data_classes, pin, ..classified });
+                let provenance = gateway.provenance.trace(run, &policy, &tool, &arguments);
+                let classified = Box::new(Classified { confirmed, data_classes, pin, provenance, ..classified });
                 let consult = |consult: &Consult, at| gateway.consult(consult, at);
                 let at = now();
                 let (next, more) = if is_counted {
@@ -164,6 +166,7 @@ pub(crate) async fn drive<E: Execute>(
                 recorded.map_or_else(|error| unrecorded(&error), Input::Recorded)
             }
             Effect::Execute(warrant) => {
+                gateway.provenance.sent(run, &policy, &arguments);
                 let ended = {
                     let executed = tokio::time::timeout(gateway.call_timeout, execute.execute(warrant));
                     tokio::pin!(executed);
@@ -188,6 +191,7 @@ pub(crate) async fn drive<E: Execute>(
                 match ended {
                     Some(Ok(Execution::Ended(outcome))) => {
                         gateway.recall.add(run, &policy, &tool, &outcome);
+                        gateway.provenance.returned(run, &policy, &tool, &outcome);
                         Input::Ended(Box::new(gateway.looked_into(&policy, &tool, outcome)))
                     }
                     Some(Ok(Execution::Task(created))) => {
@@ -204,6 +208,7 @@ pub(crate) async fn drive<E: Execute>(
             Effect::Follow(answer) => {
                 let outcome = execute.follow(answer).await;
                 gateway.recall.add(run, &policy, &tool, &outcome);
+                gateway.provenance.returned(run, &policy, &tool, &outcome);
                 Input::Ended(Box::new(gateway.looked_into(&policy, &tool, outcome)))
             }
             Effect::CancelUpstream => {

@@ -32,6 +32,7 @@ pub mod organisation;
 pub mod people;
 pub mod persons;
 pub mod pins;
+mod provenance;
 mod recall;
 mod refusals;
 pub mod runs;
@@ -62,6 +63,7 @@ use crate::missions::Missions;
 use crate::organisation::InForce;
 use crate::persons::Persons;
 use crate::pins::Pins;
+use crate::provenance::Provenance;
 use crate::recall::Recall;
 use crate::refusals::Refusals;
 use crate::runs::Runs;
@@ -87,6 +89,7 @@ pub struct Gateway {
     pub(crate) parked: ParkedCalls,
     pub(crate) people: Persons,
     pub(crate) pins: Pins,
+    pub(crate) provenance: Provenance,
     pub(crate) recall: Recall,
     pub(crate) refusals: Refusals,
     pub(crate) rounds: Rounds,
@@ -154,6 +157,7 @@ impl Gateway {
         let keys = PersonKeys::restore(&reader)?;
         let people = Persons::restore(&reader)?;
         let examiner = Examiner::open(&home)?;
+        let provenance = Provenance::open(&home, |run| runs.find(run).is_some())?;
         let (stopping, _) = watch::channel(false);
         let mut key = [0; 32];
         clock::random(&mut key);
@@ -175,6 +179,7 @@ impl Gateway {
             parked,
             people,
             pins,
+            provenance,
             recall: Recall::default(),
             refusals: Refusals::default(),
             rounds: Rounds::new(key),

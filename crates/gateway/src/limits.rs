@@ -18,6 +18,12 @@ pub const OPEN_RUNS_MAX: usize = 100_000;
 /// Runs whose results are kept for rules that say `from`, the newest ones: 512 KiB each at most, 128 MiB.
 pub const RECALLED_RUNS_MAX: usize = 256;
 
+/// Runs whose seen values are held in memory, those used last; the others are read again from their files. 3 MiB each at most, 768 MiB.
+pub const SEEN_RUNS_MAX: usize = 256;
+
+/// The largest file of what one run has seen: 65,536 hashes of 20 bytes, the initiator's words and the names of places.
+pub const SEEN_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
 /// How long a gateway that was started on demand stays without a bridge. Clients restart their servers within seconds.
 pub const IDLE: Duration = Duration::from_secs(10);
 

@@ -286,7 +286,7 @@ impl Gateway {
         let mut terms = self.terms(wanted, initiator)?;
         terms.token_sha256 = Some(sha256_hex(token.as_bytes()));
         let _one_at_a_time = self.runs.joining.lock().await;
-        Ok((self.begin(terms, who).await?, token))
+        Ok((self.begin(terms, wanted.words.as_deref(), who).await?, token))
     }
 
     /// The run for a bridge whose user the operating system vouches for.
@@ -308,9 +308,9 @@ impl Gateway {
         match which {
             Which::Joined => match self.runs.joinable(&terms, at) {
                 Some(run) => Ok(run),
-                None => self.begin(terms, who).await,
+                None => self.begin(terms, wanted.words.as_deref(), who).await,
             },
-            Which::New => self.begin(terms, who).await,
+            Which::New => self.begin(terms, wanted.words.as_deref(), who).await,
             Which::This(id) => {
                 let run = self.runs.find(id).ok_or(RunError::Unknown(id))?;
                 if run.terms.mission != terms.mission
@@ -339,6 +339,7 @@ impl Gateway {
         }
         run.closed.store(if to == Standing::Revoked { REVOKED } else { ENDED }, Ordering::Release);
         self.recall.forget(id);
+        self.provenance.forget(id);
         self.log_run(&run, Some(Standing::Open), to, who, why).await?;
         self.release_run(id, who, &format!("the run is {}: {why}", to.as_str())).await;
         Ok(())
@@ -390,14 +391,18 @@ impl Gateway {
         })
     }
 
-    async fn begin(&self, terms: Terms, who: &str) -> Result<Arc<Run>, RunError> {
+    async fn begin(&self, terms: Terms, words: Option<&str>, who: &str) -> Result<Arc<Run>, RunError> {
         let at = now();
         self.runs.sweep(at);
+        self.provenance.sweep(|run| self.runs.find(run).is_some());
         if self.runs.by_id.read().unwrap_or_else(PoisonError::into_inner).len() >= OPEN_RUNS_MAX {
             return Err(RunError::Full);
         }
         let run = Arc::new(Run { id: RunId::at(at, self.entropy.bits()), terms, closed: AtomicU8::new(OPEN) });
         self.log_run(&run, None, Standing::Open, who, "run started").await?;
+        if let Some(policy) = self.missions.policy(&run.terms.mission) {
+            self.provenance.begin(run.id, &policy.load(), words);
+        }
         self.runs.insert(run.clone());
         Ok(run)
     }

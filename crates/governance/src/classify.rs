@@ -7,11 +7,12 @@ pub mod deidentify;
 pub mod detect;
 mod facet;
 mod found;
+pub mod provenance;
 mod returned;
 
 use std::sync::Arc;
 
-use evidence::record::{EffectClass, Facet};
+use evidence::record::{EffectClass, Facet, TargetOrigin};
 
 use crate::count::Tally;
 use crate::intercept::Intercepted;
@@ -53,6 +54,8 @@ pub struct Classified {
     pub intercepted: Intercepted,
     /// The accepted definition of the tool, where a gate may be asked about it.
     pub pin: Option<Arc<str>>,
+    /// Who named what it acts on, sorted by argument; none where the mission does not ask.
+    pub provenance: Vec<TargetOrigin>,
     /// What stands behind it.
     pub standing: Standing,
     /// How the counters stand that limit it, as [`crate::count::Book::tally`] says. Without them the policy denies what they limit.
@@ -71,6 +74,7 @@ pub fn classify(intercepted: Intercepted, plan: Option<&Plan>, standing: Standin
         gates: Vec::new(),
         intercepted,
         pin: None,
+        provenance: Vec::new(),
         standing,
         tallies: Vec::new(),
     }

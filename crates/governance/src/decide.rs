@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use evidence::record::{Effect, EffectClass, Policy, Rule};
 
-pub use cases::{Case, Cases, CasesError, Expected, parse_cases};
+pub use cases::{Case, Cases, CasesError, Earlier, Expected, Run, parse_cases};
 pub use compile::{
     APPROVAL_STATUS, Bounds, BoundsError, CompileError, Feature, PROTOCOL_REQUESTS, PolicySnapshot, SUBSCRIBING,
     bounds, compile,

@@ -85,6 +85,12 @@ impl Intercepted {
         &self.arguments
     }
 
+    /// [`Self::arguments`], shared.
+    #[must_use]
+    pub fn shared_arguments(&self) -> Bytes {
+        self.arguments.clone()
+    }
+
     /// SHA-256 of [`Self::arguments`], lower-case hexadecimal.
     #[must_use]
     pub fn args_sha256(&self) -> &str {

@@ -16,6 +16,10 @@ pub const CASES_MAX: usize = 2_000;
 /// argument rules each fit.
 pub const MISSION_RULES_MAX: usize = 5_000;
 
+/// The most places at which two missions are compared for whose word counts, each a look at all lines about trust: 60 tools with 60 fields. Beyond it, that something
+/// differs is all that is told, and counts as wider.
+pub const TRUST_PLACES_MAX: usize = 4_096;
+
 /// The most ways in which a gate can be satisfied: each answer tries them all, some microseconds each.
 pub const GATE_ALTERNATIVES_MAX: usize = 64;
 
@@ -127,3 +131,33 @@ pub const DETECT_WORK_MAX: usize = 4 * 1024 * 1024;
 
 /// The most text that is taken out of one compressed run: four times a stretch. Of more, the start is looked at.
 pub const DECODED_BYTES_MAX: usize = 64 * 1024;
+
+/// The most hashes that are kept of one run, for the provenance of arguments: 20 bytes each, 2.7 MB with what a table needs. A long mail has 300 different words.
+pub const SEEN_VALUES_MAX: usize = 65_536;
+
+/// How many bytes of texts and names in one result, or of the arguments of one call, are looked at for provenance. A byte of prose takes some 20 ns, and 150 where all of it is trusted.
+pub const SEEN_BYTES_MAX: usize = 1024 * 1024;
+
+/// The longest value that can be trusted. What calls act on is shorter: paths and URLs of a few hundred bytes.
+pub const SEEN_LEAF_BYTES_MAX: usize = 2 * 1024;
+
+/// The longest identifier that may stand in groups: account numbers have up to 34 characters.
+pub const SEEN_IDENTIFIER_CHARS_MAX: usize = 40;
+
+/// The longest value that is compared with pieces that the agent sent. Its pieces are tried at every place: 2,000 hashes at worst.
+pub const SEEN_PIECED_BYTES_MAX: usize = 64;
+
+/// The most words of an initiator that are kept in their order: 50 bytes each, 400 KiB. The longest letters have 2,000.
+pub const SEEN_INITIATOR_WORDS_MAX: usize = 8_192;
+
+/// The most places where values of one run were seen, with their names: 100 bytes each.
+pub const SEEN_SOURCES_MAX: usize = 4_096;
+
+/// How many names of members stand in the name of a place.
+pub const SEEN_SOURCE_NAMES_MAX: usize = 8;
+
+/// The most links of one argument that are traced. With more of them one is taken to be unknown.
+pub const SEEN_LINKS_MAX: usize = 256;
+
+/// How many folders of a path are looked at, each by itself.
+pub const SEEN_FOLDERS_MAX: usize = 16;

@@ -30,6 +30,9 @@ mod sql;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod traced;
+mod trifecta;
+mod trust;
 mod uri;
 mod url;
 
@@ -53,11 +56,12 @@ pub use plan::{Need, Others, Plan};
 pub use read::{parse, parse_organisation, parse_standing};
 pub use spelling::hides;
 pub use standing::Standing;
+pub use trust::{Role, Targets, Trust};
 
 pub(crate) use command::{CommandPattern, words};
 pub(crate) use contain::accepts;
 pub use data::{CLASSES, Treatment, UNCLASSIFIED};
-pub(crate) use data::{ClassRule, DataRules, OnResult, Otherwise};
+pub(crate) use data::{ClassRule, DataRules, OnResult, OriginRule, Otherwise};
 pub(crate) use domain::domain_of;
 pub(crate) use email::addresses;
 pub(crate) use error::nearest;
@@ -67,13 +71,15 @@ pub(crate) use moment::moments;
 pub(crate) use path::normal_path;
 pub(crate) use pattern::Pattern;
 pub(crate) use rule::{
-    Addend, ArgumentRule, Constraint, Danger, DomainPattern, Limit, Period, Presence, Scalar, Spent, ToolPattern,
-    ToolRules, Upstream, UriPattern, joined, key, list, split_tool, tool_of, tool_rule_id,
+    Addend, ArgumentRule, Constraint, Danger, DomainPattern, Limit, Naming, Period, Presence, Scalar, Spent,
+    ToolPattern, ToolRules, Upstream, UriPattern, joined, key, list, split_tool, tool_of, tool_rule_id,
 };
 pub use source::Source;
 pub(crate) use source::{argument_path, child_path, name_of, parent_of};
-pub(crate) use spelling::{ambiguity, brief};
+pub(crate) use spelling::{ambiguity, brief, is_hidden};
 pub(crate) use sql::kinds;
+pub use trifecta::trifecta;
+pub(crate) use trust::Reach;
 pub(crate) use uri::is_plain;
 pub(crate) use url::{UrlPattern, WebUrl};
 

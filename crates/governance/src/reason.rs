@@ -40,6 +40,8 @@ reasons! {
     ArgumentMissing = "argument_missing",
     /// The mission does not list this argument for the tool.
     ArgumentNotListed = "argument_not_listed",
+    /// An argument that the mission or the initiator must name was named by neither.
+    ArgumentNotNamed = "argument_not_named",
     /// A value is outside the rule's bounds or list.
     ArgumentOutOfBounds = "argument_out_of_bounds",
     /// A value cannot be read as what the rule needs.
@@ -122,6 +124,10 @@ reasons! {
     Timeout = "timeout",
     /// The mission does not allow this tool.
     ToolNotAllowed = "tool_not_allowed",
+    /// The content has a link that nobody gave who may.
+    UntrustedPayload = "untrusted_payload",
+    /// The call acts on what nobody named who may.
+    UntrustedTarget = "untrusted_target",
     /// The upstream answered with a protocol error.
     UpstreamError = "upstream_error",
     /// The upstream cannot be reached.

@@ -248,9 +248,21 @@ impl Home {
     /// # Errors
     /// When the program refuses.
     pub fn token_for(&self, name: &str) -> anyhow::Result<String> {
+        self.started(name, &[])
+    }
+
+    /// A run token for the usual mission, of a run that is started with further `args`.
+    ///
+    /// # Errors
+    /// When the program refuses.
+    pub fn token_with(&self, args: &[&str]) -> anyhow::Result<String> {
+        self.started(MISSION, args)
+    }
+
+    fn started(&self, name: &str, args: &[&str]) -> anyhow::Result<String> {
         let mut command =
             self.command(&["run", "start", "--agent", AGENT, "--initiator", INITIATOR, "--format", "token"])?;
-        let out = command.arg("--mission").arg(self.mission_named(name)).output()?;
+        let out = command.args(args).arg("--mission").arg(self.mission_named(name)).output()?;
         anyhow::ensure!(out.status.success(), "`run start` gave {}: {}", out.status, self.said());
         Ok(String::from_utf8(out.stdout)?.trim().to_owned())
     }

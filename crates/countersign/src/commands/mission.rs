@@ -133,12 +133,17 @@ impl Mission {
                 let mut exit = Exit::Done;
                 for file in &files {
                     match compiled(file, bounds.as_ref()).and_then(|(mission, _)| fits(mission, file, &known)) {
-                        Ok(mission) => println!(
-                            "{}: mission `{}` is sound (sha256 {})",
-                            file.display(),
-                            mission.name(),
-                            mission.sha256()
-                        ),
+                        Ok(mission) => {
+                            println!(
+                                "{}: mission `{}` is sound (sha256 {})",
+                                file.display(),
+                                mission.name(),
+                                mission.sha256()
+                            );
+                            if let Some(warning) = mission::trifecta(&mission) {
+                                println!("{}: warning: {warning}", file.display());
+                            }
+                        }
                         Err(Fault::Unsound(text)) => {
                             println!("{}", text.trim_end());
                             exit = Exit::No;
@@ -206,12 +211,18 @@ fn apply(home: &Home, file: &Path, tried: Tried) -> Result<Exit, Failure> {
 /// Writes the changes; the answer is no where one of them is wider.
 fn diff(changes: &[Proved], format: Format) -> Result<Exit, Failure> {
     let example = |example: &Option<Example>| {
-        example.as_ref().map(|Example { agent, arguments, at, call }| {
-            json!({ "agent": agent, "arguments": arguments, "at": at, "call": call.to_string() })
+        example.as_ref().map(|Example { agent, arguments, at, call, words }| {
+            let mut shown = json!({ "agent": agent, "arguments": arguments, "at": at, "call": call.to_string() });
+            if let (Some(words), Some(members)) = (words, shown.as_object_mut()) {
+                members.insert("words".to_owned(), words.as_str().into());
+            }
+            shown
         })
     };
     let short = |example: &Option<Example>| {
-        example.as_ref().map(|example| format!("{} {}", example.call, example.arguments)).unwrap_or_default()
+        let named = |example: &Example| if example.words.is_some() { ", as the initiator named it" } else { "" };
+        let shown = |example: &Example| format!("{} {}{}", example.call, example.arguments, named(example));
+        example.as_ref().map(shown).unwrap_or_default()
     };
     match format {
         Format::Json => {

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::Authenticated;
 use super::approval::ApprovalRecord;
+use super::origin::TargetOrigin;
 use crate::ids::{ApprovalId, ExceptionId};
 use crate::time::Timestamp;
 
@@ -480,11 +481,17 @@ pub struct DecisionInput {
     pub args_sha256: String,
     /// Binds the call: SHA-256 over the JCS of run, agent, initiator, surface, upstream, policy slice and `args_sha256`.
     pub call_sha256: String,
+    /// What a person has confirmed that the tool does, by its accepted definition; it counts where the mission says nothing of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<EffectClass>,
     /// How the counters stood that limit this call, sorted by counter; those of its elements are summed up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counters: Vec<Reading>,
     /// What the rules could see, sorted by argument name.
     pub facets: Vec<Facet>,
+    /// Who named what the call acts on, sorted by argument.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub provenance: Vec<TargetOrigin>,
     /// The tool.
     pub tool: Tool,
 }

@@ -2,6 +2,7 @@
 //!
 //! Read from TOML by [`parse_cases`]; [`Case::decide`] decides one as the path would, so a mission that passes its cases here decides them so in force.
 
+mod run;
 #[cfg(test)]
 mod tests;
 
@@ -19,12 +20,15 @@ use serde::Deserialize;
 use toml::{Spanned, Value};
 
 use super::{Decision, PolicySnapshot, decide};
+use crate::classify::provenance::Seen;
 use crate::classify::{Returned, Standing, classify};
 use crate::count::Book;
 use crate::intercept::Intercepted;
 use crate::limits::{CASES_BYTES_MAX, CASES_MAX};
 use crate::mission::{Mission, Source, nearest, split_tool};
 use crate::reason::Reason;
+use run::WrittenResult;
+pub use run::{Earlier, Run};
 
 /// The cases of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +58,8 @@ pub struct Case {
     pub name: String,
     /// What earlier calls of the run returned: fields, each with a value.
     pub returned: Vec<(Source, FacetValue)>,
+    /// What the run has seen before, which says who named what the call acts on.
+    pub run: Run,
     /// What was used before, by the id of a limit's rule.
     pub used: Vec<(Arc<str>, Number)>,
 }
@@ -98,7 +104,12 @@ struct Written {
     #[serde(default)]
     returned: BTreeMap<Spanned<String>, Vec<Spanned<Value>>>,
     #[serde(default)]
+    seen: Vec<Spanned<WrittenResult>>,
+    #[serde(default)]
+    sent: Vec<Spanned<Value>>,
+    #[serde(default)]
     used: BTreeMap<String, Spanned<Value>>,
+    words: Option<String>,
 }
 
 /// Reads a file of cases.
@@ -133,7 +144,7 @@ pub fn parse_cases(source: &str) -> Result<Cases, CasesError> {
 }
 
 fn read(source: &str, written: Written) -> Result<Case, CasesError> {
-    let Written { agent, arguments, at, call, expect, name, reason, returned, used } = written;
+    let Written { agent, arguments, at, call, expect, name, reason, returned, seen, sent, used, words } = written;
     let wrong = |at: Range<usize>, why: String| CasesError { line: line_of(source, &at), why };
     let tool = read_tool(call.as_ref()).map_err(|why| wrong(call.span(), why))?;
     let at = match at {
@@ -155,19 +166,9 @@ fn read(source: &str, written: Written) -> Result<Case, CasesError> {
     }
     let arguments = match arguments {
         None => String::new(),
-        Some(arguments) => {
-            let mut text = String::new();
-            match arguments.as_ref() {
-                Value::String(exact) => text.clone_from(exact),
-                value @ Value::Table(_) => json(value, &mut text).map_err(|why| wrong(arguments.span(), why))?,
-                _ => {
-                    let why = "`arguments` is a table, or a text with the exact JSON";
-                    return Err(wrong(arguments.span(), why.to_owned()));
-                }
-            }
-            text
-        }
+        Some(arguments) => object("arguments", arguments.as_ref()).map_err(|why| wrong(arguments.span(), why))?,
     };
+    let run = run::read(seen, sent, words).map_err(|(at, why)| wrong(at, why))?;
     let mut values = Vec::new();
     for (field, listed) in returned {
         let of = Source::parse(field.as_ref()).map_err(|why| {
@@ -199,8 +200,22 @@ fn read(source: &str, written: Written) -> Result<Case, CasesError> {
         line: line_of(source, &name.span()),
         name: name.into_inner(),
         returned: values,
+        run,
         used: amounts,
     })
+}
+
+/// An object: as it looks like, or its exact text.
+fn object(what: &str, value: &Value) -> Result<String, String> {
+    match value {
+        Value::String(exact) => Ok(exact.clone()),
+        value @ Value::Table(_) => {
+            let mut text = String::new();
+            json(value, &mut text)?;
+            Ok(text)
+        }
+        _ => Err(format!("`{what}` is a table, or a text with the exact JSON")),
+    }
 }
 
 /// A value as a result has it.
@@ -288,6 +303,12 @@ impl Case {
     /// What the case says that `policy` knows nothing of, and how to mend it: it would prove nothing.
     #[must_use]
     pub fn unknown(&self, policy: &PolicySnapshot) -> Option<String> {
+        if self.run != Run::default() && !policy.traces(&self.call) && !policy.recalls(&self.call) {
+            return Some(format!(
+                "`words`, `sent` and `seen` change nothing: the mission does not ask who named what `{}` acts on",
+                self.call
+            ));
+        }
         let ids: Vec<&str> = policy.counters(&self.call).map(|counter| &*counter.id).collect();
         let (limit, _) = self.used.iter().find(|(limit, _)| !ids.contains(&&**limit))?;
         let mend = match nearest(limit, ids.iter().copied()) {
@@ -306,7 +327,11 @@ impl Case {
         let at = self.at.unwrap_or_else(|| mission.last_moment());
         let mut returned = Returned::default();
         self.returned.iter().for_each(|(source, value)| returned.add_value(source, value));
-        decide_after(policy, agent, &self.call, &self.arguments, at, &Before { returned, used: &self.used })
+        for Earlier { result, tool, .. } in &self.run.earlier {
+            returned.add(policy.sources(tool), result.as_bytes());
+        }
+        let before = Before { returned, seen: self.run.seen(policy), used: &self.used };
+        decide_after(policy, agent, &self.call, &self.arguments, at, &before)
     }
 }
 
@@ -319,21 +344,31 @@ fn first_initiator(mission: &Mission) -> Arc<str> {
 }
 
 /// What came before a call.
-#[derive(Default)]
 pub(super) struct Before<'a> {
     pub(super) returned: Returned,
+    pub(super) seen: Seen,
     used: &'a [(Arc<str>, Number)],
 }
 
-/// Decides a call as the path would, as the first one of its run and day.
+impl Before<'_> {
+    /// Nothing: the first call of its run and day.
+    pub(super) fn nothing(policy: &PolicySnapshot) -> Self {
+        Self { returned: Returned::default(), seen: Run::default().seen(policy), used: &[] }
+    }
+}
+
+/// Decides a call as the path would, as the first one of its run and day, where the run was started with `words`.
 pub(super) fn decide_alone(
     policy: &PolicySnapshot,
     agent: Arc<str>,
     call: &Tool,
     arguments: &str,
     at: Timestamp,
+    words: Option<&str>,
 ) -> Decision {
-    decide_after(policy, agent, call, arguments, at, &Before::default())
+    let run = Run { words: words.map(Into::into), ..Run::default() };
+    let before = Before { seen: run.seen(policy), ..Before::nothing(policy) };
+    decide_after(policy, agent, call, arguments, at, &before)
 }
 
 pub(super) fn decide_after(
@@ -357,6 +392,9 @@ pub(super) fn decide_after(
     let id = CallId::from_bytes([0; 16]);
     let intercepted = Intercepted::new(id, Arc::new(actor), call.clone(), bytes, None);
     let mut classified = classify(intercepted, policy.plan(call), Standing::Good, &before.returned);
+    if let Some(targets) = policy.targets(call) {
+        classified.provenance = before.seen.trace(arguments.as_bytes(), targets);
+    }
     let mut book = Book::default();
     let context = classified.intercepted.context().clone();
     for counter in policy.counters(call) {

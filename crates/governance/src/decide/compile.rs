@@ -21,7 +21,7 @@ use evidence::record::{Endpoint, Rule, Surface, Tool};
 use super::evaluate;
 use crate::count::Counter;
 pub use crate::mission::{APPROVAL_STATUS, Feature, PROTOCOL_REQUESTS, SUBSCRIBING};
-use crate::mission::{Mission, OnResult, Plan, Source, key, tool_of};
+use crate::mission::{Mission, OnResult, Plan, Source, Targets, Trust, key, tool_of};
 pub(super) use organisation::Seen as SeenByOrganisation;
 pub use organisation::{Bounds, BoundsError, bounds};
 use slice::{Compiler, Vocabulary};
@@ -77,6 +77,7 @@ pub struct PolicySnapshot {
     /// Where the mission allows nothing of an endpoint: who and when, and no permit.
     base: Slice,
     bounds: Option<Arc<Bounds>>,
+    follows: bool,
     mission: Arc<Mission>,
     /// The fields of results that rules name.
     sources: Vec<Source>,
@@ -136,6 +137,7 @@ pub fn compile(mission: Arc<Mission>) -> Result<PolicySnapshot, CompileError> {
         authorizer: Authorizer::new(),
         base,
         bounds: None,
+        follows: mission.traces(),
         mission,
         sources,
         suspended: None,
@@ -198,7 +200,31 @@ impl PolicySnapshot {
     /// Whether calls and results are looked into for classes of data.
     #[must_use]
     pub fn classifies(&self) -> bool {
-        !self.mission.data().is_empty()
+        self.mission.data().names_classes()
+    }
+
+    /// Whether it matters in any call who named what it acts on, so that what a run sees is kept.
+    #[must_use]
+    pub const fn follows(&self) -> bool {
+        self.follows
+    }
+
+    /// Which parts of what `tool` returns only its service writes.
+    #[must_use]
+    pub fn trust(&self, tool: &Tool) -> Trust {
+        self.mission.trust(tool)
+    }
+
+    /// What of calls of `tool` is traced to who named it; nothing where it does not matter.
+    #[must_use]
+    pub fn targets(&self, tool: &Tool) -> Option<&Targets> {
+        self.slice(tool).targets()
+    }
+
+    /// Whether it matters who named what calls of `tool` act on.
+    #[must_use]
+    pub fn traces(&self, tool: &Tool) -> bool {
+        self.targets(tool).is_some()
     }
 
     /// The classes of `found` that the mission does not expect.

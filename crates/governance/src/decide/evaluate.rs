@@ -8,6 +8,8 @@ mod classes;
 mod explain;
 #[cfg(test)]
 mod nested;
+#[cfg(test)]
+mod origins;
 mod question;
 #[cfg(test)]
 mod reference;
@@ -28,26 +30,26 @@ use crate::classify::{Classified, Standing};
 use crate::mission::{Mode, SUBSCRIBING};
 use crate::reason::Reason;
 use explain::Finding;
-use question::{Question, facet};
+use question::Question;
 
 /// Decides `classified` by `policy` at the time `at`.
 ///
 /// What stands behind the call comes first, then what its protocol objects to, then the slice of its tool. Any error of the policy engine denies: Cedar alone would skip a `forbid` that fails.
 #[must_use]
 pub fn decide(classified: &Classified, policy: &PolicySnapshot, at: Timestamp) -> Decision {
-    let slice = policy.slice(classified.intercepted.tool());
-    let verdict = match (classified.standing, classified.intercepted.objection()) {
-        (Standing::Good, None) => match policy.suspension() {
-            Some(why) => Verdict::Denied(vec![explain::suspended(why)]),
-            None => judge(classified, policy, slice, at),
-        },
-        (Standing::Good, Some(reason)) => Verdict::Denied(vec![explain::objection(reason)]),
-        (stopped, _) => Verdict::Denied(vec![explain::standing(stopped)]),
-    };
     let tool = classified.intercepted.tool();
+    let slice = policy.slice(tool);
     let effect_class = match (effect_class(policy, tool), classified.confirmed) {
         (EffectClass::Unconfirmed, Some(confirmed)) if tool.endpoint == Endpoint::Tool => confirmed,
         (said, _) => said,
+    };
+    let verdict = match (classified.standing, classified.intercepted.objection()) {
+        (Standing::Good, None) => match policy.suspension() {
+            Some(why) => Verdict::Denied(vec![explain::suspended(why)]),
+            None => judge(classified, &Question::new(classified, policy, slice, effect_class, at)),
+        },
+        (Standing::Good, Some(reason)) => Verdict::Denied(vec![explain::objection(reason)]),
+        (stopped, _) => Verdict::Denied(vec![explain::standing(stopped)]),
     };
     let verdict = match (verdict, forbidden(classified, policy, effect_class, at)) {
         (Verdict::Allowed(_) | Verdict::Asked(..), forbidden) if !forbidden.is_empty() => Verdict::Denied(forbidden),
@@ -132,6 +134,7 @@ fn observe(decision: &mut Decision, policy: &PolicySnapshot) {
                 | Reason::ApprovalUnavailable
                 | Reason::ArgumentMissing
                 | Reason::ArgumentNotListed
+                | Reason::ArgumentNotNamed
                 | Reason::ArgumentOutOfBounds
                 | Reason::ArgumentUnparsable
                 | Reason::DataNotCleared
@@ -139,6 +142,8 @@ fn observe(decision: &mut Decision, policy: &PolicySnapshot) {
                 | Reason::LimitReached
                 | Reason::PromptNotAllowed
                 | Reason::ResourceNotAllowed
+                | Reason::UntrustedPayload
+                | Reason::UntrustedTarget
         )
     };
     let is_mild = match decision.effect_class {
@@ -166,9 +171,11 @@ pub(super) fn is_named(policy: &PolicySnapshot, slice: &Slice, tool: &Tool) -> b
         agent,
         at: mission.last_moment(),
         classes: &[],
+        effect: effect_class(policy, tool),
         facets: &[],
         gates: &[],
         initiator: &initiator,
+        origins: &[],
         policy,
         slice,
         tool,
@@ -187,14 +194,13 @@ enum Verdict {
 }
 
 /// Asks Cedar: first whether everything holds at once, and where it does not, which policies say so.
-fn judge(classified: &Classified, policy: &PolicySnapshot, slice: &Slice, at: Timestamp) -> Verdict {
-    let question = Question::new(classified, policy, slice, at);
-    let whole = slice.whole().filter(|_| question.gates.is_empty());
-    let permitted = whole.filter(|whole| holds(&question, whole)).map(|whole| whole.permit);
+fn judge(classified: &Classified, question: &Question<'_>) -> Verdict {
+    let whole = question.slice.whole().filter(|_| question.gates.is_empty());
+    let permitted = whole.filter(|whole| holds(question, whole)).map(|whole| whole.permit);
     // Every unit test and property that decides asks both ways.
     #[cfg(test)]
     if permitted.is_some() {
-        let each = match explained(classified, &question) {
+        let each = match explained(classified, question) {
             Verdict::Allowed(places) => places.first().copied(),
             Verdict::Asked(..) | Verdict::Denied(_) => None,
         };
@@ -202,7 +208,7 @@ fn judge(classified: &Classified, policy: &PolicySnapshot, slice: &Slice, at: Ti
     }
     match permitted {
         Some(permit) => Verdict::Allowed(BTreeSet::from([permit])),
-        None => or_asked(classified, &question, explained(classified, &question)),
+        None => or_asked(classified, question, explained(classified, question)),
     }
 }
 
@@ -267,7 +273,7 @@ fn explained(classified: &Classified, question: &Question<'_>) -> Verdict {
         (true, true) => Verdict::Denied(vec![explain::not_allowed(tool)]),
         (true, false) => {
             let rules = forbids.iter().filter_map(|place| slice.rules().get(*place));
-            Verdict::Denied(explain::forbidden(rules, slice, classified))
+            Verdict::Denied(explain::forbidden(rules, question, classified))
         }
     }
 }

@@ -28,6 +28,8 @@ pub struct Example {
     pub at: Timestamp,
     /// What is called.
     pub call: Tool,
+    /// What the initiator asked for, where that matters: it names what the call acts on. Without, nobody has.
+    pub words: Option<String>,
 }
 
 /// Two versions of a mission, compiled.
@@ -81,10 +83,16 @@ impl Versions<'_> {
 fn find(change: &Change, by: &PolicySnapshot, other: &PolicySnapshot) -> Option<Example> {
     let candidates = Candidates { by: by.mission(), other: other.mission() }.of(&change.subject);
     let allows = |policy: &PolicySnapshot, example: &Example| {
-        let Example { agent, arguments, at, call } = example;
-        decide_alone(policy, agent.clone(), call, arguments, *at).effect == Effect::Allow
+        let Example { agent, arguments, at, call, words } = example;
+        decide_alone(policy, agent.clone(), call, arguments, *at, words.as_deref()).effect == Effect::Allow
     };
-    candidates.into_iter().find(|example| allows(by, example) && !allows(other, example))
+    let is_traced = |example: &Example| by.traces(&example.call) || other.traces(&example.call);
+    let named = |example: Example| {
+        let words = is_traced(&example).then(|| example.arguments.clone());
+        let with_words = words.map(|words| Example { words: Some(words), ..example.clone() });
+        std::iter::once(example).chain(with_words)
+    };
+    candidates.into_iter().flat_map(named).find(|example| allows(by, example) && !allows(other, example))
 }
 
 struct Candidates<'a> {
@@ -103,6 +111,7 @@ impl Candidates<'_> {
             }
             Subject::Argument { argument, tool, upstream } => self.tool(upstream, tool, Some(argument)),
             Subject::Beyond => Vec::new(),
+            Subject::Origins => self.anything(),
             Subject::Prompt(server, name) => self.named(server, Endpoint::Prompt, name),
             Subject::Request(server, name) => self.named(server, Endpoint::Request, name),
             Subject::Resource(server, uri) => self.named(server, Endpoint::Resource, uri),
@@ -213,7 +222,7 @@ impl Candidates<'_> {
         let surface =
             [self.by, self.other].into_iter().find_map(|mission| Some(mission.rules().get(server)?.surface))?;
         let call = Tool { endpoint, name: name.into(), surface, upstream: server.into() };
-        Some(Example { agent, arguments, at, call })
+        Some(Example { agent, arguments, at, call, words: None })
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! A call is allowed where every condition holds, so a mission of which no condition became wider allows nothing new. Start at [`compare`].
 
+mod origins;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -45,6 +47,8 @@ pub enum Subject {
     },
     /// What shows only over several calls, or in no call.
     Beyond,
+    /// Who must have named what calls act on.
+    Origins,
     /// A prompt.
     Prompt(Arc<str>, Arc<str>),
     /// A request.
@@ -84,6 +88,7 @@ pub fn compare(old: &Mission, new: &Mission) -> Vec<Change> {
         changes.limits(&limits(old), &limits(new), |limit| spent_of(spent, limit));
     }
     changes.data(old, new);
+    changes.origins(old, new);
     changes.0
 }
 
@@ -336,16 +341,7 @@ impl Changes {
     }
 
     fn argument(&mut self, subject: Subject, what: &str, old: &ArgumentRule, new: &ArgumentRule) {
-        let (new_holds_old, old_holds_new) =
-            (holds(&new.constraint, &old.constraint), holds(&old.constraint, &new.constraint));
-        let is_optional = |rule: &ArgumentRule| rule.presence == Presence::Optional;
-        let (old_optional, new_optional) = (is_optional(old), is_optional(new));
-        let and = |value: Holds, presence: bool| if presence { value } else { Holds::No };
-        let found = direction(
-            and(new_holds_old, new_optional || !old_optional),
-            and(old_holds_new, old_optional || !new_optional),
-        );
-        if let Some(direction) = found {
+        if let Some(direction) = argument_direction(old, new) {
             self.push(direction, subject, format!("{what} must be {} (was {})", new.in_full(), old.in_full()));
         }
         self.limits(&old.limits, &new.limits, |limit| format!("{limit} of {what}"));
@@ -444,6 +440,16 @@ impl Changes {
             }
         }
     }
+}
+
+/// The direction of what the values of an argument may be, and whether it must be there.
+fn argument_direction(old: &ArgumentRule, new: &ArgumentRule) -> Option<Direction> {
+    let (new_holds_old, old_holds_new) =
+        (holds(&new.constraint, &old.constraint), holds(&old.constraint, &new.constraint));
+    let is_optional = |rule: &ArgumentRule| rule.presence == Presence::Optional;
+    let (old_optional, new_optional) = (is_optional(old), is_optional(new));
+    let and = |value: Holds, presence: bool| if presence { value } else { Holds::No };
+    direction(and(new_holds_old, new_optional || !old_optional), and(old_holds_new, old_optional || !new_optional))
 }
 
 /// Where classes of data may go.

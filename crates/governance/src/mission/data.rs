@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use evidence::record::{EffectClass, Origin};
+
 use super::gate::DEFAULT;
 use super::rule::{ToolPattern, joined};
 
@@ -60,6 +62,12 @@ impl fmt::Display for Treatment {
 pub(crate) struct DataRules {
     /// By class.
     pub(crate) classes: BTreeMap<Arc<str>, ClassRule>,
+    /// Whether only its service writes what a tool returns, by place.
+    pub(crate) trust: BTreeMap<Returning, TrustLine>,
+    /// What becomes of calls with links in their content that nobody gave who may.
+    pub(crate) untrusted_payload: Option<OriginRule>,
+    /// What becomes of calls whose targets nobody named who may.
+    pub(crate) untrusted_target: Option<OriginRule>,
     /// The classes that it expects, sorted; anything where it does not say.
     pub(crate) touches: Option<Touches>,
 }
@@ -102,6 +110,67 @@ pub(crate) enum OnResult {
     Treat(Treatment),
 }
 
+/// What tools return, or a field of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Returning {
+    /// The names of the members on the way, of which the last ones are enough; none where everything is meant.
+    pub(crate) field: Vec<Arc<str>>,
+    /// Which tools. A pattern for all of a server means its resources and prompts too.
+    pub(crate) of: ToolPattern,
+}
+
+/// Whether only its service writes something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TrustLine {
+    pub(crate) is_trusted: bool,
+    pub(crate) line: u32,
+}
+
+/// What becomes of calls that act on what nobody named who may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OriginRule {
+    pub(crate) line: u32,
+    /// For tools that do this the mission or the initiator must name it; sorted.
+    pub(crate) named: Vec<EffectClass>,
+    pub(crate) otherwise: Otherwise,
+}
+
+impl OriginRule {
+    /// Which origins it objects to in a call of a tool that does `effect`; none where it lets everything be.
+    pub(crate) fn objects_to(&self, effect: EffectClass) -> &'static [Origin] {
+        match (effect, &self.otherwise) {
+            (EffectClass::Read, _) | (_, Otherwise::Keep) => &[],
+            (effect, _) if self.must_be_named(effect) => {
+                &[Origin::Trusted, Origin::Untrusted, Origin::Sent, Origin::Unknown]
+            }
+            _ => &[Origin::Untrusted, Origin::Sent, Origin::Unknown],
+        }
+    }
+
+    /// What the call does then, or what becomes of it.
+    fn verb(&self) -> String {
+        match &self.otherwise {
+            Otherwise::Ask(gate) => format!("asks gate `{gate}`"),
+            Otherwise::Deny => "is denied".to_owned(),
+            Otherwise::Keep => "runs, and that is recorded,".to_owned(),
+        }
+    }
+
+    /// Of which tools more is demanded.
+    fn rest(&self) -> String {
+        if self.named.is_empty() {
+            return String::new();
+        }
+        let effects = joined(self.named.iter().map(|effect| format!("`{effect}`")), "or");
+        format!("; for tools that {effects}, or of which nobody has said what they do, such a field is not enough")
+    }
+
+    /// Whether a trusted field is not enough. What nobody has said is treated as the worst.
+    pub(crate) fn must_be_named(&self, effect: EffectClass) -> bool {
+        self.named.contains(&effect) || (effect == EffectClass::Unconfirmed && !self.named.is_empty())
+    }
+}
+
 impl ClassRule {
     /// What holds of a class that a mission does not speak of.
     pub(crate) const fn anywhere() -> Self {
@@ -111,13 +180,26 @@ impl ClassRule {
 
 impl DataRules {
     pub(crate) fn is_empty(&self) -> bool {
-        self.classes.is_empty() && self.touches.is_none()
+        !self.names_classes() && self.trust.is_empty() && !self.traces()
+    }
+
+    /// Whether it says anything of classes.
+    pub(crate) fn names_classes(&self) -> bool {
+        !self.classes.is_empty() || self.touches.is_some()
+    }
+
+    /// Whether it matters who named what calls act on.
+    pub(crate) const fn traces(&self) -> bool {
+        self.untrusted_target.is_some() || self.untrusted_payload.is_some()
     }
 
     /// Whether some call could ask the gate of that name.
     pub(crate) fn asks(&self, name: &str) -> bool {
-        let asked = |rule: &ClassRule| matches!(&rule.otherwise, Otherwise::Ask(gate) if **gate == *name);
-        (name == DEFAULT && self.touches.is_some()) || self.classes.values().any(asked)
+        let asked = |otherwise: &Otherwise| matches!(otherwise, Otherwise::Ask(gate) if **gate == *name);
+        let rules = [&self.untrusted_target, &self.untrusted_payload].into_iter().flatten();
+        (name == DEFAULT && self.touches.is_some())
+            || self.classes.values().any(|rule| asked(&rule.otherwise))
+            || rules.map(|rule| &rule.otherwise).any(asked)
     }
 
     /// Everything that it says, a sentence each, by what it is about.
@@ -132,7 +214,46 @@ impl DataRules {
         for (class, rule) in &self.classes {
             sentences.insert(format!("class `{class}`"), format!("`{class}` {rule}"));
         }
+        for (place, TrustLine { is_trusted, .. }) in &self.trust {
+            let who = if *is_trusted { "only its service writes" } else { "anybody may write" };
+            sentences.insert(format!("who writes {place}"), format!("{who} {place}"));
+        }
+        if let Some(rule) = &self.untrusted_target {
+            let sentence = format!(
+                "a call that does more than read {} where it acts on something that neither the mission nor the initiator named, and that stands in no field which only a service writes{}",
+                rule.verb(),
+                rule.rest()
+            );
+            sentences.insert("targets that nobody named".to_owned(), sentence);
+        }
+        if let Some(rule) = &self.untrusted_payload {
+            let sentence = format!(
+                "a call that does more than read {} where its content has a link that neither the mission nor the initiator gave, and that stands in no field which only a service writes",
+                rule.verb()
+            );
+            sentences.insert("links that nobody gave".to_owned(), sentence);
+        }
         sentences
+    }
+}
+
+impl fmt::Display for Returning {
+    /// To follow who writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.field.is_empty() {
+            write!(f, "`{}` in ", self.field.join("."))?;
+        }
+        match (self.of.open, &*self.of.name) {
+            (true, "") => write!(f, "what `{}:{}` returns", self.of.surface, self.of.upstream),
+            _ => write!(f, "what `{}` returns", self.of),
+        }
+    }
+}
+
+impl fmt::Display for OriginRule {
+    /// What becomes of the call.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.verb(), self.rest())
     }
 }
 

@@ -224,7 +224,11 @@ fn arguments(sentences: &mut Vec<String>, tool: &str, old: &ToolRules, new: &Too
 /// Whether two rules say the same, wherever they stand.
 fn same(old: &ArgumentRule, new: &ArgumentRule) -> bool {
     let limits = |rule: &ArgumentRule| rule.limits.iter().map(|limit| (limit.period, limit.most)).collect::<Vec<_>>();
-    old.constraint == new.constraint && old.presence == new.presence && limits(old) == limits(new)
+    let who = |rule: &ArgumentRule| (rule.naming, rule.said);
+    old.constraint == new.constraint
+        && old.presence == new.presence
+        && who(old) == who(new)
+        && limits(old) == limits(new)
 }
 
 /// What all calls together may use.

@@ -14,7 +14,8 @@ use super::compare::Change;
 use super::contain::{Holds, holds, holds_zone};
 use super::error::Problem;
 use super::gate::Gate;
-use super::rule::{ArgumentRule, Danger, Presence, ToolPattern, ToolRules, joined};
+use super::rule::{ArgumentRule, Danger, Naming, Presence, ToolPattern, ToolRules, joined};
+use super::trust::Role;
 use super::{Mission, PinPolicy, Subject};
 
 /// How a mission names a group among agents and initiators.
@@ -364,6 +365,12 @@ fn check_rule(
     }
     if bound.presence == Presence::Required && rule.presence == Presence::Optional {
         found.push((rule.line, format!("{what} must be sent, and is optional")));
+    }
+    if bound.naming == Naming::Named && rule.naming == Naming::Anybody {
+        found.push((rule.line, format!("{what} must be named by the mission or the initiator: add `named = true`")));
+    }
+    if bound.said == Some(Role::Target) && rule.role() == Some(Role::Content) {
+        found.push((rule.line, format!("{what} is a target: add `target = true`")));
     }
     for limit in &bound.limits {
         let is_held = rule.limits.iter().any(|other| other.period == limit.period && other.most <= limit.most);

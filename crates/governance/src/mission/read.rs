@@ -11,6 +11,7 @@ mod effect;
 mod gate;
 mod organisation;
 mod standing;
+mod trust;
 mod typed;
 mod when;
 

@@ -13,6 +13,7 @@ use super::email::EmailPattern;
 use super::pattern::Pattern;
 use super::source::Source;
 use super::spelling::brief;
+use super::trust::Role;
 use super::url::UrlPattern;
 use crate::limits::REPORT_SECONDS;
 
@@ -108,9 +109,20 @@ pub(crate) struct ArgumentRule {
     /// On its sum over calls.
     pub(crate) limits: Vec<Limit>,
     pub(crate) line: u32,
+    pub(crate) naming: Naming,
     /// The argument that it is a field of, where it is nested.
     pub(crate) parent: Option<Arc<str>>,
     pub(crate) presence: Presence,
+    /// What the argument is for its tool, where that is said and not left to the constraint.
+    pub(crate) said: Option<Role>,
+}
+
+/// Who may name the value of an argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Naming {
+    Anybody,
+    /// The mission itself, or the initiator.
+    Named,
 }
 
 /// The most that there may be of something in a run, an hour or a day, all calls together.
@@ -306,7 +318,7 @@ pub(crate) struct Danger {
 }
 
 /// One tool, or all tools of an upstream whose names start alike.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ToolPattern {
     /// The name, or its start where `open`.
     pub(crate) name: Arc<str>,
@@ -414,6 +426,14 @@ impl ArgumentRule {
     fn rest(&self, f: &mut impl fmt::Write) -> fmt::Result {
         if let Presence::Optional = self.presence {
             f.write_str(", or left out")?;
+        }
+        if let Naming::Named = self.naming {
+            f.write_str(", and named by the mission or the initiator")?;
+        }
+        match self.said {
+            Some(Role::Content) => f.write_str(", and is no target")?,
+            Some(Role::Target) => f.write_str(", and is a target")?,
+            None => {}
         }
         if !self.limits.is_empty() {
             write!(f, ", and all calls together at most {}", joined(&self.limits, "and"))?;

@@ -226,11 +226,13 @@ impl Calls {
                 args_bytes: arguments.len() as u64,
                 args_sha256: args_sha256.clone(),
                 call_sha256: sha256_hex(args_sha256.as_bytes()),
+                confirmed: None,
                 counters: Vec::new(),
                 facets: vec![Facet {
                     argument: "text".into(),
                     values: vec![FacetValue { kind: "text".into(), text: "the quick brown fox".into() }],
                 }],
+                provenance: Vec::new(),
                 tool: self.tool.clone(),
             },
             obligations: Vec::new(),

@@ -83,3 +83,118 @@ fn asking_is_neither_allowing_nor_denying() {
         assert_eq!(found, met, "{is}");
     }
 }
+
+#[test]
+fn what_came_before_says_who_named_it() {
+    let mission = |data: &str| {
+        let source = format!(
+            "mission = 'm'\ngoal = 'g'\nowner = 'o'\nagents = ['bot']\nuntil = 2026-12-31\nwhy = 'w'\n\
+             [allow.mcp.mail]\nread_mail = {{}}\nlist = {{}}\nsend = {{ to = {{ email = ['*@*.example', 'boss@corp.example'] }}, body = {{ free = true }} }}\n\
+             [effect.mcp.mail]\nread_mail = 'read'\nlist = 'read'\nsend = 'send'\n\
+             [danger.z]\nwhen = 'mcp:mail/read_mail'\n[gate.default]\ngroup = 'g'\n[data]\n{data}\n"
+        );
+        compile(Arc::new(mission::parse(&source).unwrap())).unwrap()
+    };
+    let asks = mission("untrusted-target = 'ask'\nuntrusted-payload = 'deny'\n'mcp:mail/list' = 'trusted'");
+    let decided = |policy: &PolicySnapshot, rest: &str| {
+        let source = format!(
+            "mission = 'm'\n[[case]]\nname = 'n'\ncall = 'mcp:mail/send'\nexpect = 'allow'\narguments = {{ to = 'ann@corp.example', body = 'see https://a.example/x' }}\n{rest}"
+        );
+        let case = parse_cases(&source).unwrap_or_else(|error| panic!("{error}\n{source}")).cases.remove(0);
+        let decision = case.decide(policy);
+        let reasons: Vec<_> = decision.reasons.iter().map(|reason| reason.code()).collect();
+        (decision.effect, reasons.join(" "), case.unknown(policy).is_some(), decision.sentence)
+    };
+    let words = "words = 'Write to ann@corp.example about https://a.example/x'\n";
+    let link = "words = 'Write about https://a.example/x'\n";
+    let mail = |field: &str| {
+        format!("seen = [{{ tool = 'mcp:mail/read_mail', result = '{{\"{field}\": \"ann@corp.example\"}}' }}]\n")
+    };
+    for (rest, effect, reasons) in [
+        (String::new(), Effect::Deny, "untrusted_payload untrusted_target"),
+        (words.to_owned(), Effect::Allow, ""),
+        (link.to_owned(), Effect::Ask, "untrusted_target"),
+        (format!("{link}{}", mail("body")), Effect::Ask, "untrusted_target"),
+        (
+            format!(
+                "{link}seen = [{{ tool = 'mcp:mail/list', result = {{ people = [{{ mail = 'ann@corp.example' }}] }} }}]\n"
+            ),
+            Effect::Allow,
+            "",
+        ),
+        // Echoed: what the agent itself sent is no better when it comes back.
+        (
+            format!(
+                "{link}sent = [{{ note = 'ann@corp.example' }}]\nseen = [{{ tool = 'mcp:mail/list', result = {{ people = [{{ mail = 'ann@corp.example' }}] }} }}]\n"
+            ),
+            Effect::Ask,
+            "untrusted_target",
+        ),
+        // What only an unclean field had before is no better in a clean one.
+        (
+            format!(
+                "{link}seen = [{{ tool = 'mcp:mail/read_mail', result = 'write to ann@corp.example' }}, {{ tool = 'mcp:mail/list', result = {{ mail = 'ann@corp.example' }} }}]\n"
+            ),
+            Effect::Ask,
+            "untrusted_target",
+        ),
+    ] {
+        let (is, why, is_unknown, sentence) = decided(&asks, &rest);
+        assert_eq!((is, why.as_str(), is_unknown), (effect, reasons, false), "{rest}: {sentence}");
+    }
+    let (_, _, _, sentence) = decided(&asks, &format!("{link}{}", mail("body")));
+    assert!(sentence.contains("stands only in what `mcp:mail/read_mail` returned in `body`"), "{sentence}");
+    // A mission that does not ask cannot be tested for it.
+    let silent = mission("touches = ['pii']");
+    assert!(decided(&silent, words).2 && !decided(&silent, "").2);
+}
+
+#[test]
+fn what_is_wrong_with_what_came_before_is_told() {
+    let good = "mission = 'm.toml'\n[[case]]\nname = 'n'\ncall = 'mcp:s/t'\nexpect = 'deny'\n";
+    for (more, says) in [
+        ("sent = [5]", "`sent` is a table"),
+        ("seen = [{ tool = 'mail', result = '' }]", "`mail` is no call"),
+        ("seen = [{ tool = 'mcp:s/t', result = 5 }]", "`result` is a table"),
+        ("seen = [{ tool = 'mcp:s/t' }]", "missing field `result`"),
+        ("seen = [{ tool = 'mcp:s/t', result = '', arguments = true }]", "`arguments` is a table"),
+        ("words = 5", "expected a string"),
+    ] {
+        let error = parse_cases(&format!("{good}{more}\n")).unwrap_err();
+        assert!(error.why.contains(says) && error.line == 6, "{error} is not {says}");
+    }
+}
+
+#[test]
+fn cases_of_the_documentation_are_decided_as_they_say() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/data-flow.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let files: BTreeMap<&str, &str> = page
+        .split("```toml ")
+        .skip(1)
+        .filter_map(|rest| rest.split_once('\n'))
+        .map(|(name, rest)| (name, rest.split("```").next().unwrap_or_default()))
+        .collect();
+    let mut decided = 0;
+    for (name, text) in files.iter().filter(|(name, _)| name.ends_with(".cases.toml")) {
+        let Cases { cases, mission } = parse_cases(text).unwrap_or_else(|error| panic!("{name}:{error}"));
+        let mission = mission::parse(files[&*mission]).unwrap_or_else(|error| panic!("{}", error.render(name)));
+        let policy = compile(Arc::new(mission)).unwrap();
+        for case in &cases {
+            let decision = case.decide(&policy);
+            assert_eq!(case.unknown(&policy), None, "{name}: {}", case.name);
+            assert!(case.expect.is_met(&decision), "{name}: {}: {}: {}", case.name, decision.effect, decision.sentence);
+            decided += 1;
+        }
+    }
+    assert!(decided >= 11, "only {decided} cases were found");
+    let leaky = mission::parse(files["leaky.toml"]).unwrap();
+    let warning = mission::trifecta(&leaky).unwrap();
+    assert!(
+        warning.contains("private data (`pii`), text that anybody may have written (what `mcp:mail/read_mail` return) and a way out (`mcp:mail/send_mail`), and"),
+        "{warning}"
+    );
+    for name in ["answer-mail.toml", "office.toml", "pay-vendors.toml"] {
+        assert_eq!(mission::trifecta(&mission::parse(files[name]).unwrap()), None, "{name}");
+    }
+}

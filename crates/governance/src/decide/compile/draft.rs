@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use evidence::decimal::Number;
-use evidence::record::{EffectClass, Rule, Surface};
+use evidence::record::{EffectClass, Origin, Rule, Surface, TargetRole};
 use evidence::time::Zone;
 
 use super::slice::{ACTION, ContextShape, Matcher, Part, SliceRule, TextKind, scalar_text};
@@ -12,8 +12,8 @@ use super::text::{any_of, literal, pattern, set, starts_with, within};
 use super::whole::{Attribute, Demand, Whole};
 use crate::count::{Counter, Measure};
 use crate::mission::{
-    Addend, ClassRule, Constraint, DEFAULT_GATE, Danger, DomainPattern, Gate, Hours, Limit, Mission, Otherwise, Period,
-    Presence, Scalar, Spent, ToolRules, key,
+    Addend, ClassRule, Constraint, DEFAULT_GATE, Danger, DomainPattern, Gate, Hours, Limit, Mission, Naming,
+    OriginRule, Otherwise, Period, Presence, Scalar, Spent, Targets, ToolRules, key,
 };
 
 /// When a `forbid` applies.
@@ -95,6 +95,27 @@ fn is_matched(name: &str) -> String {
     format!("context.matches has {name} && context.matches[{name}]")
 }
 
+/// That something is traced of a call whose origin the rule objects to; `None` where it objects to none. A tool of which the mission does not say what it does may be
+/// confirmed to do anything.
+fn objection(rule: &OriginRule, role: TargetRole, effect: EffectClass) -> Option<String> {
+    let stands = |origins: &[Origin]| {
+        let origins: Vec<String> = origins.iter().map(|origin| format!("{role}:{origin}")).collect();
+        (!origins.is_empty()).then(|| format!("context.origins.containsAny({})", set(&origins)))
+    };
+    if effect != EffectClass::Unconfirmed {
+        return stands(rule.objects_to(effect));
+    }
+    let of_any = EffectClass::ALL.iter().map(|effect| rule.objects_to(*effect)).filter(|origins| !origins.is_empty());
+    let of_any = stands(of_any.min_by_key(|origins| origins.len())?)?;
+    let strict = EffectClass::ALL.iter().filter(|effect| rule.objects_to(**effect).contains(&Origin::Trusted));
+    let strict: Vec<&str> = strict.map(|effect| effect.as_str()).collect();
+    let any = format!("context.effect != \"read\" && {of_any}");
+    match (strict.as_slice(), stands(&[Origin::Trusted])) {
+        ([], _) | (_, None) => Some(any),
+        (_, Some(trusted)) => Some(format!("(({any}) || ({}.contains(context.effect) && {trusted}))", set(&strict))),
+    }
+}
+
 /// A slice while its policies are written.
 pub(super) struct Draft {
     pub(super) context: ContextShape,
@@ -103,6 +124,8 @@ pub(super) struct Draft {
     pub(super) comments: String,
     pub(super) policies: Vec<(SliceRule, String)>,
     resources: &'static str,
+    /// What is traced of a call.
+    pub(super) targets: Option<Targets>,
     pub(super) whole: Whole,
     /// Whose days and hours.
     zone: Zone,
@@ -116,6 +139,7 @@ impl Draft {
             comments: String::new(),
             policies: Vec::new(),
             resources,
+            targets: None,
             whole: Whole::default(),
             zone: mission.zone().clone(),
         }
@@ -190,6 +214,14 @@ impl Draft {
             if rule.presence == Presence::Required {
                 self.whole.demanded.push(Demand { name: name.clone(), of: rule.parent.clone() });
             }
+        }
+        for (name, rule) in rules.arguments.iter().filter(|(_, rule)| rule.naming == Naming::Named) {
+            self.context.named = true;
+            let quoted = literal(name);
+            let condition = format!("context.names.contains({quoted}) && !context.named.contains({quoted})");
+            let part = Part::Named { name: name.clone() };
+            self.whole.holds.push(format!("!({condition})"));
+            self.forbid(format!("{tool_id}.{}.named", key(name)), rule.line, part, Clause::When(condition));
         }
         for (name, limit) in
             rules.arguments.iter().flat_map(|(name, rule)| rule.limits.iter().map(move |limit| (name, limit)))
@@ -455,6 +487,32 @@ impl Draft {
         }
     }
 
+    /// Who must have named what calls act on. `effect` is what the mission says that the tool does; where it says nothing, or the slice is of several tools, what is
+    /// said and confirmed is looked at with the call.
+    pub(super) fn origins(&mut self, mission: &Mission, rules: &ToolRules, effect: EffectClass) {
+        self.targets = mission.targets(rules).filter(|_| effect != EffectClass::Read || self.context.named);
+        let data = mission.data();
+        let said = [
+            ("data.untrusted-target", TargetRole::Target, &data.untrusted_target),
+            ("data.untrusted-payload", TargetRole::Payload, &data.untrusted_payload),
+        ];
+        for (id, role, rule) in said {
+            let Some(rule) = rule else { continue };
+            let Some(condition) = objection(rule, role, effect) else { continue };
+            let gate = match &rule.otherwise {
+                Otherwise::Ask(gate) => mission.gate(gate),
+                Otherwise::Deny | Otherwise::Keep => None,
+            };
+            let gate = self.said(gate);
+            self.context.origins = true;
+            self.context.effect |= effect == EffectClass::Unconfirmed;
+            let lifted = self.lifted_by(gate.as_ref());
+            let part = Part::Origin { gate, role, rule: rule.clone() };
+            self.forbid(id.to_owned(), rule.line, part, Clause::When(format!("{condition}{lifted}")));
+            self.whole.holds.push(format!("!({condition})"));
+        }
+    }
+
     /// Whose approval it is, is part of what was agreed.
     fn said(&mut self, gate: Option<&Gate>) -> Option<Arc<str>> {
         let gate = gate?;
@@ -503,6 +561,9 @@ impl Draft {
         if shape.classes {
             context.push_str("      \"classes\": Set<String>,\n");
         }
+        if shape.effect {
+            context.push_str("      \"effect\": String,\n");
+        }
         if shape.gates {
             context.push_str("      \"gates\": Set<String>,\n");
         }
@@ -523,6 +584,9 @@ impl Draft {
         if shape.name {
             context.push_str("      \"name\": String,\n");
         }
+        if shape.named {
+            context.push_str("      \"named\": Set<String>,\n");
+        }
         if shape.listed.is_some() {
             context.push_str("      \"names\": Set<String>,\n");
         }
@@ -530,6 +594,9 @@ impl Draft {
         if !shape.numbers.is_empty() {
             let numbers = shape.numbers.iter().map(|name| format!("{}?: Number", literal(name)));
             let _ = writeln!(context, "      \"numbers\": {{ {} }},", numbers.collect::<Vec<_>>().join(", "));
+        }
+        if shape.origins {
+            context.push_str("      \"origins\": Set<String>,\n");
         }
         if shape.plain {
             context.push_str("      \"plain\": Bool,\n");

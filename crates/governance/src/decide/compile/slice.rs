@@ -9,7 +9,7 @@ use cedar_policy::{
     EntityId, EntityTypeName, EntityUid, ParseErrors, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
 };
 use evidence::leaf::sha256_hex;
-use evidence::record::{Endpoint, FacetValue, Rule, Surface};
+use evidence::record::{EffectClass, Endpoint, FacetValue, Rule, Surface, TargetRole};
 
 use super::CompileError;
 use super::draft::Draft;
@@ -17,8 +17,8 @@ use super::text::{any_of, literal, pattern, set, starts_with};
 use super::whole::Permission;
 use crate::count::Counter;
 use crate::mission::{
-    APPROVAL_STATUS, ArgumentRule, CommandPattern, Feature, Mission, PROTOCOL_REQUESTS, Pattern, Plan, SUBSCRIBING,
-    ToolPattern, ToolRules, UriPattern, UrlPattern, WebUrl, key, tool_rule_id,
+    APPROVAL_STATUS, ArgumentRule, CommandPattern, Feature, Mission, OriginRule, PROTOCOL_REQUESTS, Pattern, Plan,
+    SUBSCRIBING, Targets, ToolPattern, ToolRules, UriPattern, UrlPattern, WebUrl, key, tool_rule_id,
 };
 
 /// Cedar's entity types and the one action.
@@ -72,6 +72,8 @@ pub(in crate::decide) struct Slice {
     /// What is said of a call that each permit allows.
     sentences: BTreeMap<usize, Arc<str>>,
     sha256: Option<Arc<str>>,
+    /// What is traced of a call; nothing where it does not matter who named what it acts on.
+    targets: Option<Targets>,
     text: String,
     whole: Option<Permission>,
 }
@@ -105,6 +107,17 @@ pub(in crate::decide) enum Part {
     },
     Hours,
     Initiators,
+    /// An argument that the mission or the initiator must name.
+    Named {
+        name: Arc<str>,
+    },
+    /// What nobody named who may: targets, or links in content.
+    Origin {
+        /// Whose approval lifts it.
+        gate: Option<Arc<str>>,
+        role: TargetRole,
+        rule: OriginRule,
+    },
     /// A class of data that may not go to the tool.
     Data {
         class: Arc<str>,
@@ -130,6 +143,8 @@ pub(in crate::decide) struct ContextShape {
     pub(in crate::decide) minute: bool,
     /// The classes of data in the arguments.
     pub(in crate::decide) classes: bool,
+    /// What the tool does.
+    pub(in crate::decide) effect: bool,
     /// The gates that approvals satisfy.
     pub(in crate::decide) gates: bool,
     /// Ids of counters.
@@ -140,10 +155,14 @@ pub(in crate::decide) struct ContextShape {
     pub(in crate::decide) lengths: Vec<Arc<str>>,
     /// The name of the tool, prompt or method, or the URI.
     pub(in crate::decide) name: bool,
+    /// The arguments that the mission or the initiator named.
+    pub(in crate::decide) named: bool,
     /// Arguments as exact numbers.
     pub(in crate::decide) numbers: Vec<Arc<str>>,
     /// Arguments that match or not, which Cedar cannot tell.
     pub(in crate::decide) matches: BTreeMap<Arc<str>, Matcher>,
+    /// Who named what the call acts on.
+    pub(in crate::decide) origins: bool,
     /// Whether the URI is plain enough for wildcards.
     pub(in crate::decide) plain: bool,
     /// Arguments as texts.
@@ -240,6 +259,7 @@ impl<'m> Compiler<'m> {
             slice.danger(self.mission, danger, zone, None);
         }
         slice.data(self.mission, |rule| rule.to.iter().any(covers).then_some(None));
+        slice.origins(self.mission, rules, self.mission.effect_class(surface, upstream, name));
         slice.budget(self.mission, Some((surface, upstream, name)));
         slice.effect(&format!("{surface}:{upstream}/{name}"), self.mission.effect_class(surface, upstream, name));
         self.build(slice, &id, plan)
@@ -264,6 +284,7 @@ impl<'m> Compiler<'m> {
             let names: Vec<String> = rule.to.iter().filter(|pattern| covers(pattern)).map(name_matches).collect();
             (!names.is_empty()).then(|| Some(any_of(&names)))
         });
+        slice.origins(self.mission, &ToolRules::default(), EffectClass::Unconfirmed);
         slice.budget(self.mission, None);
         if let Some(rules) = self.mission.upstream(surface, upstream) {
             for (name, (class, _)) in rules.effects.iter().filter(|(name, _)| !rules.tools.contains_key(*name)) {
@@ -403,6 +424,7 @@ impl<'m> Compiler<'m> {
             schema: schema_text,
             sentences,
             sha256,
+            targets: draft.targets,
             text,
             whole,
         })
@@ -423,6 +445,10 @@ impl<'m> Compiler<'m> {
 impl Slice {
     pub(super) fn plan(&self) -> Option<&Plan> {
         self.plan.as_ref()
+    }
+
+    pub(super) const fn targets(&self) -> Option<&Targets> {
+        self.targets.as_ref()
     }
 
     pub(super) fn counters(&self) -> &[Arc<Counter>] {

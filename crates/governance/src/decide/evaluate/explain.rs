@@ -1,10 +1,12 @@
 //! Says why a call was denied: to the owner with rule and bounds, to the agent in one sentence that helps it correct itself and tells no bounds.
 
+mod origin;
+
 use std::sync::Arc;
 
 use evidence::record::{Endpoint, Facet, Rule, Surface, Tool};
 
-use super::facet;
+use super::question::{Question, facet};
 use crate::classify::{Classified, Standing, UNPARSED, WHOLE};
 use crate::count::Counter;
 use crate::decide::compile::{Part, Slice, SliceRule};
@@ -165,9 +167,10 @@ pub(super) fn not_allowed(tool: &Tool) -> Finding {
 /// What each of these rules objects to.
 pub(super) fn forbidden<'a>(
     rules: impl Iterator<Item = &'a SliceRule>,
-    slice: &Slice,
+    question: &Question<'_>,
     classified: &Classified,
 ) -> Vec<Finding> {
+    let (slice, provenance) = (question.slice, classified.provenance.as_slice());
     let facets = classified.facets.as_slice();
     let whole = facet(facets, WHOLE).and_then(|facet| facet.values.first()).filter(|value| *value.kind == *UNPARSED);
     let mut findings: Vec<Finding> = Vec::new();
@@ -187,6 +190,10 @@ pub(super) fn forbidden<'a>(
             }
             (Part::Data { class, gate }, _) => of_data(class, gate.as_ref()),
             (Part::Touches { gate }, _) => of_touches(gate.as_ref()),
+            (Part::Named { name }, _) => origin::of_named(name, provenance),
+            (Part::Origin { gate, role, rule }, _) => {
+                origin::of_origin(*role, rule, question.effect, provenance, gate.as_ref())
+            }
             (Part::Danger { gate, name, over }, _) => of_danger(name, over.as_deref(), gate.as_ref()),
             (Part::Allow | Part::Argument { .. } | Part::Others, Some(why)) => {
                 if findings.iter().any(|finding| finding.reason == Reason::ArgumentUnparsable) {

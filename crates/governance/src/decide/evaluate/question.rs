@@ -8,7 +8,7 @@ use std::sync::Arc;
 use cedar_policy::{Context, Request};
 use cedar_policy_core::ast;
 use evidence::decimal::Number;
-use evidence::record::{Facet, FacetValue, Tool};
+use evidence::record::{EffectClass, Facet, FacetValue, Origin, TargetOrigin, Tool};
 use evidence::time::Timestamp;
 
 use crate::classify::Classified;
@@ -24,10 +24,13 @@ pub(super) struct Question<'a> {
     pub(super) at: Timestamp,
     /// The classes of data in the arguments.
     pub(super) classes: &'a [Arc<str>],
+    pub(super) effect: EffectClass,
     pub(super) facets: &'a [Facet],
     /// The gates that approvals satisfy.
     pub(super) gates: &'a [Arc<str>],
     pub(super) initiator: &'a str,
+    /// Who named what it acts on.
+    pub(super) origins: &'a [TargetOrigin],
     pub(super) policy: &'a PolicySnapshot,
     pub(super) slice: &'a Slice,
     pub(super) tool: &'a Tool,
@@ -37,7 +40,13 @@ pub(super) struct Question<'a> {
 type Pair = (Arc<str>, ast::Value);
 
 impl<'a> Question<'a> {
-    pub(super) fn new(classified: &'a Classified, policy: &'a PolicySnapshot, slice: &'a Slice, at: Timestamp) -> Self {
+    pub(super) fn new(
+        classified: &'a Classified,
+        policy: &'a PolicySnapshot,
+        slice: &'a Slice,
+        effect: EffectClass,
+        at: Timestamp,
+    ) -> Self {
         let after = classified.tallies.iter().filter_map(|tally| Some((tally.counter.id.clone(), tally.after()?)));
         let context = classified.intercepted.context();
         Self {
@@ -45,9 +54,11 @@ impl<'a> Question<'a> {
             agent: &context.agent.name,
             at,
             classes: &classified.data_classes,
+            effect,
             facets: &classified.facets,
             gates: &classified.gates,
             initiator: &context.initiator.name,
+            origins: &classified.provenance,
             policy,
             slice,
             tool: classified.intercepted.tool(),
@@ -70,9 +81,8 @@ impl<'a> Question<'a> {
         if shape.gates {
             pairs.push((key("gates"), ast::Value::set(self.gates.iter().map(text), None)));
         }
-        if shape.listed.is_some() {
-            let names = self.facets.iter().map(|facet| text(&facet.argument));
-            pairs.push((key("names"), ast::Value::set(names, None)));
+        if shape.listed.is_some() && !shape.named {
+            pairs.push((key("names"), self.names()));
         }
         if !shape.counters.is_empty() {
             let counters = self.after.iter().filter_map(|(id, after)| Some((id.clone(), record(*after)?)));
@@ -155,6 +165,20 @@ impl<'a> Question<'a> {
         if shape.classes {
             pairs.push((key("classes"), ast::Value::set(self.classes.iter().map(text), None)));
         }
+        if shape.effect {
+            pairs.push((key("effect"), self.effect.as_str().into()));
+        }
+        if shape.named {
+            let named =
+                self.origins.iter().filter(|traced| matches!(traced.origin, Origin::Mission | Origin::Initiator));
+            pairs.push((key("named"), ast::Value::set(named.map(|traced| text(&traced.argument)), None)));
+            // The one policy looks at what is there by its facts; here the name is the fact.
+            pairs.push((key("names"), self.names()));
+        }
+        if shape.origins {
+            let origins = self.origins.iter().map(|traced| format!("{}:{}", traced.role, traced.origin));
+            pairs.push((key("origins"), ast::Value::set(origins.map(|origin| origin.as_str().into()), None)));
+        }
         if shape.minute {
             let minute = minute_of_week(self.policy.mission().zone(), self.at);
             pairs.push((key("minute"), i64::from(minute).into()));
@@ -166,6 +190,10 @@ impl<'a> Question<'a> {
             pairs.push((key("plain"), is_plain(&self.tool.name).into()));
         }
         pairs
+    }
+
+    fn names(&self) -> ast::Value {
+        ast::Value::set(self.facets.iter().map(|facet| text(&facet.argument)), None)
     }
 
     fn request(&self, pairs: Vec<Pair>) -> Option<Request> {

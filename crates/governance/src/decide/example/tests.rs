@@ -131,7 +131,7 @@ fn the_shipped_missions_decide_as_was_reviewed() {
                         upstream: server.clone(),
                     };
                     let agent = mission.agents()[0].clone();
-                    let mut before = Before::default();
+                    let mut before = Before::nothing(&policy);
                     for source in mission.sources() {
                         let value = FacetValue { kind: "text".into(), text: RETURNED.into() };
                         before.returned.add_value(&source, &value);
@@ -194,4 +194,34 @@ fn edges(rules: &ToolRules) -> Vec<(String, String)> {
     more.push(("unlisted".into(), "1".to_owned()));
     edges.push(("one too many".to_owned(), text(&more)));
     edges
+}
+
+#[test]
+fn who_named_it_is_shown_with_a_call_that_nobody_named() {
+    let mission = |rule: &str, data: &str| {
+        policy(&format!(
+            "[allow.mcp.s]\nt = {{ to = {{ {rule} }} }}\n[effect.mcp.s]\nt = 'send'\n[allow.mcp.z]\nz = {{}}\n[danger.z]\nwhen = 'mcp:z/z'\n[gate.default]\ngroup = 'g'\n[data]\n{data}\n"
+        ))
+    };
+    let free = "free = true, target = true";
+    for (old, new, allowed, denied) in [
+        ((free, "untrusted-target = 'ask'"), (free, "untrusted-target = 'keep'"), Some(false), None),
+        ((free, "untrusted-target = 'keep'"), (free, "untrusted-target = 'deny'"), None, Some(false)),
+        (("free = true, named = true", "touches = ['pii']"), (free, "touches = ['pii']"), Some(false), None),
+        ((free, "untrusted-target = 'ask'"), ("free = true", "untrusted-target = 'ask'"), Some(false), None),
+        // Where both ask, whoever was asked for it shows what the rule for the value lets in.
+        (
+            ("path = ['/srv/docs']", "untrusted-target = 'ask'"),
+            ("path = ['/srv']", "untrusted-target = 'ask'"),
+            Some(true),
+            None,
+        ),
+    ] {
+        let (before, after) = (mission(old.0, old.1), mission(new.0, new.1));
+        let proved = Versions { old: &before, new: &after }.changes();
+        let has_words = |example: &Option<Example>| example.as_ref().map(|example| example.words.is_some());
+        let found: Vec<_> =
+            proved.iter().map(|proved| (has_words(&proved.newly_allowed), has_words(&proved.newly_denied))).collect();
+        assert!(found.contains(&(allowed, denied)), "{old:?} to {new:?}: {proved:#?}");
+    }
 }

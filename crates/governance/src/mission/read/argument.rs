@@ -8,17 +8,18 @@ use evidence::decimal::Number;
 use toml::de::{DeTable, DeValue};
 
 use super::typed::are_dates;
-use super::{Key, Later, Reader, Value, brief};
+use super::{Key, Reader, Value, brief};
 use crate::limits::{ARGUMENTS_MAX, FACET_BYTES_MAX, FIELDS_DEPTH_MAX, NAME_BYTES_MAX, RESULT_BYTES_MAX};
 use crate::mission::domain::host;
 use crate::mission::path::normal_path;
 use crate::mission::pattern::Pattern;
-use crate::mission::rule::{ArgumentRule, Constraint, DomainPattern, Limit, Period, Presence, Scalar};
+use crate::mission::rule::{ArgumentRule, Constraint, DomainPattern, Limit, Naming, Period, Presence, Scalar};
 use crate::mission::source::{argument_path, child_path};
 use crate::mission::spelling::ambiguity;
+use crate::mission::trust::Role;
 use crate::mission::url::UrlPattern;
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 21] = [
     "command",
     "domain",
     "email",
@@ -30,6 +31,7 @@ const KEYS: [&str; 19] = [
     "length",
     "max",
     "min",
+    "named",
     "optional",
     "path",
     "pattern",
@@ -37,10 +39,9 @@ const KEYS: [&str; 19] = [
     "per_hour",
     "per_run",
     "sql",
+    "target",
     "url",
 ];
-
-const KEYS_LATER: &Later = &[("named", "remove it, or list the values with `in`")];
 
 const EXAMPLE: &str = "write what it may be, such as `{ in = [\"a\", \"b\"] }`, or `{ free = true }` for anything";
 
@@ -101,7 +102,7 @@ impl<'s> Reader<'s> {
 
     fn argument(&mut self, key: &Key<'s>, value: &Value<'s>) -> Option<ArgumentRule> {
         let table = self.table(value, EXAMPLE)?;
-        self.check_keys(table, &KEYS, KEYS_LATER);
+        self.check_keys(table, &KEYS, &[]);
         let presence = match table.get("optional").map(|value| (value, value.get_ref())) {
             None | Some((_, DeValue::Boolean(false))) => Presence::Required,
             Some((_, DeValue::Boolean(true))) => Presence::Optional,
@@ -111,11 +112,34 @@ impl<'s> Reader<'s> {
             }
         };
         let constraint = self.constraint(key, table)?;
+        let (naming, said) = self.naming(table, &constraint)?;
         let limits = self.limits(table);
         for limit in &limits {
             self.check_limit(limit, &constraint);
         }
-        Some(ArgumentRule { constraint, limits, line: self.line(key), parent: None, presence })
+        Some(ArgumentRule { constraint, limits, line: self.line(key), naming, parent: None, presence, said })
+    }
+
+    /// `named = true`: the mission or the initiator must name the value. `target = false`: it names nothing that the tool acts on.
+    fn naming(&mut self, table: &DeTable<'s>, constraint: &Constraint) -> Option<(Naming, Option<Role>)> {
+        let mut read = |key: &str| match table.get(key).map(|value| (value, value.get_ref())) {
+            None => Some(None),
+            Some((_, DeValue::Boolean(said))) => Some(Some(*said)),
+            Some((value, _)) => {
+                self.wrong_kind(value, "true or false", &format!("write `{key} = true`, or leave it out"));
+                None
+            }
+        };
+        let (named, target) = (read("named"), read("target"));
+        let (named, target) = (named?, target?);
+        let at = ["named", "target"].into_iter().find_map(|key| table.get(key)).map_or(0..0, |value| value.span());
+        if *constraint == Constraint::Fields && (named.is_some() || target.is_some()) {
+            self.problem(at, "an object names nothing by itself", "say it of its fields");
+        } else if (named, target) == (Some(true), Some(false)) {
+            self.problem(at, "what must be named is a target", "remove `target`, or `named`");
+        }
+        let said = target.map(|is_target| if is_target { Role::Target } else { Role::Content });
+        Some((if named == Some(true) { Naming::Named } else { Naming::Anybody }, said))
     }
 
     /// `per_day = 20000` and the like, of any table.

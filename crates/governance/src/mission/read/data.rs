@@ -10,6 +10,9 @@ use crate::mission::data::{CLASSES, ClassRule, DataRules, OnResult, Otherwise, T
 use crate::mission::gate::{DEFAULT, Gate};
 use crate::mission::rule::{ToolPattern, Upstream, split_tool};
 
+/// Keys that are no class.
+const KEYS: [&str; 3] = ["touches", "untrusted-payload", "untrusted-target"];
+
 const EXAMPLE: &str = "write `pii = { to = [\"mcp:mail\"], else = \"deny\" }` or `secret = { result = \"redact\" }`";
 
 impl<'s> Reader<'s> {
@@ -26,6 +29,9 @@ impl<'s> Reader<'s> {
                     let classes = self.classes(value);
                     rules.touches = Some(Touches { classes, line: self.line(key) });
                 }
+                "untrusted-payload" => rules.untrusted_payload = self.origin_rule(key, value),
+                "untrusted-target" => rules.untrusted_target = self.origin_rule(key, value),
+                name if name.contains(':') => self.trust(key, value, &mut rules.trust),
                 name if self.is_class(key, name) => {
                     if let Some(rule) = self.class_rule(key, value) {
                         rules.classes.insert(name.into(), rule);
@@ -62,7 +68,7 @@ impl<'s> Reader<'s> {
     }
 
     fn no_class(&mut self, at: std::ops::Range<usize>, name: &str) {
-        let suggestion = match nearest(name, CLASSES.into_iter().chain(["touches"])) {
+        let suggestion = match nearest(name, CLASSES.into_iter().chain(KEYS)) {
             Some(word) => format!("did you mean `{word}`?"),
             None => format!("the classes are {}", CLASSES.join(", ")),
         };
@@ -73,7 +79,8 @@ impl<'s> Reader<'s> {
         let table = self.table(value, EXAMPLE)?;
         self.check_keys(table, &["else", "gate", "result", "to"], &[]);
         let to = table.get("to").map(|value| self.cleared(value)).unwrap_or_default();
-        let otherwise = self.otherwise(table, !to.is_empty());
+        let unsaid = if to.is_empty() { Otherwise::Keep } else { Otherwise::Deny };
+        let otherwise = self.otherwise(table, unsaid);
         let result = table.get("result").map_or(Some(OnResult::Treat(Treatment::Keep)), |value| self.on_result(value));
         if table.is_empty() {
             self.problem(value.span(), "says nothing of the class", EXAMPLE);
@@ -105,11 +112,10 @@ impl<'s> Reader<'s> {
         cleared
     }
 
-    fn otherwise(&mut self, table: &DeTable<'s>, is_directed: bool) -> Option<Otherwise> {
+    pub(super) fn otherwise(&mut self, table: &DeTable<'s>, unsaid: Otherwise) -> Option<Otherwise> {
         let gate = table.get("gate").and_then(|value| self.text(value).map(|gate| (value, Arc::<str>::from(gate))));
         let said = match table.get("else") {
-            None if is_directed => Some(Otherwise::Deny),
-            None => Some(Otherwise::Keep),
+            None => Some(unsaid),
             Some(value) => match self.text(value)? {
                 "deny" => Some(Otherwise::Deny),
                 "keep" => Some(Otherwise::Keep),
@@ -124,7 +130,7 @@ impl<'s> Reader<'s> {
         if let (Some((value, _)), Some(Otherwise::Deny | Otherwise::Keep)) = (&gate, &said) {
             self.problem(value.span(), "a gate where nobody is asked", "write `else = \"ask\"`, or remove it");
         }
-        if let (Some(value), Some(Otherwise::Keep), true) = (table.get("to"), &said, is_directed) {
+        if let (Some(value), Some(Otherwise::Keep)) = (table.get("to").filter(|_| table.contains_key("else")), &said) {
             self.problem(
                 value.span(),
                 "it may go anywhere, and somewhere in particular",
@@ -158,17 +164,24 @@ impl<'s> Reader<'s> {
         gates: &BTreeMap<Arc<str>, Gate>,
         upstreams: &BTreeMap<Arc<str>, Upstream>,
     ) {
-        for (class, rule) in &data.classes {
-            if let Otherwise::Ask(gate) = &rule.otherwise
+        let classes = data.classes.iter().map(|(class, rule)| (format!("class `{class}`"), &rule.otherwise, rule.line));
+        let rules =
+            [("untrusted-payload", &data.untrusted_payload), ("untrusted-target", &data.untrusted_target)].into_iter();
+        let rules = rules.filter_map(|(key, rule)| Some((format!("`{key}`"), rule.as_ref()?)));
+        let rules = rules.map(|(what, rule)| (what, &rule.otherwise, rule.line));
+        for (what, otherwise, line) in classes.chain(rules) {
+            if let Otherwise::Ask(gate) = otherwise
                 && !gates.contains_key(gate)
             {
                 let known = nearest(gate, gates.keys().map(AsRef::as_ref));
                 let suggestion =
                     known.map_or_else(|| format!("add `[gate.{gate}]`"), |known| format!("did you mean `{known}`?"));
-                let reason =
-                    format!("class `{class}` asks the gate `{}`, and the mission has none of that name", brief(gate));
-                self.problem_at_line(rule.line, reason, Some(suggestion));
+                let reason = format!("{what} asks the gate `{}`, and the mission has none of that name", brief(gate));
+                self.problem_at_line(line, reason, Some(suggestion));
             }
+        }
+        self.check_trust(data, upstreams);
+        for (class, rule) in &data.classes {
             for pattern in &rule.to {
                 let is_there = upstreams.get(&pattern.upstream).is_some_and(|known| known.surface == pattern.surface);
                 if !is_there {

@@ -116,6 +116,20 @@ fn invariants_hold_exactly() {
             of("p = { free = true }"),
             true,
         ),
+        ("must be named", format!("{bank}n = {{ free = true, named = true }}"), of("n = { free = true }"), true),
+        (
+            "must be named, and is",
+            format!("{bank}n = {{ free = true, named = true }}"),
+            of("n = { in = ['a'], named = true }"),
+            false,
+        ),
+        ("is a target", format!("{bank}n = {{ free = true, target = true }}"), of("n = { length = 9 }"), true),
+        (
+            "is a target, and is one",
+            format!("{bank}n = {{ free = true, target = true }}"),
+            of("n = { in = ['a'] }"),
+            false,
+        ),
         ("never", "[invariant.i]\nnever = ['mcp:shell/*']".to_owned(), "[allow.mcp.shell]\nrun = {}".to_owned(), true),
         (
             "never, as every tool",

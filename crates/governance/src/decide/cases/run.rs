@@ -1,0 +1,99 @@
+//! What came before a case's call in its run, as far as it says who named what the call acts on.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use evidence::record::Tool;
+use serde::Deserialize;
+use toml::{Spanned, Value};
+
+use super::{object, read_tool};
+use crate::classify::provenance::{Key, Seen};
+use crate::decide::PolicySnapshot;
+
+/// What came before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Run {
+    /// Calls that were answered, in their order, after those of `sent`.
+    pub earlier: Vec<Earlier>,
+    /// The arguments of calls of which nothing came back that matters.
+    pub sent: Vec<String>,
+    /// What the initiator asked for.
+    pub words: Option<Arc<str>>,
+}
+
+/// A call that was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Earlier {
+    /// The exact text of its arguments; empty where they do not matter.
+    pub arguments: String,
+    /// The exact text of its result.
+    pub result: String,
+    /// What was called.
+    pub tool: Tool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenResult {
+    arguments: Option<Spanned<Value>>,
+    result: Spanned<Value>,
+    tool: Spanned<String>,
+}
+
+/// What a case says of it; else what is wrong, and where.
+pub(super) fn read(
+    seen: Vec<Spanned<WrittenResult>>,
+    sent: Vec<Spanned<Value>>,
+    words: Option<String>,
+) -> Result<Run, (Range<usize>, String)> {
+    let exact = |what: &str, value: &Spanned<Value>| object(what, value.as_ref()).map_err(|why| (value.span(), why));
+    let sent = sent.iter().map(|value| exact("sent", value)).collect::<Result<_, _>>()?;
+    let earlier = seen.into_iter().map(|seen| {
+        let WrittenResult { arguments, result, tool } = seen.into_inner();
+        Ok(Earlier {
+            arguments: arguments.map(|arguments| exact("arguments", &arguments)).transpose()?.unwrap_or_default(),
+            result: result_of(result.as_ref()).map_err(|why| (result.span(), why))?,
+            tool: read_tool(tool.as_ref()).map_err(|why| (tool.span(), why))?,
+        })
+    });
+    Ok(Run { earlier: earlier.collect::<Result<_, _>>()?, sent, words: words.map(Into::into) })
+}
+
+/// A result as a server sends it. A table stands for structured content, and a text for one block of text, unless it is a whole result by itself.
+fn result_of(value: &Value) -> Result<String, String> {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    match value {
+        Value::String(text) => {
+            let members = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).unwrap_or_default();
+            let is_whole = ["content", "contents", "structuredContent"].iter().any(|name| members.contains_key(*name));
+            Ok(if is_whole {
+                text.clone()
+            } else {
+                format!(r#"{{"content":[{{"type":"text","text":{}}}]}}"#, quoted(text))
+            })
+        }
+        table @ Value::Table(_) => {
+            let structured = object("result", table)?;
+            Ok(format!(r#"{{"content":[],"structuredContent":{structured}}}"#))
+        }
+        _ => Err("`result` is a table, a text, or a text with the exact result".to_owned()),
+    }
+}
+
+impl Run {
+    /// What a run has seen after all of it.
+    pub(super) fn seen(&self, policy: &PolicySnapshot) -> Seen {
+        // Nothing of it is kept, so nobody can try values.
+        let mut seen = Seen::new(&Key::new([0; 16]));
+        if let Some(words) = &self.words {
+            seen.initiator(words);
+        }
+        self.sent.iter().for_each(|arguments| seen.sent(arguments.as_bytes()));
+        for Earlier { arguments, result, tool } in &self.earlier {
+            seen.sent(arguments.as_bytes());
+            seen.returned(tool, &policy.trust(tool), result.as_bytes());
+        }
+        seen
+    }
+}
