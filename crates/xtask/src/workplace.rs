@@ -94,6 +94,11 @@ impl Workplace {
         })
     }
 
+    /// The same place for what runs beside the step under way: the same log, and no line that shows where it is.
+    pub(crate) fn beside(&self) -> Self {
+        Self { log: self.log.clone(), progress: None, root: self.root.clone(), state: self.state.clone() }
+    }
+
     /// Runs a program that has to succeed.
     pub(crate) fn must(&mut self, command: &mut Command) -> Result<Ran> {
         let ran = self.run(command)?;
