@@ -12,7 +12,7 @@ mod returned;
 
 use std::sync::Arc;
 
-use evidence::record::{EffectClass, Facet, TargetOrigin};
+use evidence::record::{EffectClass, Facet, Origin, TargetOrigin, TargetRole};
 
 use crate::count::Tally;
 use crate::intercept::Intercepted;
@@ -54,7 +54,7 @@ pub struct Classified {
     pub intercepted: Intercepted,
     /// The accepted definition of the tool, where a gate may be asked about it.
     pub pin: Option<Arc<str>>,
-    /// Who named what it acts on, sorted by argument; none where the mission does not ask.
+    /// Who named what it acts on, sorted by argument; none where the mission does not ask. Until somebody has looked, nobody has named anything.
     pub provenance: Vec<TargetOrigin>,
     /// What stands behind it.
     pub standing: Standing,
@@ -74,8 +74,14 @@ pub fn classify(intercepted: Intercepted, plan: Option<&Plan>, standing: Standin
         gates: Vec::new(),
         intercepted,
         pin: None,
-        provenance: Vec::new(),
+        provenance: untraced(),
         standing,
         tallies: Vec::new(),
     }
+}
+
+/// INVARIANT (untraced-is-unknown): a call that nobody traces is one whose every target and link nobody named.
+fn untraced() -> Vec<TargetOrigin> {
+    let unknown = |role| TargetOrigin { argument: Arc::from(WHOLE), origin: Origin::Unknown, role, source: None };
+    vec![unknown(TargetRole::Payload), unknown(TargetRole::Target)]
 }

@@ -392,9 +392,8 @@ pub(super) fn decide_after(
     let id = CallId::from_bytes([0; 16]);
     let intercepted = Intercepted::new(id, Arc::new(actor), call.clone(), bytes, None);
     let mut classified = classify(intercepted, policy.plan(call), Standing::Good, &before.returned);
-    if let Some(targets) = policy.targets(call) {
-        classified.provenance = before.seen.trace(arguments.as_bytes(), targets);
-    }
+    let traced = policy.targets(call).map(|targets| before.seen.trace(arguments.as_bytes(), targets));
+    classified.provenance = traced.unwrap_or_default();
     let mut book = Book::default();
     let context = classified.intercepted.context().clone();
     for counter in policy.counters(call) {

@@ -304,3 +304,20 @@ fn the_sentence_says_where_the_value_stands() {
         assert_eq!(&*decision.said_to_agent, agent);
     }
 }
+
+#[test]
+fn a_call_that_nobody_has_traced_acts_on_what_nobody_named() {
+    let source =
+        |rule: &str| format!("{}\n[data]\n{rule}\n", Model { named: false, payload: None, target: None }.source());
+    for (rule, tool, effect, reasons) in [
+        ("untrusted-target = 'deny'", "mcp:mail/send", Effect::Deny, vec![Reason::UntrustedTarget]),
+        ("untrusted-payload = 'deny'", "mcp:mail/send", Effect::Deny, vec![Reason::UntrustedPayload]),
+        ("untrusted-target = 'deny'", "mcp:mail/look", Effect::Allow, vec![]),
+        ("touches = ['pii']", "mcp:mail/send", Effect::Allow, vec![]),
+    ] {
+        let policy = snapshot(&source(rule));
+        let call = classified(&policy, "bot", parse_tool(tool), r#"{"to":"eve"}"#, Standing::Good);
+        let decision = decide(&call, &policy, "2026-12-01T12:00:00Z".parse().unwrap());
+        assert_eq!((decision.effect, decision.reasons), (effect, reasons), "{rule} {tool}");
+    }
+}
