@@ -106,7 +106,10 @@ impl Sending<'_> {
             }
         }
         self.store.note_pieces(value, false);
-        self.store.note(value, Mark::Sent, 0);
+        // What was seen before it was sent stays what it was, and where.
+        let seen = self.store.doubt(&normal(value)).filter(|(mark, _)| *mark == Mark::Untrusted);
+        let (mark, source) = seen.unwrap_or((Mark::Sent, 0));
+        self.store.note(value, mark, source);
     }
 }
 

@@ -124,21 +124,24 @@ impl Store {
         })
     }
 
-    /// The worst of the words of a text, where every one is known.
+    /// The worst of the words of a text, where every one is known; of as bad ones the longest, which tells most about where the text stands.
     fn all_words(&self, text: &str, count: usize) -> Option<(Mark, SourceNumber)> {
         if count < 2 {
             return None;
         }
-        let (mut worst, mut is_known) = (None, true);
+        let (mut worst, mut longest, mut is_known) = (None, 0, true);
         words(text, |_, squeezed| {
             // One that is not known is enough.
             let found = if is_known { self.find_bytes(Form::Squeezed, squeezed) } else { None };
             is_known &= found.is_some();
-            worst = match (worst, found) {
-                (None, found) => found,
-                (Some((Mark::Untrusted, _)), Some((Mark::Sent, _))) => found,
-                (worst, _) => worst,
+            let is_worse = match (worst, found) {
+                (None, _) | (Some((Mark::Untrusted, _)), Some((Mark::Sent, _))) => true,
+                (Some((known, _)), Some((mark, _))) => known == mark && squeezed.len() > longest,
+                (Some(_), None) => false,
             };
+            if is_worse {
+                (worst, longest) = (found, squeezed.len());
+            }
         });
         worst.filter(|_| is_known)
     }

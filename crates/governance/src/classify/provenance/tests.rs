@@ -593,6 +593,23 @@ fn each_argument_has_its_worst_origin_and_where_it_was_seen() {
 }
 
 #[test]
+fn a_value_stands_where_it_was_seen_before_the_agent_sent_it() {
+    let link = "https://news.example/2026/harvest";
+    let read = Text("chat/read", "Eve: have you seen https://news.example/2026/harvest? Worth a look.");
+    let other = Returns("web/get", r#"{"url":"https://corp.example/start","text":"Nothing there."}"#);
+    let send = format!(r#"{{"url":"{link}"}}"#);
+    let arguments = format!(r#"{{"to":"{link}"}}"#);
+    for (name, steps, expected) in [
+        ("not sent", vec![other, read], "to untrusted target mcp:chat/read"),
+        ("sent after it was seen", vec![other, read, Send(&send)], "to untrusted target mcp:chat/read"),
+        ("sent twice", vec![read, Send(&send), Send(&send), other], "to untrusted target mcp:chat/read"),
+        ("sent before it was seen", vec![other, Send(&send), read], "to sent target -"),
+    ] {
+        assert_eq!(traced(&run(&steps), &arguments, &Targets::ruled()), [expected], "{name}");
+    }
+}
+
+#[test]
 fn what_cannot_be_traced_is_unknown() {
     let seen = run(&[Words("a ann@corp.example")]);
     let letter = |n: u8| char::from(b'a' + n);
