@@ -21,6 +21,9 @@ pub const RECALLED_RUNS_MAX: usize = 256;
 /// Runs whose seen values are held in memory, those used last; the others are read again from their files. 3 MiB each at most, 768 MiB.
 pub const SEEN_RUNS_MAX: usize = 256;
 
+/// The largest result that is taken in where its call is driven: some milliseconds. A larger one is on a thread that may block, so that other calls do not wait.
+pub const SEEN_IN_PLACE_BYTES_MAX: usize = 64 * 1024;
+
 /// The largest file of what one run has seen: 65,536 hashes of 20 bytes, the initiator's words and the names of places.
 pub const SEEN_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 

@@ -17,7 +17,7 @@ use governance::decide::PolicySnapshot;
 use governance::execute::Outcome;
 
 use crate::home::Home;
-use crate::limits::{SEEN_FILE_BYTES_MAX, SEEN_RUNS_MAX};
+use crate::limits::{SEEN_FILE_BYTES_MAX, SEEN_IN_PLACE_BYTES_MAX, SEEN_RUNS_MAX};
 use crate::seal::{SealError, key_or_new};
 
 /// The first line of a run's file; the second says which boot of the machine it was begun in.
@@ -111,6 +111,12 @@ impl Provenance {
             trail.seen.sent(arguments);
             self.keep(run, trail);
         });
+    }
+
+    /// Whether taking in what a tool returned to `run` takes so long that other calls should not wait for it.
+    pub(crate) fn is_slow(&self, run: Option<RunId>, policy: &PolicySnapshot, outcome: &Outcome) -> bool {
+        let is_large = outcome.result.as_ref().is_some_and(|result| result.len() > SEEN_IN_PLACE_BYTES_MAX);
+        is_large && run.is_some_and(|run| self.is_followed(run, policy))
     }
 
     /// What `tool` returned, before the agent has it.

@@ -66,6 +66,10 @@ fn a_call_acts_on_what_somebody_named_whom_the_mission_trusts() {
     // What comes back because the agent sent it is nobody's word.
     assert!(call(&http, &session, "echo", r#"{"text":"eve@evil.example"}"#).contains("eve@evil.example"));
     assert!(!acts_on(&http, &session, "eve@evil.example"));
+    // A result that is too large to be taken in beside other calls.
+    let long = format!(r#"{{"text":"{}mallory@evil.example"}}"#, "page ".repeat(20_000));
+    assert!(call(&http, &session, "echo", &long).contains("mallory@evil.example"));
+    assert!(!acts_on(&http, &session, "mallory@evil.example"));
     assert!(acts_on(&http, &http.open(), robin), "in another session of the run");
     let token = std::mem::replace(&mut http.token, http.home.token().unwrap());
     assert!(!acts_on(&http, &http.open(), robin), "in another run");
@@ -91,7 +95,7 @@ fn a_call_acts_on_what_somebody_named_whom_the_mission_trusts() {
     let (email, customer) = ("mcp:upstream/record_4k:contact.email", "mcp:upstream/record_4k:customer");
     let (trusted, untrusted) = ((Origin::Trusted, Some(email)), (Origin::Untrusted, Some(customer)));
     let (said, sent, unknown) = ((Origin::Initiator, None), (Origin::Sent, None), (Origin::Unknown, None));
-    let first = [unknown, trusted, untrusted, sent, trusted];
+    let first = [unknown, trusted, untrusted, sent, sent, trusted];
     let (other, spoken) = ([unknown], [said, said, unknown, unknown]);
     let (again, spoken_again) = ([trusted, untrusted, sent], [said]);
     let expected = [&first[..], &other, &spoken, &again, &spoken_again].concat();
