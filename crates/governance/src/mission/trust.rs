@@ -32,6 +32,17 @@ pub(crate) struct Reach {
     pub(crate) is_trusted: bool,
 }
 
+impl Reach {
+    /// What holds where both cover a value.
+    pub(crate) fn and(self, other: Self) -> Self {
+        if self.yields_to(other) { other } else { self }
+    }
+
+    const fn yields_to(self, other: Self) -> bool {
+        other.names > self.names || (other.names == self.names && self.is_trusted)
+    }
+}
+
 impl Trust {
     /// Nothing of what it returns: the default.
     #[must_use]
@@ -74,9 +85,12 @@ impl Trust {
     /// Whether only the service writes the value at `path`: the names of members on the way from the top of the result, lists passed through.
     #[must_use]
     pub fn of(&self, path: &[impl AsRef<str>]) -> bool {
-        (1..=path.len())
-            .fold(self.top(), |above, end| self.below(above, path.get(..end).unwrap_or_default()))
-            .is_trusted
+        self.reach(path).is_trusted
+    }
+
+    /// What holds at `path`, from the top.
+    pub(crate) fn reach(&self, path: &[impl AsRef<str>]) -> Reach {
+        (1..=path.len()).fold(self.top(), |above, end| self.below(above, path.get(..end).unwrap_or_default()))
     }
 
     /// Where a walk over a result begins.
@@ -89,8 +103,7 @@ impl Trust {
         let mut best = above;
         for (field, is_trusted) in &self.fields {
             let here = Reach { names: field.len(), is_trusted: *is_trusted };
-            let is_better = here.names > best.names || (here.names == best.names && best.is_trusted);
-            if is_better && ends_with(path, field) {
+            if best.yields_to(here) && ends_with(path, field) {
                 best = here;
             }
         }

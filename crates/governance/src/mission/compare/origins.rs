@@ -83,19 +83,43 @@ impl Changes {
             .flat_map(|of| fields.iter().map(|field| Returning { field: (*field).clone(), of: (*of).clone() }));
         let shared: Vec<Returning> = shared.filter(|place| !own.contains(place)).collect();
         let mut told = BTreeSet::new();
+        let who = |is_trusted: bool| match is_trusted {
+            true => (Direction::Wider, "only its service writes"),
+            false => (Direction::Narrower, "anybody may write"),
+        };
         for (place, is_own) in own.iter().map(|place| (place, true)).chain(shared.iter().map(|place| (place, false))) {
             let tool = example(&place.of);
             let is_trusted = |trust: Trust| trust.of(&place.field);
             let before = is_trusted(old.trust_by(&tool, &old_sources));
             let after = is_trusted(new.trust_by(&tool, &new_sources));
-            let (direction, who) = match (before, after) {
-                (false, true) => (Direction::Wider, "only its service writes"),
-                (true, false) => (Direction::Narrower, "anybody may write"),
-                (true, true) | (false, false) => continue,
-            };
+            if before == after {
+                continue;
+            }
+            let (direction, who) = who(after);
             if is_own || !told.contains(&direction) {
                 told.insert(direction);
                 self.push(direction, Subject::Beyond, format!("{who} {place}, it is said now"));
+            }
+        }
+        // One field in another: the old mission may go by the one and the new one by the other. With a name between them that no line has, no third field covers it.
+        for of in tools {
+            let tool = example(of);
+            let (before, after) = (old.trust_by(&tool, &old_sources), new.trust_by(&tool, &new_sources));
+            let reaches: Vec<_> =
+                fields.iter().map(|field| (*field, before.reach(field), after.reach(field))).collect();
+            for (index, (field, was, is)) in reaches.iter().enumerate() {
+                for (other, other_was, other_is) in reaches.iter().skip(index + 1) {
+                    let is_trusted = is.and(*other_is).is_trusted;
+                    if was.and(*other_was).is_trusted == is_trusted {
+                        continue;
+                    }
+                    let (direction, who) = who(is_trusted);
+                    if told.insert(direction) {
+                        let place = Returning { field: (*other).clone(), of: of.clone() };
+                        let sentence = format!("{who} {place} where it stands in or around `{}`", field.join("."));
+                        self.push(direction, Subject::Beyond, format!("{sentence}, it is said now"));
+                    }
+                }
             }
         }
     }
@@ -284,6 +308,17 @@ mod tests {
                 places.into_iter().zip(trusted).map(line).collect::<String>()
             })
         })
+    }
+
+    #[test]
+    fn a_field_in_another_is_compared() {
+        let of = |lines: &str| mission("[allow.mcp.m]\n'*' = {}\n", &format!("untrusted-target = 'ask'\n{lines}"));
+        let old = of("\"mcp:m/ab\" = 'trusted'\n\"mcp:m/ab:iban\" = 'untrusted'\n");
+        let new = of("\"mcp:m/ab:sender\" = 'trusted'\n");
+        let changes = compare(&old, &new);
+        let sentence = "only its service writes `sender` in what `mcp:m/ab` returns where it stands in or around `iban`, it is said now";
+        assert!(changes.iter().any(|change| change.sentence == sentence), "{changes:#?}");
+        assert_eq!(overall(&changes), Some(Direction::Both));
     }
 
     proptest! {
