@@ -444,6 +444,8 @@ fn limits() -> Vec<(&'static str, String)> {
         ("governance::MISSION_BYTES_MAX", bytes(governance::MISSION_BYTES_MAX)),
         ("governance::MISSION_RULES_MAX", governance::MISSION_RULES_MAX.to_string()),
         ("governance::LIST_ELEMENTS_MAX", governance::LIST_ELEMENTS_MAX.to_string()),
+        ("governance::OWN_CLASSES_MAX", governance::OWN_CLASSES_MAX.to_string()),
+        ("governance::INDEX_VALUES_MAX", governance::INDEX_VALUES_MAX.to_string()),
         ("console::BODY_BYTES_MAX", bytes(console::BODY_BYTES_MAX)),
         ("console::SESSION_US", seconds(console::SESSION_US.unsigned_abs() / 1_000_000)),
         ("console::SESSIONS_PER_PERSON_MAX", console::SESSIONS_PER_PERSON_MAX.to_string()),

@@ -62,7 +62,9 @@ fn begun(n: u64, padding: usize) -> Vec<Draft> {
             confirmed: None,
             counters: Vec::new(),
             facets: vec![],
+            met: Vec::new(),
             provenance: Vec::new(),
+            sent_sha256: None,
             tool: tool(),
         },
         obligations: vec![],
@@ -94,6 +96,7 @@ fn action(event: ActionEvent, status: Option<Status>) -> ActionRecord {
         reported: None,
         result_bytes: None,
         result_sha256: None,
+        sent_sha256: None,
         status,
         tool: tool(),
     }

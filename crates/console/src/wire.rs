@@ -467,6 +467,9 @@ pub struct Shown {
     pub before: Vec<Executed>,
     /// The arguments that a person proposed instead, as JSON text; null where nobody did, or this home does not have them any more.
     pub proposed: Option<String>,
+    /// The exact arguments that the tool gets, as JSON text; absent where they are those that the agent sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<String>,
     /// What reviewers are shown, as JSON text in the very bytes of `shown_sha256`: whoever answers computes the digest from it. Null where this home does not have it any more.
     pub shown: Option<String>,
     /// What you may do about it.
@@ -478,11 +481,12 @@ impl From<Told> for Shown {
         let Told { before, proposed, shown, turn, view } = told;
         let Turn { answers, is_concerned, on_behalf_of, why_not } = turn;
         let text = shown.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
-        let arguments = text.as_ref().and_then(|view| view.get("arguments")).and_then(Value::as_str);
+        let of_view = |name: &str| text.as_ref().and_then(|view| view.get(name)?.as_str()).map(str::to_owned);
         Self {
-            arguments: arguments.map(str::to_owned),
+            arguments: of_view("arguments"),
             before: before.into_iter().map(Executed::from).collect(),
             proposed,
+            sent: of_view("sent"),
             shown,
             you: You {
                 answers,

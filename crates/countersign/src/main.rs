@@ -72,6 +72,9 @@ enum Command {
     /// List attachments and get them back
     #[command(subcommand)]
     Attachments(commands::attach::Attachments),
+    /// Check the organisation's own classes of data, and make indexes of its values
+    #[command(subcommand)]
+    Classes(commands::classes::Classes),
     /// Find secrets, personal and payment data in a text
     Classify(commands::classify::Classify),
     /// See to what was outside the plan: open, mitigate, review, close
@@ -105,7 +108,8 @@ fn main() -> ExitCode {
         Command::Attach(command) => home().and_then(|home| command.run(&home)),
         Command::Attachments(command) => home().and_then(|home| command.run(&home)),
         Command::Audit(command) => home().and_then(|home| command.run(&home)),
-        Command::Classify(command) => command.run(),
+        Command::Classes(command) => home().and_then(|home| command.run(&home)),
+        Command::Classify(command) => command.run(home().ok().as_ref()),
         Command::Exceptions(command) => home().and_then(|home| command.run(&home)),
         Command::Verify(command) => home().and_then(|home| command.run(&home)),
         Command::Halt(command) => home().and_then(|home| command.run(&home, gateway::halts::Switch::Halted)),

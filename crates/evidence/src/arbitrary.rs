@@ -260,17 +260,30 @@ fn decision() -> impl Strategy<Value = Body> {
     });
     let target = (name(), word(Origin::ALL), word(TargetRole::ALL), option::of(shared()))
         .prop_map(|(argument, origin, role, source)| TargetOrigin { argument: argument.into(), origin, role, source });
-    let known = (option::of(word(EffectClass::ALL)), vec(reading, 0..3), vec(facet(), 0..3), vec(target, 0..3));
+    let labels =
+        prop::collection::btree_set(name(), 0..3).prop_map(|labels| labels.into_iter().map(Into::into).collect());
+    let known = (
+        option::of(word(EffectClass::ALL)),
+        vec(reading, 0..3),
+        vec(facet(), 0..3),
+        labels,
+        vec(target, 0..3),
+        option::of(sha256()),
+    );
     let input = (integer(), sha256(), sha256(), known, tool()).prop_map(
-        |(args_bytes, args_sha256, call_sha256, (confirmed, counters, facets, provenance), tool)| DecisionInput {
-            args_bytes,
-            args_sha256,
-            call_sha256,
-            confirmed,
-            counters,
-            facets,
-            provenance,
-            tool,
+        |(args_bytes, args_sha256, call_sha256, (confirmed, counters, facets, met, provenance, sent_sha256), tool)| {
+            DecisionInput {
+                args_bytes,
+                args_sha256,
+                call_sha256,
+                confirmed,
+                counters,
+                facets,
+                met,
+                provenance,
+                sent_sha256,
+                tool,
+            }
         },
     );
     let obligation = (name(), text()).prop_map(|(kind, target)| Obligation { kind, target });
@@ -319,7 +332,7 @@ fn action() -> impl Strategy<Value = Body> {
         word(Status::ALL),
     );
     let attempt = prop_oneof![1..=u32::MAX, Just(1), Just(u32::MAX)];
-    let happened = prop_oneof![option::of(sha256()).prop_map(Err), outcome.prop_map(Ok)];
+    let happened = prop_oneof![(option::of(sha256()), option::of(sha256())).prop_map(Err), outcome.prop_map(Ok)];
     let count = (decimal(), name(), name()).prop_map(|(amount, counter, window)| Count {
         amount,
         counter: counter.into(),
@@ -340,13 +353,16 @@ fn action() -> impl Strategy<Value = Body> {
                 reported: None,
                 result_bytes: None,
                 result_sha256: None,
+                sent_sha256: None,
                 status: None,
                 tool,
             };
             let (duration_us, external_reference, reason, reported, result_bytes, result_sha256, status) =
                 match happened {
                     Ok(outcome) => outcome,
-                    Err(input_sha256) => return Body::Action(ActionRecord { input_sha256, ..intent }),
+                    Err((input_sha256, sent_sha256)) => {
+                        return Body::Action(ActionRecord { input_sha256, sent_sha256, ..intent });
+                    }
                 };
             Body::Action(ActionRecord {
                 duration_us,

@@ -109,7 +109,9 @@ pub(crate) fn decision(effect: Effect, tool: Tool, args: u8) -> DecisionRecord {
                 argument: "amount".into(),
                 values: vec![FacetValue { kind: "number".into(), text: "4200".into() }],
             }],
+            met: Vec::new(),
             provenance: Vec::new(),
+            sent_sha256: None,
             tool,
         },
         obligations: vec![],
@@ -145,6 +147,7 @@ pub(crate) fn intent(tool: Tool, args: u8) -> ActionRecord {
         reported: None,
         result_bytes: None,
         result_sha256: None,
+        sent_sha256: None,
         status: None,
         tool,
     }
@@ -526,7 +529,9 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
         role: TargetRole::Target,
         source: Some("mcp:mail/read_mail:body".into()),
     }];
-    let answering = ActionRecord { input_sha256: Some(sha256(0xd1)), ..intent(send_money(), 7) };
+    let sent_sha256 = Some(sha256(0xd2));
+    redacting.input.sent_sha256.clone_from(&sent_sha256);
+    let answering = ActionRecord { input_sha256: Some(sha256(0xd1)), sent_sha256, ..intent(send_money(), 7) };
     let failed = ActionRecord {
         external_reference: Some("TX-20261123-0042".into()),
         reason: Some("upstream_closed".into()),

@@ -116,6 +116,18 @@ pub struct Pattern {
 }
 
 impl Pattern {
+    /// Matches every text.
+    #[must_use]
+    pub fn any() -> Self {
+        Self { segments: vec![String::new(), String::new()] }
+    }
+
+    /// Matches `text` alone.
+    #[must_use]
+    pub fn exactly(text: &str) -> Self {
+        Self { segments: vec![text.to_owned()] }
+    }
+
     /// The literal parts between the wildcards: one part means that the whole text must be equal.
     #[must_use]
     pub fn segments(&self) -> &[String] {
@@ -204,7 +216,12 @@ impl Term {
             Self::Kind(kinds) => {
                 matches!(&record.body, Body::Exception(exception) if kinds.contains(&exception.kind))
             }
-            Self::Class(classes) => matches(classes, record.data_classes.iter().map(|class| &**class)),
+            // A kind is of its class too.
+            Self::Class(classes) => {
+                let labels = || record.data_classes.iter().map(|label| &**label);
+                let of_kinds = labels().filter_map(|label| Some(label.split_once('.')?.0));
+                matches(classes, labels().chain(of_kinds))
+            }
             Self::Reason(codes) => matches(codes, reasons(&record.body)),
             Self::Call(ids) => correlation.call.is_some_and(|id| ids.iter().any(|ids| ids.low <= id && id <= ids.high)),
             Self::Run(ids) => correlation.run.is_some_and(|id| ids.iter().any(|ids| ids.low <= id && id <= ids.high)),

@@ -155,8 +155,8 @@ pub enum Flaw {
     /// An action names no call.
     #[error("it is an action but names no call")]
     NoCall,
-    /// An intent has fields that only outcomes have, an outcome has no status, or it has input.
-    #[error("an intent has no status and no result, and an outcome has a status and no input")]
+    /// An intent has fields that only outcomes have, an outcome has no status, or it has what only intents have.
+    #[error("an intent has no status and no result, and an outcome has a status, no input and nothing sent")]
     ActionFields,
     /// Something was about to be done that no decision allows.
     #[error("call {call} has an intent, but no decision before it allows the call")]

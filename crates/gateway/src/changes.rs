@@ -228,6 +228,7 @@ impl Gateway {
             VersionedKind::Organisation => {
                 self.take_up_organisation(kept).await.map_err(|error: LoadError| error.to_string())
             }
+            VersionedKind::Classes => self.take_up_classes(kept).await,
             VersionedKind::People => self.take_up_people(kept).await,
             VersionedKind::Pin => self.take_up_pin(kept).await.map_err(|error| error.to_string()),
             VersionedKind::Key => self.take_up_key(kept).await.map_err(|error| error.to_string()),

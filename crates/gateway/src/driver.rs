@@ -42,15 +42,19 @@ pub(crate) async fn drive<E: Execute>(
     let mut policy = latest();
     let mut held_until = None;
     let (id, tool, run) = (intercepted.call(), intercepted.tool().clone(), intercepted.context().run);
-    let arguments = intercepted.shared_arguments();
+    // What the tool gets.
+    let (mut arguments, mut tokens) = (intercepted.sent().clone(), Vec::new());
     let (mut call, effects) = Call::begin(intercepted);
     let mut effects = VecDeque::from(effects);
     while let Some(effect) = effects.pop_front() {
         let input = match effect {
             Effect::Classify(intercepted) => {
                 // Asked anew where the call has waited: the definition may have changed meanwhile.
-                let intercepted =
+                let as_it_is_listed =
                     if refuses(&policy, &tool) { intercepted.objected(Reason::DefinitionRefused) } else { intercepted };
+                let intercepted;
+                (intercepted, tokens) = gateway.turned_back(&policy, as_it_is_listed);
+                arguments = intercepted.sent().clone();
                 let is_counted = policy.counters(&tool).next().is_some();
                 let plan = policy.plan(&tool);
                 if is_counted && let Err(error) = gateway.open_counters(policy.mission().name()).await {
@@ -63,9 +67,10 @@ pub(crate) async fn drive<E: Execute>(
                 } else {
                     classify(intercepted, plan, standing(), &Returned::default())
                 };
-                let data_classes = gateway.classes(&policy, &tool, classified.intercepted.arguments());
+                let data_classes = gateway.classes(&policy, run, &classified.intercepted, &tokens).await;
+                let met = gateway.met(run, &policy).await;
                 let provenance = gateway.provenance.trace(run, &policy, &tool, &arguments);
-                let classified = Box::new(Classified { confirmed, data_classes, pin, provenance, ..classified });
+                let classified = Box::new(Classified { confirmed, data_classes, met, pin, provenance, ..classified });
                 let consult = |consult: &Consult, at| gateway.consult(consult, at);
                 let at = now();
                 let (next, more) = if is_counted {
@@ -194,7 +199,7 @@ pub(crate) async fn drive<E: Execute>(
                     Some(Ok(Execution::Ended(outcome))) => {
                         gateway.recall.add(run, &policy, &tool, &outcome);
                         see(gateway, run, &policy, &tool, &outcome).await;
-                        Input::Ended(Box::new(gateway.looked_into(&policy, &tool, outcome)))
+                        Input::Ended(Box::new(gateway.looked_into(&policy, (run, &tool), &tokens, outcome).await))
                     }
                     Some(Ok(Execution::Task(created))) => {
                         may_cancel = false;
@@ -211,7 +216,7 @@ pub(crate) async fn drive<E: Execute>(
                 let outcome = execute.follow(answer).await;
                 gateway.recall.add(run, &policy, &tool, &outcome);
                 see(gateway, run, &policy, &tool, &outcome).await;
-                Input::Ended(Box::new(gateway.looked_into(&policy, &tool, outcome)))
+                Input::Ended(Box::new(gateway.looked_into(&policy, (run, &tool), &tokens, outcome).await))
             }
             Effect::CancelUpstream => {
                 execute.cancel().await;

@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -47,10 +48,10 @@ pub(crate) enum Durability {
 }
 
 /// Writes a file: whole or not at all.
-pub(crate) fn keep(path: &Path, text: &str, durability: Durability) -> io::Result<()> {
+pub(crate) fn keep(path: &Path, text: impl AsRef<[u8]>, durability: Durability) -> io::Result<()> {
     let fresh = path.with_added_extension("new");
     let mut file = File::create(&fresh)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(text.as_ref())?;
     if durability == Durability::Lost {
         return fs::rename(&fresh, path);
     }
@@ -103,7 +104,8 @@ impl Home {
     /// # Errors
     /// [`HomeError`] says what is wrong with which folder.
     pub fn prepare(&self) -> Result<(), HomeError> {
-        let folders = ["changes", "missions", "notify", "organisation", "people", "pins"].map(|name| self.0.join(name));
+        let folders = ["changes", "classes", "missions", "notify", "organisation", "people", "pins"]
+            .map(|name| self.0.join(name));
         for path in std::iter::once(&self.0).chain(&folders) {
             let io = |source| HomeError::Io { path: path.clone(), source };
             DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
@@ -159,6 +161,40 @@ impl Home {
     /// The accepted version of the file of persons with the digest `sha256`.
     pub(crate) fn people(&self, sha256: &str) -> Option<String> {
         fs::read_to_string(self.0.join("people").join(format!("{sha256}.toml"))).ok()
+    }
+
+    /// Keeps an accepted version of the file of own classes, durably, under its digest.
+    pub(crate) fn keep_classes(&self, sha256: &str, text: &str) -> io::Result<()> {
+        keep(&self.0.join("classes").join(format!("{sha256}.json")), text, Durability::Durable)
+    }
+
+    /// The accepted version of the file of own classes with the digest `sha256`.
+    pub(crate) fn classes(&self, sha256: &str) -> Option<String> {
+        fs::read_to_string(self.0.join("classes").join(format!("{sha256}.json"))).ok()
+    }
+
+    /// Where an index of an accepted version is kept.
+    pub(crate) fn index(&self, sha256: &str) -> PathBuf {
+        self.0.join("classes").join(format!("{sha256}.edm"))
+    }
+
+    /// Keeps an index of an accepted version, durably, under its digest.
+    pub(crate) fn keep_index(&self, sha256: &str, bytes: &[u8]) -> io::Result<()> {
+        let path = self.index(sha256);
+        if path.exists() { Ok(()) } else { keep(&path, bytes, Durability::Durable) }
+    }
+
+    /// Removes the kept indexes whose digests are not among `stay`.
+    pub(crate) fn forget_indexes(&self, stay: &[Arc<str>]) -> io::Result<()> {
+        for found in fs::read_dir(self.0.join("classes"))? {
+            let path = found?.path();
+            let is_index = path.extension().is_some_and(|extension| extension == "edm");
+            let digest = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            if is_index && !stay.iter().any(|sha256| **sha256 == *digest) {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
     }
 
     /// The accepted definition of a tool with the digest `sha256`.

@@ -9,6 +9,7 @@ pub mod auth;
 mod blocking;
 pub mod bridge;
 pub mod changes;
+pub mod classes;
 pub mod clock;
 pub mod config;
 pub mod control;
@@ -25,6 +26,7 @@ mod identity;
 pub mod keys;
 pub mod limits;
 pub mod listener;
+mod met;
 pub mod missions;
 pub mod notify;
 pub mod oauth;
@@ -52,6 +54,7 @@ use surfaces::mcp::rounds::Rounds;
 use tokio::sync::watch;
 
 use crate::approvals::{Approvals, ParkedCalls};
+use crate::classes::Classes;
 use crate::clock::{Entropy, now};
 use crate::counters::Counters;
 use crate::examiner::Examiner;
@@ -59,6 +62,7 @@ use crate::halts::Halts;
 use crate::home::Home;
 use crate::identity::Digests;
 use crate::keys::PersonKeys;
+use crate::met::Met;
 use crate::missions::Missions;
 use crate::organisation::InForce;
 use crate::persons::Persons;
@@ -72,6 +76,7 @@ use crate::runs::Runs;
 pub struct Gateway {
     pub(crate) approvals: Approvals,
     pub(crate) call_timeout: Duration,
+    pub(crate) classes: Classes,
     /// One takes approved changes up at a time.
     pub(crate) changing: tokio::sync::Mutex<()>,
     pub(crate) counters: Counters,
@@ -89,6 +94,7 @@ pub struct Gateway {
     pub(crate) parked: ParkedCalls,
     pub(crate) people: Persons,
     pub(crate) pins: Pins,
+    pub(crate) met: Met,
     pub(crate) provenance: Provenance,
     pub(crate) recall: Recall,
     pub(crate) refusals: Refusals,
@@ -118,6 +124,9 @@ pub enum OpenError {
     /// A key of the home cannot be read or made.
     #[error(transparent)]
     Key(#[from] seal::SealError),
+    /// The own classes cannot be taken up, and nothing runs without them.
+    #[error("own classes of data: {0}")]
+    Classes(String),
     /// State that the ledger holds cannot be read back.
     #[error("read `{kind}` `{name}` back from the ledger: {reason}")]
     State {
@@ -157,6 +166,10 @@ impl Gateway {
         let keys = PersonKeys::restore(&reader)?;
         let people = Persons::restore(&reader)?;
         let examiner = Examiner::open(&home)?;
+        let (classes, own) = Classes::restore(&home, &reader)?;
+        if let Some(own) = own {
+            examiner.put(own);
+        }
         let provenance = Provenance::open(&home, |run| runs.find(run).is_some())?;
         let (stopping, _) = watch::channel(false);
         let mut key = [0; 32];
@@ -164,6 +177,7 @@ impl Gateway {
         Ok(Arc::new(Self {
             approvals,
             call_timeout,
+            classes,
             changing: tokio::sync::Mutex::default(),
             counters: Counters::default(),
             digests: Digests::default(),
@@ -179,6 +193,7 @@ impl Gateway {
             parked,
             people,
             pins,
+            met: Met::default(),
             provenance,
             recall: Recall::default(),
             refusals: Refusals::default(),

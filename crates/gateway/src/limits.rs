@@ -21,6 +21,9 @@ pub const RECALLED_RUNS_MAX: usize = 256;
 /// Runs whose seen values are held in memory, those used last; the others are read again from their files. 3 MiB each at most, 768 MiB.
 pub const SEEN_RUNS_MAX: usize = 256;
 
+/// The largest message that is looked into where its call is driven: under a millisecond. A larger one is on a thread that may block, so that other calls do not wait.
+pub const EXAMINED_IN_PLACE_BYTES_MAX: usize = 64 * 1024;
+
 /// The largest result that is taken in where its call is driven: some milliseconds. A larger one is on a thread that may block, so that other calls do not wait.
 pub const SEEN_IN_PLACE_BYTES_MAX: usize = 64 * 1024;
 
@@ -229,3 +232,7 @@ pub const NOTIFY_TROUBLE_US: i64 = 5 * 60 * 1_000_000;
 
 /// After what time a message is given up: whatever it told of has ended by its clock.
 pub const NOTIFY_GIVE_UP_US: i64 = 24 * 60 * 60 * 1_000_000;
+
+/// The shortest value, in bytes, that is looked for as it is in the result of a call for which its token turned back. A shorter one stands in many texts by chance, and is only
+/// found as what it is.
+pub const ECHO_BYTES_MIN: usize = 6;

@@ -294,6 +294,7 @@ impl Gateway {
         let _one_at_a_time = self.missions.loading.lock().await;
         self.load_organisation(who).await?;
         self.load_people(who).await;
+        self.load_classes(who).await;
         let looked = stamp(path);
         let loaded = match read(path) {
             Ok(source) => {
@@ -330,6 +331,7 @@ impl Gateway {
         let _one_at_a_time = self.missions.loading.lock().await;
         self.load_organisation(FILE).await?;
         self.load_people(FILE).await;
+        self.load_classes(FILE).await;
         let own = self.home.mission(&kept.version.to);
         let source = read(&own).map_err(|source| LoadError::Read { path: own.clone(), source })?;
         // The file may say something else by now: it is looked at again.
@@ -345,6 +347,7 @@ impl Gateway {
     async fn accept(&self, written: Written, who: &str) -> Result<Accepted, LoadError> {
         let Written { asks, looked, path, shown, source } = written;
         let parsed = mission::parse(&source).map_err(|error| LoadError::Invalid(error.render(&shown)))?;
+        self.examiner.knows_classes_of(&parsed, &shown)?;
         let bounds = self.organisation.bounds();
         let snapshot = Arc::new(compile_within(&parsed, bounds.as_ref(), &shown).map_err(LoadError::Invalid)?);
         let fresh = snapshot.mission().clone();
@@ -453,6 +456,8 @@ impl Gateway {
         let taken = {
             let _one_at_a_time = self.missions.loading.lock().await;
             self.load_organisation(who).await?;
+            self.load_classes(who).await;
+            self.examiner.knows_classes_of(&written, &shown)?;
             let bounds = self.organisation.bounds();
             let fresh = compile_within(&written, bounds.as_ref(), &shown).map_err(LoadError::Invalid)?;
             let from = self.missions.accepted.read().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
@@ -533,6 +538,7 @@ impl Gateway {
         let files = dir.map(toml_files).transpose()?.unwrap_or_default();
         self.look_at_organisation(FILE).await;
         self.load_people(FILE).await;
+        self.load_classes(FILE).await;
         for path in self.missions.changed(files) {
             match self.load(&path, Reads::File, FILE).await {
                 Ok((mission, _, None)) => {

@@ -340,6 +340,7 @@ impl Gateway {
         run.closed.store(if to == Standing::Revoked { REVOKED } else { ENDED }, Ordering::Release);
         self.recall.forget(id);
         self.provenance.forget(id);
+        self.met.forget(id);
         self.log_run(&run, Some(Standing::Open), to, who, why).await?;
         self.release_run(id, who, &format!("the run is {}: {why}", to.as_str())).await;
         Ok(())
@@ -395,11 +396,13 @@ impl Gateway {
         let at = now();
         self.runs.sweep(at);
         self.provenance.sweep(|run| self.runs.find(run).is_some());
+        self.met.sweep(|run| self.runs.find(run).is_some());
         if self.runs.by_id.read().unwrap_or_else(PoisonError::into_inner).len() >= OPEN_RUNS_MAX {
             return Err(RunError::Full);
         }
         let run = Arc::new(Run { id: RunId::at(at, self.entropy.bits()), terms, closed: AtomicU8::new(OPEN) });
         self.log_run(&run, None, Standing::Open, who, "run started").await?;
+        self.met.begin(run.id);
         if let Some(policy) = self.missions.policy(&run.terms.mission) {
             self.provenance.begin(run.id, &policy.load(), words);
         }

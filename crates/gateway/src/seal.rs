@@ -80,14 +80,19 @@ impl Seal {
 
 /// The 32 bytes of the key in the file at `path`, which is made where there is none.
 pub(crate) fn key_or_new(path: &Path) -> Result<Vec<u8>, SealError> {
-    if let Some(key) = read(path, KEY_BYTES)? {
+    key_or_new_of(path, KEY_BYTES)
+}
+
+/// The same, of another size.
+pub(crate) fn key_or_new_of(path: &Path, bytes: u64) -> Result<Vec<u8>, SealError> {
+    if let Some(key) = read(path, bytes)? {
         return Ok(key);
     }
     let io = |source| SealError::Io { path: path.to_owned(), source };
     if let Some(folder) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io)?;
     }
-    let mut key = vec![0; 32];
+    let mut key = vec![0; usize::try_from(bytes).unwrap_or_default()];
     random(&mut key);
     replace(path, &key)?;
     Ok(key)

@@ -109,7 +109,7 @@ struct View<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     agent_version: Option<&'a str>,
     approval: ApprovalId,
-    /// The exact text of the arguments.
+    /// The exact text of the arguments, as the agent sent them.
     arguments: &'a str,
     asked_at: Timestamp,
     call_sha256: &'a str,
@@ -126,6 +126,9 @@ struct View<'a> {
     respond_by: Timestamp,
     rules: &'a [Rule],
     run: Option<evidence::ids::RunId>,
+    /// The exact text of the arguments that the tool gets, where tokens turned back in those that the agent sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent: Option<&'a str>,
     tool: String,
     v: u32,
     why: &'a str,
@@ -199,6 +202,8 @@ pub fn question(
     let respond_by = at.plus_micros(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000));
     let call_sha256 = bound(classified, decision);
     let arguments = std::str::from_utf8(classified.intercepted.arguments()).map_err(|_| Unreachable::Arguments)?;
+    let sent = classified.intercepted.sent_sha256().map(|_| classified.intercepted.sent());
+    let sent = sent.map(|sent| std::str::from_utf8(sent)).transpose().map_err(|_| Unreachable::Arguments)?;
     let view = View {
         agent: &context.agent.name,
         agent_version: context.agent.version.as_deref(),
@@ -222,6 +227,7 @@ pub fn question(
         respond_by,
         rules: &decision.rules,
         run: context.run,
+        sent,
         tool: classified.intercepted.tool().to_string(),
         v: 1,
         why: &decision.sentence,

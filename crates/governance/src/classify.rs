@@ -7,8 +7,10 @@ pub mod deidentify;
 pub mod detect;
 mod facet;
 mod found;
+pub mod own;
 pub mod provenance;
 mod returned;
+pub mod token;
 
 use std::sync::Arc;
 
@@ -21,6 +23,9 @@ pub use facet::facets;
 pub(crate) use facet::{UNPARSED, WHOLE};
 pub use found::{Found, Place, is_opaque};
 pub use returned::Returned;
+
+/// What a run has met of which nobody knows what it met: it may be any class.
+pub const ANY: &str = "*";
 
 /// What stands behind a call at the moment of its decision, beside the mission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +57,8 @@ pub struct Classified {
     pub gates: Vec<Arc<str>>,
     /// The call.
     pub intercepted: Intercepted,
+    /// The classes of data that its run has met, of those that the mission asks about; sorted. Until somebody has looked, [`ANY`].
+    pub met: Vec<Arc<str>>,
     /// The accepted definition of the tool, where a gate may be asked about it.
     pub pin: Option<Arc<str>>,
     /// Who named what it acts on, sorted by argument; none where the mission does not ask. Until somebody has looked, nobody has named anything.
@@ -62,17 +69,18 @@ pub struct Classified {
     pub tallies: Vec<Tally>,
 }
 
-/// Classifies the arguments of `intercepted` by `plan`; without a plan (nothing is allowed, or arguments are not ruled) there are no facets. `returned` is what
+/// Classifies the arguments of `intercepted`, as its tool gets them, by `plan`; without a plan (nothing is allowed, or arguments are not ruled) there are no facets. `returned` is what
 /// earlier calls of the run returned.
 #[must_use]
 pub fn classify(intercepted: Intercepted, plan: Option<&Plan>, standing: Standing, returned: &Returned) -> Classified {
-    let facets = plan.map(|plan| facets(intercepted.arguments(), plan, returned)).unwrap_or_default();
+    let facets = plan.map(|plan| facets(intercepted.sent(), plan, returned)).unwrap_or_default();
     Classified {
         confirmed: None,
         data_classes: Vec::new(),
         facets,
         gates: Vec::new(),
         intercepted,
+        met: vec![Arc::from(ANY)],
         pin: None,
         provenance: untraced(),
         standing,

@@ -77,7 +77,7 @@ impl Counter {
     /// What the call adds. A further attempt at a call was counted with the first.
     fn wanted(&self, intercepted: &Intercepted, facets: &[Facet]) -> Option<Number> {
         match &self.of {
-            Measure::Bytes => bytes(intercepted.arguments().len() as u64),
+            Measure::Bytes => bytes(intercepted.sent().len() as u64),
             Measure::Calls | Measure::Sum(_) if intercepted.attempt() > 1 => Some(Number::ZERO),
             Measure::Calls => Some(Number::from(1)),
             Measure::Sum(argument) => sum(facets, argument),

@@ -1,5 +1,6 @@
 //! What came back from the tool, and whether and how it may go on to the agent.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,8 +8,8 @@ use evidence::leaf::sha256_hex;
 use evidence::record::{Obligation, Reported, Rule, Status};
 use memchr::memmem;
 
-use crate::classify::deidentify::{HashKey, Mark, deidentify};
-use crate::classify::{Found, is_opaque};
+use crate::classify::deidentify::{Keys, Mark, deidentify};
+use crate::classify::{Found, Place, is_opaque};
 use crate::decide::PolicySnapshot;
 use crate::limits::RESULT_BYTES_MAX;
 use crate::mission::{OnResult, Treatment, UNCLASSIFIED, joined};
@@ -113,12 +114,12 @@ pub enum Release {
 ///
 /// What cannot be changed as the policy says is withheld.
 #[must_use]
-pub fn examine(outcome: Outcome, policy: &PolicySnapshot, found: &Found, key: &HashKey) -> Outcome {
+pub fn examine(outcome: Outcome, policy: &PolicySnapshot, found: &Found, keys: &Keys) -> Outcome {
     let (Some(payload), Some(result)) = (&outcome.payload, &outcome.result) else { return outcome };
-    let is_opaque = is_opaque(result) && !found.classes().iter().any(|class| **class == *UNCLASSIFIED);
-    let mut classes = found.classes().to_vec();
+    let is_opaque = is_opaque(result) && !found.is_unread();
+    let mut classes = policy.labels(found);
     classes.extend(is_opaque.then(|| UNCLASSIFIED.into()));
-    let release = release_of(&classes, found, policy, payload, result, key);
+    let release = release_of(&classes, found, policy, payload, result, keys);
     Outcome { examined: Some(Examined { classes, release }), ..outcome }
 }
 
@@ -128,7 +129,7 @@ fn release_of(
     policy: &PolicySnapshot,
     payload: &Bytes,
     result: &Bytes,
-    key: &HashKey,
+    keys: &Keys,
 ) -> Release {
     let ruled: Vec<(&Arc<str>, OnResult, Rule)> =
         classes.iter().filter_map(|class| policy.on_result(class).map(|(does, rule)| (class, does, rule))).collect();
@@ -151,16 +152,16 @@ fn release_of(
         .iter()
         .map(|place| Mark {
             class: place.class,
-            kind: place.kind,
+            kind: &place.kind,
             range: place.range.clone(),
-            treatment: treatment(place.class),
+            treatment: treatment(&policy.label(place.class, &place.kind)),
         })
         .filter(|mark| mark.treatment != Treatment::Keep)
         .collect();
     if marks.is_empty() {
         return Release::Pass;
     }
-    let changed = deidentify(result, &marks, key).ok().and_then(|changed| {
+    let changed = deidentify(result, &marks, policy.mission().name(), keys).ok().and_then(|changed| {
         let at = memmem::rfind(payload, result)?;
         let (before, after) = (payload.get(..at)?, payload.get(at + result.len()..)?);
         Some((Bytes::from([before, &changed.text, after].concat()), changed))
@@ -181,6 +182,20 @@ fn release_of(
     }
 }
 
+/// The kinds and classes of what was `found` in a result that its agent gets: not what is taken out of it, and nothing of a result that is withheld.
+#[must_use]
+pub fn reaching(examined: &Examined, found: &Found, policy: &PolicySnapshot) -> BTreeSet<Arc<str>> {
+    if matches!(examined.release, Release::Withhold { .. }) {
+        return BTreeSet::new();
+    }
+    let stays = |place: &&Place| {
+        let does = policy.on_result(&policy.label(place.class, &place.kind)).map(|(does, _)| does);
+        matches!(does, None | Some(OnResult::Treat(Treatment::Keep | Treatment::Mask)))
+    };
+    let unread = examined.classes.iter().filter(|class| ***class == *UNCLASSIFIED);
+    found.places().iter().filter(stays).map(Place::kind).chain(unread.cloned()).collect()
+}
+
 /// Decides whether the outcome's result may go on to the agent, and how.
 #[must_use]
 pub fn release(result: Option<&Bytes>, examined: Option<Examined>) -> Release {
@@ -197,7 +212,8 @@ pub fn release(result: Option<&Bytes>, examined: Option<Examined>) -> Release {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::classify::Place;
+    use crate::classify::deidentify::HashKey;
+    use crate::classify::token::TokenKey;
     use crate::decide::compile;
     use crate::mission::parse;
 
@@ -227,10 +243,11 @@ why     = "First version."
         };
         let places = ssn.map(|ssn| {
             let start = result.find(ssn).unwrap();
-            Place { class: "pii", kind: "us_ssn", range: start..start + ssn.len() }
+            Place { class: "pii", kind: "us_ssn".into(), range: start..start + ssn.len() }
         });
         let found = Found::new(places.into_iter().collect(), true);
-        examine(outcome, &policy, &found, &HashKey::new([7; 32])).examined.unwrap()
+        let keys = Keys { hash: HashKey::new([7; 32]), token: TokenKey::new([8; 64]) };
+        examine(outcome, &policy, &found, &keys).examined.unwrap()
     }
 
     #[test]

@@ -25,8 +25,16 @@ pub struct Intercepted {
     input_sha256: Option<String>,
     note: Option<Reason>,
     objection: Option<Reason>,
+    sent: Option<Sent>,
     tool: Tool,
     trace: Option<Arc<str>>,
+}
+
+/// What the tool gets, where that is not what the agent sent.
+#[derive(Clone, Debug)]
+struct Sent {
+    arguments: Bytes,
+    sha256: String,
 }
 
 impl Intercepted {
@@ -44,6 +52,7 @@ impl Intercepted {
             input_sha256: None,
             note: None,
             objection: None,
+            sent: None,
             tool,
             trace,
         }
@@ -79,16 +88,29 @@ impl Intercepted {
         Self { objection: Some(objection), ..self }
     }
 
-    /// The exact bytes of the arguments; empty where none were sent.
+    /// The same, whose tool gets `arguments` in the place of those that the agent sent, because tokens in them turned back; with `None`, exactly what the agent sent.
+    #[must_use]
+    pub fn turned_back(self, arguments: Option<Bytes>) -> Self {
+        let sent = arguments.map(|arguments| Sent { sha256: sha256_hex(&arguments), arguments });
+        Self { sent, ..self }
+    }
+
+    /// The exact bytes of the arguments that the agent sent; empty where there are none.
     #[must_use]
     pub fn arguments(&self) -> &[u8] {
         &self.arguments
     }
 
-    /// [`Self::arguments`], shared.
+    /// The exact bytes of the arguments that the tool gets: what is judged.
     #[must_use]
-    pub fn shared_arguments(&self) -> Bytes {
-        self.arguments.clone()
+    pub fn sent(&self) -> &Bytes {
+        self.sent.as_ref().map_or(&self.arguments, |sent| &sent.arguments)
+    }
+
+    /// SHA-256 of [`Self::sent`], lower-case hexadecimal, where that is not what the agent sent.
+    #[must_use]
+    pub fn sent_sha256(&self) -> Option<&String> {
+        self.sent.as_ref().map(|sent| &sent.sha256)
     }
 
     /// SHA-256 of [`Self::arguments`], lower-case hexadecimal.
@@ -151,7 +173,7 @@ impl Intercepted {
         self.trace.as_ref()
     }
 
-    /// The digest that an approval is bound to: one byte of the arguments, another run, tool, definition of the tool or policy slice, and it is another call.
+    /// The digest that an approval is bound to: one byte of the arguments, as the agent sent them or as the tool gets them, another run, tool, definition of the tool or policy slice, and it is another call.
     #[must_use]
     pub fn sha256(&self, pin: Option<&str>, slice_sha256: Option<&str>) -> String {
         /// Fields in the order of RFC 8785.
@@ -166,6 +188,9 @@ impl Intercepted {
             pin: Option<&'a str>,
             policy_slice: Option<&'a str>,
             run: Option<RunId>,
+            /// The arguments that the tool gets, of calls whose tokens turned back.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            sent_sha256: Option<&'a str>,
             surface: Surface,
             tool: &'a str,
             upstream: &'a str,
@@ -180,6 +205,7 @@ impl Intercepted {
             pin,
             policy_slice: slice_sha256,
             run: context.run,
+            sent_sha256: self.sent_sha256().map(String::as_str),
             surface: tool.surface,
             tool: &tool.name,
             upstream: &tool.upstream,

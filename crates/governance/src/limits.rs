@@ -161,3 +161,49 @@ pub const SEEN_LINKS_MAX: usize = 256;
 
 /// How many folders of a path are looked at, each by itself.
 pub const SEEN_FOLDERS_MAX: usize = 16;
+
+/// The largest file of own classes: [`OWN_KEYWORDS_MAX`] keywords of 50 bytes.
+pub const CLASSES_BYTES_MAX: usize = 1024 * 1024;
+
+/// The most own classes. Each pattern reads what is looked at once more, a microsecond for a KiB.
+pub const OWN_CLASSES_MAX: usize = 128;
+
+/// The most names of own classes that one process takes up over time, each kept for good: 200 bytes each, 800 KiB.
+pub const OWN_NAMES_MAX: usize = 4_096;
+
+/// The longest name of an own class.
+pub const OWN_NAME_BYTES_MAX: usize = 48;
+
+/// The most keywords and words that must stand near, of all own classes: 150 bytes each, 3 MB.
+pub const OWN_KEYWORDS_MAX: usize = 20_000;
+
+/// The longest text that a pattern of an own class may match. It is searched for at every place of a stretch: a pattern that is hard to search for reads so much at each.
+pub const OWN_MATCH_BYTES_MAX: usize = 1024;
+
+/// What a pattern of an own class may keep while it searches: 128 of them are 32 MiB at worst in each thread that searches.
+pub const OWN_PATTERN_CACHE_BYTES_MAX: usize = 256 * 1024;
+
+/// The longest keyword and value of an index, in bytes of its letters and digits.
+pub const OWN_VALUE_BYTES_MAX: usize = 120;
+
+/// How near words must stand, and the values of one row of each other, in bytes.
+pub const OWN_NEAR_BYTES: usize = 300;
+
+/// The most values of one index: 14.3 bytes each with their rows, 240 MB, and 9.3 bytes each without, 156 MB; twice that while it is made.
+pub const INDEX_VALUES_MAX: usize = 1 << 24;
+
+/// The largest index: [`INDEX_VALUES_MAX`] values of 8 bytes, with 4 for the row, 1 for the column, 10 bits in the filter and a header.
+pub const INDEX_BYTES_MAX: usize = INDEX_VALUES_MAX * 15 + 64 * 1024;
+
+/// The most columns of an index.
+pub const INDEX_COLUMNS_MAX: usize = 16;
+
+/// The most rows in which one value of an index may stand. What stands in more of them tells no row from others, and is left out.
+pub const INDEX_ROWS_OF_VALUE_MAX: usize = 256;
+
+/// The longest value that becomes a token, in bytes: the token has eight fifths of it and some 50 more. Passwords and account numbers have less than 100; keys of several lines
+/// are spelt with escapes and do not become tokens anyway.
+pub const TOKEN_VALUE_BYTES_MAX: usize = 256;
+
+/// The longest token, with its class and kind, in bytes: 436 for the longest value, and the names.
+pub const TOKEN_BYTES_MAX: usize = 512;

@@ -17,6 +17,7 @@ mod fit;
 mod gate;
 mod hours;
 mod identifier;
+mod kinds;
 mod moment;
 mod organisation;
 mod path;
@@ -60,13 +61,14 @@ pub use trust::{Role, Targets, Trust};
 
 pub(crate) use command::{CommandPattern, words};
 pub(crate) use contain::accepts;
-pub use data::{CLASSES, Treatment, UNCLASSIFIED};
-pub(crate) use data::{ClassRule, DataRules, OnResult, OriginRule, Otherwise};
+pub use data::{CLASSES, ORG, Treatment, UNCLASSIFIED};
+pub(crate) use data::{ClassRule, DataRules, OnResult, OriginRule, Otherwise, class_of};
 pub(crate) use domain::domain_of;
 pub(crate) use email::addresses;
 pub(crate) use error::nearest;
 pub(crate) use hours::{Hours, minute_of_week};
 pub(crate) use identifier::identifier;
+pub use kinds::{KINDS, is_own};
 pub(crate) use moment::moments;
 pub(crate) use path::normal_path;
 pub(crate) use pattern::Pattern;
@@ -331,6 +333,14 @@ impl Mission {
 
     pub(crate) const fn dangers(&self) -> &BTreeMap<Arc<str>, Danger> {
         &self.dangers
+    }
+
+    /// The names of own classes that it speaks of, each with a line that does.
+    pub fn own_classes(&self) -> impl Iterator<Item = (&str, u32)> {
+        let ruled = self.data.classes.iter().map(|(label, rule)| (label, rule.line));
+        let touched =
+            self.data.touches.iter().flat_map(|touches| touches.classes.iter().map(|label| (label, touches.line)));
+        ruled.chain(touched).filter_map(|(label, line)| Some((label.strip_prefix("org.")?, line)))
     }
 
     pub(crate) const fn data(&self) -> &DataRules {

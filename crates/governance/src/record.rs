@@ -40,7 +40,9 @@ pub fn decision(
             confirmed: classified.confirmed,
             counters: classified.tallies.iter().map(Tally::reading).collect(),
             facets: classified.facets.clone(),
+            met: classified.met.clone(),
             provenance: classified.provenance.clone(),
+            sent_sha256: intercepted.sent_sha256().cloned(),
             tool: intercepted.tool().clone(),
         },
         obligations: Vec::new(),
@@ -235,6 +237,7 @@ fn action(classified: &Classified, effect_class: EffectClass, event: ActionEvent
         reported: None,
         result_bytes: None,
         result_sha256: None,
+        sent_sha256: classified.intercepted.sent_sha256().cloned().filter(|_| event == ActionEvent::Intent),
         status: None,
         tool: classified.intercepted.tool().clone(),
     }

@@ -2,6 +2,8 @@
 
 use evidence::record::{ActionEvent, Body, DecisionPoint, Effect, ExceptionEvent, ExceptionKind, Record};
 
+use testkit::scratch::Scratch;
+
 use super::bridges::binary;
 use super::clients::Http;
 
@@ -79,4 +81,65 @@ fn what_is_found_is_labelled_changed_and_kept_where_it_belongs() {
     let [(kind, event, reason)] = unexpected.as_slice() else { panic!("{unexpected:?}") };
     assert_eq!((*kind, *event), (ExceptionKind::Data, ExceptionEvent::Opened));
     assert!(reason.contains("`financial`"), "{reason}");
+}
+
+/// A run that has met e-mail addresses may only echo; telephone numbers do not reach the agent.
+const RUN: &str = r#"
+[data]
+"pii.email" = { to = ["mcp:upstream/echo"], else = "keep", run = "deny" }
+"pii.phone" = { else = "keep", run = "deny", result = "redact" }
+"#;
+
+#[test]
+fn what_a_run_has_met_decides_where_it_may_write_also_after_a_crash() {
+    let child = binary("countersign-upstream").display().to_string();
+    let scratch = Scratch::new("met-effects").unwrap();
+    let effects = scratch.path().join("effects").display().to_string();
+    let command = [child.as_str(), "--stdio", "--effects", &effects];
+    let upstream = format!("command = {command:?}");
+    let mut http = Http::with("met", &upstream, "effect = {}", RUN);
+    let call = |http: &Http, session: &str, name: &str, arguments: &str| {
+        let message = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{name}","arguments":{arguments}}}}}"#
+        );
+        let mut raw = http.connect();
+        raw.send(&http.request(Some(session), message.as_bytes()));
+        raw.answer()
+    };
+    let writes = |http: &Http, session: &str, key: &str| {
+        let answer = call(http, session, "effect", &format!(r#"{{"key":"{key}"}}"#));
+        let is_denied = answer.contains("denied (data_met)");
+        assert!(is_denied || !answer.contains("denied") && !answer.contains("\"isError\":true"), "{answer}");
+        !is_denied
+    };
+    let session = http.open();
+    assert!(writes(&http, &session, "before"));
+    let record = call(&http, &session, "record_4k", "{}");
+    assert!(record.contains("robin.sample@engines.example") && !record.contains("7946"), "{record}");
+    assert!(!writes(&http, &session, "after"));
+    assert!(!writes(&http, &http.open(), "in-another-session"));
+    assert!(!call(&http, &session, "echo", r#"{"text":"a"}"#).contains("denied"), "where it belongs");
+    let token = std::mem::replace(&mut http.token, http.home.token().unwrap());
+    assert!(writes(&http, &http.open(), "in-another-run"));
+    let other = std::mem::replace(&mut http.token, token);
+    http.restart();
+    assert!(!writes(&http, &http.open(), "after-a-crash"));
+    http.token = other;
+    assert!(writes(&http, &http.open(), "in-another-run-after-a-crash"));
+    let records = http.end();
+    let met: Vec<Vec<&str>> = records
+        .iter()
+        .filter_map(|record| match &record.body {
+            Body::Decision(decision) if *decision.input.tool.name == *"effect" => {
+                Some(decision.input.met.iter().map(|class| &**class).collect())
+            }
+            _ => None,
+        })
+        .collect();
+    let email = vec!["pii.email"];
+    // The record has a name too: of what an earlier process saw, a class of which the kind is not known stands for each of its kinds.
+    let again = vec!["pii.email", "pii.phone"];
+    assert_eq!(met, [vec![], email.clone(), email, vec![], again, vec![]]);
+    let effects = std::fs::read_to_string(effects).unwrap();
+    assert_eq!(effects.lines().count(), 3, "{effects}");
 }

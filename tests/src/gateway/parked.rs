@@ -4,6 +4,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
+use evidence::leaf::sha256_hex;
 use evidence::record::approval::ApprovalEvent::{Consumed, Delivered, Requested, Resolved, Review};
 use evidence::record::{Body, Effect, Record, Status};
 use serde_json::{Value, json};
@@ -145,6 +146,29 @@ fn an_approved_call_runs_without_being_sent_again_and_its_task_has_the_result() 
     let records = http.end();
     assert_eq!(statuses(&records), [Status::Done]);
     assert_eq!(denied(&records), Vec::<String>::new());
+}
+
+#[test]
+fn a_task_keeps_tokens_and_runs_with_what_they_stand_for() {
+    let data = "1s\"\n[data]\npii = { to = [\"mcp:upstream\"], result = \"token\" } # ";
+    let mut http = Http::gated("task-token", data);
+    let text = |told: &Value| told["result"]["content"][0]["text"].as_str().unwrap().to_owned();
+    let task = http.task("ann@corp.example", 10);
+    http.say("approve", &task);
+    let token = text(&http.until(&task, "completed"));
+    assert!(token.starts_with("tok_pii_email_"), "{token}");
+    let task = http.task(&token, 10);
+    http.restart();
+    http.say("approve", &task);
+    assert_eq!(text(&http.until(&task, "completed")), token);
+    assert_eq!(http.effects(), 2);
+    let digest = |key: &str| sha256_hex(json!({ "key": key, "wait_ms": 10 }).to_string().as_bytes());
+    let intents = http.end().into_iter().filter_map(|record| match record.body {
+        Body::Action(action) if action.status.is_none() => Some((action.args_sha256, action.sent_sha256)),
+        _ => None,
+    });
+    let value = digest("ann@corp.example");
+    assert_eq!(intents.collect::<Vec<_>>(), [(value.clone(), None), (digest(&token), Some(value))]);
 }
 
 #[test]

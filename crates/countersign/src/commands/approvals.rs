@@ -385,8 +385,14 @@ fn call(shown: &Value) {
     println!("  for {}, in mission {} ({})", text("initiator"), text("mission"), text("goal"));
     println!();
     println!("  with");
-    arguments(shown.get("arguments").and_then(Value::as_str).unwrap_or_default());
+    let of_call = |name: &str| shown.get(name).and_then(Value::as_str);
+    arguments(of_call("arguments").unwrap_or_default());
     println!();
+    if let Some(sent) = of_call("sent") {
+        println!("  where tokens become values, so that the tool gets");
+        arguments(sent);
+        println!();
+    }
     println!("  asked because {}", text("why"));
     if let Some(edited) = shown.get("follows") {
         let editors = edited.get("editors").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);

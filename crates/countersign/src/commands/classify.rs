@@ -3,6 +3,8 @@
 use std::io::{BufRead, IsTerminal, Read, Write};
 
 use clap::Args;
+use gateway::classes::{FILE, read_classes};
+use gateway::home::Home;
 use governance::classify::detect::{Detector, Finding, Stream, THRESHOLD};
 use serde_json::{Value, json};
 
@@ -28,11 +30,13 @@ const ROWS_MAX: usize = 200;
   kubectl get configmap app -o yaml | countersign classify
   countersign classify --jsonl < texts.jsonl > findings.jsonl
   countersign classify --threshold 0.8 < export.csv
+  echo 'Project Falcon is late' | countersign --home /srv/countersign classify
 
 Reads standard input. With --jsonl each line is {\"id\": ..., \"text\": \"...\"} and gives one line
 {\"id\": ..., \"findings\": [{\"class\", \"kind\", \"start\", \"end\", \"confidence\"}], \"complete\": true}; without it all of the input is one text of
 any length, and `id` is null. `start` and `end` are bytes of the text. Where `complete` is false, the text took more work than it may, and what was not found
-may be there. In a terminal the text is shown with the findings marked.")]
+may be there. The organisation's own classes of classes.toml in the home are looked for too: class `org`, and what is of one may be of
+another as well. In a terminal the text is shown with the findings marked.")]
 pub(crate) struct Classify {
     /// Read lines of JSON with an `id` and a `text` each
     #[arg(long)]
@@ -43,12 +47,17 @@ pub(crate) struct Classify {
 }
 
 impl Classify {
-    pub(crate) fn run(self) -> Result<Exit, Failure> {
+    pub(crate) fn run(self, home: Option<&Home>) -> Result<Exit, Failure> {
         if !(0.01..=1.0).contains(&self.threshold) {
             return Err(Failure::usage(format!("a threshold is from 0.01 to 1, not `{}`", self.threshold)));
         }
         // Between 1 and 100 by the check above.
-        let detector = Detector::with_threshold((self.threshold * 100.0).round() as u8);
+        let mut detector = Detector::with_threshold((self.threshold * 100.0).round() as u8);
+        let own = home.map(|home| (home, home.path().join(FILE))).filter(|(_, file)| file.try_exists().unwrap_or(true));
+        if let Some((home, file)) = own {
+            let classes = read_classes(home, &file).map_err(Failure::no)?;
+            detector = detector.with_own(classes.own().clone());
+        }
         let mut input = std::io::stdin().lock();
         let found = if self.jsonl {
             lines(&detector, &mut input)
@@ -195,8 +204,12 @@ fn shown(detector: &Detector, input: &mut impl Read) -> Result<(), Stop> {
     let mut done = 0;
     let plain = |from: usize, to: usize| visible(text.get(from..to.min(text.len())).unwrap_or_default());
     for found in findings.iter().take_while(|found| found.end <= text.len()) {
-        write!(output, "{}{}", plain(done, found.start), marked(&plain(found.start, found.end), "30;43"))?;
-        done = found.end;
+        // What is of an own class may be of another too.
+        let start = found.start.max(done);
+        if start < found.end {
+            write!(output, "{}{}", plain(done, start), marked(&plain(start, found.end), "30;43"))?;
+            done = found.end;
+        }
     }
     writeln!(output, "{}", plain(done, text.len()))?;
     if length > text.len() {

@@ -191,6 +191,8 @@ words! {
         Access = "access",
         /// An approval cannot be answered as its gate asks.
         Approval = "approval",
+        /// The file of own classes was refused.
+        BadClasses = "bad_classes",
         /// A mission file was refused.
         BadMission = "bad_mission",
         /// The organisation file was refused.
@@ -258,6 +260,8 @@ words! {
     VersionedKind {
         /// A file that is linked to a record.
         Attachment = "attachment",
+        /// The file of own classes, with its indexes.
+        Classes = "classes",
         /// The stop switch of a mission, an agent or everything.
         Halt = "halt",
         /// A signing or sealing key, or a person's.
@@ -479,7 +483,7 @@ pub struct DecisionInput {
     pub args_bytes: u64,
     /// SHA-256 of the exact argument bytes.
     pub args_sha256: String,
-    /// Binds the call: SHA-256 over the JCS of run, agent, initiator, surface, upstream, policy slice and `args_sha256`.
+    /// Binds the call: SHA-256 over the JCS of run, agent, initiator, surface, upstream, policy slice, `args_sha256` and, where that is another, `sent_sha256`.
     pub call_sha256: String,
     /// What a person has confirmed that the tool does, by its accepted definition; it counts where the mission says nothing of that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -489,9 +493,15 @@ pub struct DecisionInput {
     pub counters: Vec<Reading>,
     /// What the rules could see, sorted by argument name.
     pub facets: Vec<Facet>,
+    /// The classes of data that the run had met, of those that the mission asks about; sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub met: Vec<Arc<str>>,
     /// Who named what the call acts on, sorted by argument.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub provenance: Vec<TargetOrigin>,
+    /// SHA-256 of the exact argument bytes that the tool gets, where tokens turned back in those that the agent sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_sha256: Option<String>,
     /// The tool.
     pub tool: Tool,
 }
@@ -563,6 +573,9 @@ pub struct ActionRecord {
     /// SHA-256 of the exact result bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result_sha256: Option<String>,
+    /// SHA-256 of the exact argument bytes that the tool gets; only on intents of calls in which tokens turned back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_sha256: Option<String>,
     /// What became of it; only on outcomes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,

@@ -36,6 +36,8 @@ pub(super) struct Calls {
 struct Open {
     decision: RecordId,
     args_sha256: String,
+    /// What the tool gets, where that is something else.
+    sent_sha256: Option<String>,
     tool: Tool,
     /// Arguments may differ from those decided on, because the decision obliged to change them.
     rewritten: bool,
@@ -59,7 +61,7 @@ impl Calls {
                 let call = call.ok_or(Flaw::NoCall)?;
                 let is_outcome = action.event == ActionEvent::Outcome;
                 let has_result = action.result_bytes.is_some() || action.result_sha256.is_some();
-                let has_input = action.input_sha256.is_some();
+                let has_input = action.input_sha256.is_some() || action.sent_sha256.is_some();
                 if action.status.is_some() != is_outcome || (has_result && !is_outcome) || (has_input && is_outcome) {
                     return Err(Flaw::ActionFields);
                 }
@@ -106,6 +108,7 @@ impl Calls {
         let open = Open {
             decision: id,
             args_sha256: decision.input.args_sha256.clone(),
+            sent_sha256: decision.input.sent_sha256.clone(),
             tool: decision.input.tool.clone(),
             rewritten: !decision.obligations.is_empty(),
             intents,
@@ -122,7 +125,8 @@ impl Calls {
         }
         let intent = OpenIntent { seq, call, attempt, tool: action.tool.clone(), recorded_at: record.recorded_at };
         open.intents.push(Intended { intent, args_sha256: action.args_sha256.clone() });
-        let same_args = open.rewritten || open.args_sha256 == action.args_sha256;
+        let same_args =
+            open.rewritten || (open.args_sha256 == action.args_sha256 && open.sent_sha256 == action.sent_sha256);
         if same_args && open.tool == action.tool {
             Ok(())
         } else {

@@ -278,8 +278,18 @@ fn acts_without_their_records_are_found() {
     let early = ActionRecord { status: Some(Status::Done), ..intent(tool(), 1) };
     let retry = ActionRecord { attempt: 2, ..intent(tool(), 1) };
 
+    let other = Some("ab".repeat(32));
+    let mut turned = decision(Effect::Allow, tool(), 1);
+    turned.input.sent_sha256.clone_from(&other);
+    let sends = ActionRecord { sent_sha256: other.clone(), ..intent(tool(), 1) };
+    let sent_late = ActionRecord { sent_sha256: other, ..outcome(tool(), 1, Status::Done) };
+
     let cases: Vec<(Vec<Body>, Option<&str>)> = vec![
         (vec![allow(1), doing(), done()], None),
+        (vec![turned.clone().into(), sends.clone().into(), done()], None),
+        (vec![turned.into(), doing()], Some(not_decided)),
+        (vec![allow(1), sends.into()], Some(not_decided)),
+        (vec![allow(1), doing(), sent_late.into()], Some("an outcome has a status")),
         (vec![ask(), allow(1), doing(), done()], None),
         (vec![allow(1), doing(), released.into(), done()], None),
         (vec![redacted.into(), intent(tool(), 9).into(), outcome(tool(), 9, Status::Done).into()], None),

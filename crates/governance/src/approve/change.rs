@@ -205,7 +205,13 @@ mod tests {
         let organisation = parse_organisation(ORGANISATION).unwrap();
         let said = |kind| organisation.change_gate(kind).map(|gate| gate.terms().name.to_string());
         assert_eq!(said(VersionedKind::People).as_deref(), Some("changes-people"));
-        for kind in [VersionedKind::Key, VersionedKind::Mission, VersionedKind::Organisation, VersionedKind::Pin] {
+        for kind in [
+            VersionedKind::Classes,
+            VersionedKind::Key,
+            VersionedKind::Mission,
+            VersionedKind::Organisation,
+            VersionedKind::Pin,
+        ] {
             assert_eq!(said(kind).as_deref(), Some("changes"));
         }
         for kind in [VersionedKind::Attachment, VersionedKind::Halt, VersionedKind::Run] {

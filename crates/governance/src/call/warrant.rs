@@ -1,5 +1,6 @@
 //! The right to execute one call once.
 
+use bytes::Bytes;
 use evidence::ids::{ApprovalId, CallId};
 use evidence::record::{Receipt, Tool};
 
@@ -15,6 +16,7 @@ pub struct Warrant {
     args_sha256: String,
     call: CallId,
     intent: Receipt,
+    sent: Option<Bytes>,
     tool: Tool,
 }
 
@@ -25,6 +27,7 @@ impl Warrant {
             args_sha256: intercepted.args_sha256().to_owned(),
             call: intercepted.call(),
             intent,
+            sent: intercepted.sent_sha256().map(|_| intercepted.sent().clone()),
             tool: intercepted.tool().clone(),
         }
     }
@@ -35,7 +38,7 @@ impl Warrant {
         self.approval
     }
 
-    /// Digest of the only arguments it is good for.
+    /// Digest of the only arguments it is good for, as the agent sent them.
     #[must_use]
     pub fn args_sha256(&self) -> &str {
         &self.args_sha256
@@ -51,6 +54,12 @@ impl Warrant {
     #[must_use]
     pub const fn intent(&self) -> Receipt {
         self.intent
+    }
+
+    /// The arguments that the tool gets in the place of those that the agent sent; `None` where they are the same.
+    #[must_use]
+    pub const fn sent(&self) -> Option<&Bytes> {
+        self.sent.as_ref()
     }
 
     /// The only tool it is good for.

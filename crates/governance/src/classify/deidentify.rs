@@ -1,4 +1,4 @@
-//! Changes what was found in a message, in place: redacted, tagged, masked, hashed, or dropped with its member.
+//! Changes what was found in a message, in place: redacted, tagged, masked, hashed, made a token, or dropped with its member.
 //!
 //! Values keep their JSON types and the message stays JSON, at whatever depth of JSON inside of JSON they stand: every replacement is made of characters that no
 //! level escapes. What is found is not decided here, and what is to become of it neither. Start at [`deidentify`].
@@ -13,8 +13,19 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use super::token::TokenKey;
 use crate::mission::Treatment;
 use cut::Place;
+pub(super) use cut::texts;
+
+/// The keys of what values become, which are a home's own.
+#[derive(Debug)]
+pub struct Keys {
+    /// Of hashes.
+    pub hash: HashKey,
+    /// Of tokens.
+    pub token: TokenKey,
+}
 
 /// The key of hashes, which is a home's own.
 pub struct HashKey(Zeroizing<[u8; 32]>);
@@ -62,15 +73,17 @@ pub struct NotJson;
 
 /// Changes `text`, one JSON value, at `marks`.
 ///
-/// What cannot be done as asked is done more strictly: what has no member of its own to drop, and what is spelt with escapes, is redacted; a number becomes 0 and `true`
-/// becomes `false`, because text in their place would break the schema that the message keeps; in the name of a member every treatment is a hash, because two names
-/// must not become one.
+/// What cannot be done as asked is done more strictly: what has no member of its own to drop, what is spelt with escapes, and what is too long for a token or runs into the word
+/// after it, is redacted; a number becomes 0 and `true` becomes `false`, because text in their place would break the schema that the message keeps; in the name of a member
+/// every treatment is a hash, because two names must not become one. What is of several classes that ask for different things is redacted. Tokens are those of `mission`.
 ///
 /// # Errors
 /// [`NotJson`]: then nothing of it may go on.
-pub fn deidentify(text: &[u8], marks: &[Mark<'_>], key: &HashKey) -> Result<Deidentified, NotJson> {
-    let mut marks: Vec<&Mark<'_>> = marks.iter().filter(|mark| mark.treatment != Treatment::Keep).collect();
+pub fn deidentify(text: &[u8], marks: &[Mark<'_>], mission: &str, keys: &Keys) -> Result<Deidentified, NotJson> {
+    let mut marks: Vec<Mark<'_>> = marks.iter().filter(|mark| mark.treatment != Treatment::Keep).cloned().collect();
     marks.sort_by_key(|mark| (mark.range.start, std::cmp::Reverse(mark.range.end)));
+    agree(&mut marks);
+    let marks: Vec<&Mark<'_>> = marks.iter().collect();
     let places = cut::places(text, &marks)?;
     let mut applied = BTreeMap::new();
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
@@ -78,7 +91,7 @@ pub fn deidentify(text: &[u8], marks: &[Mark<'_>], key: &HashKey) -> Result<Deid
         let value = text.get(mark.range.clone()).ok_or(NotJson)?;
         let (range, treatment, replacement) = match place {
             Place::Member(range) => (range, Treatment::Drop, String::new()),
-            Place::Name(range) => (range, Treatment::Hash, hashed(mark, value, key)),
+            Place::Name(range) => (range, Treatment::Hash, hashed(mark, value, &keys.hash)),
             Place::Literal(range) => {
                 let replacement = match text.get(range.clone()).and_then(|literal| literal.first()) {
                     Some(b't' | b'f') => "false",
@@ -90,7 +103,10 @@ pub fn deidentify(text: &[u8], marks: &[Mark<'_>], key: &HashKey) -> Result<Deid
             Place::Text(range) => {
                 let plain = std::str::from_utf8(value).ok().filter(|_| range == mark.range);
                 let plain = plain.filter(|value| !value.contains(['"', '\\']) && !value.contains(char::is_control));
-                let (treatment, replacement) = in_text(mark, plain, key);
+                let (treatment, replacement) = match (mark.treatment, plain) {
+                    (Treatment::Token, Some(plain)) => in_token(mark, plain, text.get(range.end), mission, keys),
+                    _ => in_text(mark, plain, keys),
+                };
                 (range, treatment, replacement)
             }
         };
@@ -100,18 +116,46 @@ pub fn deidentify(text: &[u8], marks: &[Mark<'_>], key: &HashKey) -> Result<Deid
     Ok(Deidentified { applied, text: edited(text, edits) })
 }
 
+/// What is of several classes that do not ask for the same is redacted; `marks` are sorted by their starts.
+fn agree(marks: &mut [Mark<'_>]) {
+    let mut rest = marks;
+    while let Some(first) = rest.first() {
+        let (mut end, treatment) = (first.range.end, first.treatment);
+        let length = rest.iter().take_while(|mark| {
+            let meets = mark.range.start < end;
+            end = if meets { end.max(mark.range.end) } else { end };
+            meets
+        });
+        let length = length.count().max(1);
+        let Some((meeting, others)) = rest.split_at_mut_checked(length) else { break };
+        if meeting.iter().any(|mark| mark.treatment != treatment) {
+            meeting.iter_mut().for_each(|mark| mark.treatment = Treatment::Redact);
+        }
+        rest = others;
+    }
+}
+
 /// What stands in the place of a value inside of a text; `plain` is the value where it is spelt without escapes.
-fn in_text(mark: &Mark<'_>, plain: Option<&str>, key: &HashKey) -> (Treatment, String) {
+fn in_text(mark: &Mark<'_>, plain: Option<&str>, keys: &Keys) -> (Treatment, String) {
     let is_email = mark.kind == EMAIL;
     let Some(value) = plain else { return (Treatment::Redact, redacted(is_email)) };
     let replacement = match mark.treatment {
         Treatment::Tag if is_email => format!("{}.{}@tag.invalid", mark.class, mark.kind),
         Treatment::Tag => format!("[{}.{}]", mark.class, mark.kind),
         Treatment::Mask => masked(mark, value),
-        Treatment::Hash => hashed(mark, value.as_bytes(), key),
-        Treatment::Drop | Treatment::Keep | Treatment::Redact => return (Treatment::Redact, redacted(is_email)),
+        Treatment::Hash => hashed(mark, value.as_bytes(), &keys.hash),
+        Treatment::Drop | Treatment::Keep | Treatment::Redact | Treatment::Token => {
+            return (Treatment::Redact, redacted(is_email));
+        }
     };
     (mark.treatment, replacement)
+}
+
+/// The token of `plain`, before the byte `next`: a word that goes on would be no token any more.
+fn in_token(mark: &Mark<'_>, plain: &str, next: Option<&u8>, mission: &str, keys: &Keys) -> (Treatment, String) {
+    let goes_on = next.is_some_and(|next| next.is_ascii_alphanumeric() || *next == b'_');
+    let token = keys.token.token(mission, mark.class, mark.kind, plain).filter(|_| !goes_on);
+    token.map_or_else(|| (Treatment::Redact, redacted(mark.kind == EMAIL)), |token| (Treatment::Token, token))
 }
 
 /// The kind whose replacements are addresses too, because schemas ask for that format. They lead nowhere (RFC 2606).

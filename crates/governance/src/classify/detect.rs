@@ -13,16 +13,22 @@ mod literals;
 mod masks;
 mod pass;
 mod secret;
+mod sentence;
 mod table;
 mod words;
 
+use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
+pub(super) use self::identifier::{NAMED_CHECKS, named_check};
 pub use self::judge::{Class, Kind};
 use self::literals::Literals;
 use self::pass::{Raw, Work};
+use self::sentence::Heard;
 use self::table::Table;
 use self::words::{Interest, Recent, Vocabulary};
+use super::own::OwnClasses;
 use crate::limits::{DETECT_AHEAD_BYTES, DETECT_BEHIND_BYTES, DETECT_STRETCH_BYTES};
 
 /// The confidence from which on a candidate is a finding, unless told otherwise.
@@ -55,8 +61,10 @@ impl Evidence {
     pub(crate) const WORDS: Self = Self(8);
     pub(crate) const MARK: Self = Self(16);
     pub(crate) const ENCODED: Self = Self(32);
+    pub(crate) const KEYWORD: Self = Self(64);
+    pub(crate) const INDEXED: Self = Self(128);
 
-    const fn and(self, other: Self) -> Self {
+    pub(crate) const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
@@ -68,6 +76,8 @@ impl Evidence {
             (Evidence::COLUMN, "the name of its column"),
             (Evidence::WORDS, "the words before it"),
             (Evidence::MARK, "what the document is marked with"),
+            (Evidence::KEYWORD, "a keyword of the organisation's"),
+            (Evidence::INDEXED, "a value of the organisation's tables"),
             (Evidence::ENCODED, "an encoded copy"),
         ];
         let shape = (self.0 & !Self::ENCODED.0 == 0).then_some("its shape");
@@ -85,7 +95,7 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// The findings, in the order of the text; none overlaps another.
+    /// The findings, in the order of the text; none overlaps another, except that something may be of own classes too.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
         &self.findings
@@ -124,6 +134,13 @@ impl Detector {
         Self { lexicon: Lexicon::new(threshold.max(1)) }
     }
 
+    /// This detector, which finds these own classes too.
+    #[must_use]
+    pub fn with_own(mut self, own: Arc<OwnClasses>) -> Self {
+        self.lexicon.own = Some(own);
+        self
+    }
+
     /// Finds what is in `text`, whatever its bytes are.
     #[must_use]
     pub fn scan(&self, text: &[u8]) -> Scan {
@@ -160,6 +177,11 @@ impl Detector {
         for raw in best(raws) {
             // The text goes on behind the view, and so may what was found.
             carry.exhausted |= raw.end >= view_end;
+            if raw.kind.class == Class::Org {
+                let (start, end) = (base + raw.start, base + raw.end);
+                findings.push(Finding { confidence: raw.score, end, evidence: raw.evidence, kind: raw.kind, start });
+                continue;
+            }
             let (start, end) = ((base + raw.start).max(carry.end), base + raw.end);
             if start < end {
                 carry.end = end;
@@ -178,8 +200,21 @@ struct Carry {
     table: Option<Table>,
 }
 
-/// The surest of those that overlap, the longest of equals, in the order of the text.
-fn best(mut raws: Vec<Raw>) -> Vec<Raw> {
+/// The surest of those that overlap, the longest of equals, in the order of the text. What is of an own class is that beside whatever else it is.
+fn best(raws: Vec<Raw>) -> Vec<Raw> {
+    if raws.iter().any(|raw| raw.kind.class == Class::Org) {
+        let mut of_kind = std::collections::BTreeMap::<&str, Vec<Raw>>::new();
+        for raw in raws {
+            of_kind.entry(if raw.kind.class == Class::Org { raw.kind.name } else { "" }).or_default().push(raw);
+        }
+        let mut all: Vec<Raw> = of_kind.into_values().flat_map(surest).collect();
+        all.sort_by_key(|raw| raw.start);
+        return all;
+    }
+    surest(raws)
+}
+
+fn surest(mut raws: Vec<Raw>) -> Vec<Raw> {
     raws.sort_by_key(|raw| {
         (std::cmp::Reverse(raw.score), std::cmp::Reverse(raw.end - raw.start), raw.start, raw.kind.name)
     });
@@ -258,8 +293,11 @@ impl<'d> Stream<'d> {
 /// The words and marks that are looked for, and from when on a candidate counts.
 #[derive(Debug)]
 struct Lexicon {
+    /// The words that speak for identifiers.
+    heard: Heard,
     /// Of markings, whose list is [`MARKS`], and of passages.
     literals: Literals,
+    own: Option<Arc<OwnClasses>>,
     threshold: u8,
     vocabulary: Vocabulary,
 }
@@ -268,7 +306,8 @@ struct Lexicon {
 const MARKS: usize = 0;
 
 /// Names that say nothing themselves; the names around them may.
-const GENERIC: &[&str] = &["data", "id", "no", "num", "number", "raw", "value", "values"];
+const GENERIC: &[&str] =
+    &["code", "data", "id", "identifier", "no", "nr", "num", "number", "numero", "nummer", "raw", "value", "values"];
 
 impl Lexicon {
     fn new(threshold: u8) -> Self {
@@ -277,13 +316,23 @@ impl Lexicon {
             .chain(interest(secret::SPEAKING, Interest::HEARD_SECRET))
             .chain(interest(identifier::WORDS, Interest::IDENTIFIER))
             .chain(identifier::phrases().flat_map(heard))
-            .chain(interest(GENERIC, Interest::GENERIC));
+            .chain(interest(GENERIC, Interest::GENERIC))
+            .map(|(word, interest)| (Cow::Borrowed(word), interest));
+        // A name of several words may be written as one.
+        let joined = identifier::phrases()
+            .filter(|phrase| phrase.len() > 6 && phrase.contains(' '))
+            .map(|phrase| (Cow::Owned(phrase.replace(' ', "")), Interest::IDENTIFIER.and(Interest::HEARD_IDENTIFIER)));
         // The pass comes upon addresses and armour by itself.
         let passages = secret::TRIGGERS.iter().filter(|literal| !matches!(**literal, "://" | "-----begin"));
         Self {
-            literals: Literals::new([identifier::TRIGGERS.to_vec(), passages.copied().collect()]),
+            heard: Heard::new(identifier::phrases_by_length()),
+            literals: Literals::new([
+                identifier::TRIGGERS.to_vec(),
+                passages.chain(identifier::PASSAGE_TRIGGERS).copied().collect(),
+            ]),
+            own: None,
             threshold,
-            vocabulary: Vocabulary::new(words, secret::TAILS),
+            vocabulary: Vocabulary::new(words.chain(joined), secret::TAILS),
         }
     }
 }

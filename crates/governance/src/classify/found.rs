@@ -1,5 +1,6 @@
 //! What was found in a message, and what of it could not be looked into.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::mission::UNCLASSIFIED;
 /// What was found in a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    classes: Vec<Arc<str>>,
+    is_unread: bool,
     places: Vec<Place>,
 }
 
@@ -22,26 +23,35 @@ pub struct Place {
     /// Its class.
     pub class: &'static str,
     /// Its kind.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Where it stands, in bytes of the message.
     pub range: Range<usize>,
+}
+
+impl Place {
+    /// Its class and kind, as in `pii.email`.
+    #[must_use]
+    pub fn kind(&self) -> Arc<str> {
+        format!("{}.{}", self.class, self.kind).into()
+    }
 }
 
 impl Found {
     /// What was found at `places`, in the order of the message; with `is_complete`, in all of it.
     #[must_use]
     pub fn new(places: Vec<Place>, is_complete: bool) -> Self {
-        let unclassified = (!is_complete).then_some(UNCLASSIFIED);
-        let mut classes: Vec<&str> = places.iter().map(|place| place.class).chain(unclassified).collect();
-        classes.sort_unstable();
-        classes.dedup();
-        Self { classes: classes.into_iter().map(Arc::from).collect(), places }
+        Self { is_unread: !is_complete, places }
     }
 
-    /// The classes, sorted, each once.
+    /// The kinds, and [`UNCLASSIFIED`] where something could not be looked into.
+    pub fn kinds(&self) -> impl Iterator<Item = Arc<str>> {
+        self.places.iter().map(Place::kind).chain(self.is_unread.then(|| UNCLASSIFIED.into()))
+    }
+
+    /// Whether something of the message could not be looked into.
     #[must_use]
-    pub fn classes(&self) -> &[Arc<str>] {
-        &self.classes
+    pub const fn is_unread(&self) -> bool {
+        self.is_unread
     }
 
     /// Where what was found, in the order of the message.
@@ -87,16 +97,5 @@ mod tests {
         ] {
             assert_eq!(is_opaque(result.as_bytes()), opaque, "{result}");
         }
-    }
-
-    #[test]
-    fn classes_are_named_once_and_in_order() {
-        let place = |class| Place { class, kind: "x", range: 0..1 };
-        let classes = |places, is_complete| {
-            Found::new(places, is_complete).classes().iter().map(ToString::to_string).collect::<Vec<_>>()
-        };
-        assert_eq!(classes(vec![place("secret"), place("pii"), place("secret")], true), ["pii", "secret"]);
-        assert_eq!(classes(vec![place("secret")], false), ["secret", "unclassified"]);
-        assert!(classes(vec![], true).is_empty());
     }
 }

@@ -11,7 +11,7 @@ mod tests;
 mod text;
 mod whole;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,9 +19,12 @@ use cedar_policy::{Authorizer, CedarSchemaError, ParseErrors, PolicySetError};
 use evidence::record::{Endpoint, Rule, Surface, Tool};
 
 use super::evaluate;
+use crate::classify::{ANY, Found};
 use crate::count::Counter;
 pub use crate::mission::{APPROVAL_STATUS, Feature, PROTOCOL_REQUESTS, SUBSCRIBING};
-use crate::mission::{Mission, OnResult, Plan, Source, Targets, Trust, key, tool_of};
+use crate::mission::{
+    Mission, ORG, OnResult, Otherwise, Plan, Source, Targets, Treatment, Trust, UNCLASSIFIED, class_of, key, tool_of,
+};
 pub(super) use organisation::Seen as SeenByOrganisation;
 pub use organisation::{Bounds, BoundsError, bounds};
 use slice::{Compiler, Vocabulary};
@@ -78,6 +81,8 @@ pub struct PolicySnapshot {
     base: Slice,
     bounds: Option<Arc<Bounds>>,
     follows: bool,
+    /// Whether it names kinds of data.
+    has_kinds: bool,
     mission: Arc<Mission>,
     /// The fields of results that rules name.
     sources: Vec<Source>,
@@ -138,6 +143,7 @@ pub fn compile(mission: Arc<Mission>) -> Result<PolicySnapshot, CompileError> {
         base,
         bounds: None,
         follows: mission.traces(),
+        has_kinds: mission.data().has_kinds(),
         mission,
         sources,
         suspended: None,
@@ -193,14 +199,57 @@ impl PolicySnapshot {
 
     /// What becomes of a result that holds data of `class`, and the rule that says so; `None` where the mission does not say.
     pub(crate) fn on_result(&self, class: &str) -> Option<(OnResult, Rule)> {
-        let rule = self.mission.data().classes.get(class)?;
+        let (class, rule) = self.mission.data().rule(class)?;
         Some((rule.result, Rule { id: format!("data.{}", key(class)).into(), line: rule.line }))
     }
 
-    /// Whether calls and results are looked into for classes of data.
+    /// Whether tokens of the class and kind become their values in calls of `tool`: where results have tokens for it, and it may go there.
     #[must_use]
-    pub fn classifies(&self) -> bool {
-        self.mission.data().names_classes()
+    pub fn turns_back(&self, class: &str, kind: &str, tool: &Tool) -> bool {
+        let is_sent = tool.endpoint == Endpoint::Tool && tool.surface == Surface::Mcp && !self.is_own(tool);
+        let rule = self.mission.data().rule(&format!("{class}.{kind}")).map(|(_, rule)| rule);
+        let rule = rule.filter(|rule| is_sent && rule.result == OnResult::Treat(Treatment::Token));
+        rule.is_some_and(|rule| rule.to.iter().any(|pattern| pattern.covers(tool.surface, &tool.upstream, &tool.name)))
+    }
+
+    /// How what was found is labelled: by its kind where the mission speaks of that and where it is an organisation's own, else by its class.
+    #[must_use]
+    pub fn label(&self, class: &str, kind: &str) -> Arc<str> {
+        let is_own = *class == *ORG;
+        let kind = (self.has_kinds || is_own).then(|| format!("{class}.{kind}"));
+        kind.filter(|kind| is_own || self.mission.data().names(kind)).map_or_else(|| class.into(), Into::into)
+    }
+
+    /// The classes of `found`, and the kinds that are labels of their own; sorted.
+    #[must_use]
+    pub fn labels(&self, found: &Found) -> Vec<Arc<str>> {
+        let labels = found.places().iter().map(|place| self.label(place.class, &place.kind));
+        let mut labels: Vec<Arc<str>> = labels.chain(found.is_unread().then(|| UNCLASSIFIED.into())).collect();
+        labels.sort_unstable();
+        labels.dedup();
+        labels
+    }
+
+    /// Whether it matters which classes of data a run has met.
+    #[must_use]
+    pub fn follows_classes(&self) -> bool {
+        self.mission.data().follows_classes()
+    }
+
+    /// The classes that rules about runs ask for, of the kinds and classes that a run has `met`. A class that was met stands for each of its kinds, and
+    /// [`crate::classify::ANY`] for all classes.
+    #[must_use]
+    pub fn met(&self, met: &BTreeSet<Arc<str>>) -> Vec<Arc<str>> {
+        let data = self.mission.data();
+        let is_met = |class: &&Arc<str>| {
+            let labels = data.labels(class);
+            met.iter().any(|met| {
+                let is_known = labels.iter().any(|label| **label == *data.known(met));
+                is_known || class_of(class) == Some(met) || **met == *ANY
+            })
+        };
+        let asked = data.classes.iter().filter(|(_, rule)| rule.run != Otherwise::Keep);
+        asked.map(|(class, _)| class).filter(is_met).cloned().collect()
     }
 
     /// Whether it matters in any call who named what it acts on, so that what a run sees is kept.
@@ -229,8 +278,8 @@ impl PolicySnapshot {
 
     /// The classes of `found` that the mission does not expect.
     pub fn unexpected<'f>(&self, found: &'f [Arc<str>]) -> impl Iterator<Item = &'f Arc<str>> {
-        let expected = self.mission.data().touches.as_ref().map(|touches| touches.classes.clone());
-        found.iter().filter(move |class| expected.as_ref().is_some_and(|expected| !expected.contains(class)))
+        let touches = self.mission.data().touches.as_ref();
+        found.iter().filter(move |label| touches.is_some_and(|touches| !touches.expects(label)))
     }
 
     /// Whether people may be asked about calls of `tool`.

@@ -137,6 +137,7 @@ fn observe(decision: &mut Decision, policy: &PolicySnapshot) {
                 | Reason::ArgumentNotNamed
                 | Reason::ArgumentOutOfBounds
                 | Reason::ArgumentUnparsable
+                | Reason::DataMet
                 | Reason::DataNotCleared
                 | Reason::DataUnexpected
                 | Reason::LimitReached
@@ -175,6 +176,7 @@ pub(super) fn is_named(policy: &PolicySnapshot, slice: &Slice, tool: &Tool) -> b
         facets: &[],
         gates: &[],
         initiator: &initiator,
+        met: &[],
         origins: &[],
         policy,
         slice,

@@ -456,29 +456,38 @@ fn argument_direction(old: &ArgumentRule, new: &ArgumentRule) -> Option<Directio
 impl Changes {
     fn data(&mut self, old: &Mission, new: &Mission) {
         for class in old.data.classes.keys().chain(new.data.classes.keys()).collect::<BTreeSet<_>>() {
-            let (before, after) = (old.data.classes.get(class), new.data.classes.get(class));
-            let rule = |rule: Option<&ClassRule>| rule.cloned().unwrap_or_else(ClassRule::anywhere);
-            let terms = |mission: &Mission, rule: &ClassRule| match &rule.otherwise {
-                Otherwise::Ask(gate) => mission.gate(gate).map(|gate| gate.terms.clone()),
-                Otherwise::Deny | Otherwise::Keep => None,
-            };
-            let (from, to) = (rule(before), rule(after));
+            let rule = |mission: &Mission| mission.data.rule(class).map(|(_, rule)| rule.clone());
+            let (before, after) = (rule(old), rule(new));
+            let rule = |rule: &Option<ClassRule>| rule.clone().unwrap_or_else(ClassRule::anywhere);
+            let (from, to) = (rule(&before), rule(&after));
             let mut directions = vec![towards(&from, &to), results(from.result, to.result)];
-            if terms(old, &from) != terms(new, &to)
-                && matches!(from.otherwise, Otherwise::Ask(_))
-                && matches!(to.otherwise, Otherwise::Ask(_))
-            {
-                directions.push(Some(Direction::Unclear));
+            let run = |rule: &ClassRule| ClassRule { otherwise: rule.run.clone(), ..rule.clone() };
+            directions.push(towards(&run(&from), &run(&to)));
+            for (was, is) in [(&from.otherwise, &to.otherwise), (&from.run, &to.run)] {
+                let terms = |mission: &Mission, otherwise: &Otherwise| match otherwise {
+                    Otherwise::Ask(gate) => Some(mission.gate(gate).map(|gate| gate.terms.clone())),
+                    Otherwise::Deny | Otherwise::Keep => None,
+                };
+                if let (Some(was), Some(is)) = (terms(old, was), terms(new, is)) {
+                    directions.push((was != is).then_some(Direction::Unclear));
+                }
             }
             if let Some(direction) = together(directions) {
                 let said =
-                    |rule: Option<&ClassRule>| rule.map_or_else(|| "is not spoken of".to_owned(), ToString::to_string);
-                let sentence = format!("data of class `{class}` {} (was: {})", said(after), said(before));
+                    |rule: &Option<ClassRule>| rule.as_ref().map_or("is not spoken of".to_owned(), ToString::to_string);
+                let sentence = format!("data of class `{class}` {} (was: {})", said(&after), said(&before));
                 self.push(direction, Subject::Beyond, sentence);
             }
         }
+        // A kind that only one of them names is to the other what its class is.
+        let kinds = [old, new].into_iter().flat_map(|mission| {
+            mission.data.touches.iter().flat_map(|touches| &touches.classes).chain(mission.data.classes.keys())
+        });
+        let kinds: BTreeSet<&Arc<str>> = kinds.collect();
         let expected = |mission: &Mission| {
-            mission.data.touches.as_ref().map(|touches| touches.classes.iter().cloned().collect::<BTreeSet<_>>())
+            let touches = mission.data.touches.as_ref()?;
+            let among = kinds.iter().filter(|kind| touches.expects(kind)).map(|kind| (*kind).clone());
+            Some(among.collect::<BTreeSet<_>>())
         };
         let direction = match (expected(old), expected(new)) {
             (None, None) => None,
@@ -530,15 +539,20 @@ fn towards(old: &ClassRule, new: &ClassRule) -> Option<Direction> {
     direction(is_as_wide(new, old), is_as_wide(old, new))
 }
 
-/// The direction of what becomes of results. One treatment tells something else than the other.
+/// The direction of what becomes of results. One treatment tells something else than the other; a token tells more than what tells nothing of the value, and brings it to calls.
 fn results(old: OnResult, new: OnResult) -> Option<Direction> {
     let kept = OnResult::Treat(Treatment::Keep);
+    let token = OnResult::Treat(Treatment::Token);
+    let tells_nothing =
+        |on: OnResult| matches!(on, OnResult::Treat(Treatment::Drop | Treatment::Redact | Treatment::Tag));
     match (old, new) {
         _ if old == new => None,
         (_, OnResult::Block) => Some(Direction::Narrower),
         (OnResult::Block, _) => Some(Direction::Wider),
         (_, new) if new == kept => Some(Direction::Wider),
         (old, _) if old == kept => Some(Direction::Narrower),
+        (old, new) if tells_nothing(old) && new == token => Some(Direction::Wider),
+        (old, new) if old == token && tells_nothing(new) => Some(Direction::Narrower),
         _ => Some(Direction::Both),
     }
 }

@@ -1,6 +1,6 @@
 //! `[data]`: what classes of data a mission expects, where each may go, and what becomes of it on the way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,8 +10,11 @@ use super::gate::DEFAULT;
 use super::rule::{ToolPattern, joined};
 
 /// The classes that every mission knows, sorted.
-pub const CLASSES: [&str; 9] =
-    ["business_id", "export", "financial", "health", "labelled", "legal", "pii", "secret", UNCLASSIFIED];
+pub const CLASSES: [&str; 10] =
+    ["business_id", "export", "financial", "health", "labelled", "legal", ORG, "pii", "secret", UNCLASSIFIED];
+
+/// The class of what the organisation has described itself: its kinds are its own classes.
+pub const ORG: &str = "org";
 
 /// The class of what could not be read, or took more work than a message may: nobody knows what it holds.
 pub const UNCLASSIFIED: &str = "unclassified";
@@ -31,11 +34,13 @@ pub enum Treatment {
     Redact,
     /// It is replaced by its class and kind.
     Tag,
+    /// A token stands for it, which becomes the value again towards a tool that may have it.
+    Token,
 }
 
 impl Treatment {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Drop, Self::Hash, Self::Keep, Self::Mask, Self::Redact, Self::Tag];
+    pub const ALL: [Self; 7] = [Self::Drop, Self::Hash, Self::Keep, Self::Mask, Self::Redact, Self::Tag, Self::Token];
 
     /// Its name in missions and records.
     #[must_use]
@@ -47,6 +52,7 @@ impl Treatment {
             Self::Mask => "mask",
             Self::Redact => "redact",
             Self::Tag => "tag",
+            Self::Token => "token",
         }
     }
 }
@@ -87,6 +93,8 @@ pub(crate) struct ClassRule {
     pub(crate) otherwise: Otherwise,
     /// In what tools return, before the agent has it.
     pub(crate) result: OnResult,
+    /// What becomes of calls of other tools than those of `to` that do more than read, once the run has met it.
+    pub(crate) run: Otherwise,
     /// The tools that it may go to.
     pub(crate) to: Vec<ToolPattern>,
 }
@@ -171,16 +179,75 @@ impl OriginRule {
     }
 }
 
+impl Touches {
+    /// Whether it has the class or kind, or the class of the kind.
+    pub(crate) fn expects(&self, label: &str) -> bool {
+        self.classes.iter().any(|class| **class == *label || class_of(label) == Some(class))
+    }
+}
+
+/// The class that a kind belongs to, as in `pii.email`; `None` for a class.
+pub(crate) fn class_of(label: &str) -> Option<&str> {
+    label.split_once('.').map(|(class, _)| class)
+}
+
 impl ClassRule {
     /// What holds of a class that a mission does not speak of.
     pub(crate) const fn anywhere() -> Self {
-        Self { line: 0, otherwise: Otherwise::Keep, result: OnResult::Treat(Treatment::Keep), to: Vec::new() }
+        Self {
+            line: 0,
+            otherwise: Otherwise::Keep,
+            result: OnResult::Treat(Treatment::Keep),
+            run: Otherwise::Keep,
+            to: Vec::new(),
+        }
     }
 }
 
 impl DataRules {
     pub(crate) fn is_empty(&self) -> bool {
         !self.names_classes() && self.trust.is_empty() && !self.traces()
+    }
+
+    /// What it says of the class or kind that `label` names: of the kind, else of its class.
+    pub(crate) fn rule(&self, label: &str) -> Option<(&Arc<str>, &ClassRule)> {
+        self.classes.get_key_value(label).or_else(|| self.classes.get_key_value(class_of(label)?))
+    }
+
+    /// Whether it speaks of kinds.
+    pub(crate) fn has_kinds(&self) -> bool {
+        let touches = self.touches.iter().flat_map(|touches| &touches.classes);
+        self.classes.keys().chain(touches).any(|label| class_of(label).is_some())
+    }
+
+    /// Whether it speaks of exactly that class or kind.
+    pub(crate) fn names(&self, label: &str) -> bool {
+        self.classes.contains_key(label)
+            || self.touches.as_ref().is_some_and(|touches| touches.classes.iter().any(|class| **class == *label))
+    }
+
+    /// What the rule of `label` is about: itself, and the kinds of it that have a name here and no rule.
+    pub(crate) fn labels(&self, label: &Arc<str>) -> Vec<Arc<str>> {
+        let kinds = self.touches.iter().flat_map(|touches| &touches.classes);
+        let kinds = kinds.filter(|kind| class_of(kind) == Some(label) && !self.classes.contains_key(*kind));
+        std::iter::once(label).chain(kinds).cloned().collect()
+    }
+
+    /// How it speaks of what `label` names: of a kind that it does not speak of, by the class.
+    pub(crate) fn known<'l>(&self, label: &'l str) -> &'l str {
+        class_of(label).filter(|_| !self.names(label)).unwrap_or(label)
+    }
+
+    /// The classes and kinds that it expects, with the kinds of these classes that it speaks of; `None` where it does not say.
+    pub(crate) fn expected(&self) -> Option<BTreeSet<Arc<str>>> {
+        let touches = self.touches.as_ref()?;
+        let named = self.classes.keys().filter(|label| touches.expects(label));
+        Some(touches.classes.iter().chain(named).cloned().collect())
+    }
+
+    /// Whether it says anything of what a run has met.
+    pub(crate) fn follows_classes(&self) -> bool {
+        self.classes.values().any(|rule| rule.run != Otherwise::Keep)
     }
 
     /// Whether it says anything of classes.
@@ -198,7 +265,7 @@ impl DataRules {
         let asked = |otherwise: &Otherwise| matches!(otherwise, Otherwise::Ask(gate) if **gate == *name);
         let rules = [&self.untrusted_target, &self.untrusted_payload].into_iter().flatten();
         (name == DEFAULT && self.touches.is_some())
-            || self.classes.values().any(|rule| asked(&rule.otherwise))
+            || self.classes.values().any(|rule| asked(&rule.otherwise) || asked(&rule.run))
             || rules.map(|rule| &rule.otherwise).any(asked)
     }
 
@@ -263,7 +330,8 @@ impl fmt::Display for ClassRule {
         let to = joined(self.to.iter().map(|pattern| format!("`{pattern}`")), "and");
         let elsewhere = if self.to.is_empty() { "any tool" } else { "any other" };
         match &self.otherwise {
-            Otherwise::Keep => f.write_str("may go to any tool")?,
+            Otherwise::Keep if self.to.is_empty() => f.write_str("may go to any tool")?,
+            Otherwise::Keep => write!(f, "may go to any tool, and belongs to {to}")?,
             otherwise => {
                 match self.to.is_empty() {
                     true => f.write_str("may go nowhere: ")?,
@@ -274,6 +342,15 @@ impl fmt::Display for ClassRule {
                     Otherwise::Deny | Otherwise::Keep => write!(f, "a call that brings it to {elsewhere} is denied")?,
                 }
             }
+        }
+        let there = if self.to.is_empty() { "nowhere" } else { "only there" };
+        match &self.run {
+            Otherwise::Keep => {}
+            Otherwise::Ask(gate) => write!(
+                f,
+                "; once the run has met it, a call that does more than read runs {there} without asking gate `{gate}`"
+            )?,
+            Otherwise::Deny => write!(f, "; once the run has met it, a call that does more than read runs {there}")?,
         }
         match self.result {
             OnResult::Block => f.write_str("; a result that holds it does not reach the agent"),
@@ -286,6 +363,9 @@ impl fmt::Display for ClassRule {
                     Treatment::Mask => "masked",
                     Treatment::Redact => "redacted",
                     Treatment::Tag => "replaced by its class",
+                    Treatment::Token => {
+                        "replaced by a token, which becomes the value again in calls of the tools that it may go to,"
+                    }
                 };
                 write!(f, "; in results it is {done} before the agent has them")
             }

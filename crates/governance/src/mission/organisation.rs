@@ -22,7 +22,8 @@ use super::{Mission, PinPolicy, Subject};
 pub(crate) const GROUP: &str = "group:";
 
 /// What can wait for people, in words.
-const GATED: [(VersionedKind, &str); 5] = [
+const GATED: [(VersionedKind, &str); 6] = [
+    (VersionedKind::Classes, "changes to own classes of data"),
     (VersionedKind::Key, "confirmations of keys"),
     (VersionedKind::Mission, "wider missions"),
     (VersionedKind::Organisation, "wider versions of this file"),
@@ -107,7 +108,8 @@ impl Organisation {
     pub fn change_gate(&self, kind: VersionedKind) -> Option<&Gate> {
         let gates = self.change_gates.as_ref()?;
         match kind {
-            VersionedKind::Key
+            VersionedKind::Classes
+            | VersionedKind::Key
             | VersionedKind::Mission
             | VersionedKind::Organisation
             | VersionedKind::People

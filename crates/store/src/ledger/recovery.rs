@@ -382,6 +382,7 @@ pub(crate) fn close_call(intent: &Record, exception: ExceptionId, at: Timestamp)
         reported: None,
         result_bytes: None,
         result_sha256: None,
+        sent_sha256: None,
         status: Some(Status::Unknown),
         tool: action.tool.clone(),
     };

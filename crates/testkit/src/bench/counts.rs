@@ -51,11 +51,11 @@ struct Ceiling {
     workload: &'static str,
 }
 
-/// Seen: 150 to 153 allocations; 13.3 to 13.5 system calls with 1.03 to 1.07 syncs for a read, 18.7 to 19.5 with 2.03 for the other. A read whose client takes longer
+/// Seen: 159 to 163 allocations, of which some 10 look for data in arguments and results; 13.3 to 13.5 system calls with 1.03 to 1.07 syncs for a read, 18.7 to 19.5 with 2.03 for the other. A read whose client takes longer
 /// than `LINGER_MS` to call again, as on a machine that stalls, is synced alone once more.
 const CEILINGS: [Ceiling; 2] = [
-    Ceiling { allocations: 160.0, syncs: 1.5, syscalls: 17.0, workload: READ.name },
-    Ceiling { allocations: 160.0, syncs: 2.2, syscalls: 23.0, workload: ECHO.name },
+    Ceiling { allocations: 170.0, syncs: 1.5, syscalls: 17.0, workload: READ.name },
+    Ceiling { allocations: 170.0, syncs: 2.2, syscalls: 23.0, workload: ECHO.name },
 ];
 
 /// What one call costs, in the mean.

@@ -232,7 +232,9 @@ impl Calls {
                     argument: "text".into(),
                     values: vec![FacetValue { kind: "text".into(), text: "the quick brown fox".into() }],
                 }],
+                met: Vec::new(),
                 provenance: Vec::new(),
+                sent_sha256: None,
                 tool: self.tool.clone(),
             },
             obligations: Vec::new(),
@@ -256,6 +258,7 @@ impl Calls {
             reported: None,
             result_bytes: None,
             result_sha256: None,
+            sent_sha256: None,
             status: None,
             tool: self.tool.clone(),
         };

@@ -38,13 +38,25 @@ struct Walk<'w> {
     next: usize,
     places: Vec<Option<Place>>,
     text: &'w [u8],
+    /// What stands between the quotes of texts that are no names.
+    texts: Vec<Range<usize>>,
 }
 
 /// The place of each of `marks`, which are sorted by their starts.
 pub(super) fn places(text: &[u8], marks: &[&Mark<'_>]) -> Result<Vec<Place>, NotJson> {
-    let mut walk = Walk { frames: Vec::new(), marks, next: 0, places: vec![None; marks.len()], text };
+    walked(text, marks)?.places.into_iter().collect::<Option<Vec<_>>>().ok_or(NotJson)
+}
+
+/// Where texts stand that are no names, without their quotes, in their order; `None` where `text` is no JSON.
+pub(in crate::classify) fn texts(text: &[u8]) -> Option<Vec<Range<usize>>> {
+    walked(text, &[]).ok().map(|walk| walk.texts)
+}
+
+fn walked<'w>(text: &'w [u8], marks: &'w [&'w Mark<'w>]) -> Result<Walk<'w>, NotJson> {
+    let places = vec![None; marks.len()];
+    let mut walk = Walk { frames: Vec::new(), marks, next: 0, places, text, texts: Vec::new() };
     walk.run()?;
-    walk.places.into_iter().collect::<Option<Vec<_>>>().ok_or(NotJson)
+    Ok(walk)
 }
 
 impl Walk<'_> {
@@ -104,6 +116,7 @@ impl Walk<'_> {
             self.put(mark.treatment, place, mark.range == (at + 1..end));
         }
         if !is_name {
+            self.texts.push(at + 1..end);
             self.ended(end + 1);
         }
         Ok(end + 1)

@@ -1,9 +1,11 @@
 use proptest::prelude::*;
 
+use super::super::token::turn_back;
 use super::*;
+use crate::limits::TOKEN_VALUE_BYTES_MAX;
 
-fn key() -> HashKey {
-    HashKey::new([7; 32])
+fn keys(hash: u8) -> Keys {
+    Keys { hash: HashKey::new([hash; 32]), token: TokenKey::new([8; 64]) }
 }
 
 /// The mark on the `n`th place where `value` stands in `text`.
@@ -14,7 +16,7 @@ fn mark<'m>(text: &str, value: &str, kind: &'m str, treatment: Treatment) -> Mar
 }
 
 fn changed(text: &str, marks: &[Mark<'_>]) -> String {
-    let changed = deidentify(text.as_bytes(), marks, &key()).unwrap();
+    let changed = deidentify(text.as_bytes(), marks, "example", &keys(7)).unwrap();
     String::from_utf8(changed.text).unwrap()
 }
 
@@ -46,6 +48,28 @@ fn what_is_found_is_treated() {
         (r#"{"t":"{\"ssn\":\"123-45-6789\"}"}"#, "123-45-6789", "us_ssn", Tag, r#"{"t":"{\"ssn\":\"[pii.us_ssn]\"}"}"#),
     ] {
         assert_eq!(changed(text, &[mark(text, value, kind, treatment)]), after, "{value} of {text}: {treatment}");
+    }
+}
+
+#[test]
+fn what_is_of_several_classes_is_redacted_unless_they_ask_for_the_same() {
+    use Treatment::{Drop, Keep, Mask, Redact, Tag};
+    let text = r#"{"a":"id 123-45-6789 of Ann.","b":1}"#;
+    for (first, second, third, after) in [
+        (Mask, Keep, Keep, "id ***-**-6789 of Ann."),
+        (Mask, Mask, Keep, "id ***-**-6789 of Ann."),
+        (Mask, Redact, Keep, "id [redacted] of Ann."),
+        (Tag, Mask, Keep, "id [redacted] of Ann."),
+        (Drop, Mask, Keep, "id [redacted] of Ann."),
+        (Mask, Keep, Redact, "id [redacted]."),
+        (Keep, Mask, Mask, "id ***-**-6789."),
+    ] {
+        let marks = [
+            mark(text, "123-45-6789", "us_ssn", first),
+            mark(text, "123-45-6789", "customer", second),
+            mark(text, "6789 of Ann", "person", third),
+        ];
+        assert_eq!(changed(text, &marks), format!(r#"{{"a":"{after}","b":1}}"#), "{first} {second} {third}");
     }
 }
 
@@ -90,8 +114,39 @@ fn equal_values_have_equal_hashes_under_one_key() {
     let other = Mark { range: second..second + 11, ..one.clone() };
     let after: serde_json::Value = serde_json::from_str(&changed(text, &[one.clone(), other.clone()])).unwrap();
     assert_eq!(format!("x {}", after["a"].as_str().unwrap()), after["b"].as_str().unwrap());
-    let elsewhere = deidentify(text.as_bytes(), &[one, other], &HashKey::new([1; 32])).unwrap();
+    let elsewhere = deidentify(text.as_bytes(), &[one, other], "example", &keys(1)).unwrap();
     assert_ne!(String::from_utf8(elsewhere.text).unwrap(), after.to_string());
+}
+
+#[test]
+fn tokens_stand_for_values_that_they_can_stand_for() {
+    let long = "9".repeat(TOKEN_VALUE_BYTES_MAX + 1);
+    let longest = "9".repeat(TOKEN_VALUE_BYTES_MAX);
+    for (text, value, kind, is_token) in [
+        (r#"{"a":"id 123-45-6789."}"#.to_owned(), "123-45-6789", "us_ssn", true),
+        (r#"{"t":"{\"ssn\":\"123-45-6789\"}"}"#.to_owned(), "123-45-6789", "us_ssn", true),
+        (r#"{"a":"so\n123-45-6789\nand"}"#.to_owned(), "123-45-6789", "us_ssn", true),
+        (format!(r#"{{"a":"{longest}"}}"#), &longest, "us_ssn", true),
+        (r#"{"a":"grüße"}"#.to_owned(), "grüße", "password", true),
+        (r#"{"a":"ann@corp.example"}"#.to_owned(), "ann@corp.example", "email", true),
+        (format!(r#"{{"a":"{long}"}}"#), &long, "us_ssn", false),
+        (r#"{"a":"p\u0061ss\"word"}"#.to_owned(), r#"p\u0061ss\"word"#, "password", false),
+        (r#"{"a":"123-45-67890"}"#.to_owned(), "123-45-6789", "us_ssn", false),
+        (r#"{"a":"123-45-6789X"}"#.to_owned(), "123-45-6789", "us_ssn", false),
+        (r#"{"a":123456789}"#.to_owned(), "123456789", "us_ssn", false),
+        (r#"{"123-45-6789":1}"#.to_owned(), "123-45-6789", "us_ssn", false),
+        (r#"{"a":"123-45-6789"}"#.to_owned(), "123-45-6789", "No Kind", false),
+    ] {
+        let marks = [mark(&text, value, kind, Treatment::Token)];
+        let after = deidentify(text.as_bytes(), &marks, "example", &keys(7)).unwrap();
+        let applied: Vec<_> = after.applied.keys().map(|(_, _, treatment)| *treatment).collect();
+        let after = String::from_utf8(after.text).unwrap();
+        assert!(!after.contains(value) && serde_json::from_str::<serde_json::Value>(&after).is_ok(), "{after}");
+        assert_eq!(after.contains("tok_"), is_token, "{after}");
+        assert_eq!(applied == [Treatment::Token], is_token, "{after}");
+        let back = turn_back(after.as_bytes(), "example", &keys(7).token, |_| true);
+        assert_eq!(back.map(|back| String::from_utf8(back.arguments).unwrap()), is_token.then_some(text));
+    }
 }
 
 #[test]
@@ -108,7 +163,7 @@ fn what_is_not_json_does_not_go_on() {
         (r#"{"a":12}"#, 4..6),
     ] {
         let mark = Mark { class: "pii", range: range.clone(), kind: "x", treatment: Treatment::Redact };
-        assert_eq!(deidentify(text.as_bytes(), &[mark], &key()), Err(NotJson), "{range:?} of {text}");
+        assert_eq!(deidentify(text.as_bytes(), &[mark], "example", &keys(7)), Err(NotJson), "{range:?} of {text}");
     }
 }
 
@@ -131,14 +186,14 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
 proptest! {
     /// Whatever is marked, JSON stays JSON, and nothing that was marked whole is left.
     #[test]
-    fn json_stays_json(value in json(), cuts in proptest::collection::vec((any::<prop::sample::Index>(), 1..6usize, 0..6usize), 1..6)) {
+    fn json_stays_json(value in json(), cuts in proptest::collection::vec((any::<prop::sample::Index>(), 1..6usize, 0..7usize), 1..6)) {
         let text = serde_json::to_string(&value).unwrap();
         let marks: Vec<Mark<'_>> = cuts.iter().map(|(at, length, treatment)| {
             let start = at.index(text.len());
             let treatment = Treatment::ALL[*treatment];
             Mark { class: "pii", range: start..(start + length).min(text.len()), kind: "x", treatment }
         }).collect();
-        if let Ok(changed) = deidentify(text.as_bytes(), &marks, &key()) {
+        if let Ok(changed) = deidentify(text.as_bytes(), &marks, "example", &keys(7)) {
             let after = String::from_utf8(changed.text).unwrap();
             prop_assert!(serde_json::from_str::<serde_json::Value>(&after).is_ok(), "{after} of {text}");
         }

@@ -5,7 +5,8 @@
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 
 use super::bytes::{at, part};
-use crate::limits::DECODED_BYTES_MAX;
+use super::fold::fold;
+use crate::limits::{DECODED_BYTES_MAX, DETECT_DEPTH_MAX};
 
 /// What a run says.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,8 +16,8 @@ pub(super) struct Decoded {
     pub(super) even: bool,
 }
 
-/// The shortest run that is looked at: twelve characters in base64, eight in hexadecimal digits.
-const RUN_BYTES: usize = 16;
+/// The shortest run that is looked at: seven characters in base64, five in hexadecimal digits.
+const RUN_BYTES: usize = 10;
 
 /// How much of what it decodes to says whether it may be text.
 const BEGINNING_BYTES: usize = 9;
@@ -35,6 +36,24 @@ pub(super) fn decode(run: &[u8]) -> Option<Decoded> {
     }
     let bytes = inflate(&bytes)?;
     is_text(&bytes).then_some(Decoded { bytes, even: false })
+}
+
+/// What `value` says, one layer after the other: what it decodes to, that without what hides its characters, what that decodes to.
+pub(super) fn layers(value: &[u8]) -> Vec<Vec<u8>> {
+    let mut layers: Vec<Vec<u8>> = Vec::new();
+    while layers.len() < 2 * DETECT_DEPTH_MAX {
+        let last = layers.last().map_or(value, Vec::as_slice);
+        let next = match decode(last.trim_ascii()) {
+            Some(decoded) => decoded.bytes,
+            None if layers.is_empty() => break,
+            None => match fold(last) {
+                Some(folded) => folded.bytes,
+                None => break,
+            },
+        };
+        layers.push(next);
+    }
+    layers
 }
 
 /// Whether the first bytes that `run` stands for may be a text's, or those of what is compressed. Most runs are neither, and are told by that.

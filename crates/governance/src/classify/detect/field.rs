@@ -40,7 +40,7 @@ pub(super) fn name(text: &[u8], separator: usize) -> Option<Range<usize>> {
     } else {
         bare_name(text, end, at(text, separator))
     };
-    part(text, name.start, name.end).iter().any(u8::is_ascii_alphabetic).then_some(name)
+    part(text, name.start, name.end).iter().any(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80).then_some(name)
 }
 
 fn quoted_name(text: &[u8], end: usize, quote: u8) -> Option<Range<usize>> {
@@ -101,7 +101,7 @@ pub(super) fn value(text: &[u8], from: usize) -> Value {
     }
     start = skip(text, start, |byte| matches!(byte, b' ' | b'\t'), 64);
     // A label with its value on the next line.
-    if matches!(at(text, start), b'\n' | b'\r' | b'|' | b'>') {
+    if before(text, from) != b'=' && matches!(at(text, start), b'\n' | b'\r' | b'|' | b'>') {
         let line = skip(text, start, |byte| matches!(byte, b'\r' | b'\n' | b'|' | b'>' | b'-' | b' ' | b'\t'), 64);
         if part(text, start, line).iter().filter(|byte| **byte == b'\n').count() <= 1 {
             start = line;

@@ -6,6 +6,7 @@
 use wide::u8x16;
 
 use super::bytes::{at, part};
+use super::masks::{BLOCK, set};
 
 /// A text with a layer of hiding taken away.
 #[derive(Debug, Default)]
@@ -14,56 +15,54 @@ pub(super) struct Folded {
     pub(super) map: Map,
 }
 
-/// Where the parts of a text came from: pieces, each with its start here and there. A piece that is as long here as there was taken as it stood.
+/// Where the parts of a text came from: what was taken as it stood, piece by piece. Between two pieces is what stands for something else.
 #[derive(Debug, Default)]
 pub(super) struct Map {
-    pieces: Vec<(u32, u32)>,
+    pieces: Vec<Piece>,
     end: (u32, u32),
 }
 
-impl Map {
-    fn piece(&mut self, here: usize, there: usize) {
-        self.pieces.push((narrow(here), narrow(there)));
-    }
+/// What was taken as it stood: where it starts here and there, and how long it is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Piece {
+    here: u32,
+    there: u32,
+    length: u32,
+}
 
+impl Map {
     /// The place there of the byte at `here`.
     pub(super) fn start(&self, here: usize) -> usize {
-        self.place(narrow(here), false)
+        let here = narrow(here);
+        let (piece, _) = self.span(self.pieces.partition_point(|piece| piece.here <= here));
+        wide(piece.there + (here - piece.here).min(piece.length), self.end.1)
     }
 
     /// The place there behind the byte before `here`.
     pub(super) fn end(&self, here: usize) -> usize {
-        here.checked_sub(1).map_or(0, |last| self.place(narrow(last), true))
+        let Some(last) = here.checked_sub(1) else { return 0 };
+        let last = narrow(last);
+        let (piece, next) = self.span(self.pieces.partition_point(|piece| piece.here <= last));
+        let length = last - piece.here;
+        wide(if length < piece.length { piece.there + length + 1 } else { next }, self.end.1)
     }
 
     /// The place here of what stands at `there`, or of what follows where nothing of it is left.
     pub(super) fn here(&self, there: usize) -> usize {
         let there = narrow(there);
-        let after = self.pieces.partition_point(|piece| piece.1 <= there);
-        let Some(index) = after.checked_sub(1) else { return 0 };
-        let (piece, next) = self.span(index);
-        let here = if next.0 - piece.0 == next.1 - piece.1 { piece.0 + (there - piece.1) } else { piece.0 };
-        usize::try_from(here.min(self.end.0)).unwrap_or(usize::MAX)
+        let (piece, _) = self.span(self.pieces.partition_point(|piece| piece.there <= there));
+        wide(piece.here + (there - piece.there).min(piece.length), self.end.0)
     }
 
-    fn span(&self, index: usize) -> ((u32, u32), (u32, u32)) {
-        let piece = self.pieces.get(index).copied().unwrap_or_default();
-        (piece, self.pieces.get(index + 1).copied().unwrap_or(self.end))
+    /// The piece before the one at `after`, and where there the next one starts. The first starts where the text does.
+    fn span(&self, after: usize) -> (Piece, u32) {
+        let piece = after.checked_sub(1).and_then(|index| self.pieces.get(index)).copied().unwrap_or_default();
+        (piece, self.pieces.get(after).map_or(self.end.1, |next| next.there))
     }
+}
 
-    fn place(&self, here: u32, behind: bool) -> usize {
-        let after = self.pieces.partition_point(|piece| piece.0 <= here);
-        let Some(index) = after.checked_sub(1) else { return 0 };
-        let (piece, next) = self.span(index);
-        let there = if next.0 - piece.0 == next.1 - piece.1 {
-            piece.1 + (here - piece.0) + u32::from(behind)
-        } else if behind {
-            next.1
-        } else {
-            piece.1
-        };
-        usize::try_from(there.min(self.end.1)).unwrap_or(usize::MAX)
-    }
+fn wide(place: u32, end: u32) -> usize {
+    usize::try_from(place.min(end)).unwrap_or(usize::MAX)
 }
 
 fn narrow(place: usize) -> u32 {
@@ -75,73 +74,161 @@ type Stands = Option<(usize, Option<char>)>;
 
 /// `text` with a layer taken away, or nothing where there is none.
 pub(super) fn fold(text: &[u8]) -> Option<Folded> {
-    let mut folded: Option<Folded> = None;
-    let mut done = 0;
+    let is_ascii = text.is_ascii();
+    let mut block = next(text, 0, is_ascii)?;
+    let mut folding = Folding::new(text);
+    // What is before this place was read with what stands before it.
     let mut from = 0;
-    let ascii = text.is_ascii();
-    while let Some(place) = next(text, from, ascii) {
-        let Some((taken, meant)) = stands(text, place) else {
-            from = place + 1;
-            // What an unknown escape escapes is not an escape's start.
-            if at(text, place) == b'\\' && at(text, from) == b'\\' {
-                from += 1;
+    while block < text.len() {
+        let mut left = signs(text, block);
+        let is_sparse = left & left.wrapping_sub(1) == 0;
+        while left != 0 {
+            let place = block + left.trailing_zeros() as usize;
+            left &= left - 1;
+            if place < from {
+                continue;
             }
-            continue;
-        };
-        let folded =
-            folded.get_or_insert_with(|| Folded { bytes: Vec::with_capacity(text.len()), map: Map::default() });
-        if done < place {
-            folded.map.piece(folded.bytes.len(), done);
-            append(&mut folded.bytes, text, done, place);
+            let meant = match text.get(place..).and_then(|rest| rest.first_chunk::<2>()) {
+                Some([b'\\', second]) => SIMPLE.get(usize::from(*second)).copied().unwrap_or(0),
+                _ => 0,
+            };
+            if meant != 0 {
+                folding.take(text, place);
+                folding.put(meant, place + 2);
+                from = place + 2;
+                continue;
+            }
+            let Some((taken, meant)) = stands(text, place) else {
+                from = place + 1;
+                // What an unknown escape escapes is not an escape's start.
+                if at(text, place) == b'\\' && at(text, from) == b'\\' {
+                    from += 1;
+                }
+                continue;
+            };
+            from = place + taken;
+            folding.other(text, place, from, meant);
         }
-        folded.map.piece(folded.bytes.len(), place);
-        match meant {
-            Some(meant) if meant.is_ascii() => folded.bytes.push(u8::try_from(meant).unwrap_or(b' ')),
-            Some(meant) => folded.bytes.extend_from_slice(meant.encode_utf8(&mut [0; 4]).as_bytes()),
-            None => {}
+        block += BLOCK;
+        if is_sparse {
+            let Some(sign) = next(text, block, is_ascii) else { break };
+            block = sign;
         }
-        from = place + taken;
-        done = from;
     }
-    let mut folded = folded?;
-    if done < text.len() {
-        folded.map.piece(folded.bytes.len(), done);
-        folded.bytes.extend_from_slice(part(text, done, text.len()));
-    }
-    folded.map.end = (narrow(folded.bytes.len()), narrow(text.len()));
-    Some(folded)
+    folding.end(text)
 }
 
-/// Appends what stands from `start` to `end`: mostly few bytes, which are copied as sixteen.
-#[inline]
-fn append(bytes: &mut Vec<u8>, text: &[u8], start: usize, end: usize) {
-    match text.get(start..).and_then(|rest| rest.first_chunk::<16>()) {
-        Some(chunk) if end - start <= 16 => {
-            let length = bytes.len() + (end - start);
-            bytes.extend_from_slice(chunk);
-            bytes.truncate(length);
-        }
-        _ => bytes.extend_from_slice(part(text, start, end)),
-    }
-}
-
-/// The next place at or behind `from` where something may stand for something else.
-fn next(text: &[u8], from: usize, ascii: bool) -> Option<usize> {
+/// The next place at or behind `from` where something may stand for something else; where characters are not ASCII, any place before it.
+fn next(text: &[u8], from: usize, is_ascii: bool) -> Option<usize> {
     let rest = text.get(from..)?;
-    let found = if ascii {
-        // Where there is one, the next is near.
-        let near = rest.first_chunk::<16>().map_or(0, |near| {
-            let near = u8x16::new(*near);
-            let is = |byte: u8| near.simd_eq(u8x16::splat(byte));
-            (is(b'\\') | is(b'%') | is(b'&')).to_bitmask()
-        });
-        if near != 0 { Some(near.trailing_zeros() as usize) } else { memchr::memchr3(b'\\', b'%', b'&', rest) }
-    } else {
-        rest.iter().position(|byte| {
-            matches!(byte, b'\\' | b'%' | b'&' | 0xc2 | 0xcc | 0xcd | 0xd9 | 0xdb | 0xe0..=0xe3 | 0xef | 0xf0)
-        })
-    };
-    found.map(|place| from + place)
+    let sign = if is_ascii { memchr::memchr3(b'\\', b'%', b'&', rest)? } else { 0 };
+    Some(from + sign)
+}
+
+/// What the second character of an escape of two means, or 0.
+static SIMPLE: [u8; 256] = simple();
+
+const fn simple() -> [u8; 256] {
+    let mut simple = [0; 256];
+    let mut slots: &mut [u8] = &mut simple;
+    let mut byte = 0_u8;
+    while let Some((slot, rest)) = slots.split_first_mut() {
+        *slot = match byte {
+            b'"' | b'\\' | b'/' | b'\'' | b'`' => byte,
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            b'b' | b'f' => b' ',
+            _ => 0,
+        };
+        slots = rest;
+        byte = byte.wrapping_add(1);
+    }
+    simple
+}
+
+/// What is taken away so far.
+struct Folding {
+    /// With room behind `length`, so that sixteen bytes can always be written.
+    bytes: Vec<u8>,
+    length: usize,
+    pieces: Vec<Piece>,
+    /// Where what follows starts in the text.
+    done: usize,
+}
+
+impl Folding {
+    fn new(text: &[u8]) -> Self {
+        let pieces = Vec::with_capacity(64);
+        Self { bytes: vec![0; text.len() + 16], length: 0, pieces, done: 0 }
+    }
+
+    /// Takes the text up to `end` as it stands: mostly few bytes, which are copied as sixteen.
+    #[inline(always)]
+    fn take(&mut self, text: &[u8], end: usize) {
+        let length = end.saturating_sub(self.done);
+        let near = text.get(self.done..).and_then(|rest| rest.first_chunk::<16>());
+        let room = self.bytes.get_mut(self.length..).and_then(|rest| rest.first_chunk_mut::<16>());
+        match (near, room) {
+            (Some(near), Some(room)) if length <= 16 => *room = *near,
+            _ => {
+                if let Some(room) = self.bytes.get_mut(self.length..self.length + length) {
+                    room.copy_from_slice(part(text, self.done, end));
+                }
+            }
+        }
+        // Texts are looked at in parts that are shorter than four gigabytes.
+        self.pieces.push(Piece { here: self.length as u32, there: self.done as u32, length: length as u32 });
+        self.length += length;
+    }
+
+    /// Puts what stands there for what ends at `done`.
+    #[inline(always)]
+    fn put(&mut self, meant: u8, done: usize) {
+        if let Some(to) = self.bytes.get_mut(self.length) {
+            *to = meant;
+        }
+        self.length += 1;
+        self.done = done;
+    }
+
+    /// What stands from `place` to `done` for a character, or for none.
+    #[inline(never)]
+    fn other(&mut self, text: &[u8], place: usize, done: usize, meant: Option<char>) {
+        self.take(text, place);
+        self.done = done;
+        let mut room = [0; 4];
+        if let Some(meant) = meant {
+            meant.encode_utf8(&mut room).bytes().for_each(|byte| self.put(byte, done));
+        }
+    }
+
+    fn end(mut self, text: &[u8]) -> Option<Folded> {
+        if self.pieces.is_empty() {
+            return None;
+        }
+        self.take(text, text.len());
+        self.bytes.truncate(self.length);
+        let end = (narrow(self.length), narrow(text.len()));
+        Some(Folded { bytes: self.bytes, map: Map { pieces: self.pieces, end } })
+    }
+}
+
+/// Where in the 64 bytes from `from` on something may stand for something else.
+fn signs(text: &[u8], from: usize) -> u64 {
+    set(text, from, |bytes| {
+        let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
+        let ascii = is(b'\\') | is(b'%') | is(b'&');
+        if bytes.to_bitmask() == 0 {
+            return ascii;
+        }
+        let within = |first: u8, last: u8| {
+            let moved = bytes - u8x16::splat(first);
+            moved.min(u8x16::splat(last - first)).simd_eq(moved)
+        };
+        let two = is(0xc2) | within(0xcc, 0xcd) | is(0xd9) | is(0xdb);
+        ascii | two | within(0xe0, 0xe3) | within(0xef, 0xf0)
+    })
 }
 
 fn stands(text: &[u8], place: usize) -> Stands {
@@ -153,18 +240,13 @@ fn stands(text: &[u8], place: usize) -> Stands {
     }
 }
 
+/// An escape of more than two characters.
 fn escape(text: &[u8], place: usize) -> Stands {
-    let meant = match at(text, place + 1) {
-        same @ (b'"' | b'\\' | b'/' | b'\'' | b'`') => char::from(same),
-        b'n' => '\n',
-        b'r' => '\r',
-        b't' => '\t',
-        b'b' | b'f' => ' ',
-        b'x' => return Some((4, Some(char::from(u8::try_from(hex(text, place + 2, 2)?).ok()?)))),
-        b'u' => return unicode(text, place),
-        _ => return None,
-    };
-    Some((2, Some(meant)))
+    match at(text, place + 1) {
+        b'x' => Some((4, Some(char::from(u8::try_from(hex(text, place + 2, 2)?).ok()?)))),
+        b'u' => unicode(text, place),
+        _ => None,
+    }
 }
 
 fn unicode(text: &[u8], place: usize) -> Stands {

@@ -11,13 +11,18 @@ mod europe;
 mod health;
 mod markings;
 mod money;
+mod passage;
 mod sort;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use super::judge::{Context, Judged};
 pub(crate) use markings::{TRIGGERS, marking};
-use sort::{Sort, Speaks, speaks};
+pub(crate) use passage::{TRIGGERS as PASSAGE_TRIGGERS, passage};
+pub(crate) use sort::NUMBERS;
+use sort::{Firsts, Sort, Speaks, speaks};
+pub(crate) use words::WORDS;
 
 /// Every table.
 const TABLES: [&[Sort]; 8] = [
@@ -31,284 +36,35 @@ const TABLES: [&[Sort]; 8] = [
     &[],
 ];
 
-/// Words that make a value worth a look, or speak for one.
-pub(crate) const WORDS: &[&str] = &[
-    "aadhaar",
-    "aadhar",
-    "btc",
-    "crypto",
-    "ethereum",
-    "identification",
-    "resident",
-    "wallet",
-    "aba",
-    "abn",
-    "account",
-    "acct",
-    "acn",
-    "addr",
-    "address",
-    "address1",
-    "addressline",
-    "adresse",
-    "ahv",
-    "amka",
-    "ausweis",
-    "avs",
-    "bank",
-    "beneficiary",
-    "bic",
-    "birth",
-    "birthdate",
-    "birthday",
-    "born",
-    "bsn",
-    "bsnr",
-    "btw",
-    "burgerservicenummer",
-    "card",
-    "cardholder",
-    "cardnumber",
-    "cc",
-    "ccnum",
-    "cedula",
-    "cell",
-    "cellphone",
-    "celular",
-    "cf",
-    "chassis",
-    "cin",
-    "cnic",
-    "cnp",
-    "cnpj",
-    "codicefiscale",
-    "compte",
-    "contact",
-    "cpf",
-    "cpr",
-    "creditcard",
-    "csc",
-    "cuenta",
-    "cuil",
-    "cuit",
-    "curp",
-    "cusip",
-    "cvc",
-    "cvc2",
-    "cvv",
-    "cvv2",
-    "dateofbirth",
-    "dea",
-    "direccion",
-    "dln",
-    "dni",
-    "dob",
-    "driver",
-    "driverlicense",
-    "drivers",
-    "driving",
-    "egn",
-    "ein",
-    "elector",
-    "emso",
-    "epic",
-    "fax",
-    "fein",
-    "firstname",
-    "fiscale",
-    "fnr",
-    "fodselsnummer",
-    "forename",
-    "fullname",
-    "geboren",
-    "geburtsdatum",
-    "gst",
-    "gstin",
-    "handelsregister",
-    "handset",
-    "handy",
-    "hetu",
-    "hkid",
-    "holder",
-    "hra",
-    "hrb",
-    "hwaddr",
-    "iban",
-    "iccid",
-    "identity",
-    "idnr",
-    "imei",
-    "imsi",
-    "inn",
-    "insee",
-    "insurance",
-    "insz",
-    "ip",
-    "ipaddress",
-    "ipv4",
-    "ipv6",
-    "isikukood",
-    "itin",
-    "iva",
-    "jmbg",
-    "jumin",
-    "karte",
-    "kennzeichen",
-    "kimlik",
-    "konto",
-    "kontonummer",
-    "kreditkarte",
-    "ktp",
-    "kvnr",
-    "lanr",
-    "lastname",
-    "lei",
-    "licence",
-    "license",
-    "line1",
-    "mac",
-    "macaddress",
-    "matricula",
-    "mbi",
-    "medicare",
-    "melli",
-    "member",
-    "memberid",
-    "mobil",
-    "mobile",
-    "mrn",
-    "msisdn",
-    "medical",
-    "citizen",
-    "thai",
-    "sa",
-    "my",
-    "mykad",
-    "mynumber",
-    "family",
-    "first",
-    "full",
-    "given",
-    "last",
-    "legal",
-    "maiden",
-    "nachname",
-    "nacimiento",
-    "naissance",
-    "national",
-    "nationalid",
-    "nhs",
-    "nic",
-    "nie",
-    "nif",
-    "nik",
-    "nin",
-    "nino",
-    "nir",
-    "niss",
-    "nit",
-    "npi",
-    "nric",
-    "nrn",
-    "oib",
-    "orgnr",
-    "pan",
-    "partita",
-    "passeport",
-    "passnummer",
-    "passport",
-    "patient",
-    "patientid",
-    "permanent",
-    "personal",
-    "personalausweis",
-    "personalausweisnummer",
-    "personnummer",
-    "pesel",
-    "phone",
-    "phonenumber",
-    "piva",
-    "plate",
-    "plz",
-    "postal",
-    "postalcode",
-    "postcode",
-    "pps",
-    "ppsn",
-    "prescriber",
-    "provider",
-    "registration",
-    "reisepass",
-    "rfc",
-    "rijksregisternummer",
-    "routing",
-    "routingnumber",
-    "rrn",
-    "rtn",
-    "rufnummer",
-    "run",
-    "rut",
-    "rvnr",
-    "secu",
-    "securite",
-    "sedol",
-    "sin",
-    "siren",
-    "siret",
-    "sms",
-    "snils",
-    "social",
-    "sort",
-    "sortcode",
-    "sozialversicherungsnummer",
-    "ssn",
-    "steuer",
-    "steuerid",
-    "steueridentifikationsnummer",
-    "steuernummer",
-    "stnr",
-    "strasse",
-    "street",
-    "subscriber",
-    "surname",
-    "svnr",
-    "swift",
-    "tarjeta",
-    "tax",
-    "taxid",
-    "taxpayer",
-    "tckn",
-    "teudat",
-    "tel",
-    "telefon",
-    "telefono",
-    "telephone",
-    "tfn",
-    "tin",
-    "tnin",
-    "tva",
-    "uen",
-    "uidai",
-    "umsatzsteuer",
-    "ustid",
-    "utr",
-    "vat",
-    "vatin",
-    "vehicle",
-    "versichertennummer",
-    "versicherungsnummer",
-    "vin",
-    "vorname",
-    "voter",
-    "whatsapp",
-    "zip",
-    "zipcode",
-];
+/// The names of [`named_check`].
+pub(crate) const NAMED_CHECKS: [&str; 5] = ["iban", "luhn", "mod_11_10", "mod_97", "verhoeff"];
 
+/// The arithmetic of this name, for classes of an organisation's own: of letters and digits alone, in upper case.
+pub(crate) fn named_check(name: &str) -> Option<fn(&str) -> bool> {
+    match name {
+        "iban" => Some(check::iban),
+        "luhn" => Some(check::luhn),
+        "mod_11_10" => Some(check::mod_11_10),
+        "mod_97" => Some(|text| check::mod_97(text) == Some(1)),
+        "verhoeff" => Some(check::verhoeff),
+        _ => None,
+    }
+}
 /// The words, one or several with spaces between them, that speak for any sort.
 pub(crate) fn phrases() -> impl Iterator<Item = &'static str> {
     let sorts = TABLES.iter().copied().flatten().map(|sort| sort.words);
     sorts.chain(contact::PHRASES).chain([crypto::WORDS]).flatten().copied()
+}
+
+/// The same, each with how many letters and digits what it speaks for may have: a bit for each number.
+pub(crate) fn phrases_by_length() -> impl Iterator<Item = (&'static str, u64)> {
+    let of_sort = |sort: &'static Sort| {
+        let (least, most) = sort.length;
+        let lengths = (least..=most.min(63)).fold(0, |lengths, length| lengths | 1 << length);
+        sort.words.iter().map(move |phrase| (*phrase, lengths))
+    };
+    let others = contact::PHRASES.into_iter().chain([crypto::WORDS]).flatten();
+    TABLES.iter().copied().flatten().flat_map(of_sort).chain(others.map(|phrase| (*phrase, u64::MAX)))
 }
 
 /// Words that speak against a number being somebody's.
@@ -366,37 +122,98 @@ pub(crate) fn judge(value: &str, context: &Context<'_>) -> Option<Judged> {
     if text.len() < 3 || text.len() > VALUE_BYTES_MAX {
         return None;
     }
+    // What a name says about another value, it does not say of its own.
+    let unnamed = Context { name: &[], names_around: &[], ..*context };
+    let is_about = context.name.len() > 1 && context.name.last().is_some_and(|last| ABOUT.contains(last));
+    let context = if is_about { &unnamed } else { context };
     let makeup = Makeup::of(text);
     let placed = |judged: Judged| Judged { end: judged.end + start, start: judged.start + start, ..judged };
     let touching = contact::judge(text, &makeup, context).into_iter().chain(crypto::judge(text, context));
     let best = numbers(text, &makeup, context).into_iter().chain(touching).max_by_key(|judged| judged.score);
     let best = match best {
         Some(judged) if judged.score >= FINDING => Some(judged),
-        unsure => after_word(text, &makeup, context).or(unsure),
+        unsure => after_word(text, &makeup, context)
+            .or_else(|| before_pairs(text, context))
+            .or_else(|| before_word(text, context))
+            .or(unsure),
     };
     best.filter(|judged| judged.score > 0).map(placed)
 }
 
+/// Last words of names whose values are about what the words before them name.
+const ABOUT: &[&str] = &[
+    "app", "consent", "count", "counts", "enabled", "format", "label", "layout", "length", "level", "provided", "rate",
+    "required", "set", "size", "status", "type", "url", "valid", "verified", "version", "zone",
+];
+
 /// The score of a finding at the usual threshold.
 const FINDING: u8 = 50;
 
-/// What follows a word, with that word before it: `BSN 111222333` is written like one number of two groups.
+/// What follows a word or two, with those before it: `BSN 111222333` is written like one number of two groups.
 fn after_word(text: &str, makeup: &Makeup, context: &Context<'_>) -> Option<Judged> {
     if makeup.digits < 4 || makeup.spaces == 0 {
         return None;
     }
-    let (word, rest) = text.split_once(' ')?;
-    let is_word = (2..=24).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_alphabetic());
-    if !is_word {
+    let lower = text.to_ascii_lowercase();
+    let mut before = [""; WORDS_BEFORE_MAX];
+    let mut start = 0;
+    for count in 1..=WORDS_WRITTEN_MAX {
+        let (word, rest) = text.get(start..)?.split_once(' ')?;
+        let skipped = word.len() - word.trim_start_matches('(').len();
+        let word = lower.get(start + skipped..start + word.len())?;
+        if !(2..=24).contains(&word.len()) || !word.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+            return None;
+        }
+        // The nearest first.
+        before.rotate_right(1);
+        if let Some(nearest) = before.first_mut() {
+            *nearest = word;
+        }
+        start = text.len() - rest.len();
+        let mut words = before;
+        for (slot, word) in words.iter_mut().skip(count).zip(context.before) {
+            *slot = word;
+        }
+        let context = Context { before: &words, ..*context };
+        let makeup = Makeup::of(rest);
+        if let Some(judged) = numbers(rest, &makeup, &context).or_else(|| contact::judge(rest, &makeup, &context)) {
+            return Some(Judged { end: judged.end + start, start: judged.start + start, ..judged });
+        }
+    }
+    None
+}
+
+/// The most words that are written like a group of a number.
+const WORDS_WRITTEN_MAX: usize = 3;
+
+/// How many words before such a number are looked at, with those.
+const WORDS_BEFORE_MAX: usize = 10;
+
+/// What stands before other names and their values on the line: `DE89370400440532013000 retries=3`.
+fn before_pairs(text: &str, context: &Context<'_>) -> Option<Judged> {
+    if context.name.is_empty() {
         return None;
     }
-    let lower = word.to_ascii_lowercase();
-    let before: Vec<&str> = std::iter::once(lower.as_str()).chain(context.before.iter().take(8).copied()).collect();
-    let context = Context { before: &before, ..*context };
-    let start = text.len() - rest.len();
-    let makeup = Makeup::of(rest);
-    let judged = numbers(rest, &makeup, &context).or_else(|| contact::judge(rest, &makeup, &context))?;
-    Some(Judged { end: judged.end + start, start: judged.start + start, ..judged })
+    let (first, rest) = text.split_once('=')?;
+    let (value, _) = first.rsplit_once(' ').filter(|_| !rest.is_empty())?;
+    let makeup = Makeup::of(value);
+    numbers(value, &makeup, context).or_else(|| contact::judge(value, &makeup, context))
+}
+
+/// What stands before a word in capitals, which is written like a group of a number: `0487 23 46 71 I'd`.
+fn before_word(text: &str, context: &Context<'_>) -> Option<Judged> {
+    let (number, word) = text.rsplit_once(' ')?;
+    if word.is_empty() || word.len() > 4 || !word.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        return None;
+    }
+    let makeup = Makeup::of(number);
+    if makeup.digits < 6 {
+        return None;
+    }
+    numbers(number, &makeup, context)
+        .into_iter()
+        .chain(contact::judge(number, &makeup, context))
+        .max_by_key(|judged| judged.score)
 }
 
 /// How many bytes of each sort a value has: what few sorts of it may be is told by that.
@@ -513,7 +330,8 @@ fn numbers(text: &str, makeup: &Makeup, context: &Context<'_>) -> Option<Judged>
     let digits = makeup.digits;
     // Without digits there are only the names of banks.
     let is_shaped = if digits == 0 { matches!(text.len(), 8 | 11) } else { digits >= 3 || text.len() <= 11 };
-    if text.len() > NUMBER_BYTES_MAX || !is_shaped || makeup.strange > 0 {
+    let is_bracketed = makeup.strange > 0 && makeup.strange <= 2 && has_bracketed_end(text);
+    if text.len() > NUMBER_BYTES_MAX || !is_shaped || makeup.strange > 0 && !is_bracketed {
         return None;
     }
     let sorts = BY_LENGTH.get(digits + makeup.letters)?;
@@ -527,20 +345,35 @@ fn numbers(text: &str, makeup: &Makeup, context: &Context<'_>) -> Option<Judged>
     let bare = letters.get(..length).and_then(|letters| std::str::from_utf8(letters).ok())?;
     let is_alone = context.is_empty();
     let layout = Layout::of(text, bare);
+    let said = Firsts::of(context);
     let mut best: Option<(u8, &'static Sort)> = None;
     for sort in sorts.iter().map_while(|sort| *sort) {
         // Where nothing speaks, few have a chance.
         if is_alone && sort.scores.1 == 0 && !layout.may_be(sort) {
             continue;
         }
-        let Some((score, speaks)) = sort.score(bare, context) else { continue };
+        let Some((score, speaks)) = sort.score(bare, context, &said) else { continue };
         let score = weighed(score, speaks, sort, &layout, text.len() > bare.len(), context);
+        let score = if speaks != Speaks::Nothing && layout.has(sort) { (score + WRITTEN).min(99) } else { score };
+        // Small letters and digits are what programs name things with.
+        let is_small =
+            speaks == Speaks::Nothing && !is_alone && score < 90 && text.bytes().any(|byte| byte.is_ascii_lowercase());
+        let score = if is_small { 0 } else { score };
         if score > best.map_or(0, |(score, _)| score) {
             best = Some((score, sort));
         }
     }
     let (score, sort) = best?;
     Some(Judged { end: text.len(), kind: &sort.kind, score, start: 0 })
+}
+
+/// Whether the check digit at the end stands in brackets, as in Hong Kong; the second of them may be cut off.
+fn has_bracketed_end(text: &str) -> bool {
+    let text = text.strip_suffix(')').unwrap_or(text);
+    text.len() > 7
+        && text.rsplit_once('(').is_some_and(|(body, check)| {
+            check.len() == 1 && [body, check].iter().all(|part| part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+        })
 }
 
 /// The score after what speaks against it, and after how it is written.
@@ -553,13 +386,44 @@ fn weighed(score: u8, speaks_for: Speaks, sort: &Sort, layout: &Layout, is_group
     match speaks_for {
         // Groups of four after an issuer's digits are a card to whoever reads them.
         Speaks::Nothing if sort.is_card() && layout.card == Some(Card::Grouped) => 85,
-        Speaks::Nothing if sort.is_card() && !is_against && layout.card == Some(Card::Plain) => 55,
+        // Numbers of 16 digits are the values of many names; of sentences they are a card's.
+        Speaks::Nothing if sort.is_card() && !is_against && layout.card == Some(Card::Plain) => {
+            if context.name.iter().all(|word| TEXTS.contains(word)) { 55 } else { 40 }
+        }
         Speaks::Nothing if !is_against && layout.has(sort) => 64,
         Speaks::Nothing if is_against => 0,
-        Speaks::Words if is_against && !is_grouped => score.saturating_sub(40),
+        // What its digits prove, words beside it cannot take away.
+        Speaks::Words if is_against && !is_grouped && sort.scores.0 < PROVED => score.saturating_sub(40),
         _ => score,
     }
 }
+
+/// The score of sorts whose check digits prove much.
+const PROVED: u8 = 93;
+
+/// Names of what holds a text, and says nothing of it.
+const TEXTS: &[&str] = &[
+    "body",
+    "comment",
+    "content",
+    "data",
+    "description",
+    "input",
+    "line",
+    "message",
+    "note",
+    "notes",
+    "output",
+    "prompt",
+    "query",
+    "raw",
+    "summary",
+    "text",
+    "value",
+];
+
+/// What is added where a number is written as its sort is.
+const WRITTEN: u8 = 12;
 
 /// How a number is written.
 struct Layout {
@@ -623,6 +487,16 @@ const LAYOUTS: &[(&str, &str)] = &[
     ("in_aadhaar", "9999 9999 9999"),
     ("au_abn", "99 999 999 999"),
     ("ch_ahv", "999.9999.9999.99"),
+    ("us_ein", "99-9999999"),
+    ("ca_sin", "999-999-999"),
+    ("au_medicare", "9999 99999 9"),
+    ("uk_nhs", "999 999 9999"),
+    ("kr_brn", "999-99-99999"),
+    ("in_aadhaar", "9999-9999-9999"),
+    ("cz_rodne_cislo", "999999/9999"),
+    ("th_tnin", "9-9999-99999-99-9"),
+    ("ru_snils", "999-999-999 99"),
+    ("be_nrn", "99.99.99-999.99"),
     ("pk_cnic", "99999-9999999-9"),
     ("de_steuernummer", "99/999/99999"),
     ("de_steuernummer", "999/999/99999"),

@@ -18,6 +18,8 @@ pub enum Class {
     Labelled,
     /// Privileged, sealed, or under a confidentiality agreement.
     Legal,
+    /// The organisation's own; each kind is a class that it has named.
+    Org,
     /// Of persons and their devices.
     Pii,
     /// Passwords, keys, tokens.
@@ -35,6 +37,7 @@ impl Class {
             Self::Health => "health",
             Self::Labelled => "labelled",
             Self::Legal => "legal",
+            Self::Org => "org",
             Self::Pii => "pii",
             Self::Secret => "secret",
         }

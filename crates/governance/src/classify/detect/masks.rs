@@ -14,10 +14,10 @@ pub(super) struct Masks {
     pub(super) dash: u64,
     /// ASCII digits.
     pub(super) digit: u64,
+    /// `"`
+    pub(super) quote: u64,
     /// `:` and `=`, which stand between names and values, `@` and `>`, and what lies between these in ASCII.
     pub(super) sign: u64,
-    /// Capital ASCII letters.
-    pub(super) upper: u64,
     /// Letters, digits, `_` and `-`: what words, names and tokens are made of.
     pub(super) word: u64,
 }
@@ -56,7 +56,7 @@ impl Masks {
             masks.alnum |= bits(alnum);
             masks.dash |= bits(dash);
             masks.digit |= bits(digit);
-            masks.upper |= bits(within(bytes, b'A', b'Z'));
+            masks.quote |= bits(is(b'"'));
             masks.sign |= bits(within(bytes, b':', b'@'));
             masks.word |= bits(alnum | dash | is(b'_'));
         }
@@ -72,6 +72,24 @@ pub(super) const fn ahead(current: u64, next: u64, bit: u32) -> u64 {
 
 /// Where in the 64 bytes from `from` on brackets of objects and lists stand.
 pub(super) fn brackets(text: &[u8], from: usize) -> u64 {
+    // Braces and brackets differ in this bit alone.
+    set(text, from, |bytes| {
+        let folded = bytes | u8x16::splat(0x20);
+        folded.simd_eq(u8x16::splat(b'{')) | folded.simd_eq(u8x16::splat(b'}'))
+    })
+}
+
+/// Where in the 64 bytes from `from` on capital ASCII letters stand.
+pub(super) fn capitals(text: &[u8], from: usize) -> u64 {
+    set(text, from, |bytes| {
+        let moved = bytes - u8x16::splat(b'A');
+        moved.min(u8x16::splat(25)).simd_eq(moved)
+    })
+}
+
+/// Where in the 64 bytes from `from` on those stand that `is` says.
+#[inline]
+pub(super) fn set(text: &[u8], from: usize, is: impl Fn(u8x16) -> u8x16) -> u64 {
     let mut rest = [0; BLOCK];
     let block = match text.get(from..).and_then(|text| text.first_chunk::<BLOCK>()) {
         Some(block) => block,
@@ -83,12 +101,8 @@ pub(super) fn brackets(text: &[u8], from: usize) -> u64 {
         }
     };
     let (lanes, _) = block.as_chunks::<16>();
-    lanes.iter().enumerate().fold(0, |mask, (lane, bytes)| {
-        // Braces and brackets differ in this bit alone.
-        let folded = u8x16::new(*bytes) | u8x16::splat(0x20);
-        let set = folded.simd_eq(u8x16::splat(b'{')) | folded.simd_eq(u8x16::splat(b'}'));
-        mask | u64::from(set.to_bitmask()) << (16 * lane)
-    })
+    let bits = |bytes: &[u8; 16]| u64::from(is(u8x16::new(*bytes)).to_bitmask());
+    lanes.iter().enumerate().fold(0, |mask, (lane, bytes)| mask | bits(bytes) << (16 * lane))
 }
 
 /// Positions from which on `length` bytes in a row are in the mask; `length` is a power of two.
@@ -118,7 +132,7 @@ mod tests {
                 assert_eq!(bit(masks.alnum), byte.is_ascii_alphanumeric(), "{byte}");
                 assert_eq!(bit(masks.dash), byte == b'-', "{byte}");
                 assert_eq!(bit(masks.digit), byte.is_ascii_digit(), "{byte}");
-                assert_eq!(bit(masks.upper), byte.is_ascii_uppercase(), "{byte}");
+                assert_eq!(bit(masks.quote), byte == b'"', "{byte}");
                 assert_eq!(bit(masks.sign), matches!(byte, b':'..=b'@'), "{byte}");
                 assert_eq!(bit(masks.word), byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'), "{byte}");
             }
@@ -143,6 +157,18 @@ mod tests {
             let mask = brackets(&text, from);
             for at in 0..BLOCK {
                 let is_one = text.get(from + at).is_some_and(|byte| b"[]{}".contains(byte));
+                assert_eq!(mask >> at & 1 == 1, is_one, "{}", from + at);
+            }
+        }
+    }
+
+    #[test]
+    fn capitals_are_seen() {
+        let text: Vec<u8> = (0..=255).collect();
+        for from in 0..256 {
+            let mask = capitals(&text, from);
+            for at in 0..BLOCK {
+                let is_one = text.get(from + at).is_some_and(u8::is_ascii_uppercase);
                 assert_eq!(mask >> at & 1 == 1, is_one, "{}", from + at);
             }
         }

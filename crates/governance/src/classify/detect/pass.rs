@@ -14,7 +14,8 @@ use super::judge::{Context, Judged, Kind};
 use super::masks::{self, BLOCK, Masks, rows};
 use super::table::{Line, Table};
 use super::words::{Interest, Recent, Words};
-use super::{Evidence, Lexicon, identifier, secret};
+use super::{Evidence, Lexicon, identifier, secret, sentence};
+use crate::classify::own::Match;
 use crate::limits::{DETECT_DEPTH_MAX, DETECT_WORK_MAX};
 
 /// How far back from its event a candidate starts at most, marks of documents aside.
@@ -28,9 +29,6 @@ const COPY_BYTES: usize = 1024;
 
 /// The most secrets of one passage.
 const PASSAGES: usize = 8;
-
-/// How far words are looked for before and after a candidate.
-const WORDS_BYTES: usize = 96;
 
 /// The score that no further look can better by much.
 const SURE: u8 = 80;
@@ -162,6 +160,12 @@ pub(super) fn look(
     let (from, to) = (own.start.saturating_sub(REACH / 4), (own.end + REACH).min(text.len()));
     pass.events(from, to);
     pass.triggers(from, to);
+    if let Some(classes) = &lexicon.own {
+        let matches = classes.look(text, own, &mut |units| pass.work.spend(units));
+        let raw =
+            |it: Match| Raw { end: it.end, evidence: it.evidence, kind: it.kind, score: it.score, start: it.start };
+        matches.into_iter().map(raw).for_each(|raw| pass.keep(raw));
+    }
     pass.found
 }
 
@@ -234,7 +238,10 @@ impl Pass<'_> {
                 break;
             }
             if current.sign & here != 0 {
+                // What the byte before it is, and which of the 64 before that are of words.
+                let is_quoted = masks::ahead(previous.quote, current.quote, bit) >> (BLOCK - 1) == 1;
                 match at(self.text, place) {
+                    b':' if is_quoted => self.member(place, masks::ahead(previous.word, current.word, bit) << 1),
                     b':' | b'=' => {
                         // Which of the 64 bytes before the sign are of words; the last is the one before it.
                         self.separator(place, masks::ahead(previous.word, current.word, bit));
@@ -247,8 +254,7 @@ impl Pass<'_> {
             }
             let digits = masks::ahead(current.digit, next.digit, bit);
             if runs & here != 0 && place >= self.run_end {
-                let marked = digits | masks::ahead(current.upper, next.upper, bit);
-                self.run(place, masks::ahead(current.word, next.word, bit), marked);
+                self.run(place, masks::ahead(current.word, next.word, bit), digits);
                 events &= others | passed(self.cluster_end);
             }
             if digit_starts & here != 0 && place >= self.cluster_end && (digits as u32 & 0xff_ffff).count_ones() >= 4 {
@@ -265,8 +271,22 @@ impl Pass<'_> {
         all_runs >> (BLOCK - 1) == 1
     }
 
-    /// `:` or `=` at `place`: a name before it, perhaps, and its value behind it. `words` holds which of the 64 bytes before it are of words.
+    /// `:` at `place` behind a `"`: a name of one word before it, mostly. `words` holds which of the 64 bytes before the `"` are of words.
     #[inline]
+    fn member(&mut self, place: usize, words: u64) {
+        let length = words.leading_ones() as usize;
+        let start = place.saturating_sub(1 + length);
+        let after_it = at(self.text, place + 1);
+        let is_one = length > 0 && before(self.text, start) == b'"' && !matches!(after_it, b':' | b'=' | b'/');
+        if !is_one {
+            self.separator(place, words >> 1);
+            return;
+        }
+        self.value_of(place, start..place - 1, after_it != b'"');
+    }
+
+    /// `:` or `=` at `place`: a name before it, perhaps, and its value behind it. `words` holds which of the 64 bytes before it are of words.
+    #[inline(never)]
     fn separator(&mut self, place: usize, words: u64) {
         let [before_it, sign, after_it, then] = match place
             .checked_sub(1)
@@ -281,6 +301,11 @@ impl Pass<'_> {
             (b':', _) | (_, b'=') if colon => return,
             (b'=' | b'!' | b'<' | b'>' | b'~', _) | (_, b'=') => return,
             (_, b'/') if then == b'/' => return,
+            // The end of a line of base64.
+            (_, b'\n' | b'\r') if !colon => {
+                self.field = Field::default();
+                return;
+            }
             _ => {}
         }
         // The usual name is one word in quotes: its start is found by counting bits.
@@ -297,7 +322,13 @@ impl Pass<'_> {
             field::name(self.text, place)
         };
         let Some(name) = name else { return };
-        if quoted && self.is_literal(place + 1) {
+        self.value_of(place, name, quoted);
+    }
+
+    /// The value behind the separator at `place`, of the name at `name`. With `may_be_literal`, one that is a literal of JSON is not looked at.
+    #[inline]
+    fn value_of(&mut self, place: usize, name: Range<usize>, may_be_literal: bool) {
+        if may_be_literal && self.is_literal(place + 1) {
             self.field =
                 Field { interest: Interest::NONE.unknown(), judged: 0..0, name, value: None, starts: place + 1 };
             return;
@@ -389,7 +420,10 @@ impl Pass<'_> {
         if let Some(best) = best {
             self.keep_of(best, end, end - start >= field::VALUE_BYTES);
         }
-        self.field.judged = start..end;
+        // A name that says nothing, with none around it that does: its value is looked at by its shape.
+        if in_container || !interest.is_generic() {
+            self.field.judged = start..end;
+        }
     }
 
     fn judge_value(&mut self, value: &Value, interest: Interest, around: &Around, evidence: Evidence) -> Option<Raw> {
@@ -431,16 +465,19 @@ impl Pass<'_> {
     /// Judges what a named value is an encoded copy of.
     fn judge_copy(&mut self, value: &Value, interest: Interest, around: &Around) -> Option<Raw> {
         let Range { start, end } = value.range;
-        let decoded = decode::decode(part(self.text, start, end))?;
-        if !self.work.spend(decoded.bytes.len()) {
+        let layers = decode::layers(part(self.text, start, end));
+        if layers.is_empty() || !self.work.spend(layers.iter().map(Vec::len).sum()) {
             return None;
         }
-        let copy = utf8(&decoded.bytes).trim();
-        let judged = around.with(|context| {
-            let secret = interest.has(Interest::SECRET).then(|| secret::judge(copy, context)).flatten();
-            let identifier = interest.has(Interest::IDENTIFIER).then(|| identifier::judge(copy, context)).flatten();
-            [secret, identifier].into_iter().flatten().max_by_key(|judged| judged.score)
-        })?;
+        let judged = layers.iter().filter_map(|layer| {
+            let copy = utf8(layer).trim();
+            around.with(|context| {
+                let secret = interest.has(Interest::SECRET).then(|| secret::judge(copy, context)).flatten();
+                let identifier = interest.has(Interest::IDENTIFIER).then(|| identifier::judge(copy, context)).flatten();
+                [secret, identifier].into_iter().flatten().max_by_key(|judged| judged.score)
+            })
+        });
+        let judged = judged.max_by_key(|judged| judged.score)?;
         Some(Raw {
             start,
             end,
@@ -498,7 +535,7 @@ impl Pass<'_> {
     /// Judges what stands from `start` to `end` as an identifier, by its shape and by what stands around it.
     fn identifier(&mut self, start: usize, end: usize) -> Option<Raw> {
         // Words that nobody hears can only speak against it: what is nothing without them is nothing.
-        if !self.hears(start, end, Interest::HEARD_IDENTIFIER) {
+        if !self.is_spoken_for(start, end) || !self.hears(start, end) {
             let is_nothing = !identifier::may_stand_alone(part(self.text, start, end)) || {
                 let (_, value) = utf8_within(self.text, start, end);
                 identifier::judge(value, &Context::default()).is_none()
@@ -510,6 +547,41 @@ impl Pass<'_> {
         }
         let around = self.around(start, end);
         self.ask(identifier::judge, start, end, &around, Evidence::SHAPE)
+    }
+
+    /// Whether a word around what stands from `start` to `end` may speak for an identifier that is so long.
+    fn is_spoken_for(&self, start: usize, end: usize) -> bool {
+        let heard = &self.lexicon.heard;
+        let mut from = 0;
+        let mut lengths = 0;
+        if self.is_inside(start) {
+            from = self.field.starts;
+            if self.field.interest.has(Interest::HEARD_IDENTIFIER) {
+                lengths = heard.name(self.text, &self.field.name);
+            }
+        }
+        lengths |= heard.around(self.text, start, end, from);
+        // What is written with signs may be read without some of them.
+        let is_bare = part(self.text, start, end).iter().all(u8::is_ascii_alphanumeric);
+        if is_bare { end - start < 64 && lengths >> (end - start) & 1 == 1 } else { lengths != 0 }
+    }
+
+    /// Whether a word that the vocabulary has for identifiers is around what stands from `start` to `end`. Few candidates come so far.
+    fn hears(&self, start: usize, end: usize) -> bool {
+        let heard = Interest::HEARD_IDENTIFIER;
+        let is_inside = self.is_inside(start);
+        if is_inside && self.field.interest.has(heard) {
+            return true;
+        }
+        let vocabulary = &self.lexicon.vocabulary;
+        let before = sentence::before(self.text, start, if is_inside { self.field.starts } else { 0 });
+        let after = sentence::after(self.text, end);
+        let (before, after) = (part(self.text, before.start, before.end), part(self.text, after.start, after.end));
+        // A word that the candidate starts with may go on with what the last word before it begins.
+        let begins = at(self.text, start).is_ascii_alphabetic();
+        let heard_before = if begins { heard.and(Interest::BEGINS) } else { heard };
+        before.iter().any(u8::is_ascii_alphabetic) && vocabulary.words(&Words::before(before)).has(heard_before)
+            || after.iter().any(u8::is_ascii_alphabetic) && vocabulary.words(&Words::of(after)).has(heard)
     }
 
     /// Judges what stands from `start` to `end` as a secret, by its shape and by what stands around it.
@@ -525,23 +597,6 @@ impl Pass<'_> {
         }
         let around = self.around(candidate.start, candidate.end);
         self.ask(secret::judge, start, end, &around, Evidence::SHAPE)
-    }
-
-    /// Whether a word that `heard` says may be around what stands from `start` to `end`.
-    fn hears(&self, start: usize, end: usize, heard: Interest) -> bool {
-        let is_inside = self.is_inside(start);
-        if is_inside && self.field.interest.has(heard) {
-            return true;
-        }
-        let vocabulary = &self.lexicon.vocabulary;
-        let before = self.sentence_before(start, if is_inside { self.field.starts } else { 0 });
-        let after = self.sentence_after(end);
-        let (before, after) = (part(self.text, before.start, before.end), part(self.text, after.start, after.end));
-        // A word that the candidate starts with may go on with what the last word before it begins.
-        let begins = at(self.text, start).is_ascii_alphabetic() && heard.has(Interest::HEARD_IDENTIFIER);
-        let heard_before = if begins { heard.and(Interest::BEGINS) } else { heard };
-        before.iter().any(u8::is_ascii_alphabetic) && vocabulary.words(&Words::before(before)).has(heard_before)
-            || after.iter().any(u8::is_ascii_alphabetic) && vocabulary.words(&Words::of(after)).has(heard)
     }
 
     /// Whether `start` is in the value of the last name.
@@ -571,50 +626,13 @@ impl Pass<'_> {
 
     /// The words of the sentence or line before `place`, the nearest first, not before `from`.
     fn words_before(&self, place: usize, from: usize) -> Words {
-        let range = self.sentence_before(place, from);
+        let range = sentence::before(self.text, place, from);
         Words::before(part(self.text, range.start, range.end))
     }
 
-    fn sentence_before(&self, place: usize, from: usize) -> Range<usize> {
-        let from = from.max(place.saturating_sub(WORDS_BYTES));
-        let before = part(self.text, from, place);
-        let mut start = before.len();
-        let mut lines = 0;
-        while let Some(index) = start.checked_sub(1) {
-            let byte = at(before, index);
-            if byte == b'\n' {
-                // A label may have its value on the next line.
-                let rest = part(before, start, before.len());
-                if lines > 0
-                    || !rest.iter().all(|byte| byte.is_ascii_whitespace() || matches!(byte, b'>' | b'-' | b'*' | b'|'))
-                {
-                    break;
-                }
-                lines += 1;
-            } else if matches!(byte, b'.' | b'!' | b'?') && at(before, start) == b' ' && !is_abbreviation(before, index)
-            {
-                break;
-            }
-            start = index;
-        }
-        from + start..place
-    }
-
     fn words_after(&self, place: usize) -> Words {
-        let range = self.sentence_after(place);
+        let range = sentence::after(self.text, place);
         Words::of(part(self.text, range.start, range.end))
-    }
-
-    fn sentence_after(&self, place: usize) -> Range<usize> {
-        let after = part(self.text, place, place + WORDS_BYTES / 2);
-        let end = after
-            .iter()
-            .enumerate()
-            .position(|(index, byte)| {
-                matches!(byte, b'\n' | b'"') || matches!(byte, b'.' | b'!' | b'?') && at(after, index + 1) == b' '
-            })
-            .unwrap_or(after.len());
-        place..place + end
     }
 
     fn ask(&mut self, judge: Judge, start: usize, end: usize, around: &Around, evidence: Evidence) -> Option<Raw> {
@@ -709,11 +727,4 @@ fn in_value(between: &[u8]) -> bool {
         Some(_) => memchr::memchr3(b'\n', b'"', b',', trimmed).is_none(),
         None => memchr::memchr(b'\n', between).is_none(),
     }
-}
-
-/// `no.`, `Nr.`, `St.`: a dot that ends no sentence.
-fn is_abbreviation(text: &[u8], dot: usize) -> bool {
-    let letters =
-        part(text, dot.saturating_sub(4), dot).iter().rev().take_while(|byte| byte.is_ascii_alphabetic()).count();
-    (1..=3).contains(&letters)
 }

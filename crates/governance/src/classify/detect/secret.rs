@@ -39,7 +39,7 @@ const LISTS: &[&[&str]] = &[
     words::SESSIONS,
     words::CODES,
     words::HASHES,
-    &["auth", "conn", "connection", "dsn", "key", "keys"],
+    &["auth", "conn", "connection", "dsn", "key", "keys", "sig", "signature"],
     vendors::VENDORS,
 ];
 
@@ -169,7 +169,14 @@ fn start(value: &str) -> &str {
 
 /// Names, paths and words without a digit: most of what a run of token characters is.
 fn written(value: &str) -> bool {
-    value.bytes().all(|byte| byte.is_ascii_alphabetic() || b"_-./+~".contains(&byte)) && !randomness::drawn(value)
+    value.bytes().all(|byte| byte.is_ascii_alphabetic() || b"_-./+~".contains(&byte))
+        && !randomness::drawn(value)
+        && !is_key_id(value)
+}
+
+/// The id of a key of AWS, which may have no digit.
+fn is_key_id(value: &str) -> bool {
+    value.len() == 20 && value.starts_with('A') && value.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
 /// A shape that much else has is a token where a name or a word says so.

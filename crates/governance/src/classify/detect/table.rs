@@ -32,6 +32,17 @@ impl<'t> Line<'t> {
         Self { text, start, end, next: start + length + 1 }
     }
 
+    /// The line without the start of the JSON that it is in: of `{"text":"a,b`, `a,b`.
+    fn within_member(&self) -> Option<Self> {
+        let bytes = part(self.text, self.start, self.end);
+        if !matches!(bytes.first(), Some(b'{' | b'[')) {
+            return None;
+        }
+        let quote = bytes.iter().rposition(|byte| *byte == b'"')?;
+        let before = part(bytes, 0, quote).trim_ascii_end();
+        (before.last() == Some(&b':')).then(|| Self { start: self.start + quote + 1, ..*self })
+    }
+
     const fn is_short(&self) -> bool {
         self.end - self.start <= LINE_BYTES
     }
@@ -73,6 +84,9 @@ pub(super) struct Table {
 impl Table {
     /// The table that `line` starts, if its fields are names and one of them matters.
     pub(super) fn begin(line: &Line<'_>, mut interest: impl FnMut(&[u8]) -> Interest) -> Option<Self> {
+        // In a text that is a member of an object, what stands before it is not of its first line.
+        let inner = line.within_member();
+        let line = inner.as_ref().unwrap_or(line);
         if matches!(at(line.text, line.start), b' ' | b'{' | b'}' | b'[' | b']' | b'#' | b'/' | b'<' | b'\n')
             || !line.is_short()
         {
@@ -93,7 +107,7 @@ impl Table {
             }
             if name.is_empty()
                 || name.len() > NAME_BYTES
-                || !name.iter().any(u8::is_ascii_alphabetic)
+                || !name.iter().any(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80)
                 || name.iter().filter(|byte| **byte == b' ').count() > 3
             {
                 return None;

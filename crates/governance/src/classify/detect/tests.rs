@@ -46,6 +46,21 @@ fn a_value_is_found_in_any_context() {
         "pay --iban «DE89370400440532013000¦iban» now",
         "IBAN=«DE89370400440532013000¦iban»\n",
         r#"{"accounts":["«DE89370400440532013000¦iban»","«DE02120300000000202051¦iban»"]}"#,
+        r#"{"ibans":["«DE89370400440532013000¦iban»"]}"#,
+        r#"{"text":"id,iban,status\n1,«DE89370400440532013000¦iban»,open\n"}"#,
+        "my iban is «de89370400440532013000¦iban»",
+        r#"{"social_insurance":{"number":"«046 454 286¦ca_sin»"}}"#,
+        "SOCIALINSURANCENUMBER=«046454286¦ca_sin»\n",
+        "the customer (SIN «046 454 286¦ca_sin») called",
+        r#"{"個人番号":"«123456789018¦jp_my_number»"}"#,
+        "{\"ИНН\":\"«500100732259¦ru_inn»\"}",
+        r#"{"organisasjonsnummer":"«923609016¦no_orgnr»"}"#,
+        "UID «CHE-116.281.710¦ch_uid»",
+        "hkid: «A123456(3)¦hk_id»\n",
+        "from «2001:db8:85a3::8a2e:370:7334¦ip_address» today",
+        "SWIFT code «INGBNL2AXXX¦bic», please",
+        r#"{"mnemonics":"«abandon ability able about above absent absorb abstract absurd abuse access accident¦seed_phrase»"}"#,
+        "use «kQ9vT2mZ7Rw4bLs8xY3n¦secret» as the client secret",
     ] {
         check(text);
     }
@@ -68,6 +83,10 @@ fn an_encoded_copy_is_found_as_a_whole() {
         "«ＤＥ89370400440532013000¦iban»",
         "«DE89\u{200b}3704\u{200b}0044\u{200b}0532\u{200b}0130\u{200b}00¦iban»",
         "«&#68;&#69;89370400440532013000¦iban»",
+        // Copies of copies.
+        r#"{"iban":"«UkVVNE9UTTNNRFF3TURRME1EVXpNakF4TXpBd01BPT0=¦iban»"}"#,
+        r#"{"sin":"«MDQ2NDU0Mjg2¦ca_sin»"}"#,
+        r#"{"sin":"«MDQ2NDU0Mjg2Cg%3D%3D¦ca_sin»"}"#,
     ] {
         check(text);
     }
@@ -79,6 +98,11 @@ fn clean_text_is_clean() {
         "",
         r#"{"id":1296269,"created_at":"2024-01-02T03:04:05Z","sha":"e83c5163316f89bfbde7d9ab23ca2e25604af290","v":0.5827880059033551}"#,
         r#"{"request_id":"24ede6a4-6b4c-b242-4a23-d5962217bead","url":"https://git.example.com/u/9782064?v=4"}"#,
+        r#"{"nanos":"5865925184496411443","SENTRY_RELEASE":"baf466cc45350c1757c80aabb151cc9825669cbb"}"#,
+        r#"{"ClientToken":"2e9d1cc7-ab40-f311-310e-03a3ef8283fa","account_id":"183115893009"}"#,
+        "t.exports={a:o,secret:n.secret,k:0x4cb4b637}",
+        "https://user:password@host.test/ and ssh root@host.test",
+        "x/y v1 h1:Wh0UjsZq/3qPw=\ngithub.com/worker/update v0.0.0-20241829579955-655e4402a6b6\n",
         "fn main() { println!(\"{}\", a_function_with_a_long_name(1234)); }",
     ] {
         check(text);
@@ -88,10 +112,11 @@ fn clean_text_is_clean() {
 
 #[test]
 fn evidence_says_what_counted() {
-    let text = format!(r#"{{"iban":"{IBAN}"}}"#);
-    let scan = detector().scan(text.as_bytes());
-    let reasons: Vec<_> = scan.findings()[0].evidence.reasons().collect();
-    assert_eq!(reasons, ["the name it is the value of"]);
+    for text in [format!(r#"{{"iban":"{IBAN}"}}"#), format!("IBAN: {IBAN}"), format!("x\nIBAN: {IBAN}, please\n")] {
+        let scan = detector().scan(text.as_bytes());
+        let reasons: Vec<_> = scan.findings()[0].evidence.reasons().collect();
+        assert_eq!(reasons, ["the name it is the value of"], "{text}");
+    }
     assert_eq!(Evidence::SHAPE.and(Evidence::ENCODED).reasons().collect::<Vec<_>>(), ["its shape", "an encoded copy"]);
 }
 
@@ -112,6 +137,20 @@ fn too_much_work_is_not_clean() {
     assert!(raws.is_empty());
     let scan = Scan { findings: Vec::new(), complete: false };
     assert!(!scan.is_clean());
+}
+
+#[test]
+fn a_text_that_takes_more_work_than_it_may_is_not_clean() {
+    // Runs that decompress to many times their length.
+    let plain = "a ".repeat(32_000);
+    let packed = miniz_oxide::deflate::compress_to_vec_zlib(plain.as_bytes(), 9);
+    let run = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, packed);
+    assert!(run.len() * 100 < plain.len());
+    let text = format!("{run}\n").repeat(16 * 1024 / run.len());
+    let scan = detector().scan(text.as_bytes());
+    assert!(scan.findings().is_empty() && !scan.is_complete() && !scan.is_clean());
+    assert_eq!(streamed(&detector(), text.as_bytes(), std::iter::repeat_n(500, 100)), scan);
+    assert!(detector().scan(run.as_bytes()).is_clean());
 }
 
 /// What a stream finds in pieces of these lengths; checks at each that nothing settled is found later.

@@ -461,27 +461,56 @@ impl Draft {
     }
 
     /// Where classes of data may go. `cleared` says which of the slice's calls a class may go with: none, all, or those that match.
-    pub(super) fn data(&mut self, mission: &Mission, cleared: impl Fn(&ClassRule) -> Option<Option<String>>) {
+    ///
+    /// `effect` is what the mission says that the calls do, where what a run has met matters to them.
+    pub(super) fn data(
+        &mut self,
+        mission: &Mission,
+        effect: EffectClass,
+        cleared: impl Fn(&ClassRule) -> Option<Option<String>>,
+    ) {
         let data = mission.data();
+        let elsewhere = |rule: &ClassRule, held: String| match cleared(rule) {
+            Some(None) => None,
+            Some(Some(names)) => Some(format!("{held} && !({names})")),
+            None => Some(held),
+        };
+        let gate_of = |otherwise: &Otherwise| match otherwise {
+            Otherwise::Keep => None,
+            Otherwise::Deny => Some(None),
+            Otherwise::Ask(gate) => Some(mission.gate(gate)),
+        };
+        let has = |class: &Arc<str>| match data.labels(class).as_slice() {
+            [class] => format!("contains({})", literal(class)),
+            labels => format!("containsAny({})", set(labels)),
+        };
         for (class, rule) in &data.classes {
-            let gate = match &rule.otherwise {
-                Otherwise::Keep => continue,
-                Otherwise::Deny => None,
-                Otherwise::Ask(gate) => mission.gate(gate),
-            };
-            let held = format!("context.classes.contains({})", literal(class));
-            let condition = match cleared(rule) {
-                Some(None) => continue,
-                Some(Some(names)) => format!("{held} && !({names})"),
-                None => held,
-            };
+            let Some(gate) = gate_of(&rule.otherwise) else { continue };
+            let held = format!("context.classes.{}", has(class));
+            let Some(condition) = elsewhere(rule, held) else { continue };
             let gate = self.said(gate);
             let part = Part::Data { class: class.clone(), gate: gate.clone() };
+            self.context.classes = true;
             self.classified(format!("data.{}", key(class)), rule.line, part, gate.as_ref(), &condition);
         }
-        if let Some(touches) = &data.touches {
+        for (class, rule) in data.classes.iter().filter(|_| effect != EffectClass::Read) {
+            let Some(gate) = gate_of(&rule.run) else { continue };
+            let mut held = format!("context.met.{}", has(class));
+            if effect == EffectClass::Unconfirmed {
+                held = format!("context.effect != \"read\" && {held}");
+            }
+            let Some(condition) = elsewhere(rule, held) else { continue };
+            let gate = self.said(gate);
+            let part = Part::Met { class: class.clone(), gate: gate.clone() };
+            self.context.met = true;
+            self.context.effect |= effect == EffectClass::Unconfirmed;
+            self.classified(format!("data.{}.run", key(class)), rule.line, part, gate.as_ref(), &condition);
+        }
+        if let (Some(touches), Some(expected)) = (&data.touches, data.expected()) {
             let gate = self.said(mission.gate(DEFAULT_GATE));
-            let condition = format!("!({}.containsAll(context.classes))", set(&touches.classes));
+            let expected: Vec<Arc<str>> = expected.into_iter().collect();
+            let condition = format!("!({}.containsAll(context.classes))", set(&expected));
+            self.context.classes = true;
             let part = Part::Touches { gate: gate.clone() };
             self.classified("data.touches".to_owned(), touches.line, part, gate.as_ref(), &condition);
         }
@@ -525,7 +554,6 @@ impl Draft {
 
     /// Forbids what holds classes of data as `condition` says.
     fn classified(&mut self, id: String, line: u32, part: Part, gate: Option<&Arc<str>>, condition: &str) {
-        self.context.classes = true;
         let lifted = self.lifted_by(gate);
         self.forbid(id, line, part, Clause::When(format!("{condition}{lifted}")));
         self.whole.holds.push(format!("!({condition})"));
@@ -577,6 +605,9 @@ impl Draft {
         if !shape.matches.is_empty() {
             let matches = shape.matches.keys().map(|name| format!("{}?: Bool", literal(name)));
             let _ = writeln!(context, "      \"matches\": {{ {} }},", matches.collect::<Vec<_>>().join(", "));
+        }
+        if shape.met {
+            context.push_str("      \"met\": Set<String>,\n");
         }
         if shape.minute {
             context.push_str("      \"minute\": Long,\n");

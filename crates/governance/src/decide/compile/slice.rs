@@ -124,6 +124,12 @@ pub(in crate::decide) enum Part {
         /// Whose approval lifts it.
         gate: Option<Arc<str>>,
     },
+    /// A class of data that the run has met, after which it may not write to the tool.
+    Met {
+        class: Arc<str>,
+        /// Whose approval lifts it.
+        gate: Option<Arc<str>>,
+    },
     /// Arguments that no rule lists.
     Others,
     /// A class of data that the mission does not expect.
@@ -143,6 +149,8 @@ pub(in crate::decide) struct ContextShape {
     pub(in crate::decide) minute: bool,
     /// The classes of data in the arguments.
     pub(in crate::decide) classes: bool,
+    /// The classes of data that the run has met.
+    pub(in crate::decide) met: bool,
     /// What the tool does.
     pub(in crate::decide) effect: bool,
     /// The gates that approvals satisfy.
@@ -258,10 +266,11 @@ impl<'m> Compiler<'m> {
         for (danger, zone) in self.mission.dangers().iter().filter(|(_, zone)| zone.when.iter().any(covers)) {
             slice.danger(self.mission, danger, zone, None);
         }
-        slice.data(self.mission, |rule| rule.to.iter().any(covers).then_some(None));
-        slice.origins(self.mission, rules, self.mission.effect_class(surface, upstream, name));
+        let effect = self.mission.effect_class(surface, upstream, name);
+        slice.data(self.mission, effect, |rule| rule.to.iter().any(covers).then_some(None));
+        slice.origins(self.mission, rules, effect);
         slice.budget(self.mission, Some((surface, upstream, name)));
-        slice.effect(&format!("{surface}:{upstream}/{name}"), self.mission.effect_class(surface, upstream, name));
+        slice.effect(&format!("{surface}:{upstream}/{name}"), effect);
         self.build(slice, &id, plan)
     }
 
@@ -280,7 +289,7 @@ impl<'m> Compiler<'m> {
                 slice.danger(self.mission, danger, zone, Some(&any_of(&names)));
             }
         }
-        slice.data(self.mission, |rule| {
+        slice.data(self.mission, EffectClass::Unconfirmed, |rule| {
             let names: Vec<String> = rule.to.iter().filter(|pattern| covers(pattern)).map(name_matches).collect();
             (!names.is_empty()).then(|| Some(any_of(&names)))
         });
@@ -381,7 +390,7 @@ impl<'m> Compiler<'m> {
         for (id, line, condition) in permits {
             slice.permit(id, line, &format!("resource is Countersign::{entity}"), Some(&condition));
         }
-        slice.data(self.mission, |_| None);
+        slice.data(self.mission, EffectClass::Read, |_| None);
         slice.budget(self.mission, None);
         self.build(slice, id, None).map(Some)
     }

@@ -189,6 +189,7 @@ pub(super) fn forbidden<'a>(
                 }
             }
             (Part::Data { class, gate }, _) => of_data(class, gate.as_ref()),
+            (Part::Met { class, gate }, _) => of_met(class, gate.as_ref()),
             (Part::Touches { gate }, _) => of_touches(gate.as_ref()),
             (Part::Named { name }, _) => origin::of_named(name, provenance),
             (Part::Origin { gate, role, rule }, _) => {
@@ -262,6 +263,12 @@ fn of_data(class: &str, gate: Option<&Arc<str>>) -> Finding {
     let what = format!("the arguments hold data of class `{class}`, which may not go to this tool");
     let agent = "the arguments hold data that may not go to this tool";
     of_classes(Reason::DataNotCleared, what, agent, gate)
+}
+
+fn of_met(class: &str, gate: Option<&Arc<str>>) -> Finding {
+    let what = format!("the run has met data of class `{class}`, and may not write to this tool since");
+    let agent = "this run has met data after which it may not write to this tool";
+    of_classes(Reason::DataMet, what, agent, gate)
 }
 
 fn of_touches(gate: Option<&Arc<str>>) -> Finding {

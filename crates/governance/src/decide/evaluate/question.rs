@@ -2,7 +2,7 @@
 //!
 //! Values are built as Cedar keeps them. Its own way in, expressions that it evaluates first, took more than a third of a decision.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cedar_policy::{Context, Request};
@@ -11,7 +11,7 @@ use evidence::decimal::Number;
 use evidence::record::{EffectClass, Facet, FacetValue, Origin, TargetOrigin, Tool};
 use evidence::time::Timestamp;
 
-use crate::classify::Classified;
+use crate::classify::{ANY, Classified};
 use crate::decide::compile::{Attribute, Permission, PolicySnapshot, Slice, TextKind, scalar_text};
 use crate::mission::{is_plain, minute_of_week};
 
@@ -29,6 +29,8 @@ pub(super) struct Question<'a> {
     /// The gates that approvals satisfy.
     pub(super) gates: &'a [Arc<str>],
     pub(super) initiator: &'a str,
+    /// The classes of data that the run has met.
+    pub(super) met: &'a [Arc<str>],
     /// Who named what it acts on.
     pub(super) origins: &'a [TargetOrigin],
     pub(super) policy: &'a PolicySnapshot,
@@ -58,6 +60,7 @@ impl<'a> Question<'a> {
             facets: &classified.facets,
             gates: &classified.gates,
             initiator: &context.initiator.name,
+            met: &classified.met,
             origins: &classified.provenance,
             policy,
             slice,
@@ -163,7 +166,15 @@ impl<'a> Question<'a> {
             pairs.push((key("initiator"), self.initiator.into()));
         }
         if shape.classes {
-            pairs.push((key("classes"), ast::Value::set(self.classes.iter().map(text), None)));
+            let data = self.policy.mission().data();
+            let classes = self.classes.iter().map(|label| data.known(label).into());
+            pairs.push((key("classes"), ast::Value::set(classes, None)));
+        }
+        if shape.met {
+            // Who says that nobody knows means every class.
+            let any = BTreeSet::from([Arc::from(ANY)]);
+            let all = if self.met.iter().any(|class| **class == *ANY) { &self.policy.met(&any) } else { self.met };
+            pairs.push((key("met"), ast::Value::set(all.iter().map(text), None)));
         }
         if shape.effect {
             pairs.push((key("effect"), self.effect.as_str().into()));

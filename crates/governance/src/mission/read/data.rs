@@ -1,17 +1,22 @@
 //! `[data]`: classes of data.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
 use super::{Key, Reader, Value, brief, nearest};
-use crate::mission::data::{CLASSES, ClassRule, DataRules, OnResult, Otherwise, Touches, Treatment};
+use crate::mission::data::{CLASSES, ClassRule, DataRules, ORG, OnResult, Otherwise, Touches, Treatment, class_of};
 use crate::mission::gate::{DEFAULT, Gate};
+use crate::mission::kinds::{KINDS, is_own};
 use crate::mission::rule::{ToolPattern, Upstream, split_tool};
 
 /// Keys that are no class.
 const KEYS: [&str; 3] = ["touches", "untrusted-payload", "untrusted-target"];
+
+/// Members of a class.
+const RULE: [&str; 5] = ["else", "gate", "result", "run", "to"];
 
 const EXAMPLE: &str = "write `pii = { to = [\"mcp:mail\"], else = \"deny\" }` or `secret = { result = \"redact\" }`";
 
@@ -32,7 +37,7 @@ impl<'s> Reader<'s> {
                 "untrusted-payload" => rules.untrusted_payload = self.origin_rule(key, value),
                 "untrusted-target" => rules.untrusted_target = self.origin_rule(key, value),
                 name if name.contains(':') => self.trust(key, value, &mut rules.trust),
-                name if self.is_class(key, name) => {
+                name if self.is_class(key.span(), name) => {
                     if let Some(rule) = self.class_rule(key, value) {
                         rules.classes.insert(name.into(), rule);
                     }
@@ -49,43 +54,81 @@ impl<'s> Reader<'s> {
             let Some(text) = self.text(entry) else { continue };
             if classes.iter().any(|known| **known == *text) {
                 self.duplicate(entry, text);
-            } else if CLASSES.contains(&text) {
+            } else if self.is_class(entry.span(), text) {
                 classes.push(text.into());
-            } else {
-                self.no_class(entry.span(), text);
             }
         }
         classes.sort_unstable();
         classes
     }
 
-    fn is_class(&mut self, key: &Key<'s>, name: &str) -> bool {
-        let is_class = CLASSES.contains(&name);
-        if !is_class {
-            self.no_class(key.span(), name);
+    /// Whether it is a class, or a kind that the detector knows or an organisation may have.
+    fn is_class(&mut self, at: Range<usize>, name: &str) -> bool {
+        if CLASSES.contains(&name) || KINDS.binary_search(&name).is_ok() {
+            return true;
         }
-        is_class
-    }
-
-    fn no_class(&mut self, at: std::ops::Range<usize>, name: &str) {
-        let suggestion = match nearest(name, CLASSES.into_iter().chain(KEYS)) {
-            Some(word) => format!("did you mean `{word}`?"),
-            None => format!("the classes are {}", CLASSES.join(", ")),
+        let (problem, suggestion) = match class_of(name) {
+            Some(ORG) if is_own(name) => return true,
+            Some(ORG) => (
+                "no name for a class of an organisation's own",
+                "write `org.NAME` with lower-case letters, digits and `_`".to_owned(),
+            ),
+            Some(class) if CLASSES.contains(&class) => {
+                let known = KINDS.into_iter().filter(|kind| class_of(kind) == Some(class));
+                ("no kind of data", nearest(name, known).map_or_else(|| format!("name the class, `{class}`"), meant))
+            }
+            _ => (
+                "no class of data",
+                nearest(name, CLASSES.into_iter().chain(KEYS))
+                    .map_or_else(|| format!("the classes are {}", CLASSES.join(", ")), meant),
+            ),
         };
-        self.problem(at, format!("`{}` is no class of data", brief(name)), suggestion);
+        self.problem(at, format!("`{}` is {problem}", brief(name)), suggestion);
+        false
     }
 
     fn class_rule(&mut self, key: &Key<'s>, value: &Value<'s>) -> Option<ClassRule> {
         let table = self.table(value, EXAMPLE)?;
-        self.check_keys(table, &["else", "gate", "result", "to"], &[]);
+        for (kind, _) in table {
+            let name = format!("{}.{}", key.get_ref(), kind.get_ref());
+            if KINDS.binary_search(&name.as_str()).is_ok()
+                || (key.get_ref() == ORG && !RULE.contains(&kind.get_ref().as_ref()))
+            {
+                self.problem(
+                    kind.span(),
+                    "a kind stands in quotes with its class",
+                    format!("write `\"{name}\" = {{ … }}`"),
+                );
+                return None;
+            }
+        }
+        self.check_keys(table, &RULE, &[]);
         let to = table.get("to").map(|value| self.cleared(value)).unwrap_or_default();
         let unsaid = if to.is_empty() { Otherwise::Keep } else { Otherwise::Deny };
-        let otherwise = self.otherwise(table, unsaid);
+        let otherwise = self.becomes(table, "else", unsaid);
+        let run = self.becomes(table, "run", Otherwise::Keep);
+        let is_asked = |said: &Option<Otherwise>| !matches!(said, Some(Otherwise::Deny | Otherwise::Keep));
+        if let Some(gate) = table.get("gate").filter(|_| !is_asked(&otherwise) && !is_asked(&run)) {
+            self.problem(gate.span(), "a gate where nobody is asked", "write `else = \"ask\"`, or remove it");
+        }
+        if let Some(value) = table.get("to").filter(|_| table.contains_key("else"))
+            && otherwise == Some(Otherwise::Keep)
+            && run == Some(Otherwise::Keep)
+        {
+            let mend = "remove `to`, or write `else = \"deny\"`";
+            self.problem(value.span(), "it may go anywhere, and somewhere in particular", mend);
+        }
         let result = table.get("result").map_or(Some(OnResult::Treat(Treatment::Keep)), |value| self.on_result(value));
         if table.is_empty() {
             self.problem(value.span(), "says nothing of the class", EXAMPLE);
         }
-        Some(ClassRule { line: self.line(key), otherwise: otherwise?, result: result?, to })
+        if let (Some(OnResult::Treat(Treatment::Token)), Some(value), true) =
+            (result, table.get("result"), to.is_empty())
+        {
+            let suggestion = "write `to = [\"mcp:SERVER\"]`, or `result = \"hash\"`";
+            self.problem(value.span(), "tokens that turn back nowhere", suggestion);
+        }
+        Some(ClassRule { line: self.line(key), otherwise: otherwise?, result: result?, run: run?, to })
     }
 
     /// Servers and tools: `mcp:mail`, `mcp:mail/send_email`, `mcp:mail/send_*`.
@@ -113,31 +156,29 @@ impl<'s> Reader<'s> {
     }
 
     pub(super) fn otherwise(&mut self, table: &DeTable<'s>, unsaid: Otherwise) -> Option<Otherwise> {
-        let gate = table.get("gate").and_then(|value| self.text(value).map(|gate| (value, Arc::<str>::from(gate))));
-        let said = match table.get("else") {
-            None => Some(unsaid),
-            Some(value) => match self.text(value)? {
-                "deny" => Some(Otherwise::Deny),
-                "keep" => Some(Otherwise::Keep),
-                "ask" => Some(Otherwise::Ask(gate.as_ref().map_or_else(|| DEFAULT.into(), |(_, gate)| gate.clone()))),
-                text => {
-                    let reason = format!("`{}` does not say what becomes of a call", brief(text));
-                    self.problem(value.span(), reason, "write `else = \"deny\"`, `\"ask\"` or `\"keep\"`");
-                    None
-                }
-            },
-        };
-        if let (Some((value, _)), Some(Otherwise::Deny | Otherwise::Keep)) = (&gate, &said) {
+        let said = self.becomes(table, "else", unsaid);
+        if let (Some(value), Some(Otherwise::Deny | Otherwise::Keep)) = (table.get("gate"), &said) {
             self.problem(value.span(), "a gate where nobody is asked", "write `else = \"ask\"`, or remove it");
         }
-        if let (Some(value), Some(Otherwise::Keep)) = (table.get("to").filter(|_| table.contains_key("else")), &said) {
-            self.problem(
-                value.span(),
-                "it may go anywhere, and somewhere in particular",
-                "remove `to`, or write `else = \"deny\"`",
-            );
-        }
         said
+    }
+
+    /// What becomes of a call by the member `key`.
+    fn becomes(&mut self, table: &DeTable<'s>, key: &str, unsaid: Otherwise) -> Option<Otherwise> {
+        let Some(value) = table.get(key) else { return Some(unsaid) };
+        match self.text(value)? {
+            "deny" => Some(Otherwise::Deny),
+            "keep" => Some(Otherwise::Keep),
+            "ask" => {
+                let gate = table.get("gate").and_then(|gate| self.text(gate));
+                Some(Otherwise::Ask(gate.unwrap_or(DEFAULT).into()))
+            }
+            text => {
+                let reason = format!("`{}` does not say what becomes of a call", brief(text));
+                self.problem(value.span(), reason, format!("write `{key} = \"deny\"`, `\"ask\"` or `\"keep\"`"));
+                None
+            }
+        }
     }
 
     fn on_result(&mut self, value: &Value<'s>) -> Option<OnResult> {
@@ -164,7 +205,9 @@ impl<'s> Reader<'s> {
         gates: &BTreeMap<Arc<str>, Gate>,
         upstreams: &BTreeMap<Arc<str>, Upstream>,
     ) {
-        let classes = data.classes.iter().map(|(class, rule)| (format!("class `{class}`"), &rule.otherwise, rule.line));
+        let classes = data.classes.iter().flat_map(|(class, rule)| {
+            [&rule.otherwise, &rule.run].map(|otherwise| (format!("class `{class}`"), otherwise, rule.line))
+        });
         let rules =
             [("untrusted-payload", &data.untrusted_payload), ("untrusted-target", &data.untrusted_target)].into_iter();
         let rules = rules.filter_map(|(key, rule)| Some((format!("`{key}`"), rule.as_ref()?)));
@@ -204,4 +247,8 @@ impl<'s> Reader<'s> {
             }
         }
     }
+}
+
+fn meant(word: &str) -> String {
+    format!("did you mean `{word}`?")
 }

@@ -28,7 +28,8 @@ const GATE_KEYS: [&str; 8] = ["all_of", "any_of", "assurance", "grant", "group",
 const CHANGES: &str = "write `[changes]` with `group = \"risk\"`, and `[changes.people]` where these need another gate";
 
 /// The kinds of changes that can have gates of their own, as the file writes them.
-const GATED: [(&str, VersionedKind); 5] = [
+const GATED: [(&str, VersionedKind); 6] = [
+    ("classes", VersionedKind::Classes),
     ("keys", VersionedKind::Key),
     ("missions", VersionedKind::Mission),
     ("organisation", VersionedKind::Organisation),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use governance::call::{Reply, Warrant};
 use governance::evidence::ids::CallId;
+use governance::evidence::leaf::sha256_hex;
 use governance::evidence::record::Status;
 use governance::execute::{Created, Execution, Outcome};
 use governance::reason::Reason;
@@ -12,9 +13,11 @@ use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
 use super::State;
+use super::intercept::param;
 use super::tasks::Becoming;
 use crate::govern::Execute;
-use crate::mcp::codec::{Envelope, Raw, RawId, author};
+use crate::limits::ReadLimits;
+use crate::mcp::codec::{Envelope, Raw, RawId, Splice, author};
 use crate::mcp::downstream::{Address, Downstream};
 use crate::mcp::upstream::{Upstream, UpstreamFault};
 
@@ -45,7 +48,10 @@ impl Execute for CallUpstream {
         if warrant.call() != self.call {
             return Execution::Ended(Outcome::without_answer(Status::NotExecuted, Reason::EvaluationFailed));
         }
-        let answer = self.upstream.request(&self.id, std::mem::take(&mut self.message)).await;
+        let Some(message) = as_warranted(std::mem::take(&mut self.message), &warrant) else {
+            return Execution::Ended(Outcome::without_answer(Status::NotExecuted, Reason::EvaluationFailed));
+        };
+        let answer = self.upstream.request(&self.id, message).await;
         match (&mut self.task, &answer) {
             (Some(task), Ok(envelope)) => match created(envelope) {
                 Some((id, created)) if task.note(&id) => Execution::Task(created),
@@ -66,6 +72,17 @@ impl Execute for CallUpstream {
     async fn cancel(&mut self) {
         self.upstream.take_back(cancellation(&self.id)).await;
     }
+}
+
+/// The call as its tool gets it: `message` with the arguments that the warrant puts in the place of those it is good for. `None` where it is good for others.
+pub(super) fn as_warranted(message: Bytes, warrant: &Warrant) -> Option<Bytes> {
+    let Some(sent) = warrant.sent() else { return Some(message) };
+    let envelope = Envelope::parse(message, &ReadLimits::REQUEST).ok()?;
+    let arguments =
+        param(&envelope, "arguments").filter(|arguments| sha256_hex(arguments.bytes()) == warrant.args_sha256())?;
+    let mut splice = Splice::new(envelope.bytes());
+    splice.replace(arguments, Raw::parse(sent, &ReadLimits::REQUEST).ok()?).ok()?;
+    splice.finish().ok()
 }
 
 /// A request of the upstream (sampling, elicitation, roots), to be put to the agent's client.

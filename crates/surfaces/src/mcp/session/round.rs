@@ -17,7 +17,7 @@ use governance::reason::Reason;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::execute::{cancellation, outcome};
+use super::execute::{as_warranted, cancellation, outcome};
 use super::intercept::{Call, as_of_agent, param, trace};
 use super::parked::{Parks, kept};
 use super::stateless::{internal, is_input_required, is_of_unknown_kind};
@@ -200,6 +200,9 @@ impl<S: Session> Execute for CallRound<S> {
         // Whoever follows a task of a parked call needs what the message says of its client.
         let is_parked = self.parks.as_ref().is_some_and(|parks| parks.is_parked());
         let message = if is_parked { self.message.clone() } else { std::mem::take(&mut self.message) };
+        let Some(message) = as_warranted(message, &warrant) else {
+            return Execution::Ended(Outcome::without_answer(Status::NotExecuted, Reason::EvaluationFailed));
+        };
         let answer = upstream.request(&self.id, message).await;
         if let (Some(task), Ok(response)) = (&mut self.task, &answer)
             && let Some((id, created)) = created(response)

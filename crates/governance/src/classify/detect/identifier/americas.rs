@@ -4,21 +4,21 @@ use super::check::{digits, has_date, luhn, mod_11, number, weighted};
 use super::sort::{Sort, sorts, unproved};
 
 pub(super) const SORTS: &[Sort] = sorts! { Pii:
-    "us_ssn" "9" 9..9 88 0 ssn, &["ssn", "social security", "social security number", "socialsecurity", "ss number", "ssnumber", "taxpayer id", "tin"];
-    "us_itin" "9" 9..9 90 0 itin, &["itin", "individual taxpayer", "taxpayer", "tin", "tax id"];
-    "us_passport" "*99999999" 9..9 85 0 unproved, &["passport", "passport number", "passport no"];
-    "us_driver_license" "*9" 6..14 82 0 has_digits, &["driver license", "drivers license", "driver licence", "drivers licence", "driving licence", "driving license", "dl number", "license number", "licence number", "dln", "driverlicense", "driverslicense"];
-    "ca_sin" "9" 9..9 96 0 luhn, &["sin", "social insurance", "social insurance number", "nas", "insurance sociale"];
-    "br_cpf" "9" 11..11 97 0 cpf, &["cpf", "cadastro de pessoas", "documento"];
-    "mx_curp" "AAAA999999AAAAAA*9" 18..18 97 78 curp, &["curp"];
+    "us_ssn" "9" 9..9 88 0 ssn, &["ssn", "social security", "social security number", "socialsecurity", "ss number", "ssnumber", "taxpayer id", "tin", "social security no", "social security nr", "ssn number", "socialsecuritynumber", "soc sec", "social sec"];
+    "us_itin" "9" 9..9 90 0 itin, &["itin", "individual taxpayer", "taxpayer", "tin", "tax id", "itin number"];
+    "us_passport" "*99999999" 9..9 85 0 unproved, &["passport", "passport number", "passport no", "us passport"];
+    "us_driver_license" "*9" 6..14 82 0 has_digits, &["driver license", "drivers license", "driver licence", "drivers licence", "driving licence", "driving license", "dl number", "license number", "licence number", "dln", "driverlicense", "driverslicense", "driver s license", "driving permit", "driver licence no", "license no", "licence no", "licence", "dl id"];
+    "ca_sin" "9" 9..9 96 0 luhn, &["sin", "social insurance", "social insurance number", "nas", "insurance sociale", "insurance number", "canadian sin", "numero assurance sociale", "assurance sociale"];
+    "br_cpf" "9" 11..11 97 0 cpf, &["cpf", "cadastro de pessoas", "documento", "cpf cliente"];
+    "mx_curp" "AAAA999999AAAAAA*9" 18..18 97 78 curp, &["curp", "clave unica", "clave única"];
     "mx_rfc" "AAAA999999*" 13..13 90 0 rfc, &["rfc"];
     "ar_cuit" "9" 11..11 96 0 cuit, &["cuit", "cuil", "clave unica"];
-    "ar_dni" "9" 7..8 82 0 unproved, &["dni", "documento nacional"];
+    "ar_dni" "9" 7..8 82 0 unproved, &["dni", "documento nacional", "documento", "documento de identidad", "nro documento"];
     "cl_rut" "9" 8..9 96 0 rut, &["rut", "run", "rol unico"];
     "cl_rut" "9999999k" 8..8 96 0 rut, &["rut", "run"];
     "cl_rut" "99999999k" 9..9 96 0 rut, &["rut", "run"];
-    "co_nit" "9" 9..10 92 0 nit, &["nit", "cedula"];
-    "pe_dni" "9" 8..8 80 0 unproved, &["dni"];
+    "co_nit" "9" 9..10 92 0 nit, &["nit", "cedula", "cédula"];
+    "pe_dni" "9" 8..8 80 0 unproved, &["dni", "documento"];
 };
 
 fn has_digits(text: &str) -> bool {
@@ -73,7 +73,7 @@ fn rfc(text: &str) -> bool {
 
 fn cuit(text: &str) -> bool {
     const STARTS: [&str; 9] = ["20", "23", "24", "25", "26", "27", "30", "33", "34"];
-    STARTS.iter().any(|start| text.starts_with(start)) && mod_11(text, &[5, 4, 3, 2, 7, 6, 5, 4, 3, 2], None)
+    STARTS.iter().any(|start| text.starts_with(start)) && mod_11(text, &[5, 4, 3, 2, 7, 6, 5, 4, 3, 2], Some(9))
 }
 
 fn rut(text: &str) -> bool {

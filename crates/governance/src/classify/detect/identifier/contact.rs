@@ -6,19 +6,24 @@ use super::check::{is_date, luhn};
 use super::sort::{Sort, Speaks, sorts, speaks, unproved};
 
 pub(super) const SORTS: &[Sort] = sorts! { Pii:
-    "imei" "9" 15..15 95 0 luhn, &["imei", "handset"];
+    "imei" "9" 15..15 95 0 luhn, &["imei", "handset", "imei number", "imei1", "imei2"];
     "imsi" "9" 14..15 86 0 unproved, &["imsi"];
-    "iccid" "89" 18..20 90 0 iccid, &["iccid", "sim"];
-    "vin" "*" 17..17 92 0 vin, &["vin", "vehicle identification", "chassis"];
-    "license_plate" "*" 4..9 80 0 mixed, &["plate", "license plate", "licence plate", "number plate", "registration number", "kennzeichen", "matricula"];
-    "passport" "*" 6..10 84 0 has_digits, &["passport", "passport number", "passport no", "passnummer", "reisepass", "passeport", "pasaporte", "passaporto", "travel document"];
-    "driver_license" "*" 5..16 81 0 has_digits, &["driver license", "driving licence", "drivers license", "license number", "licence number", "fuhrerschein"];
+    "iccid" "89" 18..20 94 0 iccid, &["iccid", "sim", "sim card", "sim card number", "sim number", "simcard"];
+    "vin" "*" 17..17 92 0 vin, &["vin", "vehicle identification", "chassis", "vehicle id", "vehicle identification number", "chassis number"];
+    "license_plate" "*" 4..9 80 0 mixed, &["plate", "license plate", "licence plate", "number plate", "registration number", "kennzeichen", "matricula", "registration plate", "plate number", "vehicle registration", "nummernschild", "immatriculation", "matrícula", "targa", "reg number", "kfz kennzeichen"];
+    "passport" "*" 6..10 84 0 passport, &["passport", "passport number", "passport no", "passnummer", "reisepass", "passeport", "pasaporte", "passaporto", "travel document", "reisepassnummer", "reisepass nr", "passportnummer", "numero passeport", "numéro passeport", "numero pasaporte", "numero de pasaporte", "travel document number", "护照号", "护照号码", "パスポート番号", "旅券番号", "여권번호", "паспорт", "paszport", "passi", "pass nummer", "travel doc"];
+    "driver_license" "*" 5..16 81 0 has_digits, &["driver license", "driving licence", "drivers license", "license number", "licence number", "fuhrerschein", "führerschein", "führerscheinnummer", "permis de conduire", "rijbewijs", "licencia de conducir", "patente di guida", "licence", "dl number"];
     "tax_id" "*" 8..14 80 0 has_digits, &["tax id", "taxid", "tin", "tax number", "taxpayer id", "tax identification", "taxpayer"];
-    "national_id" "*" 6..18 80 0 has_digits, &["national id", "nationalid", "personal id", "identity number", "citizen id", "personal number", "id card", "identity card", "identification number", "id number", "resident number"];
+    "national_id" "*" 6..18 80 0 has_digits, &["national id", "nationalid", "personal id", "identity number", "citizen id", "personal number", "id card", "identity card", "identification number", "id number", "resident number", "identity document", "id document", "document number", "identifikationsnummer", "personnel number", "carte identite", "carte d identité", "dowód osobisty", "dowod osobisty"];
 };
 
 fn has_digits(text: &str) -> bool {
     text.bytes().filter(u8::is_ascii_digit).count() * 2 >= text.len()
+}
+
+/// Half of it digits, or as long as machines read it, with at least one.
+fn passport(text: &str) -> bool {
+    has_digits(text) || matches!(text.len(), 8 | 9) && text.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 fn mixed(text: &str) -> bool {
@@ -39,6 +44,7 @@ const PHONE: Kind = Kind { class: Class::Pii, name: "phone" };
 const IP: Kind = Kind { class: Class::Pii, name: "ip_address" };
 const MAC: Kind = Kind { class: Class::Pii, name: "mac_address" };
 const BIRTH: Kind = Kind { class: Class::Pii, name: "date_of_birth" };
+const ADVERTISING: Kind = Kind { class: Class::Pii, name: "advertising_id" };
 const PERSON: Kind = Kind { class: Class::Pii, name: "person" };
 const ADDRESS: Kind = Kind { class: Class::Pii, name: "street_address" };
 const POSTCODE: Kind = Kind { class: Class::Pii, name: "postal_code" };
@@ -64,12 +70,76 @@ const PHONE_WORDS: &[&str] = &[
     "celular",
     "contact number",
     "sms",
+    "telefonnummer",
+    "handynummer",
+    "handynr",
+    "mobilnummer",
+    "téléphone",
+    "teléfono",
+    "telepono",
+    "portable",
+    "móvil",
+    "movil",
+    "telefoonnummer",
+    "gsm",
+    "puhelin",
+    "puhelinnumero",
+    "telefonszám",
+    "手机号",
+    "手机号码",
+    "电话",
+    "電話",
+    "電話番号",
+    "携帯電話",
+    "전화번호",
+    "휴대폰",
+    "телефон",
+    "телефон",
+    "phone no",
+    "contact phone",
+    "answering",
+    "dial",
+    "reach me",
+    "reach us",
 ];
 
-const IP_WORDS: &[&str] =
-    &["ip", "ip address", "ipaddress", "remote addr", "client ip", "host", "addr", "ipv4", "ipv6", "peer"];
+const IP_WORDS: &[&str] = &[
+    "ip",
+    "ip address",
+    "ipaddress",
+    "remote addr",
+    "client ip",
+    "host",
+    "addr",
+    "ipv4",
+    "ipv6",
+    "peer",
+    "source ip",
+    "src ip",
+    "dest ip",
+    "destination ip",
+    "last login ip",
+    "ip addr",
+    "from",
+];
 
-const MAC_WORDS: &[&str] = &["mac", "mac address", "macaddress", "hwaddr", "bssid", "ethernet", "physical address"];
+const MAC_WORDS: &[&str] = &[
+    "mac",
+    "mac address",
+    "macaddress",
+    "hwaddr",
+    "bssid",
+    "ethernet",
+    "physical address",
+    "hardware address",
+    "wifi mac",
+    "macs",
+    "mac addr",
+    "macaddr",
+    "ether",
+    "lladdr",
+    "device mac",
+];
 
 const BIRTH_WORDS: &[&str] = &[
     "dob",
@@ -85,7 +155,20 @@ const BIRTH_WORDS: &[&str] = &[
     "nacimiento",
     "nascita",
     "nascimento",
+    "date naissance",
+    "fecha nacimiento",
+    "geburtstag",
+    "födelsedatum",
+    "geboortedatum",
+    "data urodzenia",
+    "生年月日",
+    "出生日期",
+    "생년월일",
+    "fødselsdato",
+    "birth date",
 ];
+
+const ADVERTISING_WORDS: &[&str] = &["idfa", "gaid", "aaid", "adid", "advertising id", "advertising identifier"];
 
 const PERSON_WORDS: &[&str] = &[
     "first name",
@@ -114,6 +197,8 @@ const PERSON_WORDS: &[&str] = &[
     "contact name",
     "contact person",
     "display name",
+    "name on card",
+    "holder",
 ];
 
 const STREET_WORDS: &[&str] = &[
@@ -132,14 +217,40 @@ const STREET_WORDS: &[&str] = &[
     "direccion",
     "indirizzo",
     "mailing address",
+    "straße",
+    "street name",
+    "address2",
+    "line2",
+    "address line 1",
+    "address line 2",
+    "addressline1",
+    "addressline2",
+    "rue",
+    "calle",
+    "residence",
+    "addr",
 ];
 
-const CODE_WORDS: &[&str] =
-    &["zip", "zip code", "zipcode", "postal code", "postalcode", "postcode", "plz", "code postal"];
+const CODE_WORDS: &[&str] = &[
+    "zip",
+    "zip code",
+    "zipcode",
+    "postal code",
+    "postalcode",
+    "postcode",
+    "plz",
+    "code postal",
+    "postleitzahl",
+    "cep",
+    "codigo postal",
+    "zip4",
+    "post code",
+    "postal",
+];
 
 /// All words that speak for one of these.
-pub(super) const PHRASES: [&[&str]; 7] =
-    [PHONE_WORDS, IP_WORDS, MAC_WORDS, BIRTH_WORDS, PERSON_WORDS, STREET_WORDS, CODE_WORDS];
+pub(super) const PHRASES: [&[&str]; 8] =
+    [ADVERTISING_WORDS, PHONE_WORDS, IP_WORDS, MAC_WORDS, BIRTH_WORDS, PERSON_WORDS, STREET_WORDS, CODE_WORDS];
 
 /// The surest of what `value` is, of these. Its makeup says which of them it may be.
 pub(super) fn judge(value: &str, makeup: &Makeup, context: &Context<'_>) -> Option<Judged> {
@@ -158,6 +269,7 @@ pub(super) fn judge(value: &str, makeup: &Makeup, context: &Context<'_>) -> Opti
     ask(makeup.dots == 3 || makeup.colons >= 2, ip);
     ask(is_number && (6..=15).contains(&makeup.digits), phone);
     ask(is_spoken_for && (8..=10).contains(&value.len()) && makeup.digits >= 4, birth);
+    ask(is_spoken_for && value.len() == 36, advertising);
     ask(is_named && makeup.digits == 0 && makeup.at_signs + makeup.colons == 0, person);
     ask(is_named && makeup.digits > 0, address);
     best
@@ -170,6 +282,10 @@ fn whole(value: &str, kind: &'static Kind, score: u8) -> Judged {
 fn email(value: &str, _: &Context<'_>) -> Option<Judged> {
     let at = value.find('@')?;
     let (before, after) = (value.get(..at)?, value.get(at + 1..)?);
+    // Who comes to a place is no address of mail.
+    if before.rsplit_once("://").is_some_and(|(_, user)| !user.contains('/')) {
+        return None;
+    }
     let is_local = |byte: &u8| byte.is_ascii_alphanumeric() || b"._%+-'!#$&*/=?^{|}~".contains(byte) || *byte >= 0x80;
     let local = before.bytes().rev().take_while(is_local).count();
     let is_domain = |byte: &u8| byte.is_ascii_alphanumeric() || b".-".contains(byte) || *byte >= 0x80;
@@ -190,7 +306,7 @@ fn email(value: &str, _: &Context<'_>) -> Option<Judged> {
     {
         return None;
     }
-    let is_role = matches!(local, "git" | "example" | "noreply" | "no-reply")
+    let is_role = matches!(local, "git" | "example" | "noreply" | "no-reply" | "root" | "ubuntu" | "ec2-user")
         || matches!(domain, "example.com" | "example.org" | "example.net");
     let start = at - local.len();
     Some(Judged { end: at + 1 + domain.len(), kind: &EMAIL, score: if is_role { 40 } else { 92 }, start })
@@ -204,6 +320,10 @@ fn phone(value: &str, context: &Context<'_>) -> Option<Judged> {
         return None;
     }
     let speaks = speaks(context, PHONE_WORDS);
+    // What is sent to one is none.
+    if digits < 9 && context.name.contains(&"code") {
+        return None;
+    }
     let is_international = text.starts_with('+') && digits >= 8 && !text.starts_with("+0");
     let is_date_like = text.starts_with("20") && text.get(4..5) == Some("-");
     let score = match (speaks, is_international) {
@@ -233,8 +353,10 @@ fn ip(value: &str, context: &Context<'_>) -> Option<Judged> {
     }
     let value =
         value.split_once('/').filter(|(_, bits)| bits.parse::<u8>().is_ok()).map_or(value, |(address, _)| address);
-    let is_named = !matches!(speaks(context, IP_WORDS), Speaks::Nothing);
-    if value.len() < 2 || value.len() > 45 || speaks(context, AGAINST) != Speaks::Nothing {
+    let speaks_for = speaks(context, IP_WORDS);
+    let is_named = speaks_for != Speaks::Nothing;
+    let heard = if speaks_for == Speaks::Name { named(context) } else { *context };
+    if value.len() < 2 || value.len() > 45 || speaks(&heard, AGAINST) != Speaks::Nothing {
         return None;
     }
     if value.parse::<core::net::Ipv4Addr>().is_ok_and(|ip| !ip.is_unspecified() && !ip.is_loopback()) {
@@ -268,6 +390,15 @@ fn mac(value: &str, context: &Context<'_>) -> Option<Judged> {
     let has_letter = value.bytes().any(|byte| byte.is_ascii_alphabetic());
     ((lengths || is_named) && !is_plain && (has_letter || is_named))
         .then(|| whole(value, &MAC, if is_named { 92 } else { 75 }))
+}
+
+fn advertising(value: &str, context: &Context<'_>) -> Option<Judged> {
+    let is_id = value.bytes().enumerate().all(|(place, byte)| match place {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    });
+    let is_set = value.bytes().any(|byte| !matches!(byte, b'0' | b'-'));
+    (is_id && is_set && speaks(context, ADVERTISING_WORDS) != Speaks::Nothing).then(|| whole(value, &ADVERTISING, 84))
 }
 
 /// The names alone.
@@ -356,6 +487,9 @@ fn address(value: &str, context: &Context<'_>) -> Option<Judged> {
         ENDS.contains(&word.as_str())
             || word.ends_with("straße")
             || word.ends_with("strasse")
+            || word.ends_with("weg")
+            || word.ends_with("platz")
+            || word.ends_with("gasse")
             || word.ends_with("straat")
     });
     let is_web = value.contains("://") || value.contains('@') || value.contains('=');

@@ -24,6 +24,10 @@ pub(super) fn judge(value: &str, context: &Context<'_>) -> Option<Judged> {
     {
         let is_mixed = value.bytes().skip(2).any(|byte| byte.is_ascii_uppercase())
             && value.bytes().skip(2).any(|byte| byte.is_ascii_lowercase());
+        // The address of a contract is no wallet.
+        if context.name.iter().any(|word| matches!(*word, "contract" | "token")) {
+            return None;
+        }
         match (speaks(context, WORDS), is_mixed) {
             (Speaks::Nothing, false) => return None,
             (Speaks::Nothing, true) => 60,

@@ -5,47 +5,47 @@ use super::check::{digits, has_date, luhn, mod_11, mod_11_10, number, values, we
 use super::sort::{Sort, sorts, unproved};
 
 pub(super) const SORTS: &[Sort] = sorts! { Pii:
-    "uk_nino" "AA999999A" 9..9 95 66 nino, &["nino", "national insurance", "ni number", "ni no", "insurance number", "nino number"];
-    "uk_nino" "AA999999" 8..8 86 0 nino, &["nino", "national insurance"];
+    "uk_nino" "AA999999A" 9..9 95 66 nino, &["nino", "national insurance", "ni number", "ni no", "insurance number", "nino number", "ni"];
+    "uk_nino" "AA999999" 8..8 86 0 nino, &["nino", "national insurance", "ni"];
     "uk_utr" "9" 10..10 90 0 utr, &["utr", "unique taxpayer", "self assessment"];
     "uk_driving_licence" "*****9" 16..16 90 0 unproved, &["licence", "driving licence", "license"];
-    "de_idnr" "9" 11..11 97 0 german_tax, &["idnr", "steuer id", "steuerid", "steueridentifikationsnummer", "identifikationsnummer", "steuer identifikationsnummer", "tax id", "tin", "steuernummer"];
+    "de_idnr" "9" 11..11 97 0 german_tax, &["idnr", "steuer id", "steuerid", "steueridentifikationsnummer", "identifikationsnummer", "steuer identifikationsnummer", "tax id", "tin", "steuernummer", "steuerliche identifikationsnummer", "tax identification number", "tax identification", "german tax id", "steuer idnr", "steuernr", "id nr"];
     "de_steuernummer" "9" 10..13 82 0 unproved, &["steuernummer", "steuer nr", "tax number", "stnr"];
-    "de_rvnr" "99999999A999" 12..12 95 60 german_pension, &["rvnr", "rentenversicherungsnummer", "sozialversicherungsnummer", "versicherungsnummer", "sv nummer", "rentenversicherung"];
-    "de_id_card" "*" 9..10 86 0 german_card, &["personalausweis", "ausweis", "ausweisnummer", "personalausweisnummer", "id card", "identity card"];
-    "fr_nir" "9" 15..15 97 72 french, &["nir", "insee", "securite sociale", "numero de securite sociale", "secu", "social security"];
-    "fr_nir" "99999*9" 15..15 97 72 french, &["nir", "insee", "securite sociale"];
+    "de_rvnr" "99999999A999" 12..12 95 60 german_pension, &["rvnr", "rentenversicherungsnummer", "sozialversicherungsnummer", "versicherungsnummer", "sv nummer", "rentenversicherung", "rentenversicherungsnr", "rv nummer", "sv nr"];
+    "de_id_card" "*" 9..10 86 0 german_card, &["personalausweis", "ausweis", "ausweisnummer", "personalausweisnummer", "id card", "identity card", "ausweis nr", "personalausweis nr", "personalausweisnr", "id card number"];
+    "fr_nir" "9" 15..15 97 72 french, &["nir", "insee", "securite sociale", "numero de securite sociale", "secu", "social security", "sécurité sociale", "numéro de sécurité sociale", "sécu", "numero securite sociale", "insee number"];
+    "fr_nir" "99999*9" 15..15 97 72 french, &["nir", "insee", "securite sociale", "sécurité sociale", "numéro de sécurité sociale", "sécu", "numero securite sociale", "insee number"];
     "es_nif" "99999999A" 9..9 96 66 spanish, &["nif", "dni", "documento", "identidad", "tax id"];
     "es_nie" "A9999999A" 9..9 96 66 spanish, &["nie", "extranjero", "nif", "dni"];
-    "it_codice_fiscale" "AAAAAA**A**A***A" 16..16 97 80 italian, &["codice fiscale", "cf", "fiscal code", "codicefiscale"];
-    "it_identity_card" "AA99999*" 9..9 86 0 unproved, &["carta d identita", "carta identita", "identity card", "cie", "documento"];
-    "pt_nif" "9" 9..9 95 0 portuguese, &["nif", "contribuinte", "numero de contribuinte", "tax id"];
-    "nl_bsn" "9" 9..9 96 0 dutch, &["bsn", "burgerservicenummer", "sofinummer", "citizen service"];
-    "be_nrn" "9" 11..11 96 0 belgian, &["nrn", "rijksregisternummer", "registre national", "insz", "niss", "national register", "national number"];
-    "pl_pesel" "9" 11..11 96 0 polish, &["pesel"];
-    "se_personnummer" "9" 10..10 95 0 swedish, &["personnummer", "personnr", "pnr", "samordningsnummer"];
-    "se_personnummer" "9" 12..12 95 0 swedish, &["personnummer", "personnr", "pnr", "samordningsnummer"];
-    "no_fodselsnummer" "9" 11..11 96 0 norwegian, &["fodselsnummer", "fnr", "personnummer", "birth number"];
-    "dk_cpr" "9" 10..10 88 0 danish, &["cpr", "cpr nummer", "cprnr", "personnummer"];
-    "fi_hetu" "999999A999*" 11..11 96 62 finnish, &["hetu", "henkilotunnus", "personal identity", "sotu"];
-    "fi_hetu" "999999999*" 10..10 95 0 finnish, &["hetu", "henkilotunnus", "personal identity", "sotu"];
-    "ch_ahv" "7569" 13..13 96 0 swiss, &["ahv", "avs", "ahvn13", "navs", "avs number", "ahv nummer", "social security"];
-    "at_svnr" "9" 10..10 95 0 austrian, &["svnr", "sozialversicherungsnummer", "sv nummer"];
+    "it_codice_fiscale" "AAAAAA**A**A***A" 16..16 97 80 italian, &["codice fiscale", "cf", "fiscal code", "codicefiscale", "c f", "codice fisc", "tax code"];
+    "it_identity_card" "AA99999*" 9..9 86 0 unproved, &["carta d identita", "carta identita", "identity card", "cie", "documento", "carta d identità", "carta identità", "carta di identita", "carta di identità", "numero carta identita", "numero carta"];
+    "pt_nif" "9" 9..9 95 0 portuguese, &["nif", "contribuinte", "numero de contribuinte", "tax id", "número de contribuinte", "numero contribuinte", "número contribuinte"];
+    "nl_bsn" "9" 9..9 96 0 dutch, &["bsn", "burgerservicenummer", "sofinummer", "citizen service", "bsn nummer", "bsnnummer", "sofi nummer"];
+    "be_nrn" "9" 11..11 96 0 belgian, &["nrn", "rijksregisternummer", "registre national", "insz", "niss", "national register", "national number", "rijksregister", "numero registre national", "numéro de registre national", "numero national", "numéro national", "rijksregisternr"];
+    "pl_pesel" "9" 11..11 96 0 polish, &["pesel", "numer pesel"];
+    "se_personnummer" "9" 10..10 95 0 swedish, &["personnummer", "personnr", "pnr", "samordningsnummer", "person nummer", "personal identity number", "personal identity", "personal number"];
+    "se_personnummer" "9" 12..12 95 0 swedish, &["personnummer", "personnr", "pnr", "samordningsnummer", "person nummer", "personal identity number", "personal identity", "personal number"];
+    "no_fodselsnummer" "9" 11..11 96 0 norwegian, &["fodselsnummer", "fnr", "personnummer", "birth number", "fødselsnummer", "foedselsnummer", "fødsels nummer", "norwegian national id", "personnr"];
+    "dk_cpr" "9" 10..10 88 0 danish, &["cpr", "cpr nummer", "cprnr", "personnummer", "cpr number", "cpr no", "personnr"];
+    "fi_hetu" "999999A999*" 11..11 96 62 finnish, &["hetu", "henkilotunnus", "personal identity", "sotu", "henkilötunnus", "finnish personal id", "personal id"];
+    "fi_hetu" "999999999*" 10..10 95 0 finnish, &["hetu", "henkilotunnus", "personal identity", "sotu", "henkilötunnus", "finnish personal id", "personal id"];
+    "ch_ahv" "7569" 13..13 96 0 swiss, &["ahv", "avs", "ahvn13", "navs", "avs number", "ahv nummer", "social security", "ahv nr", "ahvnummer", "numero avs", "numéro avs", "sozialversicherungsnummer", "ahvnr"];
+    "at_svnr" "9" 10..10 95 0 austrian, &["svnr", "sozialversicherungsnummer", "sv nummer", "sv nr", "versicherungsnummer", "sozialversicherung"];
     "ie_pps" "9999999A" 8..8 95 0 irish, &["pps", "ppsn", "pps number", "personal public service"];
     "ie_pps" "9999999AA" 9..9 95 0 irish, &["pps", "ppsn", "pps number", "personal public service"];
-    "cz_rodne_cislo" "9" 10..10 95 0 czech, &["rodne cislo", "rc", "birth number", "rodnecislo"];
-    "hu_tax_id" "8999999999" 10..10 94 0 hungarian, &["adoazonosito", "ado", "tax id"];
-    "ro_cnp" "9" 13..13 97 0 romanian, &["cnp", "cod numeric personal"];
-    "bg_egn" "9" 10..10 95 0 bulgarian, &["egn", "edinen grazhdanski nomer", "uniform civil"];
-    "hr_oib" "9" 11..11 95 0 mod_11_10, &["oib"];
-    "si_emso" "9" 13..13 96 0 yugoslav, &["emso", "jmbg", "umcn"];
-    "ee_isikukood" "9" 11..11 96 0 baltic, &["isikukood", "asmens kodas", "personal code", "ak"];
-    "lv_personas_kods" "9" 11..11 90 0 unproved, &["personas kods", "pk"];
-    "gr_amka" "9" 11..11 95 0 greek, &["amka"];
-    "tr_national_id" "9" 11..11 95 0 turkish, &["tckn", "tc kimlik", "kimlik", "tc kimlik no", "national id"];
-    "ru_inn" "9" 12..12 95 0 russian_tax, &["inn", "tax id"];
-    "ru_snils" "9" 11..11 95 0 snils, &["snils"];
-    "ua_rntrc" "9" 10..10 94 0 ukrainian, &["rntrc", "ipn", "tax id", "rnokpp", "inn"];
+    "cz_rodne_cislo" "9" 10..10 95 0 czech, &["rodne cislo", "rc", "birth number", "rodnecislo", "rodné číslo", "rodné cislo", "rč", "rodne č"];
+    "hu_tax_id" "8999999999" 10..10 94 0 hungarian, &["adoazonosito", "ado", "tax id", "adóazonosító", "adóazonosító jel", "adoazonosito jel"];
+    "ro_cnp" "9" 13..13 97 0 romanian, &["cnp", "cod numeric personal", "cod numeric"];
+    "bg_egn" "9" 10..10 95 0 bulgarian, &["egn", "edinen grazhdanski nomer", "uniform civil", "егн"];
+    "hr_oib" "9" 11..11 95 0 mod_11_10, &["oib", "osobni identifikacijski broj"];
+    "si_emso" "9" 13..13 96 0 yugoslav, &["emso", "jmbg", "umcn", "emšo", "emšo", "ембг", "јмбг"];
+    "ee_isikukood" "9" 11..11 96 0 baltic, &["isikukood", "asmens kodas", "personal code", "ak", "asmenskodas", "asmens kodo"];
+    "lv_personas_kods" "9" 11..11 90 0 unproved, &["personas kods", "pk", "personaskods"];
+    "gr_amka" "9" 11..11 95 0 greek, &["amka", "αμκα"];
+    "tr_national_id" "9" 11..11 95 0 turkish, &["tckn", "tc kimlik", "kimlik", "tc kimlik no", "national id", "tc kimlik numarası", "kimlik no", "kimlik numarası", "tc no", "t c kimlik", "tckimlik", "tckimlikno", "kişi", "vatandaslik"];
+    "ru_inn" "9" 12..12 95 0 russian_tax, &["inn", "tax id", "инн"];
+    "ru_snils" "9" 11..11 95 0 snils, &["snils", "снилс"];
+    "ua_rntrc" "9" 10..10 94 0 ukrainian, &["rntrc", "ipn", "tax id", "rnokpp", "inn", "рнокпп", "іпн", "tax number"];
 };
 
 fn nino(text: &str) -> bool {
@@ -211,7 +211,8 @@ fn austrian(text: &str) -> bool {
 
 fn irish(text: &str) -> bool {
     let Some(values) = values(text) else { return false };
-    let second = values.get(8).map_or(0, |letter| if *letter == 32 { 0 } else { letter.saturating_sub(9) });
+    // Of the second letters, those before 2013 do not count.
+    let second = values.get(8).map_or(0, |letter| if *letter > 28 { 0 } else { letter.saturating_sub(9) });
     let sum = weighted(values.get(..7).unwrap_or_default(), &[8, 7, 6, 5, 4, 3, 2]) + second * 9;
     let wanted = match sum % 23 {
         0 => 32,
@@ -221,7 +222,10 @@ fn irish(text: &str) -> bool {
 }
 
 fn czech(text: &str) -> bool {
-    text.parse::<u64>().is_ok_and(|number| number % 11 == 0)
+    // Before 1985, where ten was left over, the last digit was 0.
+    let is_ten = text.ends_with('0')
+        && text.get(..9).and_then(|body| body.parse::<u64>().ok()).is_some_and(|body| body % 11 == 10);
+    (is_ten || text.parse::<u64>().is_ok_and(|number| number % 11 == 0))
         && matches!(
             (number(text, 2, 2), number(text, 4, 2)),
             (Some(1..=12 | 21..=32 | 51..=62 | 71..=82), Some(1..=31))
@@ -250,7 +254,7 @@ fn bulgarian(text: &str) -> bool {
 fn yugoslav(text: &str) -> bool {
     let Some(digits) = digits(text) else { return false };
     let rest = weighted(&digits, &[7, 6, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2]) % 11;
-    let check = if rest == 0 { 0 } else { 11 - rest };
+    let check = (11 - rest) % 11 % 10;
     digits.last() == Some(&check) && matches!((number(text, 0, 2), number(text, 2, 2)), (Some(1..=31), Some(1..=12)))
 }
 

@@ -4,16 +4,16 @@ use super::check::{digits, luhn, mod_11, weighted};
 use super::sort::{Sort, sorts, unproved};
 
 pub(super) const SORTS: &[Sort] = sorts! { Health:
-    "us_npi" "9" 10..10 96 0 npi, &["npi", "national provider", "provider number", "prescriber"];
+    "us_npi" "9" 10..10 96 0 npi, &["npi", "national provider", "provider number", "prescriber", "npi number", "provider npi", "national provider identifier", "provider identifier", "provider id"];
     "us_dea" "AA9999999" 9..9 96 66 dea, &["dea", "dea number", "prescriber"];
-    "us_mbi" "9A*9A*9AA99" 11..11 95 68 mbi, &["mbi", "medicare", "beneficiary"];
+    "us_mbi" "9A*9A*9AA99" 11..11 95 68 mbi, &["mbi", "medicare", "beneficiary", "medicare beneficiary", "medicare id", "medicare number", "beneficiary id"];
     "us_medical_license" "AA9999999" 9..9 88 0 dea, &["medical license", "license"];
-    "mrn" "*" 5..15 84 0 has_digits, &["mrn", "medical record", "medical record number", "patient id", "patient number", "chart number", "patientid", "patient identifier"];
-    "health_plan_id" "*" 6..17 83 0 has_digits, &["member id", "plan id", "policy number", "subscriber id", "health plan", "insurance id", "memberid", "subscriber number", "group number"];
-    "uk_nhs" "9" 10..10 96 0 nhs, &["nhs", "nhs number", "nhs no", "national health"];
-    "de_kvnr" "A999999999" 10..10 96 62 kvnr, &["kvnr", "krankenversichertennummer", "versichertennummer", "krankenkasse", "krankenversicherung"];
+    "mrn" "*" 5..15 84 0 has_digits, &["mrn", "medical record", "medical record number", "patient id", "patient number", "chart number", "patientid", "patient identifier", "patient no", "patient mrn", "medical record no", "hospital number", "chart no", "chart id", "health record number", "med rec", "medical rec"];
+    "health_plan_id" "*" 6..17 83 0 has_digits, &["member id", "plan id", "policy number", "subscriber id", "health plan", "insurance id", "memberid", "subscriber number", "group number", "plan number", "policy no", "insurance member", "health plan beneficiary", "insurance number", "insurance policy", "insurance member id", "member number", "member no", "beneficiary number"];
+    "uk_nhs" "9" 10..10 96 0 nhs, &["nhs", "nhs number", "nhs no", "national health", "nhsnumber", "patient nhs"];
+    "de_kvnr" "A999999999" 10..10 96 62 kvnr, &["kvnr", "krankenversichertennummer", "versichertennummer", "krankenkasse", "krankenversicherung", "krankenversicherungsnummer", "kv nummer", "versicherten nr", "versichertennr", "krankenversichertennr"];
     "de_lanr" "9" 9..9 90 0 lanr, &["lanr", "arztnummer", "lebenslange arztnummer"];
-    "de_bsnr" "9" 9..9 84 0 unproved, &["bsnr", "betriebsstattennummer", "betriebsstattennr", "betriebsstaettennummer"];
+    "de_bsnr" "9" 9..9 84 0 unproved, &["bsnr", "betriebsstattennummer", "betriebsstattennr", "betriebsstaettennummer", "betriebsstättennummer"];
     "au_medicare" "9" 10..11 96 0 medicare, &["medicare", "medicare number", "medicare card"];
 };
 

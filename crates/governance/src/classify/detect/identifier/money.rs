@@ -5,35 +5,38 @@ use super::check::{digits, iban, luhn, luhn_sum, mod_11, mod_97, number, values,
 use super::sort::{Sort, sorts, unproved};
 
 pub(super) const SORTS: &[Sort] = sorts! { Financial:
-    "iban" "AA99*" 15..33 98 90 iban, &["iban", "account", "bank account", "konto", "kontonummer"];
-    "credit_card" "9" 12..19 97 0 card, &["card", "credit card", "debit card", "card number", "cardnumber", "creditcard", "pan", "cc", "ccnum", "cc number", "kreditkarte", "karte", "tarjeta", "carte", "kartennummer", "visa", "mastercard", "amex", "payment method"];
-    "credit_card" "9" 12..19 90 0 luhn, &["card", "credit card", "debit card", "card number", "cardnumber", "creditcard", "pan", "ccnum", "kreditkarte", "tarjeta", "kartennummer"];
-    "us_aba_routing" "9" 9..9 96 0 aba, &["aba", "routing", "routing number", "routing no", "rtn", "routing transit", "routingnumber", "transit"];
+    "iban" "AA99*" 15..33 98 90 iban, &["iban", "account", "bank account", "konto", "kontonummer", "iban number", "bankverbindung", "rekeningnummer", "compte bancaire", "bank"];
+    "credit_card" "9" 12..19 97 0 card, &["card", "credit card", "debit card", "card number", "cardnumber", "creditcard", "pan", "cc", "ccnum", "cc number", "kreditkarte", "karte", "tarjeta", "carte", "kartennummer", "visa", "mastercard", "amex", "payment method", "payment card", "card no", "card num", "card nr", "cardno", "cardnum", "numero carte", "carte bancaire", "carte bleue", "kreditkartennummer", "credit card no", "numero de tarjeta", "discover", "银行卡号", "信用卡号", "カード番号", "クレジットカード番号", "카드번호"];
+    "credit_card" "9" 12..19 90 0 luhn, &["card", "credit card", "debit card", "card number", "cardnumber", "creditcard", "pan", "ccnum", "kreditkarte", "tarjeta", "kartennummer", "payment card", "card no", "card num", "card nr", "cardno", "cardnum", "numero carte", "carte bancaire", "carte bleue", "kreditkartennummer", "credit card no", "numero de tarjeta", "discover", "银行卡号", "信用卡号", "カード番号", "クレジットカード番号", "카드번호"];
+    "us_aba_routing" "9" 9..9 96 0 aba, &["aba", "routing", "routing number", "routing no", "rtn", "routing transit", "routingnumber", "transit", "aba number", "aba no", "bank routing", "routing nr", "aba rtn"];
     "uk_sort_code" "9" 6..6 84 0 unproved, &["sort code", "sortcode"];
-    "us_bank_account" "9" 6..17 82 0 unproved, &["account number", "account no", "acct", "bank account", "accountnumber", "checking", "savings", "acct number", "kontonummer", "numero de cuenta", "compte"];
-    "card_cvv" "9" 3..4 82 0 unproved, &["cvv", "cvc", "cvv2", "cvc2", "security code", "card code", "csc"];
-    "bic" "AAAAAA*" 8..8 90 0 bic, &["bic", "swift", "swift code", "bic code"];
-    "bic" "AAAAAA*" 11..11 90 0 bic, &["bic", "swift", "swift code", "bic code"];
+    "us_bank_account" "9" 6..17 82 0 unproved, &["account number", "account no", "acct", "bank account", "accountnumber", "checking", "savings", "acct number", "kontonummer", "numero de cuenta", "compte", "acct no", "account nr", "account num", "bank account number", "bank acct", "口座番号", "계좌번호", "银行账号", "konto nr", "checking account", "savings account", "deposit account", "account id number"];
+    "card_cvv" "9" 3..4 82 0 unproved, &["cvv", "cvc", "cvv2", "cvc2", "security code", "card code", "csc", "card verification", "verification value"];
+    "bic" "AAAAAA*" 8..8 90 0 bic, &["bic", "swift", "swift code", "bic code", "swift bic", "bic swift", "bank code", "swiftcode"];
+    "bic" "AAAAAA*" 11..11 90 0 bic, &["bic", "swift", "swift code", "bic code", "swift bic", "bic swift", "bank code", "swiftcode"];
     "cusip" "*" 9..9 88 0 cusip, &["cusip"];
     "sedol" "*" 7..7 86 0 sedol, &["sedol"];
 };
 
 pub(super) const BUSINESS: &[Sort] = sorts! { BusinessId:
-    "us_ein" "9" 9..9 86 0 ein, &["ein", "employer identification", "fein", "employer id", "federal tax id", "tax id"];
-    "eu_vat" "AA*" 8..15 92 62 vat, &["vat", "vat id", "vat number", "ust id", "ustid", "ust idnr", "tva", "iva", "btw", "umsatzsteuer", "vatin", "vat no", "partita iva", "nif", "tax id"];
-    "vat" "*" 5..16 82 0 has_digits, &["vat", "vat id", "vatin", "vat number", "tva", "btw", "umsatzsteuer", "ust idnr"];
-    "au_abn" "9" 11..11 96 0 abn, &["abn", "australian business"];
-    "au_acn" "9" 9..9 95 0 acn, &["acn", "australian company"];
-    "in_gstin" "99AAAAA9999A*A*" 15..15 97 80 gstin, &["gstin", "gst", "gst number"];
-    "in_gstin" "99AAAAA9999A*A*" 15..15 85 0 unproved, &["gstin", "gst", "gst number"];
+    "us_ein" "9" 9..9 86 0 ein, &["ein", "employer identification", "fein", "employer id", "federal tax id", "tax id", "employer identification number", "ein number", "fed tax id", "federal id", "tax identification number"];
+    "eu_vat" "AA*" 8..15 92 62 vat, &["vat", "vat id", "vat number", "ust id", "ustid", "ust idnr", "tva", "iva", "btw", "umsatzsteuer", "vatin", "vat no", "partita iva", "nif", "tax id", "vat reg", "vat registration", "vat registration number", "vat reg no", "ustidnr", "ust nr", "btw nummer", "btw nr", "numero tva", "numéro tva", "tva intracommunautaire", "nif iva", "mwst", "moms", "alv", "partita", "piva", "p iva", "umsatzsteuer id", "vat code", "tax number"];
+    "vat" "*" 5..16 82 0 has_digits, &["vat", "vat id", "vatin", "vat number", "tva", "btw", "umsatzsteuer", "ust idnr", "ust id", "ustid", "ust nr", "mwst"];
+    "au_abn" "9" 11..11 96 0 abn, &["abn", "australian business", "abn number", "australian business number"];
+    "au_acn" "9" 9..9 95 0 acn, &["acn", "australian company", "acn number", "australian company number"];
+    "in_gstin" "99AAAAA9999A*A*" 15..15 97 80 gstin, &["gstin", "gst", "gst number", "gstin no", "gst no", "gstin number", "gstins"];
+    "in_gstin" "99AAAAA9999A*A*" 15..15 85 0 unproved, &["gstin", "gst", "gst number", "gstin no", "gst no", "gstin number", "gstins"];
     "br_cnpj" "9" 14..14 97 0 cnpj, &["cnpj"];
-    "sg_uen" "*" 9..10 90 0 uen, &["uen", "unique entity"];
-    "kr_brn" "9" 10..10 95 0 brn, &["brn", "business registration", "saeopja"];
-    "se_orgnr" "9" 10..10 94 0 luhn, &["orgnr", "organisationsnummer", "org nr", "org number"];
-    "lei" "*" 20..20 96 0 lei, &["lei", "legal entity"];
-    "fr_siren" "9" 9..9 93 0 luhn, &["siren"];
-    "fr_siret" "9" 14..14 94 0 luhn, &["siret"];
-    "de_handelsregister" "AAA9" 5..10 88 72 register, &["hrb", "hra", "handelsregister", "registernummer", "amtsgericht"];
+    "sg_uen" "*" 9..10 90 0 uen, &["uen", "unique entity", "uen number", "unique entity number", "company registration", "company number", "registration number", "registration no"];
+    "kr_brn" "9" 10..10 95 0 brn, &["brn", "business registration", "saeopja", "사업자등록번호", "business registration number", "business registration no", "business number"];
+    "kr_brn" "9" 10..10 84 0 brn_form, &["사업자등록번호", "brn", "business registration", "business registration number"];
+    "se_orgnr" "9" 10..10 94 0 luhn, &["orgnr", "organisationsnummer", "org nr", "org number", "org nummer", "orgnummer", "organisation number", "organization number", "identity code", "företag", "company registration"];
+    "no_orgnr" "9" 9..9 93 0 norwegian, &["organisasjonsnummer", "orgnr", "org nr", "org nummer", "orgnummer", "foretaksregisteret", "organisation number", "mva"];
+    "ch_uid" "AAA9" 12..12 96 70 swiss, &["uid", "mwst", "mwst nummer", "mwst nr", "company uid", "unternehmens identifikationsnummer", "tva", "iva"];
+    "lei" "*" 20..20 96 0 lei, &["lei", "legal entity", "lei code", "legal entity identifier"];
+    "fr_siren" "9" 9..9 93 0 luhn, &["siren", "numero siren", "numéro siren"];
+    "fr_siret" "9" 14..14 94 0 luhn, &["siret", "numero siret", "numéro siret"];
+    "de_handelsregister" "AAA9" 5..10 88 72 register, &["hrb", "hra", "handelsregister", "registernummer", "amtsgericht", "handelsregisternummer", "hrb nummer", "register number", "registergericht"];
     "it_partita_iva" "9" 11..11 94 0 luhn, &["partita iva", "piva", "p iva"];
     "mx_rfc_company" "AAA999999*" 12..12 86 0 unproved, &["rfc"];
 };
@@ -152,7 +155,7 @@ fn british(number: &[u32]) -> bool {
     let sum = weighted(number, &[8, 7, 6, 5, 4, 3, 2])
         + number.get(7).copied().unwrap_or_default() * 10
         + number.get(8).copied().unwrap_or_default();
-    sum.is_multiple_of(97) || (sum + 55).is_multiple_of(97)
+    [0, 42, 55].contains(&(sum % 97))
 }
 
 fn abn(text: &str) -> bool {
@@ -199,6 +202,20 @@ fn brn(text: &str) -> bool {
     let Some(digits) = digits(text) else { return false };
     let sum = weighted(&digits, &[1, 3, 7, 1, 3, 7, 1, 3, 5]) + digits.get(8).copied().unwrap_or_default() * 5 / 10;
     digits.last() == Some(&((10 - sum % 10) % 10))
+}
+
+/// The number of a tax office, a kind of business, a serial number and a digit.
+fn brn_form(text: &str) -> bool {
+    number(text, 0, 3).is_some_and(|office| office > 100) && number(text, 3, 2) != Some(0)
+}
+
+fn norwegian(text: &str) -> bool {
+    mod_11(text, &[3, 2, 7, 6, 5, 4, 3, 2], None)
+}
+
+/// `CHE` and nine digits, of which the last checks the others.
+fn swiss(text: &str) -> bool {
+    text.strip_prefix("CHE").is_some_and(|number| mod_11(number, &[5, 4, 3, 2, 7, 6, 5, 4], None))
 }
 
 fn lei(text: &str) -> bool {

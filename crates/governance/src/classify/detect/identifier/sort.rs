@@ -7,6 +7,8 @@ pub(super) struct Sort {
     /// What is proved by arithmetic, of letters and digits alone.
     pub(super) check: fn(&str) -> bool,
     pub(super) kind: Kind,
+    /// The words that the phrases of `words` begin with.
+    pub(super) firsts: Firsts,
     /// How many letters and digits.
     pub(super) length: (usize, usize),
     /// The letters at each place, `9` for a digit, `A` for a letter, `*` for both; where it is shorter, its last one goes on.
@@ -19,12 +21,13 @@ pub(super) struct Sort {
 
 impl Sort {
     /// How sure it is that `bare`, the letters and digits of a value, is one.
-    pub(super) fn score(&self, bare: &str, context: &Context<'_>) -> Option<(u8, Speaks)> {
+    pub(super) fn score(&self, bare: &str, context: &Context<'_>, said: &Firsts) -> Option<(u8, Speaks)> {
         let (least, most) = self.length;
         if bare.len() < least || bare.len() > most || !self.fits(bare) || !(self.check)(bare) {
             return None;
         }
-        let speaks = speaks(context, self.words);
+        // Most words begin nothing that speaks for it.
+        let speaks = if self.firsts.meets(said) { speaks(context, self.words) } else { Speaks::Nothing };
         let (named, alone) = self.scores;
         Some((
             match speaks {
@@ -44,14 +47,14 @@ impl Sort {
 
     /// Whether `bare` has its letters and digits in their places.
     pub(super) fn fits(&self, bare: &str) -> bool {
-        let mut form = self.form.chars();
-        let mut wanted = '*';
-        bare.chars().all(|letter| {
+        let mut form = self.form.bytes();
+        let mut wanted = b'*';
+        bare.bytes().all(|letter| {
             wanted = form.next().unwrap_or(wanted);
             match wanted {
-                '9' => letter.is_ascii_digit(),
-                'A' => letter.is_ascii_uppercase(),
-                '*' => letter.is_ascii_alphanumeric(),
+                b'9' => letter.is_ascii_digit(),
+                b'A' => letter.is_ascii_uppercase(),
+                b'*' => letter.is_ascii_alphanumeric(),
                 literal => letter.to_ascii_lowercase() == literal,
             }
         })
@@ -70,11 +73,81 @@ pub(super) enum Speaks {
     Words,
 }
 
+/// Words, as far as a bit for each tells one from another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Firsts([u64; 4]);
+
+impl Firsts {
+    /// All words of `context`.
+    pub(super) fn of(context: &Context<'_>) -> Self {
+        let words = [context.name, context.names_around, context.before, context.after];
+        words.into_iter().flatten().fold(Self::default(), |said, word| {
+            let said = said.with(word.as_bytes());
+            one(word).map_or(said, |one| said.with(one.as_bytes()))
+        })
+    }
+
+    /// The first words of `phrases`, and all words of each as one.
+    pub(super) const fn of_phrases(mut phrases: &[&str]) -> Self {
+        let mut firsts = Self([0; 4]);
+        while let Some((phrase, rest)) = phrases.split_first() {
+            let mut length = 0;
+            let mut left = phrase.as_bytes();
+            while let Some((byte, behind)) = left.split_first()
+                && *byte != b' '
+            {
+                length += 1;
+                left = behind;
+            }
+            firsts = firsts.with(phrase.as_bytes().split_at(length).0);
+            let mut spaces = 0;
+            while let Some((byte, behind)) = left.split_first() {
+                spaces += (*byte == b' ') as usize;
+                left = behind;
+            }
+            if let [first, .., last] = phrase.as_bytes()
+                && spaces > 0
+            {
+                firsts = firsts.with_word(*first, *last, phrase.len() - spaces);
+            }
+            phrases = rest;
+        }
+        firsts
+    }
+
+    const fn with(self, word: &[u8]) -> Self {
+        match word {
+            [first, .., last] => self.with_word(*first, *last, word.len()),
+            [one] => self.with_word(*one, 0, 1),
+            [] => self.with_word(0, 0, 0),
+        }
+    }
+
+    /// With a word of `length` that begins with `first` and ends with `last`.
+    const fn with_word(self, first: u8, last: u8, length: usize) -> Self {
+        let place =
+            (first as usize).wrapping_add((last as usize).wrapping_mul(7)).wrapping_add(length.wrapping_mul(31));
+        let bit = 1_u64 << (place % 64);
+        let Self([one, two, three, four]) = self;
+        Self(match place / 64 % 4 {
+            0 => [one | bit, two, three, four],
+            1 => [one, two | bit, three, four],
+            2 => [one, two, three | bit, four],
+            _ => [one, two, three, four | bit],
+        })
+    }
+
+    fn meets(&self, other: &Self) -> bool {
+        let (Self([one, two, three, four]), Self([first, second, third, fourth])) = (self, other);
+        one & first | two & second | three & third | four & fourth != 0
+    }
+}
+
 /// Which part of `context` has one of `phrases`: words that follow each other, with spaces between.
 pub(super) fn speaks(context: &Context<'_>, phrases: &[&str]) -> Speaks {
     if is_said(context.name, Order::Forward, phrases) {
         Speaks::Name
-    } else if is_said(context.names_around, Order::Backward, phrases) {
+    } else if !context.names_around.is_empty() && is_said_around(context, phrases) {
         Speaks::Around
     } else if is_said(context.before, Order::Backward, phrases)
         || is_said(context.after.get(..AFTER_WORDS_MAX).unwrap_or(context.after), Order::Forward, phrases)
@@ -84,6 +157,25 @@ pub(super) fn speaks(context: &Context<'_>, phrases: &[&str]) -> Speaks {
         Speaks::Nothing
     }
 }
+
+/// Whether the names around a name have a phrase, or begin one that the name ends: `{"sort":{"code":…}}`.
+fn is_said_around(context: &Context<'_>, phrases: &[&str]) -> bool {
+    let around = context.names_around;
+    if is_said(around, Order::Backward, phrases) || is_said(around, Order::Forward, phrases) {
+        return true;
+    }
+    let mut both = [""; NAME_WORDS_MAX];
+    let words = around.iter().take(NAME_WORDS_MAX / 2).chain(context.name.iter().take(NAME_WORDS_MAX / 2));
+    let mut count = 0;
+    for (slot, word) in both.iter_mut().zip(words) {
+        *slot = word;
+        count += 1;
+    }
+    is_said(both.get(..count).unwrap_or_default(), Order::Forward, phrases)
+}
+
+/// How many words of a name and of those around it are read as one phrase.
+const NAME_WORDS_MAX: usize = 8;
 
 /// How many words after a value are looked at.
 const AFTER_WORDS_MAX: usize = 6;
@@ -95,21 +187,39 @@ enum Order {
     Forward,
 }
 
-/// Whether `words` have the words of a phrase one after the other. Most words begin no phrase, so that is asked first.
+/// Whether `words` have the words of a phrase one after the other, or as one word. Most phrases begin with a letter that no word begins with, so that is asked first.
 fn is_said(words: &[&str], order: Order, phrases: &[&str]) -> bool {
-    words.iter().enumerate().any(|(at, word)| {
-        let first = word.as_bytes().first();
-        phrases.iter().any(|phrase| {
-            phrase.as_bytes().first() == first
-                && phrase.len() >= word.len()
-                && match phrase.strip_prefix(word) {
-                    None => false,
-                    Some("") => true,
-                    Some(rest) => rest.strip_prefix(' ').is_some_and(|rest| goes_on(words, at, order, rest)),
-                }
+    let letter = |text: &str| 1_u32 << (text.as_bytes().first().copied().unwrap_or(0) & 31);
+    let letters = words.iter().fold(0, |letters, word| letters | letter(word));
+    phrases.iter().filter(|phrase| letters & letter(phrase) != 0).any(|phrase| {
+        let first = phrase.as_bytes().first();
+        words.iter().enumerate().filter(|(_, word)| word.as_bytes().first() == first).any(|(at, word)| {
+            let begins = |word: &str| match phrase.strip_prefix(word) {
+                None => false,
+                Some("") => true,
+                Some(rest) => rest.strip_prefix(' ').is_some_and(|rest| goes_on(words, at, order, rest)),
+            };
+            let may_be = |word: &str| begins(word) || is_joined(word, phrase);
+            may_be(word) || one(word).is_some_and(may_be)
         })
     })
 }
+
+/// What `word` is several of, or the first of: `iban` of `ibans`, `street` of `street1`.
+fn one(word: &str) -> Option<&str> {
+    word.strip_suffix(|end: char| end == 's' || end.is_ascii_digit()).filter(|one| one.len() > 2)
+}
+
+/// Whether `word` is `phrase` without its spaces.
+fn is_joined(word: &str, phrase: &str) -> bool {
+    word.len() > 5
+        && word.len() < phrase.len()
+        && phrase.len() < word.len() + 8
+        && phrase.bytes().filter(|byte| *byte != b' ').eq(word.bytes())
+}
+
+/// How names write `number`.
+pub(crate) const NUMBERS: &[&str] = &["nbr", "no", "nr", "num", "numero", "nummer"];
 
 /// Whether the words from the one beside `at` are those of `phrase`.
 fn goes_on(words: &[&str], mut at: usize, order: Order, phrase: &str) -> bool {
@@ -119,7 +229,9 @@ fn goes_on(words: &[&str], mut at: usize, order: Order, phrase: &str) -> bool {
             Order::Backward => at.checked_sub(1),
         };
         at = next.unwrap_or(usize::MAX);
-        words.get(at) == Some(&wanted)
+        words.get(at).is_some_and(|word| {
+            *word == wanted || word.strip_suffix('s') == Some(wanted) || wanted == "number" && NUMBERS.contains(word)
+        })
     })
 }
 
@@ -131,6 +243,7 @@ macro_rules! sorts {
             kind: crate::classify::detect::judge::Kind { class: crate::classify::detect::judge::Class::$class, name: $name },
             length: ($least, $most),
             form: $form,
+            firsts: crate::classify::detect::identifier::sort::Firsts::of_phrases($words),
             words: $words,
             scores: ($named, $alone),
         }),+]

@@ -176,6 +176,9 @@ impl Pass<'_> {
             return None;
         }
         start += 1;
+        if first == b':' && at(self.text, start) == b':' {
+            start += 1;
+        }
         if matches!(at(self.text, start), b' ' | b'(' | b'-') && first != b' '
             || first == b' ' && at(self.text, start) == b'('
         {
@@ -183,7 +186,8 @@ impl Pass<'_> {
         }
         let end = self.while_ahead(start, 64, |byte| byte.is_ascii_alphanumeric());
         let group = part(self.text, start, end);
-        (is_group(group) || matches!(first, b':' | b'-') && is_pair(group)).then_some((start, end))
+        (is_group(group) || matches!(first, b':' | b'-') && is_pair(group) || first == b':' && is_quad(group))
+            .then_some((start, end))
     }
 
     fn group_behind(&self, start: usize) -> Option<usize> {
@@ -195,9 +199,12 @@ impl Pass<'_> {
         if last == b' ' && before(self.text, end) == b')' || last == b'(' && before(self.text, end) == b' ' {
             end -= 1;
         }
+        if last == b':' && before(self.text, end) == b':' {
+            end -= 1;
+        }
         let start = self.while_behind(end, 64, |byte| byte.is_ascii_alphanumeric());
         let group = part(self.text, start, end);
-        let is_one = is_group(group) || matches!(last, b':' | b'-') && is_pair(group);
+        let is_one = is_group(group) || matches!(last, b':' | b'-') && is_pair(group) || last == b':' && is_quad(group);
         (is_one && !matches!(before(self.text, start), b'_' | b'.')).then_some(start)
     }
 }
@@ -205,6 +212,11 @@ impl Pass<'_> {
 /// Two hexadecimal digits, of which addresses of machines are made.
 fn is_pair(group: &[u8]) -> bool {
     group.len() == 2 && group.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// One to four hexadecimal digits, of which addresses of the Internet are made.
+fn is_quad(group: &[u8]) -> bool {
+    (1..=4).contains(&group.len()) && group.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// Letters and digits of which an identifier may be made: some digits, or a few capitals.

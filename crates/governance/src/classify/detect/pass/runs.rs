@@ -3,21 +3,23 @@
 use std::ops::Range;
 
 use super::super::bytes::{at, before, class, class_of, part};
-use super::super::{Evidence, decode, secret};
+use super::super::masks::capitals;
+use super::super::{Class, Evidence, decode, secret};
 use super::{COPY_BYTES, Pass, REACH, RUN_BYTES, Raw, SURE, better, is_uuid, is_word, look, trimmed};
 use crate::limits::DETECT_DEPTH_MAX;
 
 impl Pass<'_> {
-    /// Sixteen or more token characters from `place` on. Of what follows there, `word` has what words are made of, `marked` the digits and capitals.
+    /// Sixteen or more token characters from `place` on. Of what follows there, `word` has what words are made of, `digits` the digits.
     #[inline]
-    pub(super) fn run(&mut self, place: usize, word: u64, marked: u64) {
+    pub(super) fn run(&mut self, place: usize, word: u64, digits: u64) {
         let length = word.trailing_ones();
         let end = place + length as usize;
         let goes_on = class::WORD | class::POINT | class::PLUS;
         let right = at(self.text, end);
         let sides = class_of(before(self.text, place)) | class_of(right);
         let is_length = matches!(length, 32 | 36 | 40);
-        let is_written = length < 64 && marked & !(u64::MAX << length) == 0;
+        let is_written =
+            length < 64 && digits << (63 - length) << 1 == 0 && capitals(self.text, place) << (63 - length) << 1 == 0;
         // Small letters are parts of paths where a path is around them, and no copy of a text.
         if is_written && !is_length && sides & (class::WORD | class::POINT) == 0 {
             self.run_end = end;
@@ -79,6 +81,12 @@ impl Pass<'_> {
         let candidate = if whole { wide_start..padded } else { narrow };
         let judged = &self.field.judged;
         if judged.start <= candidate.start && candidate.end <= judged.end && candidate.len() + 2 >= judged.len() {
+            if before(self.text, candidate.start) == b':'
+                && before(self.text, candidate.start - 1).is_ascii_digit()
+                && let Some(found) = self.prefixed(&candidate)
+            {
+                self.keep(found);
+            }
             self.copy(candidate, wide_start..padded);
             return;
         }
@@ -89,6 +97,10 @@ impl Pass<'_> {
                 if wide_start < start || padded > end {
                     found = better(found, self.located(&candidate, wide_start, padded));
                 }
+            }
+            // Addresses of wallets have few digits.
+            if matches!(at(self.text, start), b'1' | b'3') && (26..=35).contains(&(end - start)) {
+                found = better(found, self.identifier(start, end));
             }
             if let Some(found) = found {
                 self.keep_of(found, end, end - start >= RUN_BYTES);
@@ -102,11 +114,14 @@ impl Pass<'_> {
 
     /// Tokens with a number and a colon before them.
     fn prefixed(&mut self, candidate: &Range<usize>) -> Option<Raw> {
-        if before(self.text, candidate.start) != b':' {
+        let sign = before(self.text, candidate.start);
+        if !matches!(sign, b':' | b'$' | b'!') {
             return None;
         }
-        let start = self.while_behind(candidate.start - 1, 24, |byte| byte.is_ascii_alphanumeric());
-        if start + 6 > candidate.start - 1 {
+        let start = self.while_behind(candidate.start - 1, 80, |byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'$')
+        });
+        if start + 6 > candidate.start - 1 && sign != b'$' {
             return None;
         }
         let around = self.around(candidate.start, candidate.end);
@@ -134,7 +149,9 @@ impl Pass<'_> {
         if run.iter().any(u8::is_ascii_digit) {
             return false;
         }
-        run.len() < 20 || !run.iter().any(u8::is_ascii_uppercase) || !run.iter().any(u8::is_ascii_lowercase)
+        let is_key_id = run.len() == 20 && run.starts_with(b"A");
+        let is_mixed = run.iter().any(u8::is_ascii_uppercase) && run.iter().any(u8::is_ascii_lowercase);
+        run.len() < 20 || !is_key_id && !is_mixed
     }
 
     /// Whether ids and digests at `start` are what they look like: no word says otherwise.
@@ -143,7 +160,10 @@ impl Pass<'_> {
         while matches!(before(self.text, behind), b'"' | b' ') && start - behind < 3 {
             behind -= 1;
         }
-        self.field.interest.is_none() && matches!(before(self.text, behind), b'=' | b'/' | b':')
+        let sign = before(self.text, behind);
+        // Digits and a colon may be the start of a token.
+        let is_prefixed = sign == b':' && behind == start && before(self.text, behind - 1).is_ascii_digit();
+        self.field.interest.is_none() && matches!(sign, b'=' | b'/' | b':') && !is_prefixed
     }
 
     /// Looks at the text that a run is a copy of.
@@ -167,10 +187,17 @@ impl Pass<'_> {
         let inner = decoded.bytes.len();
         let mut found = look(&decoded.bytes, 0..inner, self.lexicon, self.recent, self.work, &mut None, self.depth + 1);
         found.retain(|raw| raw.score >= self.lexicon.threshold);
-        let found = super::super::best(found);
         let length = range.end - start;
         let place = |inner_place: usize| start + inner_place.saturating_mul(length) / inner.max(1);
         let whole = length <= COPY_BYTES || !decoded.even;
+        let (own, found): (Vec<Raw>, Vec<Raw>) = found.into_iter().partition(|raw| raw.kind.class == Class::Org);
+        for raw in own {
+            let (from, to) = if whole { (start, range.end) } else { (place(raw.start), place(raw.end) + 3) };
+            let from = from.saturating_sub(if whole { 0 } else { 2 }).max(start);
+            let evidence = raw.evidence.and(Evidence::ENCODED);
+            self.keep(Raw { start: from, end: to.min(range.end), evidence, ..raw });
+        }
+        let found = super::super::best(found);
         for (index, raw) in found.iter().enumerate() {
             let next = found.get(index + 1);
             let from = if whole && index == 0 { start } else { place(raw.start).saturating_sub(2) };

@@ -27,6 +27,10 @@ impl Pass<'_> {
                 self.keep(found);
                 return;
             }
+            // Who comes there is no address of mail.
+            if memchr::memchr(b'/', part(url, scheme + 3, url.len())).is_none() {
+                return;
+            }
         }
         let start = self.while_behind(place, 64, |byte| {
             byte.is_ascii_alphanumeric()
@@ -175,8 +179,10 @@ impl Pass<'_> {
                     return;
                 }
                 let (from, passage) = utf8_within(self.text, start, end);
-                let Some(raw) =
-                    secret::passage(passage).and_then(|judged| raw(&judged, from, passage.len(), Evidence::WORDS))
+                let said = secret::passage(passage).filter(|judged| judged.score >= self.lexicon.threshold);
+                let Some(raw) = said
+                    .or_else(|| identifier::passage(passage))
+                    .and_then(|judged| raw(&judged, from, passage.len(), Evidence::WORDS))
                 else {
                     break;
                 };

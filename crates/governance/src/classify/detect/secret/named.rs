@@ -62,7 +62,16 @@ fn called(value: &str, context: &Context<'_>) -> Option<Judged> {
     let holder = context.name.iter().all(|word| has(HOLDERS, word));
     let around = context.names_around.get(..context.names_around.len().min(4)).unwrap_or(&[]);
     let (name, sense) = if holder { (around, sense(around)) } else { (context.name, sense(context.name)) };
+    // The name of a secret in a store of them, and a token that tells one call from another.
+    let is_drawn = context.name.contains(&"random") && context.name.contains(&"seed");
+    let is_name = context.before.iter().any(|word| matches!(*word, "arn" | "secretsmanager"));
+    if is_name || is_drawn || name == ["client", "token"] && value::look(value) == Look::Uuid {
+        return None;
+    }
     let vendor = name.iter().chain(around).any(|word| has(VENDORS, word));
+    if let Some(carried) = scheme(value).filter(|judged| judged.score >= 80) {
+        return Some(carried);
+    }
     match sense {
         Sense::Never => None,
         Sense::Password => password::judge(value, name),
@@ -70,15 +79,47 @@ fn called(value: &str, context: &Context<'_>) -> Option<Judged> {
         Sense::Hash => hashed::named(value).or_else(|| secret(value, name)),
         Sense::Session => session(value),
         Sense::Code => code(value, context),
+        // A parameter of an address.
+        Sense::Key
+            if context.name == ["key"] && context.before.iter().any(|word| matches!(*word, "http" | "https")) =>
+        {
+            token(value, kind!("api_key"), Doubt::Some)
+        }
         Sense::Key if vendor => token(value, kind!("api_key"), Doubt::Little),
         Sense::Key if name.len() < 2 && value.len() >= 16 && value::look(value) == Look::Hex => None,
         Sense::Key => token(value, kind!("api_key"), Doubt::Much),
-        Sense::Nothing if name.iter().any(|word| has(VENDORS, word) && !has(words::AMBIGUOUS, word)) => {
+        Sense::Nothing
+            if name.iter().any(|word| has(VENDORS, word) && !has(words::AMBIGUOUS, word))
+                && !name.iter().any(|word| RELEASES.contains(word)) =>
+        {
             token(value, kind!("api_key"), Doubt::Some)
         }
-        Sense::Nothing => None,
+        Sense::Nothing => match (name, self::sense(around)) {
+            (["code" | "phrase"], Sense::Code) => code(value, context),
+            (["id"], Sense::Session) => session(value),
+            _ => signed(value, name),
+        },
     }
 }
+
+/// Words for what a maker's service keeps that is no key to it.
+const RELEASES: &[&str] = &[
+    "branch",
+    "build",
+    "checksum",
+    "commit",
+    "digest",
+    "environment",
+    "hash",
+    "image",
+    "org",
+    "project",
+    "release",
+    "revision",
+    "sha",
+    "tag",
+    "version",
+];
 
 /// A run without a name, by the words before it.
 fn spoken(value: &str, context: &Context<'_>) -> Option<Judged> {
@@ -114,6 +155,9 @@ fn spoken(value: &str, context: &Context<'_>) -> Option<Judged> {
         "with",
         "your",
     ];
+    if context.before.first() == Some(&"basic") && located::basic(value) {
+        return found(kind!("basic_auth"), value, 90);
+    }
     let address = value.starts_with("//") || value.contains("://");
     if value.len() < 12 || address || matches!(value::look(value), Look::Letters | Look::Digits) {
         return None;
@@ -131,8 +175,14 @@ fn spoken(value: &str, context: &Context<'_>) -> Option<Judged> {
     let vendor = near.iter().any(|word| has(VENDORS, word));
     let alone = near.iter().any(|word| has(VENDORS, word) && !has(words::AMBIGUOUS, word));
     let last = near.last().copied().unwrap_or("");
+    // The end of a line of base64 before it may read like a short word.
+    let is_long = value.len() > 48;
+    let is_line = is_long && value.contains(['/', '+']);
+    let is_written_out = |word: &&str| word.len() > 4 && has(words::PASSWORDS, word);
     let around = match sense(near) {
         _ if digest => None,
+        Sense::Password if is_long && !near.iter().any(is_written_out) => None,
+        Sense::Key | Sense::Nothing if is_line => None,
         Sense::Password | Sense::Secret => token(value, kind!("secret"), Doubt::Some),
         Sense::Key if vendor => token(value, kind!("api_key"), Doubt::Some),
         Sense::Nothing if vendor && matches!(last, "access" | "private" | "api") => {
@@ -143,7 +193,21 @@ fn spoken(value: &str, context: &Context<'_>) -> Option<Judged> {
         Sense::Nothing if alone || matches!(last, "access" | "private") => token(value, kind!("api_key"), Doubt::Much),
         _ => None,
     };
-    around.or_else(|| glued(value))
+    around.or_else(|| said_after(value, context)).or_else(|| glued(value))
+}
+
+/// A run that words behind it name: `use … as the client secret`.
+fn said_after(value: &str, context: &Context<'_>) -> Option<Judged> {
+    let (first, rest) = context.after.split_first().filter(|(first, _)| matches!(**first, "as" | "is"))?;
+    let rest =
+        rest.strip_prefix(&["the"]).or(rest.strip_prefix(&["your"])).or(rest.strip_prefix(&["a"])).unwrap_or(rest);
+    let rest = rest.get(..rest.len().min(if *first == "is" { 2 } else { 3 })).unwrap_or(rest);
+    // What follows the word for it would be about it.
+    let end = rest.iter().position(|word| matches!(*word, "for" | "to" | "in" | "when" | "of" | "and" | "on"));
+    match sense(rest.get(..end.unwrap_or(rest.len())).unwrap_or(rest)) {
+        Sense::Password | Sense::Secret => token(value, kind!("secret"), Doubt::Some),
+        _ => None,
+    }
 }
 
 /// A name and its value in one run: `token=…`, `apikey-…`.
@@ -208,11 +272,17 @@ pub(super) fn sense(name: &[&str]) -> Sense {
     let mut about = false;
     let mut hash = false;
     for (at, word) in name.iter().enumerate() {
+        // `key1` and `password2` are a key and a password.
+        let one = word.trim_end_matches(|letter: char| letter.is_ascii_digit());
+        let word = if one.len() > 2 && !has(words::NEVER, word) { &one } else { word };
+        // `otps` are several of them.
+        let one = word.strip_suffix('s').filter(|one| *one != "passe" && has_any(LISTS, one));
+        let word = if let Some(one) = &one { one } else { word };
         let found = if *word == "pass" && at + 1 < name.len() {
             Sense::Nothing
         } else if has(words::PASSWORDS, word) {
             Sense::Password
-        } else if has(words::SECRETS, word) {
+        } else if has(words::SECRETS, word) || *word == "seeds" {
             Sense::Secret
         } else if matches!(*word, "key" | "keys") {
             key(name, at)
@@ -249,6 +319,12 @@ pub(super) fn sense(name: &[&str]) -> Sense {
         _ if about => Sense::Never,
         _ => sense,
     }
+}
+
+const LISTS: &[&[&str]] = &[words::PASSWORDS, words::SECRETS, words::SESSIONS, words::CODES];
+
+fn has_any(lists: &[&[&str]], word: &str) -> bool {
+    word.len() > 2 && lists.iter().any(|list| has(list, word))
 }
 
 fn key(name: &[&str], at: usize) -> Sense {
@@ -379,12 +455,33 @@ fn secret(value: &str, name: &[&str]) -> Option<Judged> {
         Some(&("key" | "apikey")) => kind!("api_key"),
         _ => kind!("secret"),
     };
-    if name.iter().any(|word| matches!(*word, "mnemonic" | "seed")) {
-        let made = Makeup::of(value);
-        let words = made.spaces >= 11 && made.spaces <= 24 && made.digits + made.upper == 0;
-        return if words { found(kind!("seed_phrase"), value, 85) } else { token(value, kind, Doubt::Some) };
+    if name.contains(&"phrase") && mnemonic(&Makeup::of(value)) {
+        return found(kind!("seed_phrase"), value, 85);
+    }
+    if name.iter().any(|word| matches!(*word, "mnemonic" | "mnemonics" | "seed" | "seeds")) {
+        return if mnemonic(&Makeup::of(value)) {
+            found(kind!("seed_phrase"), value, 85)
+        } else {
+            token(value, kind, Doubt::Some)
+        };
     }
     token(value, kind, Doubt::Little)
+}
+
+/// Twelve to twenty-five words in small letters.
+fn mnemonic(made: &Makeup) -> bool {
+    (11..=24).contains(&made.spaces) && made.digits + made.upper + made.marks == 0
+}
+
+/// The signature of an address that lets in whoever has it, by the name of its parameter.
+fn signed(value: &str, name: &[&str]) -> Option<Judged> {
+    let is_named = match name {
+        ["sig"] => matches!(value.len(), 43 | 44) && value.len() - value.trim_end_matches('=').len() < 2,
+        ["x", "amz" | "goog", "signature"] => value.len() >= 64,
+        _ => false,
+    };
+    let is_drawn = is_named && matches!(value::look(value), Look::Random | Look::Hex) && !value::stands_in(value);
+    is_drawn.then_some(Judged { end: value.len(), kind: kind!("signed_url"), score: 84, start: 0 })
 }
 
 /// How little the name or words say.
@@ -504,16 +601,24 @@ fn code(value: &str, context: &Context<'_>) -> Option<Judged> {
         () if digits && (4..=8).contains(&value.len()) && any(&["pin", "pincode", "puk"]) && any(LOCKS) => {
             found(kind!("pin"), value, 60)
         }
-        () if digits && (4..=8).contains(&value.len()) && any(&["otp", "totp", "mfa", "2fa", "tan"]) => {
+        () if digits
+            && (4..=8).contains(&value.len())
+            && (any(&["otp", "totp", "mfa", "2fa", "tan"])
+                || any(&["code"]) && (any(&["onetime", "sms", "verification"]) || any(&["one"]) && any(&["time"]))) =>
+        {
             found(kind!("one_time_code"), value, 60)
         }
         () if any(&["recovery", "backup"])
             && any(&["code", "codes"])
-            && made.digits >= 2
+            && made.digits >= 1
+            && made.letters + made.digits >= 6
             && made.spaces == 0
             && (6..=40).contains(&value.len()) =>
         {
             found(kind!("recovery_code"), value, 60)
+        }
+        () if any(&["recovery", "backup"]) && any(&["phrase", "seed", "words"]) && mnemonic(&made) => {
+            found(kind!("seed_phrase"), value, 85)
         }
         () if any(&["otp", "totp", "mfa"])
             && value.len() >= 16

@@ -76,6 +76,8 @@ const FORMS: &[(&str, Place)] = &[
 
 /// Literal text, in any case of its letters, at which a passage is worth a look.
 pub(super) const TRIGGERS: &[&str] = &[
+    "/bot/v2/hook/",
+    ".com/hooks/catch/",
     "\"kty\"",
     "$1$",
     "$2a$",

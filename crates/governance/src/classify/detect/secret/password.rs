@@ -57,6 +57,7 @@ fn letters(value: &str, made: &Makeup) -> Option<u8> {
         {
             72
         }
+        () if diceware(value) => 58,
         () if joined || camel || shout && (value.len() < 8 || !randomness::drawn(value)) => return None,
         () if capital => 45,
         () if value.len() < 5 => return None,
@@ -64,6 +65,18 @@ fn letters(value: &str, made: &Makeup) -> Option<u8> {
         () => 55,
     };
     Some(score)
+}
+
+/// Four and more words of everyday with a sign between each two, as generators of pass phrases write them.
+fn diceware(value: &str) -> bool {
+    let sign = if value.contains('-') { '-' } else { '.' };
+    let is_word = |word: &str| {
+        (3..=9).contains(&word.len())
+            && word.bytes().all(|byte| byte.is_ascii_lowercase())
+            && !said(word)
+            && !matches!(word, "api" | "app" | "auth" | "database" | "admin" | "server" | "service" | "policy" | "name")
+    };
+    value.len() <= 64 && value.split(sign).count() >= 4 && value.split(sign).all(is_word)
 }
 
 /// A name that a program gives to what holds a password.

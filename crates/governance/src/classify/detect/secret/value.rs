@@ -179,6 +179,8 @@ fn program(value: &str) -> bool {
         }
     }
     let path = value.trim_start_matches(['&', '*', '!']);
+    // The next member of an object, where a program has no spaces.
+    let path = path.split_once(',').filter(|(_, rest)| rest.contains([':', '='])).map_or(path, |(first, _)| first);
     path.contains('.')
         && path.split('.').all(|name| {
             name.starts_with(|one: char| one.is_ascii_alphabetic() || one == '_')

@@ -120,6 +120,7 @@ pub(super) const SECRETS: &[&str] = &[
     "mnemonic",
     "oauthtoken",
     "passkey",
+    "pat",
     "privatekey",
     "privkey",
     "psk",
@@ -163,7 +164,6 @@ pub(super) const BEFORE_KEY: &[&str] = &[
     "client",
     "cloud",
     "consumer",
-    "data",
     "decryption",
     "deploy",
     "developer",
@@ -215,8 +215,24 @@ pub(super) const SESSIONS: &[&str] =
     &["connect", "cookie", "cookies", "jsessionid", "phpsessid", "sessid", "session", "sessionid", "sid"];
 
 /// Words that name a code for one use or a number to unlock with.
-pub(super) const CODES: &[&str] =
-    &["2fa", "backup", "einmalpasswort", "mfa", "otp", "pin", "pincode", "puk", "recovery", "tan", "tfa", "totp"];
+pub(super) const CODES: &[&str] = &[
+    "2fa",
+    "backup",
+    "einmalpasswort",
+    "mfa",
+    "one",
+    "onetime",
+    "otp",
+    "pin",
+    "pincode",
+    "puk",
+    "recovery",
+    "sms",
+    "tan",
+    "tfa",
+    "totp",
+    "verification",
+];
 
 /// Words that say that a value is about a secret, or only moves a cursor, wherever in the name they stand.
 pub(super) const NEVER: &[&str] = &[
@@ -244,6 +260,7 @@ pub(super) const NEVER: &[&str] = &[
     "expected",
     "fingerprint",
     "foreign",
+    "idempotency",
     "input",
     "integrity",
     "issuer",
@@ -417,6 +434,7 @@ pub(super) const ABOUT: &[&str] = &[
     "screen",
     "seconds",
     "service",
+    "set",
     "size",
     "source",
     "state",

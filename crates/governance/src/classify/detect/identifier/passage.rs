@@ -1,0 +1,142 @@
+//! Identifiers in sentences that no group of digits gives away: a bank's name, a plate, a code of three digits, behind the words for them.
+
+use super::super::judge::{Context, Judged};
+use super::FINDING;
+
+/// Literal text, in lower case, at which a line is looked at.
+pub(crate) const TRIGGERS: &[&str] = &[
+    "advertising id",
+    "bic ",
+    "bic:",
+    "cvc ",
+    "cvc:",
+    "cvv ",
+    "cvv2",
+    "cvv:",
+    "iban",
+    "idfa",
+    "kennzeichen",
+    "license plate",
+    "licence plate",
+    "number plate",
+    "passeport",
+    "passport",
+    "reisepass",
+    "security code",
+    "swift",
+];
+
+/// Words, in lower case, behind which there may be one.
+const LABELS: &[&str] = &[
+    "advertising id",
+    "bic",
+    "cvc",
+    "cvv",
+    "cvv2",
+    "iban",
+    "idfa",
+    "kennzeichen",
+    "licence plate",
+    "license plate",
+    "number plate",
+    "passeport",
+    "passport",
+    "reisepass",
+    "security code",
+    "swift",
+];
+
+/// What may stand between the words and the value.
+const BETWEEN: &[&str] = &[
+    "address", "bic", "card", "code", "est", "file", "for", "id", "is", "ist", "it", "my", "n", "no", "nr", "number",
+    "on", "our", "swift", "the", "was",
+];
+
+/// How many words there may be between.
+const BETWEEN_MAX: usize = 5;
+
+/// The first identifier of the passage that words before it speak for.
+pub(crate) fn passage(text: &str) -> Option<Judged> {
+    let lower = text.to_ascii_lowercase();
+    let found = LABELS.iter().filter_map(|trigger| {
+        let mut places = lower.match_indices(trigger);
+        places.find_map(|(start, _)| {
+            let is_word = !lower.get(..start)?.ends_with(|letter: char| letter.is_alphanumeric());
+            if is_word { behind(text, start + trigger.len(), trigger) } else { None }
+        })
+    });
+    found.min_by_key(|judged| judged.start)
+}
+
+/// What stands behind `from`, where `words` end.
+fn behind(text: &str, from: usize, words: &str) -> Option<Judged> {
+    let mut before = [""; 4];
+    for (slot, word) in before.iter_mut().zip(words.rsplit(' ')) {
+        *slot = word;
+    }
+    let context = Context { before: &before, ..Context::default() };
+    let rest = text.get(from..)?;
+    if rest.starts_with(|letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '=')) {
+        return None;
+    }
+    let mut at = 0;
+    for _ in 0..=BETWEEN_MAX {
+        let next = rest.get(at..)?;
+        let start = at + next.find(|letter: char| letter.is_ascii_alphanumeric())?;
+        // Another sentence or line says something else.
+        if rest.get(at..start)?.contains(['\n', '.', '?', '!', '{', '<']) && at > 0 && !is_short(rest, at) {
+            return None;
+        }
+        let length = run(rest.get(start..)?);
+        let word = rest.get(start..start + length)?;
+        if BETWEEN.iter().any(|known| word.eq_ignore_ascii_case(known)) {
+            at = start + length;
+            continue;
+        }
+        let pair = rest.get(start + length..)?.strip_prefix(' ').map(|next| length + 1 + run(next));
+        return [pair, Some(length)].into_iter().flatten().find_map(|length| {
+            let value = rest.get(start..start + length)?;
+            let is_shaped =
+                value.bytes().all(|byte| !byte.is_ascii_lowercase()) || value.len() == 36 || words == "iban";
+            let judged = super::judge(value, &context).filter(|judged| is_shaped && judged.score >= FINDING)?;
+            Some(Judged { end: from + start + judged.end, start: from + start + judged.start, ..judged })
+        });
+    }
+    None
+}
+
+/// Whether the word that ends at `end` is one that a dot shortens: `no.`, `nr.`
+fn is_short(text: &str, end: usize) -> bool {
+    text.get(..end).is_some_and(|before| {
+        ["no", "nr", "n"]
+            .iter()
+            .any(|short| before.len() >= short.len() && before.to_ascii_lowercase().ends_with(short))
+    })
+}
+
+fn run(text: &str) -> usize {
+    text.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'-').count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_words_speak_for_is_found_in_a_sentence() {
+        for (text, expected) in [
+            ("Please pay to SWIFT code INGBNL2AXXX today.", Some("INGBNL2AXXX")),
+            ("the BIC is NDEASESS", Some("NDEASESS")),
+            ("my CVV is 314, thanks", Some("314")),
+            ("License plate: BT21 NWH, red", Some("BT21 NWH")),
+            ("passport no. JTCNL0CYG", Some("JTCNL0CYG")),
+            ("a swift answer is EXPECTED", None),
+            ("CVV has 3 digits", None),
+            ("a passport is needed. ROOM 12A45678", None),
+            ("public 123", None),
+        ] {
+            let found = passage(text).and_then(|judged| text.get(judged.start..judged.end));
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+}
