@@ -73,11 +73,7 @@ impl Examiner {
             let before = tokens.partition_point(|token| token.range.start <= range.start);
             tokens.get(..before).and_then(<[_]>::last).is_some_and(|token| range.end <= token.range.end)
         };
-        let places = scan.findings().iter().map(|finding| Place {
-            class: finding.kind.class.name(),
-            kind: finding.kind.name.into(),
-            range: finding.start..finding.end,
-        });
+        let places = scan.findings().iter().map(Place::from);
         let mut places: Vec<Place> = places.filter(|place| !is_token(place)).collect();
         if !echoed.is_empty() {
             places.extend(echoes(message, echoed, &places));

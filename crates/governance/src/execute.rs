@@ -188,10 +188,7 @@ pub fn reaching(examined: &Examined, found: &Found, policy: &PolicySnapshot) -> 
     if matches!(examined.release, Release::Withhold { .. }) {
         return BTreeSet::new();
     }
-    let stays = |place: &&Place| {
-        let does = policy.on_result(&policy.label(place.class, &place.kind)).map(|(does, _)| does);
-        matches!(does, None | Some(OnResult::Treat(Treatment::Keep | Treatment::Mask)))
-    };
+    let stays = |place: &&Place| policy.stays(place.class, &place.kind);
     let unread = examined.classes.iter().filter(|class| ***class == *UNCLASSIFIED);
     found.places().iter().filter(stays).map(Place::kind).chain(unread.cloned()).collect()
 }

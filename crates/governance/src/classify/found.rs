@@ -7,6 +7,7 @@ use std::sync::Arc;
 use memchr::memmem;
 use serde_json::value::RawValue;
 
+use super::detect::{Finding, Kind, Scan};
 use super::facet::read_object;
 use crate::mission::UNCLASSIFIED;
 
@@ -26,6 +27,19 @@ pub struct Place {
     pub kind: Cow<'static, str>,
     /// Where it stands, in bytes of the message.
     pub range: Range<usize>,
+}
+
+impl From<&Finding> for Place {
+    fn from(finding: &Finding) -> Self {
+        let Kind { class, name } = finding.kind;
+        Self { class: class.name(), kind: (*name).into(), range: finding.start..finding.end }
+    }
+}
+
+impl From<&Scan> for Found {
+    fn from(scan: &Scan) -> Self {
+        Self::new(scan.findings().iter().map(Place::from).collect(), scan.is_complete())
+    }
 }
 
 impl Place {

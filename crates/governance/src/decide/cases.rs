@@ -6,7 +6,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -303,9 +303,10 @@ impl Case {
     /// What the case says that `policy` knows nothing of, and how to mend it: it would prove nothing.
     #[must_use]
     pub fn unknown(&self, policy: &PolicySnapshot) -> Option<String> {
-        if self.run != Run::default() && !policy.traces(&self.call) && !policy.recalls(&self.call) {
+        let matters = policy.traces(&self.call) || policy.recalls(&self.call) || policy.follows_classes();
+        if self.run != Run::default() && !matters {
             return Some(format!(
-                "`words`, `sent` and `seen` change nothing: the mission does not ask who named what `{}` acts on",
+                "`words`, `sent` and `seen` change nothing: the mission does not ask who named what `{}` acts on, nor what a run has met",
                 self.call
             ));
         }
@@ -330,7 +331,7 @@ impl Case {
         for Earlier { result, tool, .. } in &self.run.earlier {
             returned.add(policy.sources(tool), result.as_bytes());
         }
-        let before = Before { returned, seen: self.run.seen(policy), used: &self.used };
+        let before = Before { met: self.run.met(policy), returned, seen: self.run.seen(policy), used: &self.used };
         decide_after(policy, agent, &self.call, &self.arguments, at, &before)
     }
 }
@@ -345,6 +346,8 @@ fn first_initiator(mission: &Mission) -> Arc<str> {
 
 /// What came before a call.
 pub(super) struct Before<'a> {
+    /// Kinds of data in what was sent and returned.
+    pub(super) met: BTreeSet<Arc<str>>,
     pub(super) returned: Returned,
     pub(super) seen: Seen,
     used: &'a [(Arc<str>, Number)],
@@ -353,7 +356,7 @@ pub(super) struct Before<'a> {
 impl Before<'_> {
     /// Nothing: the first call of its run and day.
     pub(super) fn nothing(policy: &PolicySnapshot) -> Self {
-        Self { returned: Returned::default(), seen: Run::default().seen(policy), used: &[] }
+        Self { met: BTreeSet::new(), returned: Returned::default(), seen: Run::default().seen(policy), used: &[] }
     }
 }
 
@@ -394,6 +397,9 @@ pub(super) fn decide_after(
     let mut classified = classify(intercepted, policy.plan(call), Standing::Good, &before.returned);
     let traced = policy.targets(call).map(|targets| before.seen.trace(arguments.as_bytes(), targets));
     classified.provenance = traced.unwrap_or_default();
+    let found = run::found(arguments);
+    classified.met = policy.met(&before.met.iter().cloned().chain(found.kinds()).collect());
+    classified.data_classes = policy.labels(&found);
     let mut book = Book::default();
     let context = classified.intercepted.context().clone();
     for counter in policy.counters(call) {

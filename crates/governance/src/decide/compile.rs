@@ -230,6 +230,12 @@ impl PolicySnapshot {
         labels
     }
 
+    /// Whether what is found in a result is still there once the mission has had its way with it; for a result that is not withheld.
+    pub(crate) fn stays(&self, class: &str, kind: &str) -> bool {
+        let does = self.on_result(&self.label(class, kind)).map(|(does, _)| does);
+        matches!(does, None | Some(OnResult::Treat(Treatment::Keep | Treatment::Mask)))
+    }
+
     /// Whether it matters which classes of data a run has met.
     #[must_use]
     pub fn follows_classes(&self) -> bool {

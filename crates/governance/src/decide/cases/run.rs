@@ -1,15 +1,19 @@
-//! What came before a case's call in its run, as far as it says who named what the call acts on.
+//! What came before a case's call in its run, as far as it says who named what the call acts on, and which classes of data the run has met.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use evidence::record::Tool;
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
 use super::{object, read_tool};
+use crate::classify::detect::Detector;
 use crate::classify::provenance::{Key, Seen};
+use crate::classify::{Found, Place, is_opaque};
 use crate::decide::PolicySnapshot;
+use crate::mission::{OnResult, UNCLASSIFIED};
 
 /// What came before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,7 +85,32 @@ fn result_of(value: &Value) -> Result<String, String> {
     }
 }
 
+static DETECTOR: LazyLock<Detector> = LazyLock::new(Detector::default);
+
+/// What is found in a message; not what an organisation has described itself.
+pub(super) fn found(message: &str) -> Found {
+    Found::from(&DETECTOR.scan(message.as_bytes()))
+}
+
 impl Run {
+    /// The kinds of data that a run has met after all of it.
+    pub(super) fn met(&self, policy: &PolicySnapshot) -> BTreeSet<Arc<str>> {
+        let sent = self.sent.iter().chain(self.earlier.iter().map(|earlier| &earlier.arguments));
+        let mut met: BTreeSet<Arc<str>> = sent.flat_map(|sent| found(sent).kinds().collect::<Vec<_>>()).collect();
+        for Earlier { result, .. } in &self.earlier {
+            let found = found(result);
+            let is_opaque = (found.is_unread() || is_opaque(result.as_bytes())).then(|| Arc::from(UNCLASSIFIED));
+            let labels = policy.labels(&found).into_iter().chain(is_opaque.clone());
+            let is_withheld =
+                labels.filter_map(|label| policy.on_result(&label)).any(|(does, _)| does == OnResult::Block);
+            if !is_withheld {
+                let stays = found.places().iter().filter(|place| policy.stays(place.class, &place.kind));
+                met.extend(stays.map(Place::kind).chain(is_opaque));
+            }
+        }
+        met
+    }
+
     /// What a run has seen after all of it.
     pub(super) fn seen(&self, policy: &PolicySnapshot) -> Seen {
         // Nothing of it is kept, so nobody can try values.

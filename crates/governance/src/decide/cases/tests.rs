@@ -85,6 +85,43 @@ fn asking_is_neither_allowing_nor_denying() {
 }
 
 #[test]
+fn data_in_the_arguments_and_before_them_counts() {
+    let iban = "DE89370400440532013000";
+    let decided = |data: &str, arguments: &str, rest: &str| {
+        let source = format!(
+            "mission = 'm'\ngoal = 'g'\nowner = 'o'\nagents = ['bot']\nuntil = 2026-12-31\nwhy = 'w'\n\
+             [allow.mcp.mail]\nread_mail = {{}}\nsend = {{}}\n[effect.mcp.mail]\nread_mail = 'read'\nsend = 'send'\n[data]\n{data}\n"
+        );
+        let policy = compile(Arc::new(mission::parse(&source).unwrap())).unwrap();
+        let source = format!(
+            "mission = 'm'\n[[case]]\nname = 'n'\ncall = 'mcp:mail/send'\nexpect = 'allow'\narguments = {{ body = '{arguments}' }}\n{rest}"
+        );
+        let case = parse_cases(&source).unwrap_or_else(|error| panic!("{error}\n{source}")).cases.remove(0);
+        assert!(rest.is_empty() || case.unknown(&policy).is_none());
+        let reasons: Vec<_> = case.decide(&policy).reasons.iter().map(|reason| reason.code()).collect();
+        reasons.join(" ")
+    };
+    let (holds, meets) = ("financial = { else = 'deny' }", "financial = { else = 'keep', run = 'deny' }");
+    let mail = format!("seen = [{{ tool = 'mcp:mail/read_mail', result = 'my IBAN: {iban}' }}]\n");
+    let sent = format!("sent = [{{ text = 'my IBAN: {iban}' }}]\n");
+    let with = format!("my IBAN: {iban}");
+    for (data, arguments, rest, reasons) in [
+        (holds, "hello", "", ""),
+        (holds, &*with, "", "data_not_cleared"),
+        ("\"financial.iban\" = { else = 'keep' }\nfinancial = { else = 'deny' }", &*with, "", ""),
+        (meets, "hello", "", ""),
+        (meets, "hello", &*mail, "data_met"),
+        (meets, "hello", &*sent, "data_met"),
+        ("financial = { else = 'keep', run = 'deny', result = 'redact' }", "hello", &*mail, ""),
+        ("financial = { else = 'keep', run = 'deny', result = 'mask' }", "hello", &*mail, "data_met"),
+        ("financial = { else = 'keep', run = 'deny', result = 'block' }", "hello", &*mail, ""),
+        ("pii = { else = 'keep', run = 'deny' }", "hello", &*mail, ""),
+    ] {
+        assert_eq!(decided(data, arguments, rest), reasons, "{data}: {arguments}, {rest}");
+    }
+}
+
+#[test]
 fn what_came_before_says_who_named_it() {
     let mission = |data: &str| {
         let source = format!(
