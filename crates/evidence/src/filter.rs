@@ -11,7 +11,7 @@ mod tests;
 use std::fmt;
 
 use crate::ids::{CallId, RunId};
-use crate::record::{Body, Effect, ExceptionKind, Record, RecordType, Status, Tool};
+use crate::record::{Body, Effect, ExceptionKind, Origin, Record, RecordType, Status, Tool};
 use crate::time::Timestamp;
 
 pub use parse::FilterError;
@@ -52,6 +52,8 @@ pub enum Term {
     Kind(Vec<ExceptionKind>),
     /// Any of the classes of data.
     Class(Vec<Pattern>),
+    /// Who named any of what a call acts on, as its decision saw it.
+    Origin(Vec<Origin>),
     /// Any of a decision's reason codes, or an outcome's.
     Reason(Vec<Pattern>),
     /// The call, or calls whose identifiers start alike.
@@ -85,6 +87,7 @@ pub(crate) enum Field {
     Would,
     Kind,
     Class,
+    Origin,
 }
 
 impl Field {
@@ -105,6 +108,7 @@ impl Field {
         ("would", Self::Would),
         ("kind", Self::Kind),
         ("class", Self::Class),
+        ("origin", Self::Origin),
     ];
 }
 
@@ -222,6 +226,12 @@ impl Term {
                 let of_kinds = labels().filter_map(|label| Some(label.split_once('.')?.0));
                 matches(classes, labels().chain(of_kinds))
             }
+            Self::Origin(origins) => match &record.body {
+                Body::Decision(decision) => {
+                    decision.input.provenance.iter().any(|target| origins.contains(&target.origin))
+                }
+                _ => false,
+            },
             Self::Reason(codes) => matches(codes, reasons(&record.body)),
             Self::Call(ids) => correlation.call.is_some_and(|id| ids.iter().any(|ids| ids.low <= id && id <= ids.high)),
             Self::Run(ids) => correlation.run.is_some_and(|id| ids.iter().any(|ids| ids.low <= id && id <= ids.high)),
@@ -327,6 +337,7 @@ impl fmt::Display for Term {
             Self::Would(values) => list(f, "would", values),
             Self::Kind(values) => list(f, "kind", values),
             Self::Class(values) => list(f, "class", values),
+            Self::Origin(values) => list(f, "origin", values),
             Self::Reason(values) => list(f, "reason", values),
             Self::Call(values) => list(f, "call", values),
             Self::Run(values) => list(f, "run", values),

@@ -14,12 +14,14 @@ use evidence::leaf::sha256_hex;
 use evidence::record::{Context, Direction, ExceptionKind, VersionLog, VersionedKind, VersionedObject};
 use governance::classify::own::{ClassFile, Index, IndexKey, OwnClasses, parse_classes};
 use governance::limits::{CLASSES_BYTES_MAX, INDEX_BYTES_MAX};
+use governance::mission::Mission;
 use serde::{Deserialize, Serialize};
 use store::Reader;
 
 use crate::blocking::blocking;
 use crate::changes::{Asks, ChangeError, Kept as Waiting, Proposal, owner_of};
 use crate::home::Home;
+use crate::missions::Policy;
 use crate::seal::{SealError, key_or_new};
 use crate::{Gateway, OpenError, versions};
 
@@ -59,6 +61,14 @@ pub struct ReadClasses {
     own: Arc<OwnClasses>,
     sha256: Arc<str>,
     text: String,
+}
+
+/// What is wrong where `mission`, read from `file`, speaks of a class that is none of `own`.
+#[must_use]
+pub fn undefined_class(mission: &Mission, file: &str, own: Option<&OwnClasses>) -> Option<String> {
+    let (name, line) = mission.own_classes().find(|(name, _)| !own.is_some_and(|own| own.has(name)))?;
+    let mend = format!("add `[class.{name}]` to classes.toml, or correct the name");
+    Some(format!("{file}:{line}: `org.{name}` is no own class in force; {mend}"))
 }
 
 impl ReadClasses {
@@ -230,6 +240,7 @@ impl Gateway {
     ) -> Result<Option<ChangeError>, String> {
         let accepted = self.classes.accepted();
         if accepted.as_deref() != Some(&*fresh.sha256) {
+            self.keeps_classes_in_use(&fresh, path)?;
             let old = accepted.as_deref().and_then(|sha256| kept_parts(&self.home, sha256));
             let old_file = old.as_ref().and_then(|old| parse_classes(&old.source).ok());
             let is_other = old.as_ref().is_some_and(|old| old.source != fresh.kept.source);
@@ -280,6 +291,22 @@ impl Gateway {
         }
         self.examiner.put(fresh.own.clone());
         Ok(None)
+    }
+
+    /// That `fresh` has every class that a loaded mission speaks of: its rules would not hold any more, and what they keep would pass.
+    fn keeps_classes_in_use(&self, fresh: &ReadClasses, path: &Path) -> Result<(), String> {
+        let in_use = |policy: Policy| {
+            let policy = policy.load_full();
+            let (name, _) = policy.mission().own_classes().find(|(name, _)| !fresh.own.has(name))?;
+            Some((name.to_owned(), policy.mission().name().clone()))
+        };
+        match self.missions.policies().into_iter().find_map(in_use) {
+            None => Ok(()),
+            Some((class, mission)) => Err(format!(
+                "{}: `[class.{class}]` is gone, and mission `{mission}` speaks of `org.{class}`; keep the class, or take the line out of the mission first",
+                path.display()
+            )),
+        }
     }
 
     /// How the file and every index in the home look, the file first.

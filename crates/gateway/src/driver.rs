@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use evidence::ids::RunId;
 use evidence::record::approval::ApprovalEvent;
 use evidence::record::{Body, Draft, Effect as Verdict, ExceptionKind, Status, Tool};
 use evidence::time::Timestamp;
@@ -22,7 +21,6 @@ use tokio::sync::oneshot;
 
 use crate::Gateway;
 use crate::approvals::Using;
-use crate::blocking::blocking;
 use crate::clock::{instant, now, sleep_until};
 use crate::limits::{HOLD_NEWS, PARKS_AFTER};
 use crate::refusals::Sort;
@@ -198,7 +196,7 @@ pub(crate) async fn drive<E: Execute>(
                 match ended {
                     Some(Ok(Execution::Ended(outcome))) => {
                         gateway.recall.add(run, &policy, &tool, &outcome);
-                        see(gateway, run, &policy, &tool, &outcome).await;
+                        gateway.see(run, &policy, &tool, outcome.result.as_ref()).await;
                         Input::Ended(Box::new(gateway.looked_into(&policy, (run, &tool), &tokens, outcome).await))
                     }
                     Some(Ok(Execution::Task(created))) => {
@@ -215,7 +213,7 @@ pub(crate) async fn drive<E: Execute>(
             Effect::Follow(answer) => {
                 let outcome = execute.follow(answer).await;
                 gateway.recall.add(run, &policy, &tool, &outcome);
-                see(gateway, run, &policy, &tool, &outcome).await;
+                gateway.see(run, &policy, &tool, outcome.result.as_ref()).await;
                 Input::Ended(Box::new(gateway.looked_into(&policy, (run, &tool), &tokens, outcome).await))
             }
             Effect::CancelUpstream => {
@@ -246,16 +244,6 @@ pub(crate) async fn drive<E: Execute>(
     }
     let has_left = has_left || cancelled.try_recv().is_ok();
     using.answered(gateway, id, reply, has_left)
-}
-
-/// Keeps what `tool` returned to `run`, before the agent has it.
-async fn see(gateway: &Arc<Gateway>, run: Option<RunId>, policy: &Arc<PolicySnapshot>, tool: &Tool, outcome: &Outcome) {
-    if !gateway.provenance.is_slow(run, policy, outcome) {
-        return gateway.provenance.returned(run, policy, tool, outcome);
-    }
-    let (gateway, policy, tool, outcome) = (gateway.clone(), policy.clone(), tool.clone(), outcome.clone());
-    // Boxed: every call would carry the room for it.
-    Box::pin(blocking(move || gateway.provenance.returned(run, &policy, &tool, &outcome))).await;
 }
 
 /// Whether a call that waits would be denied for good.

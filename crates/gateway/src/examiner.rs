@@ -14,13 +14,14 @@ use governance::classify::own::OwnClasses;
 use governance::classify::token::{Token, TokenKey, TurnedBack, turn_back};
 use governance::classify::{Found, Place};
 use governance::decide::PolicySnapshot;
-use governance::execute::{Examined, Outcome, Release, examine, reaching};
+use governance::execute::{Examined, Outcome, Release, examine, examine_aside, reaching};
 use governance::intercept::Intercepted;
 use governance::mission::Mission;
 use memchr::memmem;
 
 use crate::Gateway;
 use crate::blocking::blocking;
+use crate::classes::undefined_class;
 use crate::home::Home;
 use crate::limits::{ECHO_BYTES_MIN, EXAMINED_IN_PLACE_BYTES_MAX};
 use crate::missions::LoadError;
@@ -54,13 +55,9 @@ impl Examiner {
 
     /// That the own classes that `mission` speaks of are there: a rule about one that is not would never hold.
     pub(crate) fn knows_classes_of(&self, mission: &Mission, file: &str) -> Result<(), LoadError> {
-        let own = self.own.load();
-        let is_there = |name: &str| own.as_ref().is_some_and(|own| own.has(name));
-        match mission.own_classes().find(|(name, _)| !is_there(name)) {
+        match undefined_class(mission, file, self.own.load().as_deref()) {
             None => Ok(()),
-            Some((name, line)) => Err(LoadError::Invalid(format!(
-                "{file}:{line}: `org.{name}` is no own class in force; add `[class.{name}]` to classes.toml, or correct the name"
-            ))),
+            Some(error) => Err(LoadError::Invalid(error)),
         }
     }
 
@@ -169,6 +166,20 @@ impl Gateway {
             self.note_unexpected(policy, tool, &examined.classes, "its result holds");
         }
         outcome
+    }
+
+    /// What an upstream `said` beside the outcomes of calls, looked into. Its run has met what its agent gets of it.
+    pub(crate) async fn aside_looked_into(
+        self: &Arc<Self>,
+        policy: &PolicySnapshot,
+        (run, tool): (Option<RunId>, &Tool),
+        said: &Bytes,
+    ) -> Examined {
+        let found = self.found(policy.mission().name(), said, &[]).await;
+        let examined = examine_aside(said, policy, &found, &self.examiner.keys);
+        self.met.add(run, reaching(&examined, &found, policy));
+        self.note_unexpected(policy, tool, &examined.classes, "what was told beside answers holds");
+        examined
     }
 
     /// What is found in `message`; a large one is looked into beside other calls.

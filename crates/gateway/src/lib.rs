@@ -4,6 +4,7 @@
 //! takes one call through its states; [`socket`] and [`listener`] are the two doors; [`bridge`] is the other side of the first.
 
 pub mod approvals;
+mod aside;
 pub mod attachments;
 pub mod auth;
 mod blocking;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use evidence::filter::{Filter, IdRange, Pattern, Term};
 use evidence::ids::{CallId, RunId};
-use evidence::record::{ActionEvent, Body, DecisionPoint, Effect, Obligation, Record};
+use evidence::record::{ActionEvent, Body, DecisionPoint, Effect, Endpoint, Obligation, Record};
 use governance::classify::ANY;
 use governance::decide::PolicySnapshot;
 use governance::mission::Treatment;
@@ -141,6 +141,10 @@ impl Records {
             Body::Decision(decision) if decision.point == DecisionPoint::Release => {
                 let done = (decision.effect != Effect::Deny).then(|| decision.obligations.clone());
                 self.released.insert(call, done);
+                // What was told beside the answers to calls has no other record.
+                if decision.input.tool.endpoint == Endpoint::Request {
+                    self.results.entry(call).or_default().extend(labels());
+                }
             }
             // It may have been answered, with anything.
             Body::Action(action) if action.reason.as_deref() == Some(DIED) => {

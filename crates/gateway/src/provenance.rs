@@ -10,12 +10,14 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use evidence::ids::RunId;
 use evidence::record::{TargetOrigin, Tool};
 use governance::classify::provenance::{Key, Seen};
 use governance::decide::PolicySnapshot;
-use governance::execute::Outcome;
 
+use crate::Gateway;
+use crate::blocking::blocking;
 use crate::home::Home;
 use crate::limits::{SEEN_FILE_BYTES_MAX, SEEN_IN_PLACE_BYTES_MAX, SEEN_RUNS_MAX};
 use crate::seal::{SealError, key_or_new};
@@ -114,15 +116,13 @@ impl Provenance {
     }
 
     /// Whether taking in what a tool returned to `run` takes so long that other calls should not wait for it.
-    pub(crate) fn is_slow(&self, run: Option<RunId>, policy: &PolicySnapshot, outcome: &Outcome) -> bool {
-        let is_large = outcome.result.as_ref().is_some_and(|result| result.len() > SEEN_IN_PLACE_BYTES_MAX);
-        is_large && run.is_some_and(|run| self.is_followed(run, policy))
+    pub(crate) fn is_slow(&self, run: Option<RunId>, policy: &PolicySnapshot, result: &[u8]) -> bool {
+        result.len() > SEEN_IN_PLACE_BYTES_MAX && run.is_some_and(|run| self.is_followed(run, policy))
     }
 
     /// What `tool` returned, before the agent has it.
-    pub(crate) fn returned(&self, run: Option<RunId>, policy: &PolicySnapshot, tool: &Tool, outcome: &Outcome) {
-        let (Some(run), Some(result)) = (run, &outcome.result) else { return };
-        if self.is_followed(run, policy) {
+    pub(crate) fn returned(&self, run: Option<RunId>, policy: &PolicySnapshot, tool: &Tool, result: &[u8]) {
+        if let Some(run) = run.filter(|run| self.is_followed(*run, policy)) {
             self.with(run, |trail| {
                 trail.seen.returned(tool, &policy.trust(tool), result);
                 self.keep(run, trail);
@@ -264,6 +264,25 @@ impl Runs {
     }
 }
 
+impl Gateway {
+    /// Keeps what `tool` returned to `run`, before the agent has it.
+    pub(crate) async fn see(
+        self: &Arc<Self>,
+        run: Option<RunId>,
+        policy: &Arc<PolicySnapshot>,
+        tool: &Tool,
+        result: Option<&Bytes>,
+    ) {
+        let Some(result) = result else { return };
+        if !self.provenance.is_slow(run, policy, result) {
+            return self.provenance.returned(run, policy, tool, result);
+        }
+        let (gateway, policy, tool, result) = (self.clone(), policy.clone(), tool.clone(), result.clone());
+        // Boxed: every call would carry the room for it.
+        Box::pin(blocking(move || gateway.provenance.returned(run, &policy, &tool, &result))).await;
+    }
+}
+
 /// Which boot of the machine this is: what a process wrote outlasts the process, and not always the machine.
 fn boot() -> Option<String> {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
@@ -282,7 +301,7 @@ fn remove(path: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use evidence::record::{Endpoint, Origin, Status, Surface};
+    use evidence::record::{Endpoint, Origin, Surface};
     use evidence::time::Timestamp;
     use governance::decide::compile;
     use governance::mission::parse;
@@ -328,12 +347,8 @@ mod tests {
         Tool { endpoint: Endpoint::Tool, name: name.into(), surface: Surface::Mcp, upstream: server.into() }
     }
 
-    fn returned(fields: &str) -> Outcome {
-        let result = format!(r#"{{"content":[],"structuredContent":{fields}}}"#).into_bytes();
-        Outcome {
-            result: Some(result.into()),
-            ..Outcome::without_answer(Status::Done, governance::reason::Reason::Timeout)
-        }
+    fn returned(fields: &str) -> Vec<u8> {
+        format!(r#"{{"content":[],"structuredContent":{fields}}}"#).into_bytes()
     }
 
     struct Desk {

@@ -94,7 +94,7 @@ impl Gateway {
         let at = now();
         let noted = self.refusals.note(sort, reason, at, || ExceptionId::at(at, self.entropy.bits()));
         let Noted::Opened { begins, exception, sort } = noted else { return };
-        let mitigation = "nothing was executed".to_owned();
+        let mitigation = mitigation(sort.kind).to_owned();
         append_beside(self, vec![draft(ExceptionEvent::Opened, exception, (sort, reason.to_owned()), mitigation, at)]);
         if begins {
             let gateway = Arc::clone(self);
@@ -112,7 +112,8 @@ impl Gateway {
     pub(crate) async fn count_refusals(&self) {
         let further = self.refusals.end().into_iter().map(|(sort, counted)| {
             let Counted { exception, further, last, opened, reason } = counted;
-            let mitigation = format!("nothing was executed; {further} more of the same sort, the last at {last}");
+            let so_far = mitigation(sort.kind);
+            let mitigation = format!("{so_far}; {further} more of the same sort, the last at {last}");
             draft(ExceptionEvent::Mitigated, exception, (sort, reason), mitigation, opened)
         });
         let further: Vec<_> = further.collect();
@@ -122,6 +123,15 @@ impl Gateway {
         if let Err(error) = self.ledger.append(further).await {
             tracing::error!(%error, "how often something was refused could not be recorded");
         }
+    }
+}
+
+/// What was done about what is noted: nearly all of it is refused.
+const fn mitigation(kind: ExceptionKind) -> &'static str {
+    match kind {
+        // Also of data in the result of a call that ran.
+        ExceptionKind::Data => "what the mission says of the class was done",
+        _ => "nothing was executed",
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use evidence::ids::{ApprovalId, CallId, ExceptionId};
 use evidence::record::{
     AccessToken, Authenticated, Channel, Context, Draft, ExceptionEvent, ExceptionKind, ExceptionRecord,
@@ -14,7 +15,7 @@ use governance::decide::PolicySnapshot;
 use governance::intercept::Intercepted;
 use governance::limits::EXCEPTION_DUE_US;
 use governance::reason::Reason;
-use surfaces::govern::{Answered, Execute, Misbehaviour, Place, Session};
+use surfaces::govern::{Answered, Aside, Execute, Misbehaviour, Place, Session};
 use surfaces::mcp::rounds::Rounds;
 use surfaces::parked::{Kept, Parked, ParkedId, Parking, TakeBack, Task};
 use tokio::sync::{oneshot, watch};
@@ -157,6 +158,10 @@ impl Parking for AgentSession {
 }
 
 impl Session for AgentSession {
+    async fn aside(&self, method: &str, said: Bytes) -> Aside {
+        self.gateway.aside((self.context(), &self.upstream), &self.policy.load_full(), method, said).await
+    }
+
     fn approval_status(&self, approval: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
         self.gateway.approvals.status(approval.parse().ok()?, self.run.id, now())
     }

@@ -123,6 +123,14 @@ pub fn examine(outcome: Outcome, policy: &PolicySnapshot, found: &Found, keys: &
     Outcome { examined: Some(Examined { classes, release }), ..outcome }
 }
 
+/// Looks at an aside, which is what an upstream `said` beside the outcomes of calls, as [`examine`] does at a result.
+#[must_use]
+pub fn examine_aside(said: &Bytes, policy: &PolicySnapshot, found: &Found, keys: &Keys) -> Examined {
+    let classes = policy.labels(found);
+    let release = release_of(&classes, found, policy, said, said, keys);
+    Examined { classes, release }
+}
+
 fn release_of(
     classes: &[Arc<str>],
     found: &Found,

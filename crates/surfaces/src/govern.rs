@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use governance::call::{Refusal, Reply, Warrant};
 use governance::decide::PolicySnapshot;
 use governance::evidence::ids::{ApprovalId, CallId};
@@ -99,6 +100,17 @@ impl fmt::Debug for Receipt {
     }
 }
 
+/// What becomes of an aside: of what an upstream tells the agent beside the outcomes of calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Aside {
+    /// It goes on as these bytes.
+    Changed(Bytes),
+    /// It goes on as it came.
+    Passed,
+    /// It stays here.
+    Withheld,
+}
+
 /// Where in a list a tool stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -121,6 +133,9 @@ pub struct Misbehaviour {
 pub trait Session: Parking {
     /// A fresh identity for a call.
     fn call_id(&self) -> CallId;
+
+    /// Looks into what the upstream `said` about `method` beside the outcomes of calls, takes note of what is in it, and says whether and how the agent may have it.
+    fn aside(&self, method: &str, said: Bytes) -> impl Future<Output = Aside> + Send;
 
     /// How an approval of this session's run stands, as an object for the agent; `None` where the run has no such approval.
     fn approval_status(&self, approval: &str) -> Option<Map<String, Value>>;

@@ -336,6 +336,19 @@ impl Raw {
         }
     }
 
+    /// One response whose body is a stream, to its end.
+    pub(super) fn stream(&mut self) -> String {
+        let mut read = Vec::new();
+        let mut chunk = [0; 16 << 10];
+        while !read.ends_with(b"0\r\n\r\n") {
+            match self.0.read(&mut chunk).unwrap() {
+                0 => break,
+                more => read.extend_from_slice(&chunk[..more]),
+            }
+        }
+        String::from_utf8_lossy(&read).into_owned()
+    }
+
     /// Waits until the other side ends the connection; gives all that came.
     pub(super) fn rest(&mut self) -> String {
         let mut read = Vec::new();

@@ -143,3 +143,54 @@ fn what_a_run_has_met_decides_where_it_may_write_also_after_a_crash() {
     let effects = std::fs::read_to_string(effects).unwrap();
     assert_eq!(effects.lines().count(), 3, "{effects}");
 }
+
+/// Reports of progress that say something of a person; all that the agent reads.
+fn progress(http: &Http, session: &str) -> String {
+    let message = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"progress","arguments":{"steps":2,"names":true},"_meta":{"progressToken":"536-22-8726"}}}"#;
+    let mut raw = http.connect();
+    raw.send(&http.request(Some(session), message.as_bytes()));
+    raw.stream()
+}
+
+#[test]
+fn what_is_told_beside_answers_is_changed_recorded_and_met_also_after_a_crash() {
+    let child = binary("countersign-upstream").display().to_string();
+    let upstream = format!("command = {:?}", [child.as_str(), "--stdio"]);
+    let allow = "progress = {}";
+    let http = Http::with("told", &upstream, allow, DATA);
+    let told = progress(&http, &http.open());
+    assert_eq!(told.matches(r#""progressToken":"536-22-8726""#).count(), 2, "what the agent goes by stays: {told}");
+    assert_eq!(told.matches("***-**-8726").count(), 2, "{told}");
+    assert!(!told.contains("robin.sample@") && told.contains("2 steps"), "{told}");
+    let records = http.end();
+    let told: Vec<_> = records
+        .iter()
+        .filter_map(|record| match &record.body {
+            Body::Decision(decision) if decision.point == DecisionPoint::Release => Some((record, decision)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told.len(), 2, "{records:?}");
+    for (record, decision) in told {
+        assert_eq!(decision.input.tool.to_string(), "mcp:upstream/request:notifications/progress");
+        assert_eq!((classes(record), decision.effect), (vec!["pii"], Effect::Allow));
+        let done: Vec<_> = decision.obligations.iter().map(|done| &*done.target).collect();
+        assert_eq!(done, ["result:pii.email:1", "result:pii.us_ssn:1"]);
+    }
+
+    let mut http = Http::with("told-met", &upstream, &format!("effect = {{}}\n{allow}"), RUN);
+    let is_denied = |http: &Http, session: &str| {
+        let message =
+            r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"effect","arguments":{"key":"a"}}}"#;
+        let mut raw = http.connect();
+        raw.send(&http.request(Some(session), message.as_bytes()));
+        raw.answer().contains("denied (data_met)")
+    };
+    let session = http.open();
+    assert!(!is_denied(&http, &session));
+    assert!(progress(&http, &session).contains("robin.sample@engines.example"));
+    assert!(is_denied(&http, &session));
+    http.restart();
+    assert!(is_denied(&http, &http.open()));
+    http.end();
+}

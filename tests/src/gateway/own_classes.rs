@@ -181,8 +181,30 @@ fn a_mission_speaks_only_of_own_classes_that_there_are() {
     with("codenam", "Keep names of projects.");
     let said = run(&http.home, &["mission", "apply", &file], 1);
     assert!(said.contains("`org.codenam` is no own class in force"), "{said}");
+    let said = run(&http.home, &["mission", "check", &file], 1);
+    assert!(said.contains("`org.codenam` is no own class in force"), "{said}");
     with("codename", "Keep names of projects.");
     run(&http.home, &["mission", "apply", &file], 0);
+    run(&http.home, &["mission", "check", &file], 0);
+    let cases = mission.with_file_name("codename.cases.toml");
+    let case = "call = \"mcp:upstream/echo\"\narguments = { text = \"about Project Falcon\" }";
+    let name = mission.file_name().unwrap().to_str().unwrap();
+    let written = format!(
+        "mission = {name:?}\n[[case]]\nname = \"a project\"\n{case}\nexpect = \"deny\"\nreason = \"data_not_cleared\"\n"
+    );
+    fs::write(&cases, written).unwrap();
+    let said = run(&http.home, &["mission", "test", &cases.display().to_string()], 0);
+    assert!(said.contains("1 of 1 cases are decided as expected"), "{said}");
+    let other = http.home.beside("no-classes").unwrap();
+    let said = run(&other, &["mission", "check", &file], 0);
+    assert!(said.contains("warning: its own classes are not looked for here"), "{said}");
+
+    let kept = http.home.path().join("classes.toml");
+    let described = fs::read_to_string(&kept).unwrap();
+    fs::write(&kept, "why = \"Nobody needs it.\"\n[class.other]\nwhy = \"others\"\nkeywords = [\"Project Eagle\"]\n")
+        .unwrap();
+    until_noted(&http, "speaks of `org.codename`");
+    fs::write(&kept, described).unwrap();
     let session = http.open();
     until_told(&http, &session, "about Project Falcon", "denied (data_not_cleared)");
     let mut raw = http.connect();

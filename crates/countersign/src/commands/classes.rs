@@ -9,7 +9,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use gateway::classes::{FILE, index_key, read_classes};
 use gateway::home::Home;
-use governance::classify::own::IndexBuilder;
+use governance::classify::own::{IndexBuilder, OwnClasses};
 use governance::limits::{INDEX_VALUES_MAX, OWN_VALUE_BYTES_MAX};
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
@@ -70,6 +70,16 @@ pub(crate) struct Index {
     /// Where the index goes: a name alone is a file in the home
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+}
+
+/// The organisation's own classes, where the home has a file of them.
+pub(super) fn own_classes(home: Option<&Home>) -> Result<Option<Arc<OwnClasses>>, Failure> {
+    let Some(home) = home else { return Ok(None) };
+    let file = home.path().join(FILE);
+    if !file.try_exists().unwrap_or(true) {
+        return Ok(None);
+    }
+    Ok(Some(read_classes(home, &file).map_err(Failure::no)?.own().clone()))
 }
 
 impl Classes {

@@ -3,11 +3,11 @@
 use std::io::{BufRead, IsTerminal, Read, Write};
 
 use clap::Args;
-use gateway::classes::{FILE, read_classes};
 use gateway::home::Home;
 use governance::classify::detect::{Detector, Finding, Stream, THRESHOLD};
 use serde_json::{Value, json};
 
+use super::classes::own_classes;
 use super::table;
 use crate::exit_code::{Exit, Failure};
 
@@ -53,10 +53,8 @@ impl Classify {
         }
         // Between 1 and 100 by the check above.
         let mut detector = Detector::with_threshold((self.threshold * 100.0).round() as u8);
-        let own = home.map(|home| (home, home.path().join(FILE))).filter(|(_, file)| file.try_exists().unwrap_or(true));
-        if let Some((home, file)) = own {
-            let classes = read_classes(home, &file).map_err(Failure::no)?;
-            detector = detector.with_own(classes.own().clone());
+        if let Some(own) = own_classes(home)? {
+            detector = detector.with_own(own);
         }
         let mut input = std::io::stdin().lock();
         let found = if self.jsonl {

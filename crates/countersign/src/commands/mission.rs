@@ -7,15 +7,19 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use evidence::record::Direction;
 use gateway::changes::Waits;
+use gateway::classes::undefined_class;
 use gateway::control::{Answer, Ask};
 use gateway::home::Home;
 use gateway::missions::{Taken, Tried};
 use gateway::organisation::{compile_within, read_organisation};
+use governance::classify::detect::Detector;
+use governance::classify::own::OwnClasses;
 use governance::decide::{Bounds, Cases, Example, PolicySnapshot, Proved, Versions, parse_cases};
 use governance::limits::{CASES_BYTES_MAX, MISSION_BYTES_MAX};
 use governance::mission::{self, Mission as Parsed};
 use serde_json::json;
 
+use super::classes::own_classes;
 use super::init::Init;
 use super::tools::definitions;
 use super::{Format, ask, table};
@@ -59,7 +63,7 @@ pub(crate) enum Mission {
     },
     /// Check mission files: every problem with line, reason and suggestion
     ///
-    /// Rules are compared with the accepted definitions of their tools, as far as the home knows them.
+    /// Rules are compared with the accepted definitions of their tools, as far as the home knows them, and the organisation's own classes with its classes.toml.
     Check {
         /// The files
         #[arg(required = true, value_name = "FILE")]
@@ -109,6 +113,8 @@ pub(crate) enum Mission {
         why: String,
     },
     /// Decide the calls of files with cases, and compare with what they expect; nothing is executed
+    ///
+    /// The organisation's own classes are found as the home's classes.toml describes them.
     Test {
         /// The files with cases; each names its mission
         #[arg(required = true, value_name = "FILE")]
@@ -129,10 +135,16 @@ impl Mission {
             }
             Self::Check { files, within } => {
                 let bounds = within.bounds()?;
-                let known = home().map_or_else(|_| Ok(BTreeMap::new()), |home| definitions(&home))?;
+                let home = home().ok();
+                let known = home.as_ref().map_or_else(|| Ok(BTreeMap::new()), definitions)?;
+                let own = own_classes(home.as_ref())?;
+                let sound = |file: &PathBuf| {
+                    let (mission, _) = compiled(file, bounds.as_ref())?;
+                    are_defined(&fits(mission, file, &known)?, file, own.as_deref())
+                };
                 let mut exit = Exit::Done;
                 for file in &files {
-                    match compiled(file, bounds.as_ref()).and_then(|(mission, _)| fits(mission, file, &known)) {
+                    match sound(file) {
                         Ok(mission) => {
                             println!(
                                 "{}: mission `{}` is sound (sha256 {})",
@@ -171,7 +183,7 @@ impl Mission {
                 Ok(Exit::Done)
             }
             Self::Init(init) => init.run(home),
-            Self::Test { files, within } => test(&files, within.bounds()?.as_ref()),
+            Self::Test { files, within } => test(&files, within.bounds()?.as_ref(), own_classes(home().ok().as_ref())?),
         }
     }
 }
@@ -266,21 +278,27 @@ fn diff(changes: &[Proved], format: Format) -> Result<Exit, Failure> {
 const DIFF_COLUMNS: [&str; 4] = ["direction", "change", "newly allowed", "newly denied"];
 
 /// Decides all cases of all files: one line for each that is not decided as expected, and one for each file.
-fn test(files: &[PathBuf], bounds: Option<&Arc<Bounds>>) -> Result<Exit, Failure> {
+fn test(files: &[PathBuf], bounds: Option<&Arc<Bounds>>, own: Option<Arc<OwnClasses>>) -> Result<Exit, Failure> {
+    let mut detector = Detector::default();
+    if let Some(own) = &own {
+        detector = detector.with_own(own.clone());
+    }
     let mut exit = Exit::Done;
     for file in files {
         let shown = file.display();
         let source = read(file, CASES_BYTES_MAX)?;
         let Cases { cases, mission } =
             parse_cases(&source).map_err(|error| Failure::usage(format!("{shown}:{error}")))?;
-        let (_, policy) = compiled(&file.parent().unwrap_or(Path::new("")).join(mission), bounds)?;
+        let mission = file.parent().unwrap_or(Path::new("")).join(mission);
+        let (parsed, policy) = compiled(&mission, bounds)?;
+        are_defined(&parsed, &mission, own.as_deref())?;
         let mut met = 0;
         for case in &cases {
             if let Some(unknown) = case.unknown(&policy) {
                 println!("{shown}:{}: {}: {unknown}", case.line, case.name);
                 continue;
             }
-            let decision = case.decide(&policy);
+            let decision = case.decide(&policy, &detector);
             if case.expect.is_met(&decision) {
                 met += 1;
                 continue;
@@ -310,6 +328,21 @@ fn fits(
         None => Ok(mission),
         Some(error) => Err(Fault::Unsound(error.render(&file.display().to_string()))),
     }
+}
+
+/// The mission, where the own classes that it speaks of are there; nothing is said against it where nobody here has described any, but that.
+fn are_defined(mission: &Arc<Parsed>, file: &Path, own: Option<&OwnClasses>) -> Result<Arc<Parsed>, Fault> {
+    let shown = file.display().to_string();
+    match (undefined_class(mission, &shown, own), own) {
+        (None, _) => {}
+        (Some(error), Some(_)) => return Err(Fault::Unsound(error)),
+        (Some(_), None) => {
+            println!(
+                "{shown}: warning: its own classes are not looked for here: the home has no classes.toml (--home DIR)"
+            );
+        }
+    }
+    Ok(mission.clone())
 }
 
 pub(super) enum Fault {

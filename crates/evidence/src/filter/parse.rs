@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::{Field, Filter, IdRange, Pattern, SeqRange, Term};
 use crate::limits::{FILTER_BYTES_MAX, FILTER_DEPTH_MAX};
-use crate::record::{Effect, ExceptionKind, RecordType, Status};
+use crate::record::{Effect, ExceptionKind, Origin, RecordType, Status};
 use crate::time::Timestamp;
 
 /// Why a text is not a filter.
@@ -268,6 +268,7 @@ fn typed(field: Field, name: &str, values: Values) -> Result<Term, FilterError> 
         Field::Decision => Term::Decision(words(name, values, Effect::ALL, Effect::as_str)?),
         Field::Status => Term::Status(words(name, values, Status::ALL, Status::as_str)?),
         Field::Would => Term::Would(words(name, values, Effect::ALL, Effect::as_str)?),
+        Field::Origin => Term::Origin(words(name, values, Origin::ALL, Origin::as_str)?),
         Field::Kind => Term::Kind(words(name, values, ExceptionKind::ALL, ExceptionKind::as_str)?),
         Field::Mission => Term::Mission(patterns(values)),
         Field::Agent => Term::Agent(patterns(values)),

@@ -20,6 +20,7 @@ use serde::Deserialize;
 use toml::{Spanned, Value};
 
 use super::{Decision, PolicySnapshot, decide};
+use crate::classify::detect::Detector;
 use crate::classify::provenance::Seen;
 use crate::classify::{Returned, Standing, classify};
 use crate::count::Book;
@@ -320,9 +321,9 @@ impl Case {
         Some(format!("`used` names `{limit}`, which limits no call of `{}`; {mend}", self.call))
     }
 
-    /// Decides the call by `policy`, as the path would.
+    /// Decides the call by `policy`, as the path would with what `detector` finds.
     #[must_use]
-    pub fn decide(&self, policy: &PolicySnapshot) -> Decision {
+    pub fn decide(&self, policy: &PolicySnapshot, detector: &Detector) -> Decision {
         let mission = policy.mission();
         let agent = self.agent.as_ref().or(mission.agents().first()).cloned().unwrap_or_else(|| Arc::from(""));
         let at = self.at.unwrap_or_else(|| mission.last_moment());
@@ -331,7 +332,8 @@ impl Case {
         for Earlier { result, tool, .. } in &self.run.earlier {
             returned.add(policy.sources(tool), result.as_bytes());
         }
-        let before = Before { met: self.run.met(policy), returned, seen: self.run.seen(policy), used: &self.used };
+        let met = self.run.met(policy, detector);
+        let before = Before { detector, met, returned, seen: self.run.seen(policy), used: &self.used };
         decide_after(policy, agent, &self.call, &self.arguments, at, &before)
     }
 }
@@ -346,6 +348,8 @@ fn first_initiator(mission: &Mission) -> Arc<str> {
 
 /// What came before a call.
 pub(super) struct Before<'a> {
+    /// What looks into the call.
+    detector: &'a Detector,
     /// Kinds of data in what was sent and returned.
     pub(super) met: BTreeSet<Arc<str>>,
     pub(super) returned: Returned,
@@ -356,7 +360,13 @@ pub(super) struct Before<'a> {
 impl Before<'_> {
     /// Nothing: the first call of its run and day.
     pub(super) fn nothing(policy: &PolicySnapshot) -> Self {
-        Self { met: BTreeSet::new(), returned: Returned::default(), seen: Run::default().seen(policy), used: &[] }
+        Self {
+            detector: &run::DETECTOR,
+            met: BTreeSet::new(),
+            returned: Returned::default(),
+            seen: Run::default().seen(policy),
+            used: &[],
+        }
     }
 }
 
@@ -397,7 +407,7 @@ pub(super) fn decide_after(
     let mut classified = classify(intercepted, policy.plan(call), Standing::Good, &before.returned);
     let traced = policy.targets(call).map(|targets| before.seen.trace(arguments.as_bytes(), targets));
     classified.provenance = traced.unwrap_or_default();
-    let found = run::found(arguments);
+    let found = run::found(before.detector, arguments);
     classified.met = policy.met(&before.met.iter().cloned().chain(found.kinds()).collect());
     classified.data_classes = policy.labels(&found);
     let mut book = Book::default();

@@ -16,7 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use cedar_policy::{Authorizer, CedarSchemaError, ParseErrors, PolicySetError};
-use evidence::record::{Endpoint, Rule, Surface, Tool};
+use evidence::record::{Endpoint, Policy, Rule, Surface, Tool};
 
 use super::evaluate;
 use crate::classify::{ANY, Found};
@@ -163,6 +163,20 @@ impl PolicySnapshot {
     #[must_use]
     pub fn suspended(self, why: &str) -> Self {
         Self { suspended: Some(why.into()), ..self }
+    }
+
+    pub(super) fn recorded(&self, slice: Option<&Slice>) -> Policy {
+        Policy {
+            mission_sha256: self.mission.sha256().clone(),
+            organisation_sha256: self.bounds().map(|bounds| bounds.sha256().clone()),
+            slice_sha256: slice.and_then(Slice::sha256).cloned(),
+        }
+    }
+
+    /// As it goes on record where it was asked about no call.
+    #[must_use]
+    pub fn in_force(&self) -> Policy {
+        self.recorded(None)
     }
 
     pub(super) const fn bounds(&self) -> Option<&Arc<Bounds>> {

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use cedar_policy::{Decision as CedarDecision, Entities};
 use evidence::decimal::Number;
-use evidence::record::{Effect, EffectClass, Endpoint, Policy, Tool};
+use evidence::record::{Effect, EffectClass, Endpoint, Tool};
 use evidence::time::Timestamp;
 
 use super::Decision;
@@ -60,11 +60,7 @@ pub fn decide(classified: &Classified, policy: &PolicySnapshot, at: Timestamp) -
         effect: Effect::Deny,
         effect_class,
         gates: classified.gates.clone(),
-        policy: Policy {
-            mission_sha256: policy.mission().sha256().clone(),
-            organisation_sha256: policy.bounds().map(|bounds| bounds.sha256().clone()),
-            slice_sha256: slice.sha256().cloned(),
-        },
+        policy: policy.recorded(Some(slice)),
         reasons: Vec::new(),
         rules: Vec::new(),
         sentence: Arc::from(""),

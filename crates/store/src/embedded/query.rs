@@ -126,7 +126,7 @@ impl Source {
                 Self::Decision | Self::Intent => constant(false),
             },
             // No column has these.
-            Term::Would(_) => match self {
+            Term::Origin(_) | Term::Would(_) => match self {
                 Self::Decision | Self::Other => bound.unsure().to_owned(),
                 Self::Intent | Self::Outcome => constant(false),
             },

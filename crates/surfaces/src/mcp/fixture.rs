@@ -25,7 +25,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot, watch};
 
-use crate::govern::{Answered, Execute, Misbehaviour, Session};
+use crate::govern::{Answered, Aside, Execute, Misbehaviour, Session};
 use crate::limits::ReadLimits;
 use crate::mcp::codec::{Raw, RawId};
 use crate::mcp::rounds::Rounds;
@@ -304,6 +304,15 @@ impl Parking for Allowing {
 }
 
 impl Session for Allowing {
+    /// What says `hush` stays here, and of the rest `secret` is taken out.
+    async fn aside(&self, _: &str, said: Bytes) -> Aside {
+        match std::str::from_utf8(&said) {
+            Ok(text) if text.contains("hush") => Aside::Withheld,
+            Ok(text) if text.contains("secret") => Aside::Changed(text.replace("secret", "[secret]").into()),
+            _ => Aside::Passed,
+        }
+    }
+
     fn approval_status(&self, _: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
         None
     }

@@ -5,6 +5,7 @@
 //! [`Downstream`] and [`Upstream`]. Start at [`AgentSession::receive`].
 
 mod approval;
+mod aside;
 mod batch;
 mod clients;
 mod execute;
@@ -254,7 +255,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             Meaning::TaskCall(call) => return Box::pin(self.govern_task(id, envelope, call, cancelled)).await,
             Meaning::Housekeeping(Housekeeping::Handshake) => Some(self.shake_hands(id, envelope).await),
             Meaning::Housekeeping(Housekeeping::List(list)) => self.list(id, envelope, list, cancelled).await,
-            Meaning::Housekeeping(Housekeeping::Plain) => self.forward(id, envelope.bytes().clone(), cancelled).await,
+            Meaning::Housekeeping(Housekeeping::Plain) => self.forward(id, envelope, cancelled).await,
             Meaning::Housekeeping(Housekeeping::TaskResult(task)) => {
                 return Box::pin(self.task_result(id, envelope, &task, cancelled)).await;
             }
@@ -331,10 +332,10 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         Ok(Admitted { cancelled, envelope, id })
     }
 
-    /// Sends a request on as it came and gives back the upstream's answer as it came; `None` when the client took it back.
-    async fn forward(&self, id: &RawId, message: Bytes, cancelled: oneshot::Receiver<()>) -> Option<Bytes> {
-        match self.exchange(id, message, cancelled).await {
-            Exchange::Answered(response) => Some(response.bytes().clone()),
+    /// Sends a request on as it came and gives back the upstream's answer; `None` when the client took it back.
+    async fn forward(&self, id: &RawId, envelope: &Envelope, cancelled: oneshot::Receiver<()>) -> Option<Bytes> {
+        match self.exchange(id, envelope.bytes().clone(), cancelled).await {
+            Exchange::Answered(response) => Some(self.aside(id, envelope, &response).await),
             Exchange::Cancelled => None,
             Exchange::Failed(fault) => Some(upstream_failed(id, &fault)),
         }

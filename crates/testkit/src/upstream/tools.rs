@@ -48,8 +48,8 @@ const TOOLS: [(&str, &str, &str); 5] = [
     ),
     (
         "progress",
-        "Reports `steps` steps, `wait_ms` apart; over HTTP the stream is cut after `cut_after` of them.",
-        r#"{"type":"object","properties":{"steps":{"type":"integer"},"wait_ms":{"type":"integer"},"cut_after":{"type":"integer"}},"required":["steps"]}"#,
+        "Reports `steps` steps, `wait_ms` apart, with `names` each of a person; over HTTP the stream is cut after `cut_after` of them.",
+        r#"{"type":"object","properties":{"steps":{"type":"integer"},"wait_ms":{"type":"integer"},"cut_after":{"type":"integer"},"names":{"type":"boolean"}},"required":["steps"]}"#,
     ),
 ];
 
@@ -292,6 +292,9 @@ fn append_to(path: &Path) -> anyhow::Result<File> {
     File::options().append(true).create(true).open(path).with_context(|| format!("open `{}`", path.display()))
 }
 
+/// What a report of progress says of a person.
+const PERSON: &str = r#","message":"record of robin.sample@engines.example, SSN 536-22-8726""#;
+
 fn progress(id: &RawValue, arguments: &ProgressArguments, token: Option<&RawValue>) -> Plan {
     if arguments.steps > PROGRESS_STEPS_MAX || arguments.wait_ms > WAIT_MS_MAX {
         return Plan::Now(tool_error(id, &format!("at most {PROGRESS_STEPS_MAX} steps, {WAIT_MS_MAX} ms apart")));
@@ -300,7 +303,8 @@ fn progress(id: &RawValue, arguments: &ProgressArguments, token: Option<&RawValu
     let mut acts = Vec::new();
     for step in 1..=steps {
         if let Some(token) = token {
-            let params = format!(r#"{{"progressToken":{},"progress":{step},"total":{steps}}}"#, token.get());
+            let message = if arguments.names { PERSON } else { "" };
+            let params = format!(r#"{{"progressToken":{},"progress":{step},"total":{steps}{message}}}"#, token.get());
             acts.push(Act::Send(ours(None, "notifications/progress", &params)));
         }
         if arguments.cut_after == Some(step) {
@@ -438,6 +442,8 @@ struct EffectArguments {
 struct ProgressArguments {
     #[serde(default)]
     cut_after: Option<u32>,
+    #[serde(default)]
+    names: bool,
     steps: u32,
     #[serde(default)]
     wait_ms: u64,

@@ -85,20 +85,22 @@ fn result_of(value: &Value) -> Result<String, String> {
     }
 }
 
-static DETECTOR: LazyLock<Detector> = LazyLock::new(Detector::default);
+/// Knows what everybody's detector knows, and nothing that an organisation has described itself.
+pub(super) static DETECTOR: LazyLock<Detector> = LazyLock::new(Detector::default);
 
-/// What is found in a message; not what an organisation has described itself.
-pub(super) fn found(message: &str) -> Found {
-    Found::from(&DETECTOR.scan(message.as_bytes()))
+/// What `detector` finds in a message.
+pub(super) fn found(detector: &Detector, message: &str) -> Found {
+    Found::from(&detector.scan(message.as_bytes()))
 }
 
 impl Run {
-    /// The kinds of data that a run has met after all of it.
-    pub(super) fn met(&self, policy: &PolicySnapshot) -> BTreeSet<Arc<str>> {
+    /// The kinds of data that a run has met after all of it, of those that `detector` knows.
+    pub(super) fn met(&self, policy: &PolicySnapshot, detector: &Detector) -> BTreeSet<Arc<str>> {
         let sent = self.sent.iter().chain(self.earlier.iter().map(|earlier| &earlier.arguments));
-        let mut met: BTreeSet<Arc<str>> = sent.flat_map(|sent| found(sent).kinds().collect::<Vec<_>>()).collect();
+        let mut met: BTreeSet<Arc<str>> =
+            sent.flat_map(|sent| found(detector, sent).kinds().collect::<Vec<_>>()).collect();
         for Earlier { result, .. } in &self.earlier {
-            let found = found(result);
+            let found = found(detector, result);
             let is_opaque = (found.is_unread() || is_opaque(result.as_bytes())).then(|| Arc::from(UNCLASSIFIED));
             let labels = policy.labels(&found).into_iter().chain(is_opaque.clone());
             let is_withheld =

@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use super::run::DETECTOR;
 use super::*;
 use crate::decide::compile;
 use crate::mission;
@@ -19,7 +20,7 @@ fn every_shipped_mission_has_cases_and_passes_them() {
         assert_eq!(mission, name);
         let policy = compile(Arc::new(mission::parse(&file(&name)).unwrap())).unwrap();
         for case in &cases {
-            let decision = case.decide(&policy);
+            let decision = case.decide(&policy, &DETECTOR);
             assert!(case.expect.is_met(&decision), "{name}: {}: {}", case.name, decision.sentence);
         }
         missions += 1;
@@ -72,7 +73,7 @@ fn arguments_are_the_json_that_they_look_like() {
 fn asking_is_neither_allowing_nor_denying() {
     let Cases { cases, mission } = parse_cases(&file("knowledge-keeper.cases.toml")).unwrap();
     let policy = compile(Arc::new(mission::parse(&file(&mission)).unwrap())).unwrap();
-    let of = |effect| cases.iter().find(|case| case.expect.effect == effect).unwrap().decide(&policy);
+    let of = |effect| cases.iter().find(|case| case.expect.effect == effect).unwrap().decide(&policy, &DETECTOR);
     for (is, met) in [
         (Effect::Allow, [true, false, false]),
         (Effect::Ask, [false, true, false]),
@@ -98,7 +99,7 @@ fn data_in_the_arguments_and_before_them_counts() {
         );
         let case = parse_cases(&source).unwrap_or_else(|error| panic!("{error}\n{source}")).cases.remove(0);
         assert!(rest.is_empty() || case.unknown(&policy).is_none());
-        let reasons: Vec<_> = case.decide(&policy).reasons.iter().map(|reason| reason.code()).collect();
+        let reasons: Vec<_> = case.decide(&policy, &DETECTOR).reasons.iter().map(|reason| reason.code()).collect();
         reasons.join(" ")
     };
     let (holds, meets) = ("financial = { else = 'deny' }", "financial = { else = 'keep', run = 'deny' }");
@@ -138,7 +139,7 @@ fn what_came_before_says_who_named_it() {
             "mission = 'm'\n[[case]]\nname = 'n'\ncall = 'mcp:mail/send'\nexpect = 'allow'\narguments = {{ to = 'ann@corp.example', body = 'see https://a.example/x' }}\n{rest}"
         );
         let case = parse_cases(&source).unwrap_or_else(|error| panic!("{error}\n{source}")).cases.remove(0);
-        let decision = case.decide(policy);
+        let decision = case.decide(policy, &DETECTOR);
         let reasons: Vec<_> = decision.reasons.iter().map(|reason| reason.code()).collect();
         (decision.effect, reasons.join(" "), case.unknown(policy).is_some(), decision.sentence)
     };
@@ -218,7 +219,7 @@ fn cases_of_the_documentation_are_decided_as_they_say() {
         let mission = mission::parse(files[&*mission]).unwrap_or_else(|error| panic!("{}", error.render(name)));
         let policy = compile(Arc::new(mission)).unwrap();
         for case in &cases {
-            let decision = case.decide(&policy);
+            let decision = case.decide(&policy, &DETECTOR);
             assert_eq!(case.unknown(&policy), None, "{name}: {}", case.name);
             assert!(case.expect.is_met(&decision), "{name}: {}: {}: {}", case.name, decision.effect, decision.sentence);
             decided += 1;

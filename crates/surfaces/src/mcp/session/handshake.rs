@@ -36,7 +36,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             Ok(response) => response,
             Err(fault) => return upstream_failed(id, &fault),
         };
-        let Some(result) = response.result() else { return response.bytes().clone() };
+        let Some(result) = response.result() else { return self.aside(id, envelope, &response).await };
         let named = result.at(&["protocolVersion"]).and_then(Raw::text).unwrap_or_default();
         let Some(revision) = Revision::parse_of(Era::Handshake, &named) else {
             let named: String = named.chars().take(REVISION_CHARS_MAX).collect();
@@ -57,7 +57,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         }
         self.upstream.opened(revision);
         self.state().phase = Phase::Open(revision);
-        response.bytes().clone()
+        self.aside(id, envelope, &response).await
     }
 
     /// The request without the capabilities that the mission does not name, and with a revision that we can follow.

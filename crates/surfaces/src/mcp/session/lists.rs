@@ -46,14 +46,35 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         cancelled: oneshot::Receiver<()>,
     ) -> Option<Bytes> {
         match self.exchange(id, envelope.bytes().clone(), cancelled).await {
-            Exchange::Answered(response) => Some(self.thinned(id, &response, list, Ok)),
+            Exchange::Answered(response) => Some(self.listed(id, envelope, &response, list, Ok).await),
             Exchange::Cancelled => None,
             Exchange::Failed(fault) => Some(upstream_failed(id, &fault)),
         }
     }
 
-    /// A list without what the mission does not show; `finished` may change what is left.
-    pub(super) fn thinned(
+    /// A list as the agent may have it; `finished` may change what is left of it.
+    pub(super) async fn listed(
+        &self,
+        id: &RawId,
+        request: &Envelope,
+        response: &Envelope,
+        list: List,
+        finished: impl FnOnce(Bytes) -> Result<Bytes, SpliceError>,
+    ) -> Bytes {
+        if response.result().is_none() {
+            return self.aside(id, request, response).await;
+        }
+        let thinned = self.thinned(id, response, list, finished);
+        match list {
+            List::Tools => thinned,
+            List::Prompts | List::Resources | List::Tasks | List::Templates => {
+                self.changed_aside(id, request, thinned).await
+            }
+        }
+    }
+
+    /// A list without what the mission does not show.
+    fn thinned(
         &self,
         id: &RawId,
         response: &Envelope,

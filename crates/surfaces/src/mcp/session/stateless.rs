@@ -51,16 +51,20 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             Meaning::Call(call) if is_about_foreign_task(&call) && !declares_tasks(&claims) => Some(undeclared(id)),
             Meaning::Call(call) => return self.govern_round(id, envelope, &claims, context, call, cancelled).await,
             Meaning::Housekeeping(Housekeeping::List(list)) => {
-                let answer = self.ask(id, envelope, &claims, cancelled).await?;
-                Some(answer.map_or_else(|refusal| refusal, |response| self.list_alone(id, &response, list)))
+                Some(match self.ask(id, envelope, &claims, cancelled).await? {
+                    Ok(response) => self.list_alone(id, envelope, &response, list).await,
+                    Err(refusal) => refusal,
+                })
             }
             Meaning::Housekeeping(Housekeeping::Subscription) => {
                 return Box::pin(self.subscribe(id, envelope, &claims, context, cancelled)).await;
             }
             Meaning::Malformed(what) => Some(author::error_reply(Some(id), author::INVALID_PARAMS, &what, None)),
             Meaning::Housekeeping(Housekeeping::Plain) => {
-                let answer = self.ask(id, envelope, &claims, cancelled).await?;
-                Some(answer.map_or_else(|refusal| refusal, |response| response.bytes().clone()))
+                Some(match self.ask(id, envelope, &claims, cancelled).await? {
+                    Ok(response) => self.aside(id, envelope, &response).await,
+                    Err(refusal) => refusal,
+                })
             }
             // Boxed, as are other rare ways: every request would carry the room for them.
             Meaning::Housekeeping(Housekeeping::Parked(about, parked)) => {
@@ -122,20 +126,19 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             Ok(response) => response,
             Err(refusal) => return Some(refusal),
         };
-        let Some(result) = response.result() else { return Some(response.bytes().clone()) };
+        let Some(result) = response.result() else { return Some(self.aside(id, envelope, &response).await) };
         if let Err(refusal) = self.client(envelope, &claims).await {
             return Some(refusal);
         }
         let narrowed = narrowed_discovery(&response, result, self.session.policy().mission().has_gates());
-        Some(
-            narrowed
-                .and_then(|bytes| private_if_changed(&response, bytes))
-                .unwrap_or_else(|error| internal(id, &error)),
-        )
+        Some(match narrowed.and_then(|bytes| private_if_changed(&response, bytes)) {
+            Ok(bytes) => self.changed_aside(id, envelope, bytes).await,
+            Err(error) => internal(id, &error),
+        })
     }
 
-    fn list_alone(&self, id: &RawId, response: &Envelope, list: List) -> Bytes {
-        self.thinned(id, response, list, |bytes| private_if_changed(response, bytes))
+    async fn list_alone(&self, id: &RawId, request: &Envelope, response: &Envelope, list: List) -> Bytes {
+        self.listed(id, request, response, list, |bytes| private_if_changed(response, bytes)).await
     }
 
     /// Sends a request of housekeeping; `None` when the client took it back, `Err` with what the client is told where there is no result to look at.

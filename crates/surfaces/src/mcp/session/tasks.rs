@@ -368,7 +368,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         let answer = match answers.recv().await? {
             Told::Created(task, reply) => {
                 self.tasks.attach(&task, call, answers);
-                Answered { receipt: None, reply }
+                Answered { receipt: None, reply: self.created_aside(id, reply).await }
             }
             Told::Ended(answer) => answer?,
             // Only calls of the stateless era are parked.
@@ -409,7 +409,8 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         }
         let failed = |text| Some(author::error_reply(Some(id), FAILED, text, None).into());
         match self.tasks.repeated(task, response.result()) {
-            Repeated::AsBefore => Some(response.bytes().clone().into()),
+            // What was told first may have been changed, so this is looked into again.
+            Repeated::AsBefore => Some(self.aside(id, envelope, &response).await.into()),
             Repeated::Different => {
                 self.upstream_misbehaved("gave another result of a task than before");
                 failed("the upstream gave another result of this task before")
@@ -431,7 +432,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
                 if let Some(result) = response.result() {
                     self.tasks.note(result);
                 }
-                Some(response.bytes().clone())
+                Some(self.aside(id, envelope, &response).await)
             }
             Exchange::Cancelled => None,
             Exchange::Failed(fault) => Some(upstream_failed(id, &fault)),

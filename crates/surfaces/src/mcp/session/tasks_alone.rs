@@ -142,7 +142,7 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         match told? {
             Told::Created(task, reply) => {
                 self.tasks.attach(&task, call, answers);
-                Some(Ok(Answered { receipt: None, reply }))
+                Some(Ok(Answered { receipt: None, reply: self.created_aside(id, reply).await }))
             }
             Told::Ended(answer) => answer.map(Ok),
             Told::Parked(parked) => self.parked_created(id, parked).await.map(Err),
@@ -163,9 +163,10 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
             Err(refusal) => return Some(refusal.into()),
         };
         // An error is about the question.
-        let Some(said) = response.result() else { return Some(response.bytes().clone().into()) };
+        let Some(said) = response.result() else { return Some(self.aside(id, envelope, &response).await.into()) };
         match self.told_of_task(task, &response, said).await {
-            Ok(message) => Some(message),
+            // Of what is over, the result has passed its release; what stands around it has not.
+            Ok(message) => Some(Message { bytes: self.changed_aside(id, envelope, message.bytes).await, ..message }),
             Err(untold) => untold.reply(id).map(Message::from),
         }
     }
@@ -229,15 +230,15 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         cancelled: oneshot::Receiver<()>,
     ) -> Option<Bytes> {
         let answer = self.ask(id, envelope, claims, cancelled).await?;
-        Some(answer.map_or_else(
-            |refusal| refusal,
-            |response| {
+        Some(match answer {
+            Ok(response) => {
                 if response.result().is_some() {
                     self.tasks.cancel_accepted(task);
                 }
-                response.bytes().clone()
-            },
-        ))
+                self.aside(id, envelope, &response).await
+            }
+            Err(refusal) => refusal,
+        })
     }
 
     /// Brings input to a task: a further attempt at its call, decided and recorded anew.

@@ -13,7 +13,7 @@ use super::intercept::{param, text_param};
 use super::parked::acknowledged;
 use super::{AgentSession, InFlight, Phase, Watched};
 use crate::govern::{Misbehaviour, Session};
-use crate::limits::UPSTREAM_REQUESTS_MAX;
+use crate::limits::{ReadLimits, UPSTREAM_REQUESTS_MAX};
 use crate::mcp::codec::{Envelope, EnvelopeKind, Raw, RawId, Splice, author};
 use crate::mcp::downstream::{Address, Downstream, Message};
 use crate::mcp::upstream::{Arrived, Incoming, IncomingQueue, SUBSCRIPTION};
@@ -136,7 +136,11 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         };
         let related = related.map(|id| self.heard_under(id));
         let address = related.as_ref().map_or(Address::Unsolicited, Address::Related);
-        let _gone = self.downstream.deliver(address, message).await;
+        let Ok(said) = Envelope::parse(message.bytes.clone(), &ReadLimits::RESPONSE) else { return };
+        match self.told(said.method().unwrap_or_default(), &said).await {
+            Some(bytes) => drop(self.downstream.deliver(address, Message { bytes, ..message }).await),
+            None => tracing::debug!("kept a notification of the upstream from the agent"),
+        }
         if let Some(begun) = begun {
             begun.notify_one();
         }

@@ -1,3 +1,4 @@
+mod asides;
 mod challenge;
 mod hostile;
 mod requests;
