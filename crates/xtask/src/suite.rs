@@ -34,8 +34,7 @@ const STEPS: &[Step] = &[
     Step { name: "fmt", about: "the source is formatted", run: fmt },
     Step { name: "tidy", about: "the tree keeps the house rules", run: house_rules },
     Step { name: "deny", about: "licences, sources and bans of dependencies", run: deny },
-    Step { name: "clippy", about: "lints, warnings are errors", run: clippy },
-    Step { name: "build", about: "programs and tests of every crate", run: build },
+    Step { name: "build", about: "programs and tests of every crate, and lints: warnings are errors", run: build },
     Step { name: "tests", about: "unit, property and simulation tests of every crate, and the docs", run: tests },
     Step { name: "e2e", about: "real clients and servers, direct and through the gateway", run: end_to_end },
     Step { name: "api", about: "the API for people against its own description", run: contract },
@@ -141,10 +140,6 @@ fn deny(place: &mut Workplace) -> Result<Verdict> {
     })
 }
 
-fn clippy(place: &mut Workplace) -> Result<Verdict> {
-    plain(place, &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
-}
-
 fn build(place: &mut Workplace) -> Result<Verdict> {
     let mut command = place.everything();
     let ran = place.run(&mut command)?;
@@ -207,7 +202,7 @@ fn plain(place: &mut Workplace, args: &[&str]) -> Result<Verdict> {
 }
 
 fn cargo_test(place: &mut Workplace, args: &[&str]) -> Result<Verdict> {
-    let mut command = place.cargo(args);
+    let mut command = place.linting(args);
     let ran = place.run(&mut command)?;
     let lines = ran.lines.clone();
     let verdict = counted(&command, ran, |lines| Count::of_cargo_test(lines.iter().map(String::as_str)));

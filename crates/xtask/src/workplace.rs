@@ -115,9 +115,16 @@ impl Workplace {
         command
     }
 
+    /// The same, compiling the workspace with the lints of `cargo clippy` on the way, warnings as errors: a pass of its own would go through every dependency once more.
+    pub(crate) fn linting(&self, args: &[&str]) -> Command {
+        let mut command = self.cargo(args);
+        command.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver").env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__");
+        command
+    }
+
     /// Builds everything with the one selection that all tests share: another one would unify features differently and build the larger dependencies once more.
     pub(crate) fn everything(&self) -> Command {
-        self.cargo(&["build", "--workspace", "--all-targets", "--locked"])
+        self.linting(&["build", "--workspace", "--all-targets", "--locked"])
     }
 
     /// The program `name` of the workspace, as `cargo build` left it.

@@ -1,20 +1,25 @@
 //! `countersign-bench path`: direct and through the gateway, in alternating windows, with the evidence counted afterwards.
 
 use std::collections::BTreeMap;
+use std::hint::black_box;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
+use governance::classify::detect::Detector;
 use serde::Serialize;
 
 use super::default_root;
 use super::load::{self, Span, Window, Workload};
 use super::usage::{self, Used};
-use crate::client::Target;
+use crate::client::{Answer, HttpSession, Target};
 use crate::governed::{Home, MISSION, Served, Upstream, sibling};
 use crate::limits::PATIENCE;
 use crate::scratch::Scratch;
+
+/// How often the messages of a call are looked into for one figure.
+const LOOKS: usize = 5_000;
 
 /// The tool of both, which each of two missions takes for something else.
 const ECHO_ARGUMENTS: &str = r#"{"text":"the quick brown fox"}"#;
@@ -120,6 +125,9 @@ async fn governed(options: &Options, upstream: &Upstream, scratch: &Path, report
         governed: Some((targets(&home, &served, runs)?, served.process.pid())),
     };
     measure(options, &sides, report).await?;
+    for workload in [ECHO, RECORD] {
+        report.looking.push(looking(upstream, workload).await?);
+    }
     report.rss_peak_mib = Some(usage::rss_peak_bytes(served.process.pid())? as f64 / f64::from(1 << 20));
     stop(&mut served)?;
 
@@ -223,6 +231,35 @@ async fn both(
     Ok(())
 }
 
+/// How long it takes to look into the messages of one call, which the gateway does for each: alone, with nothing else in the processor's caches.
+async fn looking(upstream: &Upstream, workload: Workload) -> anyhow::Result<Looking> {
+    let mut session = HttpSession::open(&upstream.target()).await?;
+    let Answer::Done(result) = session.call(workload.tool, workload.arguments).await? else {
+        anyhow::bail!("`{}` is not answered", workload.tool);
+    };
+    let (result, detector) = (result.to_owned(), Detector::default());
+    let mut times_us: Vec<f64> = (0..LOOKS)
+        .map(|_| {
+            let begun = Instant::now();
+            for message in [workload.arguments, &result] {
+                black_box(detector.scan(black_box(message.as_bytes())));
+            }
+            begun.elapsed().as_secs_f64() * 1e6
+        })
+        .collect();
+    times_us.sort_unstable_by(f64::total_cmp);
+    let median_us = times_us.get(LOOKS / 2).copied().unwrap_or_default();
+    Ok(Looking { bytes: workload.arguments.len() + result.len(), median_us, tool: workload.tool })
+}
+
+/// What it takes to look into the messages of a call.
+#[derive(Debug, Serialize)]
+struct Looking {
+    bytes: usize,
+    median_us: f64,
+    tool: &'static str,
+}
+
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 struct Shape {
@@ -304,10 +341,15 @@ impl Cell {
 /// One figure of every window, sorted.
 struct Spread(Vec<f64>);
 
+impl Spread {
+    fn median(&self) -> Option<f64> {
+        self.0.get(self.0.len() / 2).copied()
+    }
+}
+
 impl std::fmt::Display for Spread {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let middle = self.0.get(self.0.len() / 2);
-        let (Some(least), Some(median), Some(most)) = (self.0.first(), middle, self.0.last()) else {
+        let (Some(least), Some(median), Some(most)) = (self.0.first(), self.median(), self.0.last()) else {
             return f.pad("-");
         };
         // Rates and times are whole numbers; flushes a call are not.
@@ -326,6 +368,7 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     evidence: Option<Evidence>,
     governed_calls: u64,
+    looking: Vec<Looking>,
     machine: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     ready_again_ms: Option<f64>,
@@ -343,6 +386,7 @@ impl Report {
             cells: Vec::new(),
             evidence: None,
             governed_calls: 0,
+            looking: Vec::new(),
             machine: usage::machine(),
             ready_again_ms: None,
             ready_ms: None,
@@ -380,6 +424,19 @@ impl Report {
             );
         }
         println!();
+        for Looking { bytes, median_us, tool } in &self.looking {
+            let is_its =
+                |cell: &&Cell| cell.shape.workload == *tool && cell.side == Side::Governed && cell.shape.rate.is_none();
+            let widest = self.cells.iter().rfind(is_its);
+            let cpu_us = widest.and_then(|cell| cell.spread(|window| window.cpu_us_a_call).median());
+            let share = cpu_us.map(|cpu_us| {
+                format!(", {:.1} % of the gateway's processor time at the widest load", 100.0 * median_us / cpu_us)
+            });
+            println!(
+                "{tool}: looking into the {bytes} bytes of a call takes {median_us:.1} us{}",
+                share.unwrap_or_default()
+            );
+        }
         if let (Some(ready), Some(again), Some(rss)) = (self.ready_ms, self.ready_again_ms, self.rss_peak_mib) {
             println!(
                 "start to ready {ready:.0} ms on an empty home, {again:.0} ms on the full one; memory at most {rss:.0} MiB"
