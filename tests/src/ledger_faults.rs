@@ -61,6 +61,7 @@ fn begun(n: u64, padding: usize) -> Vec<Draft> {
             call_sha256: "11".repeat(32),
             confirmed: None,
             counters: Vec::new(),
+            data_fields: Vec::new(),
             facets: vec![],
             met: Vec::new(),
             provenance: Vec::new(),
@@ -86,6 +87,7 @@ fn action(event: ActionEvent, status: Option<Status>) -> ActionRecord {
     ActionRecord {
         args_sha256: "00".repeat(32),
         attempt: 1,
+        captured: Vec::new(),
         counted: Vec::new(),
         duration_us: None,
         effect_class: EffectClass::Write,

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use evidence::record::approval::Answer;
 use gateway::approvals::{Channel, ReviewError, Reviewed as Answered, Wanted};
 use gateway::clock::now;
+use gateway::content::Wanted as WantedContent;
 use serde_json::Value;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -20,11 +21,11 @@ use crate::door::Console;
 use crate::events;
 use crate::limits::{PAGE, RECORDS_SKIPPED_MAX};
 use crate::problem::{Code, Problem, ProblemDetails};
-use crate::request::{Asked, Caller, Named, Sent};
+use crate::request::{Asked, Caller, Named, NamedCall, Sent};
 use crate::sessions::{self, LoginError};
 use crate::wire::{
-    Approvals, Challenge, ChallengeWanted, Counted, Form, Grant, Listed, Login, Me, Opened, Records, RecordsListed,
-    Released, Reviewed, Revocation, Shown, Waiting, limit, unfit,
+    Approvals, Challenge, ChallengeWanted, Contents, Counted, Form, Grant, Listed, Login, Me, Opened, Opening, Records,
+    RecordsListed, Released, Reviewed, Revocation, Shown, Waiting, limit, unfit,
 };
 
 #[derive(OpenApi)]
@@ -69,6 +70,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Console>> {
         .routes(routes!(revoke))
         .routes(routes!(release))
         .routes(routes!(grant))
+        .routes(routes!(open_content))
         .routes(routes!(listen))
         .routes(routes!(description))
 }
@@ -384,6 +386,32 @@ async fn grant(
     Ok((StatusCode::CREATED, Json(Waiting { approval: waits.approval, respond_by: waits.until })))
 }
 
+/// Open what is kept of the content of a call. It is recorded who did, and why, before anything is told; the organisation says who may.
+#[utoipa::path(
+    post, path = "/v1/calls/{id}/openings", operation_id = "open_content", params(("id" = inline(CallIdForm), Path, description = "Which.")),
+    request_body = Opening,
+    responses(
+        (status = 201, description = "What is kept.", body = Contents),
+        (status = "4XX", description = "Why not.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "It could not be opened, or that could not be recorded.", body = ProblemDetails, content_type = "application/problem+json"),
+    )
+)]
+async fn open_content(
+    State(console): State<Arc<Console>>,
+    Caller(session): Caller,
+    NamedCall(call): NamedCall,
+    Sent(opening): Sent<Opening>,
+) -> Result<(StatusCode, Json<Contents>), Problem> {
+    Form::Reason.check("why", &opening.why)?;
+    let person = session.person.to_string();
+    if !console.gateway.may_open_content(&person) {
+        return Err(Problem::new(Code::NotReader, "this person is not among those who may open content"));
+    }
+    let wanted = WantedContent { attempt: opening.attempt, call, only: opening.content.map(Into::into) };
+    let opened = console.gateway.open_content(wanted, &person, &opening.why, Channel::Api).await?;
+    Ok((StatusCode::CREATED, Json(Contents { contents: opened.into_iter().map(Into::into).collect() })))
+}
+
 /// Hear of changes as they happen (server-sent events): `listening` once, `approval` with id and state, `missed` where some were left out and a list is due. Ends with the session.
 #[utoipa::path(
     get, path = "/v1/events", operation_id = "listen",
@@ -416,6 +444,12 @@ async fn description(Caller(_session): Caller) -> Json<utoipa::openapi::OpenApi>
 #[schema(value_type = String, pattern = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
 #[expect(dead_code, reason = "the form of `evidence::ids::ApprovalId`")]
 struct ApprovalIdForm(String);
+
+/// How a call's id is written.
+#[derive(utoipa::ToSchema)]
+#[schema(value_type = String, pattern = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
+#[expect(dead_code, reason = "the form of `evidence::ids::CallId`")]
+struct CallIdForm(String);
 
 fn unknown(id: evidence::ids::ApprovalId) -> Problem {
     Problem::new(Code::ApprovalUnknown, format!("there is no approval {id}"))

@@ -5,6 +5,7 @@ use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use evidence::approvals::Illegal;
 use gateway::approvals::{AskError, ReviewError};
+use gateway::content::OpenContentError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -59,6 +60,8 @@ codes! {
     ApprovalUnknown = "approval_unknown", NOT_FOUND, "There is no such approval", "list approvals to see those that there are";
     /// The body is larger than a request's may be.
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, "The body is too large", "send less";
+    /// Nothing is kept of the content of the call.
+    ContentUnkept = "content_unkept", NOT_FOUND, "Nothing is kept of the content of this call", "the ledger has its digests; docs/organisation.md says what is kept";
     /// The person has to do with the call.
     Excluded = "excluded", FORBIDDEN, "Whoever has to do with a call does not review it", "leave the answer to somebody else";
     /// Earlier emergencies wait for their review.
@@ -73,6 +76,8 @@ codes! {
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The path does not take this method", "use a method that the header `allow` names";
     /// The gates do not ask this person, or not yet.
     NotAsked = "not_asked", FORBIDDEN, "The gates do not ask this person, or not yet", "leave the answer to those whom the gates ask";
+    /// The organisation does not let this person open content.
+    NotReader = "not_reader", FORBIDDEN, "The organisation does not let this person open content", "leave it to a member of the group that `readers` under [capture] in organisation.toml names";
     /// There is nothing here.
     NotFound = "not_found", NOT_FOUND, "There is nothing here", "GET /v1/openapi.json lists the paths";
     /// Nothing is there that could be taken back or used.
@@ -180,6 +185,20 @@ impl From<ReviewError> for Problem {
             ReviewError::Unfit => Code::RequestUnfit,
             ReviewError::Unknown(_) => Code::ApprovalUnknown,
             ReviewError::NotYours(_) | ReviewError::Who(_) => Code::NotAsked,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<OpenContentError> for Problem {
+    fn from(error: OpenContentError) -> Self {
+        let code = match &error {
+            OpenContentError::NotKept(_) | OpenContentError::NotRun(_) => Code::ContentUnkept,
+            OpenContentError::TooMuch | OpenContentError::Unfit => Code::RequestUnfit,
+            OpenContentError::Lost { .. }
+            | OpenContentError::Read(_)
+            | OpenContentError::Sealed(_)
+            | OpenContentError::Unrecorded(_) => return Self::failed(&error),
         };
         Self::new(code, error.to_string())
     }

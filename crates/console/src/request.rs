@@ -4,9 +4,10 @@ use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::request::Parts;
-use evidence::ids::ApprovalId;
+use evidence::ids::{ApprovalId, CallId, IdError};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::door::Console;
@@ -46,11 +47,27 @@ impl FromRequestParts<Arc<Console>> for Named {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, console: &Arc<Console>) -> Result<Self, Problem> {
-        let Path(id) = Path::<String>::from_request_parts(parts, console)
-            .await
-            .map_err(|error| unfit(format!("the path: {error}")))?;
-        id.parse().map(Self).map_err(|error: evidence::ids::IdError| unfit(error.to_string()))
+        named(parts, console).await.map(Self)
     }
+}
+
+/// The call that the path names.
+pub(crate) struct NamedCall(pub(crate) CallId);
+
+impl FromRequestParts<Arc<Console>> for NamedCall {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, console: &Arc<Console>) -> Result<Self, Problem> {
+        named(parts, console).await.map(Self)
+    }
+}
+
+/// The one id in the path.
+async fn named<T: FromStr<Err = IdError>>(parts: &mut Parts, console: &Arc<Console>) -> Result<T, Problem> {
+    let Path(id) = Path::<String>::from_request_parts(parts, console)
+        .await
+        .map_err(|error| unfit(format!("the path: {error}")))?;
+    id.parse().map_err(|error: IdError| unfit(error.to_string()))
 }
 
 /// Parameters behind the path.

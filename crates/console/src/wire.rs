@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use evidence::ids::ApprovalId;
 use evidence::record::approval::{Answer, Gate, Resolution, Review};
+use evidence::record::{Capture, Content};
 use evidence::time::Timestamp;
 use gateway::approvals::history::{Before, Told};
 use gateway::approvals::{ApprovalState, ApprovalView, Turn};
@@ -326,6 +327,8 @@ pub struct Approval {
     /// The gates, with their thresholds.
     #[schema(value_type = Vec<GateForm>)]
     pub gates: Vec<Gate>,
+    /// The argument of which it endorses one value, or is to; null of anything else.
+    pub endorses: Option<String>,
     /// SHA-256 of the gates.
     pub gates_sha256: String,
     /// On whose behalf the agent acts.
@@ -367,6 +370,7 @@ impl From<ApprovalView> for Approval {
             args_sha256: view.args_sha256,
             asked_at: view.asked_at,
             call_sha256: view.call_sha256,
+            endorses: view.endorses,
             gates: view.gates,
             gates_sha256: view.gates_sha256,
             initiator: view.initiator,
@@ -622,6 +626,95 @@ pub struct Waiting {
     /// When silence becomes a no.
     #[schema(value_type = String, format = DateTime)]
     pub respond_by: Timestamp,
+}
+
+/// The wish to open what is kept of the content of a call.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Opening {
+    /// One attempt alone, of a call that took several.
+    #[serde(default)]
+    #[schema(minimum = 1)]
+    pub attempt: Option<u32>,
+    /// One content alone.
+    #[serde(default)]
+    pub content: Option<Part>,
+    /// Why: it is recorded.
+    #[schema(
+        min_length = 1,
+        max_length = 1024,
+        pattern = "[^\\u0000-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]"
+    )]
+    pub why: String,
+}
+
+/// What of a call may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// What the tool got.
+    Arguments,
+    /// What the agent got instead of what the tool returned.
+    Delivered,
+    /// What the tool returned.
+    Result,
+}
+
+impl From<Part> for Content {
+    fn from(part: Part) -> Self {
+        match part {
+            Part::Arguments => Self::Arguments,
+            Part::Delivered => Self::Delivered,
+            Part::Result => Self::Result,
+        }
+    }
+}
+
+impl From<Content> for Part {
+    fn from(content: Content) -> Self {
+        match content {
+            Content::Arguments => Self::Arguments,
+            Content::Delivered => Self::Delivered,
+            Content::Result => Self::Result,
+        }
+    }
+}
+
+/// What was opened.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Contents {
+    /// Each content, in the order of the log.
+    pub contents: Vec<Kept>,
+}
+
+/// One content, as it is kept.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Kept {
+    /// Which attempt at the call.
+    #[schema(minimum = 1)]
+    pub attempt: u32,
+    /// The kinds of data that were found in it.
+    pub classes: Vec<String>,
+    /// Which content.
+    pub content: Part,
+    /// Whether values of some classes were taken out of it.
+    pub is_redacted: bool,
+    /// The content: JSON.
+    pub text: String,
+}
+
+impl From<gateway::content::Opened> for Kept {
+    fn from(opened: gateway::content::Opened) -> Self {
+        Self {
+            attempt: opened.attempt,
+            classes: opened.classes.iter().map(ToString::to_string).collect(),
+            content: opened.content.into(),
+            is_redacted: opened.mode != Capture::Sealed,
+            text: opened.text,
+        }
+    }
 }
 
 /// Something about an approval is not as it was.

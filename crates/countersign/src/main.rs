@@ -59,6 +59,10 @@ enum Command {
     /// See what people are asked, and answer
     #[command(subcommand)]
     Approvals(commands::approvals::Approvals),
+    /// Ask people to endorse one value that calls act on, or withdraw that
+    Endorse(commands::approvals::Endorse),
+    /// List the values that are endorsed, and those that people are asked to endorse
+    Endorsements(commands::approvals::Endorsements),
     /// Try who is notified of what waits for people
     #[command(subcommand)]
     Notify(commands::notify::Notify),
@@ -72,6 +76,8 @@ enum Command {
     /// List attachments and get them back
     #[command(subcommand)]
     Attachments(commands::attach::Attachments),
+    /// Open what is kept of the content of a call
+    Content(commands::content::Content),
     /// Check the organisation's own classes of data, and make indexes of its values
     #[command(subcommand)]
     Classes(commands::classes::Classes),
@@ -103,6 +109,8 @@ fn main() -> ExitCode {
         Command::Mission(command) => command.run(home),
         Command::Organisation(command) => command.run(),
         Command::Approvals(command) => home().and_then(|home| command.run(&home)),
+        Command::Endorse(command) => home().and_then(|home| command.run(&home)),
+        Command::Endorsements(command) => home().and_then(|home| command.run(&home)),
         Command::Notify(command) => command.run(),
         Command::People(command) => home().and_then(|home| command.run(&home)),
         Command::Attach(command) => home().and_then(|home| command.run(&home)),
@@ -110,6 +118,7 @@ fn main() -> ExitCode {
         Command::Audit(command) => home().and_then(|home| command.run(&home)),
         Command::Classes(command) => home().and_then(|home| command.run(&home)),
         Command::Classify(command) => command.run(home().ok().as_ref()),
+        Command::Content(command) => home().and_then(|home| command.run(&home)),
         Command::Exceptions(command) => home().and_then(|home| command.run(&home)),
         Command::Verify(command) => home().and_then(|home| command.run(&home)),
         Command::Halt(command) => home().and_then(|home| command.run(&home, gateway::halts::Switch::Halted)),

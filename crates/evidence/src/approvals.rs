@@ -362,7 +362,7 @@ impl Approval {
     /// longer than any gate gives one.
     #[must_use]
     pub fn grant(&self, at: Timestamp) -> Grant {
-        if let Some(StandingGrant { name: _, totals, until, uses }) = &self.question.standing {
+        if let Some(StandingGrant { endorses: _, name: _, totals, until, uses }) = &self.question.standing {
             let limits = self.question.gates.iter().filter_map(|gate| gate.standing.as_ref());
             let not_after = after(at, limits.map(|limit| limit.for_s).min().unwrap_or(0)).min(*until);
             return Grant { break_glass: Vec::new(), not_after, totals: totals.clone(), uses: *uses };

@@ -14,11 +14,11 @@ use crate::record::approval::{
     Question, Quorum, Resolution, Review, Stage, StandingGrant, StandingLimit, Total,
 };
 use crate::record::{
-    AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, BrokenGlass, Channel, Client, Context, Count,
-    DecisionInput, DecisionPoint, DecisionRecord, Direction, Draft, Effect, EffectClass, Endpoint, ExceptionEvent,
-    ExceptionKind, ExceptionRecord, Facet, FacetValue, Initiator, LedgerEvent, LedgerState, Link, Obligation, Origin,
-    Policy, Purpose, Reading, Reported, RequestContext, Rule, Signed, Status, Surface, TargetOrigin, TargetRole, Tool,
-    VersionLog, VersionedKind, VersionedObject,
+    AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, BrokenGlass, Capture, Captured, Channel,
+    Client, Content, Context, Count, DecisionInput, DecisionPoint, DecisionRecord, Direction, Draft, Effect,
+    EffectClass, Endpoint, EvidenceAccess, ExceptionEvent, ExceptionKind, ExceptionRecord, Facet, FacetValue,
+    Initiator, LedgerEvent, LedgerState, Link, Obligation, Origin, Policy, Purpose, Reading, Reported, RequestContext,
+    Rule, Signed, Status, Surface, TargetOrigin, TargetRole, Tool, Unkept, VersionLog, VersionedKind, VersionedObject,
 };
 use crate::time::Timestamp;
 
@@ -160,12 +160,11 @@ fn facet() -> impl Strategy<Value = Facet> {
 
 fn approval() -> impl Strategy<Value = Body> {
     let excluded = (name(), name()).prop_map(|(person, role)| Excluded { person: person.into(), role });
-    let standing = (name(), totals(), time(), 1..=u32::MAX).prop_map(|(name, totals, until, uses)| StandingGrant {
-        name: name.into(),
-        totals,
-        until,
-        uses,
-    });
+    let endorses = option::of(name().prop_map(Arc::from));
+    let standing =
+        (endorses, name(), totals(), time(), 1..=u32::MAX).prop_map(|(endorses, name, totals, until, uses)| {
+            StandingGrant { endorses, name: name.into(), totals, until, uses }
+        });
     let about = (integer(), sha256(), option::of(approval_id()), text(), (sha256(), option::of(standing)));
     let question = (about, vec(excluded, 0..2), vec(gate(), 0..2), time(), vec(rule(), 0..2)).prop_map(
         |(
@@ -261,23 +260,30 @@ fn decision() -> impl Strategy<Value = Body> {
     let target = (name(), word(Origin::ALL), word(TargetRole::ALL), option::of(shared()))
         .prop_map(|(argument, origin, role, source)| TargetOrigin { argument: argument.into(), origin, role, source });
     let labels =
-        prop::collection::btree_set(name(), 0..3).prop_map(|labels| labels.into_iter().map(Into::into).collect());
+        || prop::collection::btree_set(name(), 0..3).prop_map(|labels| labels.into_iter().map(Into::into).collect());
     let known = (
         option::of(word(EffectClass::ALL)),
         vec(reading, 0..3),
         vec(facet(), 0..3),
-        labels,
+        (labels(), labels()),
         vec(target, 0..3),
         option::of(sha256()),
     );
     let input = (integer(), sha256(), sha256(), known, tool()).prop_map(
-        |(args_bytes, args_sha256, call_sha256, (confirmed, counters, facets, met, provenance, sent_sha256), tool)| {
+        |(
+            args_bytes,
+            args_sha256,
+            call_sha256,
+            (confirmed, counters, facets, (data_fields, met), provenance, sent_sha256),
+            tool,
+        )| {
             DecisionInput {
                 args_bytes,
                 args_sha256,
                 call_sha256,
                 confirmed,
                 counters,
+                data_fields,
                 facets,
                 met,
                 provenance,
@@ -338,11 +344,13 @@ fn action() -> impl Strategy<Value = Body> {
         counter: counter.into(),
         window: window.into(),
     });
-    (sha256(), attempt, vec(count, 0..3), word(EffectClass::ALL), tool(), happened).prop_map(
-        |(args_sha256, attempt, counted, effect_class, tool, happened)| {
+    let of_call = (sha256(), attempt, vec(captured(), 0..3), vec(count, 0..3));
+    (of_call, word(EffectClass::ALL), tool(), happened).prop_map(
+        |((args_sha256, attempt, captured, counted), effect_class, tool, happened)| {
             let intent = ActionRecord {
                 args_sha256,
                 attempt,
+                captured,
                 counted,
                 duration_us: None,
                 effect_class,
@@ -427,6 +435,22 @@ fn version() -> impl Strategy<Value = Body> {
     )
 }
 
+fn captured() -> impl Strategy<Value = Captured> {
+    let classes = prop::collection::btree_set(name(), 0..3);
+    (classes, word(Content::ALL), word(Capture::ALL), option::of(word(Unkept::ALL))).prop_map(
+        |(classes, content, mode, reason)| Captured {
+            classes: classes.into_iter().map(Into::into).collect(),
+            content,
+            mode,
+            reason,
+        },
+    )
+}
+
+fn access() -> impl Strategy<Value = Body> {
+    (name(), name(), name()).prop_map(|(channel, who, why)| Body::Access(EvidenceAccess { channel, who, why }))
+}
+
 fn ledger() -> impl Strategy<Value = Body> {
     (text(), word(LedgerEvent::ALL), name(), integer(), text()).prop_map(|(detail, event, origin, records, version)| {
         Body::Ledger(LedgerState { detail, event, origin, records, version })
@@ -442,6 +466,7 @@ pub(crate) fn body() -> impl Strategy<Value = Body> {
         approval().boxed(),
         exception().boxed(),
         version().boxed(),
+        access().boxed(),
         ledger().boxed()
     ]
 }

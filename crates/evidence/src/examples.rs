@@ -16,11 +16,12 @@ use crate::record::approval::{
     Question, Quorum, Resolution, Review, Stage, StandingGrant, StandingLimit, Total,
 };
 use crate::record::{
-    AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, BrokenGlass, Channel, Client, Context, Count,
-    DecisionInput, DecisionPoint, DecisionRecord, Direction, Draft, Effect, EffectClass, Endpoint, ExceptionEvent,
-    ExceptionKind, ExceptionRecord, Facet, FacetValue, Initiator, LedgerEvent, LedgerState, Link, Obligation, Origin,
-    Place, Policy, Purpose, Reading, Reported, RequestContext, Rule, Signed, Status, Surface, TargetOrigin, TargetRole,
-    Tool, VersionLog, VersionedKind, VersionedObject, write,
+    AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, BrokenGlass, Capture, Captured, Channel,
+    Client, Content, Context, Count, DecisionInput, DecisionPoint, DecisionRecord, Direction, Draft, Effect,
+    EffectClass, Endpoint, EvidenceAccess, ExceptionEvent, ExceptionKind, ExceptionRecord, Facet, FacetValue,
+    Initiator, LedgerEvent, LedgerState, Link, Obligation, Origin, Place, Policy, Purpose, Reading, Reported,
+    RequestContext, Rule, Signed, Status, Surface, TargetOrigin, TargetRole, Tool, Unkept, VersionLog, VersionedKind,
+    VersionedObject, write,
 };
 use crate::time::Timestamp;
 
@@ -105,6 +106,7 @@ pub(crate) fn decision(effect: Effect, tool: Tool, args: u8) -> DecisionRecord {
                 wanted: Some("4200".into()),
                 window: "2026-11-23".into(),
             }],
+            data_fields: Vec::new(),
             facets: vec![Facet {
                 argument: "amount".into(),
                 values: vec![FacetValue { kind: "number".into(), text: "4200".into() }],
@@ -137,6 +139,7 @@ pub(crate) fn intent(tool: Tool, args: u8) -> ActionRecord {
     ActionRecord {
         args_sha256: sha256(args),
         attempt: 1,
+        captured: Vec::new(),
         counted: vec![Count { amount: "4200".into(), counter: PER_DAY.into(), window: "2026-11-23".into() }],
         duration_us: None,
         effect_class: EffectClass::Pay,
@@ -523,6 +526,7 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
     let mut observed =
         DecisionRecord { effect: Effect::Allow, would: Some(Effect::Deny), ..decision(Effect::Deny, send_money(), 5) };
     observed.input.confirmed = Some(EffectClass::Send);
+    observed.input.data_fields = vec!["pii.email:to".into()];
     observed.input.provenance = vec![TargetOrigin {
         argument: "recipient".into(),
         origin: Origin::Untrusted,
@@ -531,7 +535,13 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
     }];
     let sent_sha256 = Some(sha256(0xd2));
     redacting.input.sent_sha256.clone_from(&sent_sha256);
-    let answering = ActionRecord { input_sha256: Some(sha256(0xd1)), sent_sha256, ..intent(send_money(), 7) };
+    let captured = vec![Captured {
+        classes: vec!["financial.iban".into(), "pii.person".into()],
+        content: Content::Arguments,
+        mode: Capture::Redacted,
+        reason: None,
+    }];
+    let answering = ActionRecord { captured, input_sha256: Some(sha256(0xd1)), sent_sha256, ..intent(send_money(), 7) };
     let failed = ActionRecord {
         external_reference: Some("TX-20261123-0042".into()),
         reason: Some("upstream_closed".into()),
@@ -540,6 +550,12 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
         ..outcome(send_money(), 8, Status::Unknown)
     };
     let reported = ActionRecord {
+        captured: vec![Captured {
+            classes: vec!["secret.api_key".into()],
+            content: Content::Result,
+            mode: Capture::Digest,
+            reason: Some(Unkept::Rule),
+        }],
         external_reference: Some("release-2026-11-23.1".into()),
         reported: Some(Reported { by: "ap-bot".into(), note: Some("Rolled out to every region.".into()) }),
         ..outcome(deploy(), 11, Status::Done)
@@ -605,7 +621,13 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
     drafts.extend(emergency().into_iter().map(|(name, n, body)| (name, draft(n, Some(10), body))));
     drafts.extend(standing::lasting().into_iter().map(|(name, n, body)| (name, draft(n, Some(12), body))));
     drafts.push(("action_record-reported", draft(3_600_064, Some(11), reported.into())));
-    for (_, draft) in &mut drafts {
+    let access = EvidenceAccess {
+        channel: "api".into(),
+        who: "bea".into(),
+        why: "The supplier says that another account was agreed (FIN-2304).".into(),
+    };
+    drafts.push(("evidence_access", draft(3_600_065, Some(7), access.into())));
+    for (name, draft) in &mut drafts {
         if draft.call.is_some() {
             draft.data_classes = vec!["financial".into(), "pii".into()];
             draft.links = vec![Link {
@@ -615,6 +637,14 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
                 sha256: sha256(0xc1),
             }];
             draft.trace = Some("4bf92f3577b34da6a3ce929d0e0e4736".into());
+        }
+        if ["action_record-intent", "evidence_access"].contains(name) {
+            draft.links.push(Link {
+                bytes: 96,
+                media_type: "application/vnd.countersign.sealed".into(),
+                rel: Content::Arguments.to_string(),
+                sha256: sha256(0xc2),
+            });
         }
     }
     drafts

@@ -67,6 +67,8 @@ pub struct Life {
     pub state: ExceptionEvent,
     /// Who of the persons did something about it last.
     doer: Option<String>,
+    /// Whether it is an exception of a mission, which ends with its day or with the version.
+    ends_by_itself: bool,
 }
 
 /// Why an event may not follow.
@@ -136,6 +138,7 @@ impl Life {
             scope: record.scope.clone(),
             state: ExceptionEvent::Opened,
             doer: record.who.clone(),
+            ends_by_itself: record.kind == ExceptionKind::Waiver && record.who.is_none(),
         })
     }
 
@@ -153,6 +156,8 @@ impl Life {
                 self.reviewer = None;
             }
             (_, ExceptionEvent::Closed) => return Err(Illegal::Closed),
+            // What the gateway opened for a time it closes when that is over: nothing is left to look at.
+            (ExceptionEvent::Closed, _) if self.ends_by_itself && record.who.is_none() => {}
             (ExceptionEvent::Reviewed | ExceptionEvent::Closed, _) if !self.is_fit(record) => {
                 return Err(Illegal::NotIndependent);
             }
@@ -398,5 +403,22 @@ mod tests {
         for bad in [ExceptionRecord { due: None, ..waiver.clone() }, ExceptionRecord { mitigation: None, ..waiver }] {
             assert_eq!(Life::begin(&bad, Timestamp::EPOCH), Err(Illegal::UnboundedWaiver));
         }
+    }
+
+    #[test]
+    fn what_the_gateway_opened_for_a_time_it_closes_and_a_person_only_after_a_review() {
+        let kind = ExceptionKind::Waiver;
+        let waiver = |who| ExceptionRecord { kind, ..record(ExceptionEvent::Opened, who, Some("only one tool")) };
+        let closed = |who| ExceptionRecord { kind, ..record(ExceptionEvent::Closed, who, None) };
+        for (opener, closer, expected) in [
+            (None, None, Ok(())),
+            (None, Some("ana"), Err(Illegal::NotReviewed)),
+            (Some("ana"), None, Err(Illegal::NotReviewed)),
+        ] {
+            let mut life = Life::begin(&waiver(opener), Timestamp::EPOCH).unwrap();
+            assert_eq!(life.take(&closed(closer)), expected, "{opener:?} {closer:?}");
+        }
+        let mut other = Life::begin(&record(ExceptionEvent::Opened, None, Some("m")), Timestamp::EPOCH).unwrap();
+        assert_eq!(other.take(&record(ExceptionEvent::Closed, None, None)), Err(Illegal::NotReviewed));
     }
 }

@@ -251,14 +251,15 @@ fn tool(body: &Body) -> Option<&Tool> {
         Body::Action(action) => Some(&action.tool),
         Body::Approval(approval) => Some(&approval.tool),
         Body::Decision(decision) => Some(&decision.input.tool),
-        Body::Exception(_) | Body::Ledger(_) | Body::Request(_) | Body::Version(_) => None,
+        Body::Access(_) | Body::Exception(_) | Body::Ledger(_) | Body::Request(_) | Body::Version(_) => None,
     }
 }
 
 fn effect(body: &Body) -> Option<Effect> {
     match body {
         Body::Decision(decision) => Some(decision.effect),
-        Body::Action(_)
+        Body::Access(_)
+        | Body::Action(_)
         | Body::Approval(_)
         | Body::Exception(_)
         | Body::Ledger(_)
@@ -270,7 +271,8 @@ fn effect(body: &Body) -> Option<Effect> {
 fn status(body: &Body) -> Option<Status> {
     match body {
         Body::Action(action) => action.status,
-        Body::Approval(_)
+        Body::Access(_)
+        | Body::Approval(_)
         | Body::Decision(_)
         | Body::Exception(_)
         | Body::Ledger(_)
@@ -283,7 +285,12 @@ fn reasons(body: &Body) -> Vec<&str> {
     match body {
         Body::Action(action) => action.reason.as_deref().into_iter().collect(),
         Body::Decision(decision) => decision.reasons.iter().map(|reason| &**reason).collect(),
-        Body::Approval(_) | Body::Exception(_) | Body::Ledger(_) | Body::Request(_) | Body::Version(_) => Vec::new(),
+        Body::Access(_)
+        | Body::Approval(_)
+        | Body::Exception(_)
+        | Body::Ledger(_)
+        | Body::Request(_)
+        | Body::Version(_) => Vec::new(),
     }
 }
 

@@ -5,7 +5,9 @@
 
 pub mod approval;
 mod body;
+mod captured;
 mod origin;
+mod request;
 #[cfg(test)]
 mod tests;
 
@@ -17,12 +19,14 @@ use serde_json::value::RawValue;
 
 use approval::ApprovalRecord;
 pub use body::{
-    AccessToken, ActionEvent, ActionRecord, Body, BrokenGlass, Channel, Client, Count, DecisionInput, DecisionPoint,
-    DecisionRecord, Direction, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind, ExceptionRecord, Facet,
-    FacetValue, LedgerEvent, LedgerState, Obligation, Policy, Purpose, Reading, RecordType, Reported, RequestContext,
-    Rule, Signed, Status, Surface, Tool, VersionLog, VersionedKind, VersionedObject,
+    ActionEvent, ActionRecord, Body, BrokenGlass, Count, DecisionInput, DecisionPoint, DecisionRecord, Direction,
+    Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind, ExceptionRecord, Facet, FacetValue, LedgerEvent,
+    LedgerState, Obligation, Policy, Reading, RecordType, Reported, Rule, Signed, Status, Surface, Tool, VersionLog,
+    VersionedKind, VersionedObject,
 };
+pub use captured::{Capture, Captured, Content, EvidenceAccess, Unkept};
 pub use origin::{Origin, TargetOrigin, TargetRole};
+pub use request::{AccessToken, Channel, Client, Purpose, RequestContext};
 
 use crate::ids::{CallId, RecordId, RunId};
 use crate::limits::INTEGER_MAX;
@@ -343,7 +347,7 @@ fn largest_integer(record: &Record) -> u64 {
         Body::Approval(approval) => largest_of_approval(approval),
         Body::Decision(decision) => decision.input.args_bytes,
         Body::Ledger(state) => state.records,
-        Body::Exception(_) | Body::Request(_) | Body::Version(_) => 0,
+        Body::Access(_) | Body::Exception(_) | Body::Request(_) | Body::Version(_) => 0,
     };
     record.links.iter().map(|link| link.bytes).fold(of_body.max(record.seq), u64::max)
 }

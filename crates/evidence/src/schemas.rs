@@ -12,17 +12,18 @@ use crate::checkpoint::{Checkpoint, KeyName, VerifierKey};
 use crate::leaf::{Leaf, commitment};
 use crate::record::approval::{Answer, ApprovalEvent, Assurance, Resolution};
 use crate::record::{
-    self, ActionEvent, DecisionPoint, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind, LedgerEvent,
-    Origin, RecordType, Status, Surface, TargetRole, VersionedKind, read,
+    self, ActionEvent, Capture, Content, DecisionPoint, Effect, EffectClass, Endpoint, ExceptionEvent, ExceptionKind,
+    LedgerEvent, Origin, RecordType, Status, Surface, TargetRole, Unkept, VersionedKind, read,
 };
 use crate::tile::{Tile, TileBuilder};
 use crate::verify::LedgerCheck;
 use crate::{arbitrary, examples};
 
-const SCHEMAS: [(RecordType, &str); 7] = [
+const SCHEMAS: [(RecordType, &str); 8] = [
     (RecordType::ActionRecord, include_str!("../../../schemas/evidence/action_record.schema.json")),
     (RecordType::ApprovalRecord, include_str!("../../../schemas/evidence/approval_record.schema.json")),
     (RecordType::DecisionRecord, include_str!("../../../schemas/evidence/decision_record.schema.json")),
+    (RecordType::EvidenceAccess, include_str!("../../../schemas/evidence/evidence_access.schema.json")),
     (RecordType::ExceptionRecord, include_str!("../../../schemas/evidence/exception_record.schema.json")),
     (RecordType::LedgerState, include_str!("../../../schemas/evidence/ledger_state.schema.json")),
     (RecordType::RequestContext, include_str!("../../../schemas/evidence/request_context.schema.json")),
@@ -250,6 +251,9 @@ fn schemas_have_the_words_of_the_code() {
     check!(ActionRecord "/body/effect_class" EffectClass);
     check!(ActionRecord "/body/event" ActionEvent);
     check!(ActionRecord "/body/status" Status);
+    check!(ActionRecord "/body/captured/0/content" Content);
+    check!(ActionRecord "/body/captured/0/mode" Capture);
+    check!(ActionRecord "/body/captured/0/reason" Unkept);
     check!(ApprovalRecord "/body/event" ApprovalEvent);
     check!(ApprovalRecord "/body/resolution" Resolution);
     check!(ApprovalRecord "/body/review/answer" Answer);
@@ -346,7 +350,7 @@ fn the_frozen_log_verifies() {
     }
     let report = check.finish();
     assert!(report.is_sound(), "{:?}", report.findings);
-    assert_eq!((report.records, report.proved, report.checkpoints), (51, 51, 1));
+    assert_eq!((report.records, report.proved, report.checkpoints), (52, 52, 1));
     assert_eq!(report.open_intents, []);
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use evidence::ids::CallId;
-use evidence::record::{Context, Endpoint, Surface, Tool};
+use evidence::record::{Context, Effect, Endpoint, Obligation, Rule, Surface, Tool};
 use governance::classify::{Returned, Standing, classify};
 use governance::decide::PolicySnapshot;
 use governance::execute::{Examined, Release};
@@ -34,26 +34,26 @@ impl Gateway {
         };
         let run = context.run;
         self.see(run, policy, &tool, Some(&said)).await;
-        let Examined { classes, release } = self.aside_looked_into(policy, (run, &tool), &said).await;
+        let Examined { classes, release, .. } = self.aside_looked_into(policy, (run, &tool), &said).await;
         if classes.is_empty() {
             return Aside::Passed;
         }
-        let (aside, obligations, reason, rules, sentence) = match release {
-            Release::Pass => (Aside::Passed, Vec::new(), None, Vec::new(), "told beside the answers to calls".into()),
+        let (aside, released_as) = match release {
+            Release::Pass => (Aside::Passed, passed(Vec::new(), Vec::new(), "told beside the answers to calls")),
             Release::Changed { obligations, result, rules, .. } => {
                 let sentence = "what the mission keeps from the agent was changed in what was told beside answers";
-                (Aside::Changed(result), obligations, None, rules, sentence.into())
+                (Aside::Changed(result), passed(obligations, rules, sentence))
             }
             Release::Withhold { reason, rules, sentence } => {
-                (Aside::Withheld, Vec::new(), Some(reason), rules, sentence)
+                let (effect, obligations, reasons) = (Effect::Deny, Vec::new(), vec![reason]);
+                (Aside::Withheld, Released { effect, obligations, reasons, rules, sentence })
             }
         };
         let at = now();
         let call = CallId::at(at, self.entropy.bits());
         let intercepted = Intercepted::new(call, context, tool, said, None);
         let classified = classify(intercepted, None, Standing::Good, &Returned::default());
-        let draft =
-            released(&classified, &policy.in_force(), &classes, Released { obligations, reason, rules, sentence }, at);
+        let draft = released(&classified, &policy.in_force(), &classes, released_as, at);
         match self.ledger.append(vec![draft]).await {
             Ok(_) => aside,
             Err(error) => {
@@ -62,4 +62,9 @@ impl Gateway {
             }
         }
     }
+}
+
+/// The decision on an aside that goes on.
+fn passed(obligations: Vec<Obligation>, rules: Vec<Rule>, sentence: &str) -> Released {
+    Released { effect: Effect::Allow, obligations, reasons: Vec::new(), rules, sentence: sentence.into() }
 }

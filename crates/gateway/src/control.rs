@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use evidence::ids::{ApprovalId, ExceptionId, RunId};
-use evidence::record::EffectClass;
+use evidence::ids::{ApprovalId, CallId, ExceptionId, RunId};
+use evidence::record::{Content, EffectClass};
 use evidence::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::approvals::{AskError, Channel, Counted, Page, ReviewError, Reviewed, Wanted as WantedApprovals};
 use crate::attachments::{Attach, AttachError};
 use crate::changes::Waits;
+use crate::content::{OpenContentError, Opened, Wanted as WantedContent};
 use crate::exceptions::{Deed, DeedError};
 use crate::halts::{Scope, Switch};
 use crate::keys::{Confirmation, Enrolment, KeyError, PersonKey};
@@ -65,6 +66,17 @@ pub enum Ask {
     InvitePerson {
         /// Whom.
         person: String,
+    },
+    /// Open what is kept of the content of a call.
+    OpenContent {
+        /// One attempt alone.
+        attempt: Option<u32>,
+        /// Which.
+        call: CallId,
+        /// One content alone.
+        only: Option<Content>,
+        /// Why.
+        why: String,
     },
     /// List persons, groups and keys.
     People,
@@ -183,6 +195,8 @@ pub enum Answer {
     Excepted(ExceptionId),
     /// The one-time code.
     Invited(String),
+    /// What is kept of the content of a call.
+    Content(Vec<Opened>),
     /// The persons, groups and keys.
     People(PeopleView),
     /// The tools that were seen, and how each stands.
@@ -236,6 +250,8 @@ pub enum Blame {
 pub struct RunView {
     /// Who acts.
     pub agent: String,
+    /// The classes and kinds of data that it has met, sorted; `*` where that may be any.
+    pub classes: Vec<Arc<str>>,
     /// From when on nothing runs.
     pub expires_at: Timestamp,
     /// On whose behalf.
@@ -283,12 +299,13 @@ pub struct Status {
 }
 
 impl RunView {
-    /// What people see of `run`.
+    /// What people see of `run`, which has met `classes`.
     #[must_use]
-    pub fn of(run: &Run) -> Self {
+    pub fn of(run: &Run, classes: Vec<Arc<str>>) -> Self {
         let terms = &run.terms;
         Self {
             agent: terms.agent.name.to_string(),
+            classes,
             expires_at: terms.expires_at,
             initiator: terms.initiator.name.to_string(),
             mission: terms.mission.to_string(),
@@ -335,6 +352,20 @@ impl From<ReviewError> for Answer {
             | ReviewError::Signature
             | ReviewError::Unknown(_)
             | ReviewError::Who(_) => Blame::Nobody,
+        };
+        Self::refused(blame, error)
+    }
+}
+
+impl From<OpenContentError> for Answer {
+    fn from(error: OpenContentError) -> Self {
+        let blame = match &error {
+            OpenContentError::Lost { .. }
+            | OpenContentError::Read(_)
+            | OpenContentError::Sealed(_)
+            | OpenContentError::Unrecorded(_) => Blame::Operator,
+            OpenContentError::NotKept(_) | OpenContentError::NotRun(_) => Blame::Nobody,
+            OpenContentError::TooMuch | OpenContentError::Unfit => Blame::Asker,
         };
         Self::refused(blame, error)
     }
@@ -425,6 +456,11 @@ impl Gateway {
                 Err(error @ (DeedError::Read(_) | DeedError::Unrecorded(_))) => Answer::refused(Blame::Operator, error),
             },
             Ask::InvitePerson { person } => self.invite(&person, who).await.map_or_else(Answer::from, Answer::Invited),
+            Ask::OpenContent { attempt, call, only, why } => {
+                let wanted = WantedContent { attempt, call, only };
+                let opened = self.open_content(wanted, who, &why, Channel::Cli).await;
+                opened.map_or_else(Answer::from, Answer::Content)
+            }
             Ask::People => {
                 self.load_people(who).await;
                 Answer::People(self.people_view())
@@ -452,7 +488,13 @@ impl Gateway {
                 Err(error @ RevokeError::Unrecorded(_)) => Answer::refused(Blame::Operator, error),
                 Err(error) => Answer::refused(Blame::Nobody, error),
             },
-            Ask::Runs => Answer::Runs(self.list_runs().iter().map(|run| RunView::of(run)).collect()),
+            Ask::Runs => {
+                let mut views = Vec::new();
+                for run in self.list_runs() {
+                    views.push(RunView::of(&run, self.all_met(run.id).await));
+                }
+                Answer::Runs(views)
+            }
             Ask::StartRun { mission_file, wanted } => self.answer_start(mission_file, wanted, who).await,
             Ask::Status => Answer::Status(self.status()),
             Ask::Switch { scope, switch, why } => match self.switch(scope, switch, who, &why).await {

@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use crate::Gateway;
 use crate::approvals::Using;
 use crate::clock::{instant, now, sleep_until};
+use crate::content::Unnamed;
 use crate::limits::{HOLD_NEWS, PARKS_AFTER};
 use crate::refusals::Sort;
 
@@ -42,6 +43,7 @@ pub(crate) async fn drive<E: Execute>(
     let (id, tool, run) = (intercepted.call(), intercepted.tool().clone(), intercepted.context().run);
     // What the tool gets.
     let (mut arguments, mut tokens) = (intercepted.sent().clone(), Vec::new());
+    let (attempt, mut unnamed) = (intercepted.attempt(), Unnamed::default());
     let (mut call, effects) = Call::begin(intercepted);
     let mut effects = VecDeque::from(effects);
     while let Some(effect) = effects.pop_front() {
@@ -53,6 +55,16 @@ pub(crate) async fn drive<E: Execute>(
                 let intercepted;
                 (intercepted, tokens) = gateway.turned_back(&policy, as_it_is_listed);
                 arguments = intercepted.sent().clone();
+                let kept = match gateway.keep_arguments(&policy, &intercepted, &tokens, &mut unnamed).await {
+                    Ok(kept) => kept,
+                    Err(error) => {
+                        tracing::error!(%error, "content of a call could not be kept; the call does not run");
+                        let (next, more) = call.handle(Input::Unrecorded, now());
+                        call = next;
+                        effects.extend(more);
+                        continue;
+                    }
+                };
                 let is_counted = policy.counters(&tool).next().is_some();
                 let plan = policy.plan(&tool);
                 if is_counted && let Err(error) = gateway.open_counters(policy.mission().name()).await {
@@ -65,10 +77,21 @@ pub(crate) async fn drive<E: Execute>(
                 } else {
                     classify(intercepted, plan, standing(), &Returned::default())
                 };
-                let data_classes = gateway.classes(&policy, run, &classified.intercepted, &tokens).await;
+                let (data_classes, data_fields) = gateway.classes(&policy, run, &classified.intercepted, &tokens).await;
                 let met = gateway.met(run, &policy).await;
-                let provenance = gateway.provenance.trace(run, &policy, &tool, &arguments);
-                let classified = Box::new(Classified { confirmed, data_classes, met, pin, provenance, ..classified });
+                let initiator = &classified.intercepted.context().initiator.name;
+                let endorsed = gateway.endorsed(&policy, (&tool, pin.as_deref()), initiator, now());
+                let provenance = gateway.provenance.trace(run, &policy, &tool, &arguments, &endorsed);
+                let classified = Box::new(Classified {
+                    confirmed,
+                    data_classes,
+                    data_fields,
+                    kept,
+                    met,
+                    pin,
+                    provenance,
+                    ..classified
+                });
                 let consult = |consult: &Consult, at| gateway.consult(consult, at);
                 let at = now();
                 let (next, more) = if is_counted {
@@ -143,15 +166,18 @@ pub(crate) async fn drive<E: Execute>(
             }
             // CRASH: the answer may be out before the outcome is durable; recovery closes the call as unknown. Only what reads answers so.
             Effect::Append(drafts) if reply.is_some() => {
+                gateway.note_waivers(&policy, &drafts);
                 append_beside(gateway, drafts);
                 break;
             }
             Effect::Append(drafts) => {
+                gateway.note_waivers(&policy, &drafts);
                 let asked = drafts.iter().find_map(|draft| match &draft.body {
                     Body::Approval(approval) if approval.event == ApprovalEvent::Requested => Some(approval.approval),
                     _ => None,
                 });
                 using.appending(&drafts);
+                unnamed.appending(&drafts);
                 let recorded = gateway.ledger.append(drafts);
                 tokio::pin!(recorded);
                 let recorded = loop {
@@ -197,7 +223,8 @@ pub(crate) async fn drive<E: Execute>(
                     Some(Ok(Execution::Ended(outcome))) => {
                         gateway.recall.add(run, &policy, &tool, &outcome);
                         gateway.see(run, &policy, &tool, outcome.result.as_ref()).await;
-                        Input::Ended(Box::new(gateway.looked_into(&policy, (run, &tool), &tokens, outcome).await))
+                        let outcome = gateway.looked_into(&policy, (run, &tool), &tokens, outcome).await;
+                        Input::Ended(Box::new(gateway.keep_result(&policy, (run, id, attempt), &tokens, outcome).await))
                     }
                     Some(Ok(Execution::Task(created))) => {
                         may_cancel = false;
@@ -214,7 +241,8 @@ pub(crate) async fn drive<E: Execute>(
                 let outcome = execute.follow(answer).await;
                 gateway.recall.add(run, &policy, &tool, &outcome);
                 gateway.see(run, &policy, &tool, outcome.result.as_ref()).await;
-                Input::Ended(Box::new(gateway.looked_into(&policy, (run, &tool), &tokens, outcome).await))
+                let outcome = gateway.looked_into(&policy, (run, &tool), &tokens, outcome).await;
+                Input::Ended(Box::new(gateway.keep_result(&policy, (run, id, attempt), &tokens, outcome).await))
             }
             Effect::CancelUpstream => {
                 execute.cancel().await;
@@ -242,6 +270,7 @@ pub(crate) async fn drive<E: Execute>(
         call = next;
         follow(gateway, &mut effects, more);
     }
+    unnamed.forget();
     let has_left = has_left || cancelled.try_recv().is_ok();
     using.answered(gateway, id, reply, has_left)
 }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use evidence::ids::RunId;
-use evidence::record::{ExceptionKind, Surface, Tool};
+use evidence::record::{Captured, Content, ExceptionKind, Surface, Tool};
+use governance::classify::capture::capture;
 use governance::classify::deidentify::{HashKey, Keys};
 use governance::classify::detect::Detector;
 use governance::classify::own::OwnClasses;
 use governance::classify::token::{Token, TokenKey, TurnedBack, turn_back};
 use governance::classify::{Found, Place};
-use governance::decide::PolicySnapshot;
+use governance::decide::{Arrival, PolicySnapshot};
 use governance::execute::{Examined, Outcome, Release, examine, examine_aside, reaching};
 use governance::intercept::Intercepted;
 use governance::mission::Mission;
@@ -22,6 +23,7 @@ use memchr::memmem;
 use crate::Gateway;
 use crate::blocking::blocking;
 use crate::classes::undefined_class;
+use crate::clock::now;
 use crate::home::Home;
 use crate::limits::{ECHO_BYTES_MIN, EXAMINED_IN_PLACE_BYTES_MAX};
 use crate::missions::LoadError;
@@ -73,22 +75,42 @@ impl Examiner {
         let places = scan.findings().iter().map(Place::from);
         let mut places: Vec<Place> = places.filter(|place| !is_token(place)).collect();
         if !echoed.is_empty() {
-            places.extend(echoes(message, echoed, &places));
+            places.extend(echoes(message, echoed, &places, ECHO_BYTES_MIN));
             places.sort_by_key(|place| (place.range.start, place.range.end));
         }
         Found::new(places, scan.is_complete())
     }
+
+    /// What the organisation has kept of a content of a call in which `tokens` turned back, with what is to be kept.
+    pub(crate) fn captured(
+        &self,
+        policy: &PolicySnapshot,
+        content: Content,
+        text: &Bytes,
+        tokens: &[Token],
+    ) -> Option<(Captured, Option<Bytes>)> {
+        let rules = policy.capture()?;
+        let mut found = self.found(policy.mission().name(), text, tokens);
+        if content == Content::Arguments && !tokens.is_empty() {
+            // However short they are: they are there for sure.
+            let mut places = found.places().to_vec();
+            places.extend(echoes(text, tokens, &places, 1));
+            places.sort_by_key(|place| (place.range.start, place.range.end));
+            found = Found::new(places, !found.is_unread());
+        }
+        Some(capture(text, content, &found, rules, &self.keys))
+    }
 }
 
 /// Where `message` has values for which tokens turned back in the call that it answers, and which were not found there as what they are: a tool that returns what it was sent,
-/// with letters around it, tells the agent nothing by that.
-fn echoes(message: &[u8], echoed: &[Token], known: &[Place]) -> Vec<Place> {
+/// with letters around it, tells the agent nothing by that. Shorter ones than `bytes_min` are not looked for.
+fn echoes(message: &[u8], echoed: &[Token], known: &[Place], bytes_min: usize) -> Vec<Place> {
     let mut places: Vec<Place> = Vec::new();
     for (nth, token) in echoed.iter().enumerate() {
         let value = token.value.as_bytes();
         let is_repeated =
             echoed.iter().take(nth).any(|before| before.value == token.value && before.class == token.class);
-        if is_repeated || value.len() < ECHO_BYTES_MIN {
+        if is_repeated || value.len() < bytes_min {
             continue;
         }
         for start in memmem::find_iter(message, value) {
@@ -117,7 +139,7 @@ impl Gateway {
         }
     }
 
-    /// The classes of data in the arguments of a call, as its tool gets them, sorted; what `tokens` stand for is of their class, whatever it looks like where it stands
+    /// The classes of data in the arguments of a call, as its tool gets them, sorted, and in which arguments they stand, as far as exceptions ask; what `tokens` stand for is of their class, whatever it looks like where it stands
     /// now. Its run has met those in what its agent sent, wherever it has them from.
     pub(crate) async fn classes(
         self: &Arc<Self>,
@@ -125,7 +147,7 @@ impl Gateway {
         run: Option<RunId>,
         call: &Intercepted,
         tokens: &[Token],
-    ) -> Vec<Arc<str>> {
+    ) -> (Vec<Arc<str>>, Vec<Arc<str>>) {
         let mission = policy.mission().name();
         let found = self.found(mission, call.sent(), &[]).await;
         match call.sent_sha256() {
@@ -140,7 +162,8 @@ impl Gateway {
         labels.sort_unstable();
         labels.dedup();
         self.note_unexpected(policy, call.tool(), &labels, "its arguments hold");
-        labels
+        let fields = policy.fields(call.tool(), &found, call.sent());
+        (labels, fields)
     }
 
     /// `outcome`, looked into; `tokens` are those that turned back in its call. Its run has met what its agent gets of it.
@@ -153,16 +176,18 @@ impl Gateway {
     ) -> Outcome {
         let Some(result) = &outcome.result else { return outcome };
         let found = self.found(policy.mission().name(), result, tokens).await;
+        let of = Arrival { at: now(), tool };
         let outcome = match tool.surface {
-            Surface::Change | Surface::Mcp => examine(outcome, policy, &found, &self.examiner.keys),
+            Surface::Change | Surface::Mcp => examine(outcome, policy, &found, &self.examiner.keys, of),
             // What its automation reports of a step does not go on to anybody.
             Surface::Workflow => {
-                let examined = Examined { classes: policy.labels(&found), release: Release::Pass };
-                Outcome { examined: Some(examined), ..outcome }
+                let (classes, excepted, kept) = (policy.labels(&found), Vec::new(), Vec::new());
+                let examined = Examined { at: of.at, classes, excepted, kept, release: Release::Pass };
+                Outcome { examined: Some(Box::new(examined)), ..outcome }
             }
         };
         if let Some(examined) = &outcome.examined {
-            self.met.add(run.filter(|_| tool.surface != Surface::Workflow), reaching(examined, &found, policy));
+            self.met.add(run.filter(|_| tool.surface != Surface::Workflow), reaching(examined, &found, policy, tool));
             self.note_unexpected(policy, tool, &examined.classes, "its result holds");
         }
         outcome
@@ -176,8 +201,9 @@ impl Gateway {
         said: &Bytes,
     ) -> Examined {
         let found = self.found(policy.mission().name(), said, &[]).await;
-        let examined = examine_aside(said, policy, &found, &self.examiner.keys);
-        self.met.add(run, reaching(&examined, &found, policy));
+        let of = Arrival { at: now(), tool };
+        let examined = examine_aside(said, policy, &found, &self.examiner.keys, of);
+        self.met.add(run, reaching(&examined, &found, policy, tool));
         self.note_unexpected(policy, tool, &examined.classes, "what was told beside answers holds");
         examined
     }

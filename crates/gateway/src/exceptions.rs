@@ -139,7 +139,11 @@ impl Gateway {
             Some(life) => life.clone().take(&record)?,
             None => drop(Life::begin(&record, at)?),
         }
+        let event = record.event;
         self.note(Context::system().into(), record).await?;
+        if event == ExceptionEvent::Closed {
+            self.waivers.closed(exception);
+        }
         Ok(exception)
     }
 

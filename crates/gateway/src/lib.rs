@@ -13,6 +13,7 @@ pub mod changes;
 pub mod classes;
 pub mod clock;
 pub mod config;
+pub mod content;
 pub mod control;
 mod counters;
 pub mod device;
@@ -27,7 +28,7 @@ mod identity;
 pub mod keys;
 pub mod limits;
 pub mod listener;
-mod met;
+pub mod met;
 pub mod missions;
 pub mod notify;
 pub mod oauth;
@@ -43,6 +44,7 @@ mod seal;
 pub mod session;
 pub mod socket;
 mod trouble;
+mod waivers;
 mod workflow;
 
 use std::fmt;
@@ -57,6 +59,7 @@ use tokio::sync::watch;
 use crate::approvals::{Approvals, ParkedCalls};
 use crate::classes::Classes;
 use crate::clock::{Entropy, now};
+use crate::content::Contents;
 use crate::counters::Counters;
 use crate::examiner::Examiner;
 use crate::halts::Halts;
@@ -72,6 +75,7 @@ use crate::provenance::Provenance;
 use crate::recall::Recall;
 use crate::refusals::Refusals;
 use crate::runs::Runs;
+use crate::waivers::Waivers;
 
 /// What all sessions share.
 pub struct Gateway {
@@ -80,6 +84,7 @@ pub struct Gateway {
     pub(crate) classes: Classes,
     /// One takes approved changes up at a time.
     pub(crate) changing: tokio::sync::Mutex<()>,
+    pub(crate) contents: Contents,
     pub(crate) counters: Counters,
     pub(crate) digests: Digests,
     pub(crate) entropy: Entropy,
@@ -102,6 +107,7 @@ pub struct Gateway {
     pub(crate) rounds: Rounds,
     pub(crate) runs: Runs,
     pub(crate) stopping: watch::Sender<bool>,
+    pub(crate) waivers: Waivers,
 }
 
 impl fmt::Debug for Gateway {
@@ -171,6 +177,7 @@ impl Gateway {
         if let Some(own) = own {
             examiner.put(own);
         }
+        let waivers = Waivers::restore(&reader)?;
         let provenance = Provenance::open(&home, |run| runs.find(run).is_some())?;
         let (stopping, _) = watch::channel(false);
         let mut key = [0; 32];
@@ -180,6 +187,7 @@ impl Gateway {
             call_timeout,
             classes,
             changing: tokio::sync::Mutex::default(),
+            contents: Contents::of(&home),
             counters: Counters::default(),
             digests: Digests::default(),
             entropy: Entropy::default(),
@@ -201,6 +209,7 @@ impl Gateway {
             rounds: Rounds::new(key),
             runs,
             stopping,
+            waivers,
         }))
     }
 

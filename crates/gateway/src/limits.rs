@@ -236,3 +236,12 @@ pub const NOTIFY_GIVE_UP_US: i64 = 24 * 60 * 60 * 1_000_000;
 /// The shortest value, in bytes, that is looked for as it is in the result of a call for which its token turned back. A shorter one stands in many texts by chance, and is only
 /// found as what it is.
 pub const ECHO_BYTES_MIN: usize = 6;
+
+/// How long it is not said again that content of calls cannot be kept: records say it of each call.
+pub const UNKEPT_NOTED_US: i64 = 15 * 60 * 1_000_000;
+
+/// What is opened of the content of a call at once: one of the largest, and some more. As JSON it is twice that, and what a command takes as an answer is 16 MiB.
+pub const OPENED_BYTES_MAX: u64 = 6 << 20;
+
+/// Entries of each list in the picture of one run: some 200 bytes each. The ledger has all.
+pub const PICTURED_MAX: usize = 256;

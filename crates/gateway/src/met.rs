@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use evidence::filter::{Filter, IdRange, Pattern, Term};
 use evidence::ids::{CallId, RunId};
-use evidence::record::{ActionEvent, Body, DecisionPoint, Effect, Endpoint, Obligation, Record};
+use evidence::record::{ActionEvent, Body, Content, DecisionPoint, Effect, Endpoint, Obligation, Record, Tool};
+use evidence::time::Timestamp;
 use governance::classify::ANY;
 use governance::decide::PolicySnapshot;
 use governance::mission::Treatment;
-use store::{Order, ReadError, Reader};
+use serde::Serialize;
+use store::{ReadError, Reader};
 
 use crate::Gateway;
 use crate::blocking::blocking;
@@ -104,66 +105,118 @@ impl Gateway {
         let kinds = blocking(move || recorded(&reader, run)).await?;
         let mut runs = self.met.lock();
         let known = runs.entry(run).or_default();
-        known.kinds.extend(kinds);
+        known.kinds.extend(kinds.into_keys());
         known.is_whole = true;
         Ok(())
     }
+
+    /// The classes and kinds of data that `run` has met, of earlier processes too; `*` where nobody knows.
+    pub(crate) async fn all_met(&self, run: RunId) -> Vec<Arc<str>> {
+        if !self.met.is_whole(run)
+            && let Err(error) = self.open_met(run).await
+        {
+            tracing::error!(%error, %run, "what a run has met is not known; it may be anything");
+            return vec![Arc::from(ANY)];
+        }
+        self.met.lock().get(&run).map(|known| known.kinds.iter().cloned().collect()).unwrap_or_default()
+    }
 }
 
-/// What the records of `run` say that it met.
-fn recorded(reader: &Reader, run: RunId) -> Result<Kinds, ReadError> {
-    let of_run = Filter::Term(Term::Run(vec![IdRange { low: run, high: run }]));
-    let labelled = Filter::Term(Term::Class(vec![Pattern::any()]));
-    let died = Filter::Term(Term::Reason(vec![Pattern::exactly(DIED)]));
+/// What the records of `run` say that it met, and where first.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn recorded(reader: &Reader, run: RunId) -> Result<BTreeMap<Arc<str>, FirstMet>, ReadError> {
     let mut records = Records::default();
-    reader.visit(&Filter::And(vec![of_run, Filter::Or(vec![labelled, died])]), Order::OldestFirst, |record| {
+    reader.visit_run(run, |record| {
         records.add(&record);
         ControlFlow::Continue(())
     })?;
     Ok(records.met())
 }
 
+/// Where a run first met a class of data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FirstMet {
+    /// When.
+    pub at: Timestamp,
+    /// In which call.
+    pub call: CallId,
+    /// In which content of it.
+    pub content: Content,
+    /// The record that says so.
+    pub seq: u64,
+    /// Which tool was called, as `mcp:crm/search`.
+    pub tool: String,
+}
+
+impl FirstMet {
+    fn of(record: &Record, call: CallId, content: Content, tool: &Tool) -> Self {
+        Self { at: record.occurred_at, call, content, seq: record.seq, tool: tool.to_string() }
+    }
+}
+
 /// What was found in the messages of a run, and what was taken out of them.
 #[derive(Debug, Default)]
-struct Records {
-    met: Kinds,
+pub(crate) struct Records {
+    met: BTreeMap<Arc<str>, FirstMet>,
     /// The labels of results, by call.
-    results: BTreeMap<CallId, BTreeSet<Arc<str>>>,
+    results: BTreeMap<CallId, (BTreeSet<Arc<str>>, FirstMet)>,
     /// What was done to results, by call; `None` where they were withheld.
     released: BTreeMap<CallId, Option<Vec<Obligation>>>,
 }
 
 impl Records {
-    fn add(&mut self, record: &Record) {
+    pub(crate) fn add(&mut self, record: &Record) {
         let Some(call) = record.correlation.call else { return };
-        let labels = || record.data_classes.iter().cloned();
         match &record.body {
             Body::Decision(decision) if decision.point == DecisionPoint::Release => {
                 let done = (decision.effect != Effect::Deny).then(|| decision.obligations.clone());
                 self.released.insert(call, done);
                 // What was told beside the answers to calls has no other record.
                 if decision.input.tool.endpoint == Endpoint::Request {
-                    self.results.entry(call).or_default().extend(labels());
+                    self.returned(record, call, &decision.input.tool);
                 }
             }
             // It may have been answered, with anything.
             Body::Action(action) if action.reason.as_deref() == Some(DIED) => {
-                self.met.insert(Arc::from(ANY));
+                let first = FirstMet::of(record, call, Content::Result, &action.tool);
+                self.met.entry(Arc::from(ANY)).or_insert(first);
             }
-            Body::Action(action) if action.event == ActionEvent::Outcome => {
-                self.results.entry(call).or_default().extend(labels());
-            }
-            Body::Action(_) | Body::Decision(_) => self.met.extend(labels()),
-            Body::Approval(_) | Body::Exception(_) | Body::Ledger(_) | Body::Request(_) | Body::Version(_) => {}
+            Body::Action(action) if action.event == ActionEvent::Outcome => self.returned(record, call, &action.tool),
+            Body::Action(action) => self.sent(record, call, &action.tool),
+            Body::Decision(decision) => self.sent(record, call, &decision.input.tool),
+            Body::Access(_)
+            | Body::Approval(_)
+            | Body::Exception(_)
+            | Body::Ledger(_)
+            | Body::Request(_)
+            | Body::Version(_) => {}
         }
     }
 
-    fn met(self) -> Kinds {
+    fn returned(&mut self, record: &Record, call: CallId, tool: &Tool) {
+        if !record.data_classes.is_empty() {
+            let first = || (BTreeSet::new(), FirstMet::of(record, call, Content::Result, tool));
+            self.results.entry(call).or_insert_with(first).0.extend(record.data_classes.iter().cloned());
+        }
+    }
+
+    fn sent(&mut self, record: &Record, call: CallId, tool: &Tool) {
+        for label in &record.data_classes {
+            if !self.met.contains_key(label) {
+                self.met.insert(label.clone(), FirstMet::of(record, call, Content::Arguments, tool));
+            }
+        }
+    }
+
+    /// What the run met, and where first.
+    pub(crate) fn met(self) -> BTreeMap<Arc<str>, FirstMet> {
         let mut met = self.met;
-        for (call, labels) in self.results {
-            match self.released.get(&call) {
-                None => met.extend(labels),
-                Some(None) => {}
+        for (call, (labels, first)) in self.results {
+            let stays: Vec<&Arc<str>> = match self.released.get(&call) {
+                None => labels.iter().collect(),
+                Some(None) => Vec::new(),
                 Some(Some(done)) => {
                     let kinds: Vec<&str> = done.iter().filter_map(taken_out).collect();
                     let is_out = |label: &Arc<str>| {
@@ -172,7 +225,13 @@ impl Records {
                             **kind == **label || (class == Some(label) && !labels.contains(*kind))
                         })
                     };
-                    met.extend(labels.iter().filter(|label| !is_out(label)).cloned());
+                    labels.iter().filter(|label| !is_out(label)).collect()
+                }
+            };
+            for label in stays {
+                let known = met.entry(label.clone()).or_insert_with(|| first.clone());
+                if first.seq < known.seq {
+                    *known = first.clone();
                 }
             }
         }
@@ -210,9 +269,16 @@ mod tests {
             (vec!["unclassified"], Some(Some(vec![done("hash", "other")])), vec!["unclassified"]),
         ] {
             let mut records = Records::default();
-            records.results.insert(call, labels(&found));
+            let first = FirstMet {
+                at: Timestamp::EPOCH,
+                call,
+                content: Content::Result,
+                seq: 1,
+                tool: "mcp:crm/search".to_owned(),
+            };
+            records.results.insert(call, (labels(&found), first));
             records.released.extend(released.clone().map(|released| (call, released)));
-            assert_eq!(records.met(), labels(&met), "{found:?} {released:?}");
+            assert_eq!(records.met().into_keys().collect::<Kinds>(), labels(&met), "{found:?} {released:?}");
         }
     }
 }

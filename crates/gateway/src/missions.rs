@@ -217,6 +217,11 @@ impl Missions {
         entry.policy.clone()
     }
 
+    /// The digest of the version last accepted of the mission `name`.
+    pub(crate) fn accepted_version(&self, name: &str) -> Option<String> {
+        self.accepted.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
     /// Whose the version in force of the mission `name` is.
     pub(crate) fn author(&self, name: &str) -> Option<String> {
         self.authors.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
@@ -365,6 +370,10 @@ impl Gateway {
             if old.as_ref().is_some_and(|old| old.why() == fresh.why()) {
                 return Err(LoadError::SameWhy(PathBuf::from(shown)));
             }
+            // What people approved was fit when they were asked.
+            if asks == Asks::Anew {
+                fit(old.as_ref(), &fresh, &shown)?;
+            }
             self.home
                 .keep_mission(fresh.sha256(), &source)
                 .map_err(|source| LoadError::Keep { name: name.clone(), source })?;
@@ -466,6 +475,9 @@ impl Gateway {
             let is_stale = is_same && self.missions.is_revoked(&name);
             if is_stale || !is_same && old.as_ref().is_some_and(|old| old.why() == written.why()) {
                 return Err(LoadError::SameWhy(path.to_owned()));
+            }
+            if !is_same {
+                fit(old.as_ref(), fresh.mission(), &shown)?;
             }
             let difference = if is_same { Vec::new() } else { mission::difference(old.as_ref(), fresh.mission()) };
             let direction = if is_same { None } else { direction(old.as_ref(), fresh.mission()) };
@@ -594,6 +606,13 @@ impl Gateway {
             tracing::error!(%error, "the refusal could not be recorded");
         }
     }
+}
+
+/// That the exceptions of a version that is to follow `old` are ones that may begin now.
+fn fit(old: Option<&Mission>, fresh: &Mission, shown: &str) -> Result<(), LoadError> {
+    let unfit = fresh.unfit_exceptions(old, now());
+    let lines: Vec<String> = unfit.iter().map(|(line, sentence)| format!("{shown}:{line}:1: {sentence}")).collect();
+    if lines.is_empty() { Ok(()) } else { Err(LoadError::Invalid(lines.join("\n"))) }
 }
 
 /// Which way a version changes what is allowed. Against nothing, whatever it allows is new; so it is where what was in force cannot be read any more.

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use evidence::ids::RunId;
 use evidence::record::{TargetOrigin, Tool};
-use governance::classify::provenance::{Key, Seen};
+use governance::classify::provenance::{Endorsed, Key, Seen};
 use governance::decide::PolicySnapshot;
 
 use crate::Gateway;
@@ -91,18 +91,19 @@ impl Provenance {
         runs.hold(run, Arc::new(Mutex::new(trail)));
     }
 
-    /// Who named what a call of `tool` with `arguments` acts on, as far as `policy` asks.
+    /// Who named what a call of `tool` with `arguments` acts on, as far as `policy` asks; `endorsed` is what people have said is good.
     pub(crate) fn trace(
         &self,
         run: Option<RunId>,
         policy: &PolicySnapshot,
         tool: &Tool,
         arguments: &[u8],
+        endorsed: &[Endorsed],
     ) -> Vec<TargetOrigin> {
         let Some(targets) = policy.targets(tool) else { return Vec::new() };
         match run {
-            Some(run) => self.with(run, |trail| trail.seen.trace(arguments, targets)),
-            None => Seen::new(&self.key).trace(arguments, targets),
+            Some(run) => self.with(run, |trail| trail.seen.trace_beside(arguments, targets, endorsed)),
+            None => Seen::new(&self.key).trace_beside(arguments, targets, endorsed),
         }
     }
 
@@ -371,7 +372,8 @@ mod tests {
 
         fn origin(&self, provenance: &Provenance, iban: &str) -> Origin {
             let arguments = format!(r#"{{"iban":"{iban}"}}"#);
-            let traced = provenance.trace(Some(self.run), &self.policy, &tool("bank", "pay"), arguments.as_bytes());
+            let traced =
+                provenance.trace(Some(self.run), &self.policy, &tool("bank", "pay"), arguments.as_bytes(), &[]);
             traced.first().unwrap().origin
         }
 

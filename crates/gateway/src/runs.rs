@@ -3,14 +3,17 @@
 //! A run's beginning and end are `version_log` records; this keeps the open ones in memory. Agents on HTTP prove themselves with a run's token, of which only the
 //! hash is kept; bridges of one user join the open run with the same mission, agent and initiator.
 
+pub mod picture;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use evidence::ids::RunId;
 use evidence::leaf::sha256_hex;
-use evidence::record::{Agent, Authenticated, Context, Initiator, VersionLog, VersionedKind, VersionedObject};
+use evidence::record::{Agent, Authenticated, Context, Draft, Initiator, VersionLog, VersionedKind, VersionedObject};
 use evidence::time::Timestamp;
+use governance::classify::ANY;
 use serde::{Deserialize, Serialize};
 use store::Reader;
 
@@ -338,10 +341,13 @@ impl Gateway {
             return Err(RunError::Closed { id, standing: standing.as_str() });
         }
         run.closed.store(if to == Standing::Revoked { REVOKED } else { ENDED }, Ordering::Release);
+        let mut met = self.all_met(id).await;
+        // What may be anything is no class to filter by.
+        met.retain(|class| **class != *ANY);
         self.recall.forget(id);
         self.provenance.forget(id);
         self.met.forget(id);
-        self.log_run(&run, Some(Standing::Open), to, who, why).await?;
+        self.log_run(&run, Some(Standing::Open), to, who, why, met).await?;
         self.release_run(id, who, &format!("the run is {}: {why}", to.as_str())).await;
         Ok(())
     }
@@ -401,7 +407,7 @@ impl Gateway {
             return Err(RunError::Full);
         }
         let run = Arc::new(Run { id: RunId::at(at, self.entropy.bits()), terms, closed: AtomicU8::new(OPEN) });
-        self.log_run(&run, None, Standing::Open, who, "run started").await?;
+        self.log_run(&run, None, Standing::Open, who, "run started", Vec::new()).await?;
         self.met.begin(run.id);
         if let Some(policy) = self.missions.policy(&run.terms.mission) {
             self.provenance.begin(run.id, &policy.load(), words);
@@ -417,6 +423,7 @@ impl Gateway {
         to: Standing,
         who: &str,
         why: &str,
+        met: Vec<Arc<str>>,
     ) -> Result<(), RunError> {
         let state = serde_json::to_string(&run.terms).map_err(|error| RunError::Unfit(error.to_string()))?;
         let body = VersionLog {
@@ -443,7 +450,8 @@ impl Gateway {
             mission: Some(run.terms.mission.clone()),
             run: Some(run.id),
         };
-        self.note(context.into(), body).await?;
+        let draft = Draft { data_classes: met, ..Draft::new(context.into(), None, now(), body) };
+        self.ledger.append(vec![draft]).await?;
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use evidence::leaf::sha256_hex;
 
 use crate::clock::random;
 
@@ -22,6 +23,12 @@ pub enum SealError {
         /// Why not.
         source: io::Error,
     },
+    /// It is not the file that was written.
+    #[error("`{0}` is not the file that was written")]
+    Altered(PathBuf),
+    /// The key is gone, and what it sealed with it.
+    #[error("the key `{0}` is not here")]
+    NoKey(PathBuf),
     /// It is not what was sealed with this home's key as what it is taken for.
     #[error("`{0}` cannot be opened with this home's key")]
     Unsealed(PathBuf),
@@ -50,8 +57,27 @@ impl Seal {
     /// What is in the file at `path`, which is at most `bytes_max` large and bound to `name`; `None` where there is no file.
     pub(crate) fn open(&self, path: &Path, name: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, SealError> {
         let Some(bytes) = read(path, bytes_max)? else { return Ok(None) };
+        self.unsealed(path, name, &bytes).map(Some)
+    }
+
+    /// What is in the file at `path`, bound to `name`, where its SHA-256 is this; `None` where there is no file.
+    pub(crate) fn open_addressed(
+        &self,
+        path: &Path,
+        sha256: &str,
+        name: &str,
+        bytes_max: u64,
+    ) -> Result<Option<Vec<u8>>, SealError> {
+        let Some(bytes) = read(path, bytes_max)? else { return Ok(None) };
+        if sha256_hex(&bytes) != sha256 {
+            return Err(SealError::Altered(path.to_owned()));
+        }
+        self.unsealed(path, name, &bytes).map(Some)
+    }
+
+    fn unsealed(&self, path: &Path, name: &str, bytes: &[u8]) -> Result<Vec<u8>, SealError> {
         let unsealed = || SealError::Unsealed(path.to_owned());
-        let Some(key) = read(&self.key, KEY_BYTES)? else { return Err(unsealed()) };
+        let Some(key) = read(&self.key, KEY_BYTES)? else { return Err(SealError::NoKey(self.key.clone())) };
         let (form, rest) = bytes.split_first().ok_or_else(unsealed)?;
         let (nonce, text) = rest.split_at_checked(NONCE_LEN).ok_or_else(unsealed)?;
         let mut text = text.to_vec();
@@ -59,18 +85,30 @@ impl Seal {
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| unsealed())?;
         let length = key.open_in_place(nonce, self.bound_to(*form, name), &mut text).map_err(|_| unsealed())?.len();
         text.truncate(length);
-        Ok(Some(text))
+        Ok(text)
     }
 
     /// Puts `text`, sealed, in the place of what is at `path`.
-    pub(crate) fn put(&self, path: &Path, name: &str, mut text: Vec<u8>) -> Result<(), SealError> {
-        let unsealed = || SealError::Unsealed(path.to_owned());
+    pub(crate) fn put(&self, path: &Path, name: &str, text: Vec<u8>) -> Result<(), SealError> {
+        replace(path, &self.sealed(name, text)?)
+    }
+
+    /// Puts `text`, sealed, into a file of `folder` that is called by the SHA-256 of its bytes; gives that and their number. No two are the same, whatever is in them.
+    pub(crate) fn put_addressed(&self, folder: &Path, name: &str, text: Vec<u8>) -> Result<(String, u64), SealError> {
+        let bytes = self.sealed(name, text)?;
+        let sha256 = sha256_hex(&bytes);
+        replace(&folder.join(format!("{sha256}.sealed")), &bytes)?;
+        Ok((sha256, bytes.len() as u64))
+    }
+
+    fn sealed(&self, name: &str, mut text: Vec<u8>) -> Result<Vec<u8>, SealError> {
+        let unsealed = || SealError::Unsealed(self.key.clone());
         let key = sealing(&key_or_new(&self.key)?).ok_or_else(unsealed)?;
         let mut nonce = [0; NONCE_LEN];
         random(&mut nonce);
         let unique = Nonce::assume_unique_for_key(nonce);
         key.seal_in_place_append_tag(unique, self.bound_to(FORM, name), &mut text).map_err(|_| unsealed())?;
-        replace(path, &[&[FORM][..], &nonce, &text].concat())
+        Ok([&[FORM][..], &nonce, &text].concat())
     }
 
     fn bound_to(&self, form: u8, name: &str) -> Aad<Vec<u8>> {

@@ -16,7 +16,7 @@ use evidence::record::{Context, DecisionPoint, Draft, Effect as Verdict, EffectC
 use evidence::time::Timestamp;
 
 use crate::approve::{Consulted, Executed, Requested};
-use crate::classify::Classified;
+use crate::classify::{Classified, Kept};
 use crate::decide::{Decision, PolicySnapshot, decide};
 use crate::execute::{Created, Outcome, Release, release};
 use crate::intercept::Intercepted;
@@ -44,7 +44,7 @@ pub enum Input {
     TaskCreated(Created),
     /// What was appended last is durable; one receipt for each draft, in order.
     Recorded(Vec<Receipt>),
-    /// What was appended last could not be made durable.
+    /// What was appended last could not be made durable; or, of a call that is not classified yet, what must be kept of it could not be.
     Unrecorded,
 }
 
@@ -285,6 +285,10 @@ impl Call {
                 judge(*classified, policy, awaited, at)
             }
             (State::AwaitClassification { .. }, Input::Cancelled) => (State::Closed, Vec::new()),
+            // What must be kept of the call cannot be: it is not decided, and nothing runs.
+            (State::AwaitClassification { .. }, Input::Unrecorded) => {
+                (State::Closed, vec![Effect::Reply(unrecorded(Status::NotExecuted))])
+            }
 
             (State::AwaitConsultation { consult }, Input::Consulted(said)) => consulted(&consult, *said, at),
 
@@ -558,31 +562,47 @@ fn intended(
 
 /// The execution ended: decide on release, write the outcome, then answer.
 fn ended(call: &Decided, mut outcome: Outcome, at: Timestamp) -> (State, Vec<Effect>) {
-    let found = outcome.examined.as_ref().map(|examined| examined.classes.clone()).unwrap_or_default();
+    let examined_at = outcome.examined.as_ref().map_or(at, |examined| examined.at);
+    let excepted = outcome.examined.as_ref().map(|examined| examined.excepted.clone()).unwrap_or_default();
+    let by_exception: Vec<Reason> = (!excepted.is_empty()).then_some(Reason::DataExcepted).into_iter().collect();
+    let examined = outcome.examined.as_mut();
+    let (found, kept) =
+        examined.map(|examined| (examined.classes.clone(), std::mem::take(&mut examined.kept))).unwrap_or_default();
     let mut released = None;
     let mut handed = outcome.result.clone();
     let reply = match (outcome.payload.take(), release(outcome.result.as_ref(), outcome.examined.take())) {
         (Some(_), Release::Withhold { reason, rules, sentence }) => {
             outcome.reason = Some(reason);
             if reason == Reason::DataWithheld {
-                released = Some(record::Released { obligations: Vec::new(), reason: Some(reason), rules, sentence });
+                let (obligations, reasons) = (Vec::new(), vec![reason]);
+                released = Some(record::Released { effect: Verdict::Deny, obligations, reasons, rules, sentence });
             }
             Reply::Failed(refusal(reason, outcome.status), outcome.status)
         }
         (Some(_), Release::Changed { obligations, payload, result, rules }) => {
             let sentence = Arc::from("what the mission keeps from the agent was changed in the result");
-            released = Some(record::Released { obligations, reason: None, rules, sentence });
+            let (effect, reasons) = (Verdict::Allow, by_exception);
+            released = Some(record::Released { effect, obligations, reasons, rules, sentence });
             handed = Some(result);
             Reply::Passed(payload)
         }
-        (Some(payload), Release::Pass) => Reply::Passed(payload),
+        (Some(payload), Release::Pass) => {
+            if !excepted.is_empty() {
+                let sentence = Arc::from("the result goes on as it came, by exception");
+                let (effect, obligations) = (Verdict::Allow, Vec::new());
+                released =
+                    Some(record::Released { effect, obligations, reasons: by_exception, rules: excepted, sentence });
+            }
+            Reply::Passed(payload)
+        }
         (None, _) => {
             let reason = outcome.reason.unwrap_or(Reason::ConnectionLost);
             Reply::Failed(refusal(reason, outcome.status), outcome.status)
         }
     };
-    let released = released.map(|released| record::released(&call.classified, &call.policy, &found, released, at));
-    close(call, &outcome, Handed { classes: found, result: handed }, released, Some(reply), at)
+    let released =
+        released.map(|released| record::released(&call.classified, &call.policy, &found, released, examined_at));
+    close(call, &outcome, Handed { classes: found, kept, result: handed }, released, Some(reply), at)
 }
 
 /// A result as the agent gets it.
@@ -590,6 +610,8 @@ fn ended(call: &Decided, mut outcome: Outcome, at: Timestamp) -> (State, Vec<Eff
 struct Handed {
     /// The classes of data that the tool returned.
     classes: Vec<Arc<str>>,
+    /// What was done with it.
+    kept: Vec<Kept>,
     /// Its exact bytes.
     result: Option<Bytes>,
 }
@@ -646,7 +668,7 @@ fn close(
 ) -> (State, Vec<Effect>) {
     let mut drafts: Vec<Draft> = released.into_iter().collect();
     let of_outcome = record::outcome(&call.classified, call.effect_class, outcome, call.intended_at, at);
-    drafts.push(record::with_classes(of_outcome, &handed.classes));
+    drafts.push(record::with_kept(record::with_classes(of_outcome, &handed.classes), &handed.kept));
     if let Some(reason) = record::opens_exception(outcome) {
         drafts.push(record::unknown_outcome(&call.classified, reason, at));
     }

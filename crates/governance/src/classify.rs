@@ -3,9 +3,11 @@
 //! Knows which facts a mission's rules need from the [`Plan`]; decides nothing. A value that cannot be read as its rule needs becomes an `unparsed` facet, which
 //! no rule accepts.
 
+pub mod capture;
 pub mod deidentify;
 pub mod detect;
 mod facet;
+mod field;
 mod found;
 pub mod own;
 pub mod provenance;
@@ -19,13 +21,18 @@ use evidence::record::{EffectClass, Facet, Origin, TargetOrigin, TargetRole};
 use crate::count::Tally;
 use crate::intercept::Intercepted;
 use crate::mission::Plan;
+pub use capture::Kept;
 pub use facet::facets;
 pub(crate) use facet::{UNPARSED, WHOLE};
+pub(crate) use field::standing_in;
 pub use found::{Found, Place, is_opaque};
 pub use returned::Returned;
 
 /// What a run has met of which nobody knows what it met: it may be any class.
 pub const ANY: &str = "*";
+
+/// Where data stands that is in no argument of which anybody asks.
+pub(crate) const ELSEWHERE: &str = "*";
 
 /// What stands behind a call at the moment of its decision, beside the mission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,12 +58,17 @@ pub struct Classified {
     pub confirmed: Option<EffectClass>,
     /// Data classes found or declared, sorted.
     pub data_classes: Vec<Arc<str>>,
+    /// In which arguments data of classes stands, as far as exceptions ask, as `pii.email:to`; sorted. Where nothing is said of a class that was found, it stands where no
+    /// exception is for.
+    pub data_fields: Vec<Arc<str>>,
     /// Facts about ruled arguments, sorted by argument; names of unlisted arguments too, so that rules can refuse them.
     pub facets: Vec<Facet>,
     /// The gates that an approval of this very call satisfies; none where it has none.
     pub gates: Vec<Arc<str>>,
     /// The call.
     pub intercepted: Intercepted,
+    /// What was done with the arguments; none where nothing is kept of any content.
+    pub kept: Vec<Kept>,
     /// The classes of data that its run has met, of those that the mission asks about; sorted. Until somebody has looked, [`ANY`].
     pub met: Vec<Arc<str>>,
     /// The accepted definition of the tool, where a gate may be asked about it.
@@ -77,9 +89,11 @@ pub fn classify(intercepted: Intercepted, plan: Option<&Plan>, standing: Standin
     Classified {
         confirmed: None,
         data_classes: Vec::new(),
+        data_fields: Vec::new(),
         facets,
         gates: Vec::new(),
         intercepted,
+        kept: Vec::new(),
         met: vec![Arc::from(ANY)],
         pin: None,
         provenance: untraced(),

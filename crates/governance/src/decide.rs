@@ -14,8 +14,8 @@ use evidence::record::{Effect, EffectClass, Policy, Rule};
 
 pub use cases::{Case, Cases, CasesError, Earlier, Expected, Run, parse_cases};
 pub use compile::{
-    APPROVAL_STATUS, Bounds, BoundsError, CompileError, Feature, PROTOCOL_REQUESTS, PolicySnapshot, SUBSCRIBING,
-    bounds, compile,
+    APPROVAL_STATUS, Arrival, Bounds, BoundsError, CompileError, Feature, PROTOCOL_REQUESTS, PolicySnapshot,
+    SUBSCRIBING, bounds, compile,
 };
 pub use evaluate::decide;
 pub use example::{Example, Proved, Versions};

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use evidence::leaf::sha256_hex;
-use evidence::record::{Obligation, Reported, Rule, Status};
+use evidence::record::{Obligation, Reported, Rule, Status, Tool};
+use evidence::time::Timestamp;
 use memchr::memmem;
 
 use crate::classify::deidentify::{Keys, Mark, deidentify};
-use crate::classify::{Found, Place, is_opaque};
-use crate::decide::PolicySnapshot;
+use crate::classify::{Found, Kept, Place, is_opaque};
+use crate::decide::{Arrival, PolicySnapshot};
 use crate::limits::RESULT_BYTES_MAX;
 use crate::mission::{OnResult, Treatment, UNCLASSIFIED, joined};
 use crate::reason::Reason;
@@ -37,7 +38,7 @@ pub struct Created {
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// What was found in the result, once that was looked at: [`examine`].
-    pub examined: Option<Examined>,
+    pub examined: Option<Box<Examined>>,
     /// The upstream's own reference for what it did.
     pub external_reference: Option<String>,
     /// The exact bytes to hand to the agent; `None` where there was no answer.
@@ -77,8 +78,14 @@ impl Outcome {
 /// A result after it was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Examined {
+    /// When.
+    pub at: Timestamp,
     /// The classes of data that were found in it, sorted.
     pub classes: Vec<Arc<str>>,
+    /// The exceptions by which something of it stays.
+    pub excepted: Vec<Rule>,
+    /// What was done with it, and with what the agent gets instead of it; none where nothing is kept of any content.
+    pub kept: Vec<Kept>,
     /// What its classes say of its release.
     pub release: Release,
 }
@@ -110,37 +117,46 @@ pub enum Release {
     },
 }
 
-/// Looks at what an execution returned: which classes of data it holds, and what `policy` makes of them.
+/// Looks at what an execution returned, and when: which classes of data it holds, and what `policy` makes of them.
 ///
 /// What cannot be changed as the policy says is withheld.
 #[must_use]
-pub fn examine(outcome: Outcome, policy: &PolicySnapshot, found: &Found, keys: &Keys) -> Outcome {
+pub fn examine(outcome: Outcome, policy: &PolicySnapshot, found: &Found, keys: &Keys, of: Arrival<'_>) -> Outcome {
     let (Some(payload), Some(result)) = (&outcome.payload, &outcome.result) else { return outcome };
     let is_opaque = is_opaque(result) && !found.is_unread();
     let mut classes = policy.labels(found);
     classes.extend(is_opaque.then(|| UNCLASSIFIED.into()));
-    let release = release_of(&classes, found, policy, payload, result, keys);
-    Outcome { examined: Some(Examined { classes, release }), ..outcome }
+    let mut excepted: Vec<Rule> = Vec::new();
+    for rule in classes.iter().filter_map(|class| policy.excepted(class, of)) {
+        if !excepted.contains(&rule) {
+            excepted.push(rule);
+        }
+    }
+    let release = release_of(&classes, found, (policy, of), payload, result, keys);
+    let examined = Examined { at: of.at, classes, excepted, kept: Vec::new(), release };
+    Outcome { examined: Some(Box::new(examined)), ..outcome }
 }
 
-/// Looks at an aside, which is what an upstream `said` beside the outcomes of calls, as [`examine`] does at a result.
+/// Looks at an aside, which is what an upstream `said` beside the outcomes of calls, as [`examine`] does at a result. No exception is for one.
 #[must_use]
-pub fn examine_aside(said: &Bytes, policy: &PolicySnapshot, found: &Found, keys: &Keys) -> Examined {
+pub fn examine_aside(said: &Bytes, policy: &PolicySnapshot, found: &Found, keys: &Keys, of: Arrival<'_>) -> Examined {
     let classes = policy.labels(found);
-    let release = release_of(&classes, found, policy, said, said, keys);
-    Examined { classes, release }
+    let release = release_of(&classes, found, (policy, of), said, said, keys);
+    Examined { at: of.at, classes, excepted: Vec::new(), kept: Vec::new(), release }
 }
 
 fn release_of(
     classes: &[Arc<str>],
     found: &Found,
-    policy: &PolicySnapshot,
+    (policy, of): (&PolicySnapshot, Arrival<'_>),
     payload: &Bytes,
     result: &Bytes,
     keys: &Keys,
 ) -> Release {
-    let ruled: Vec<(&Arc<str>, OnResult, Rule)> =
-        classes.iter().filter_map(|class| policy.on_result(class).map(|(does, rule)| (class, does, rule))).collect();
+    let ruled: Vec<(&Arc<str>, OnResult, Rule)> = classes
+        .iter()
+        .filter_map(|class| policy.on_result(class, of).map(|(does, rule)| (class, does, rule)))
+        .collect();
     let rules = ruled.iter().map(|(_, _, rule)| rule.clone());
     let blocked = ruled.iter().filter(|(_, does, _)| *does == OnResult::Block);
     let blocked: Vec<String> = blocked.map(|(class, ..)| format!("`{class}`")).collect();
@@ -192,18 +208,19 @@ fn release_of(
 
 /// The kinds and classes of what was `found` in a result that its agent gets: not what is taken out of it, and nothing of a result that is withheld.
 #[must_use]
-pub fn reaching(examined: &Examined, found: &Found, policy: &PolicySnapshot) -> BTreeSet<Arc<str>> {
+pub fn reaching(examined: &Examined, found: &Found, policy: &PolicySnapshot, tool: &Tool) -> BTreeSet<Arc<str>> {
     if matches!(examined.release, Release::Withhold { .. }) {
         return BTreeSet::new();
     }
-    let stays = |place: &&Place| policy.stays(place.class, &place.kind);
+    let of = Arrival { at: examined.at, tool };
+    let stays = |place: &&Place| policy.stays(place.class, &place.kind, of);
     let unread = examined.classes.iter().filter(|class| ***class == *UNCLASSIFIED);
     found.places().iter().filter(stays).map(Place::kind).chain(unread.cloned()).collect()
 }
 
 /// Decides whether the outcome's result may go on to the agent, and how.
 #[must_use]
-pub fn release(result: Option<&Bytes>, examined: Option<Examined>) -> Release {
+pub fn release(result: Option<&Bytes>, examined: Option<Box<Examined>>) -> Release {
     match result {
         Some(result) if result.len() > RESULT_BYTES_MAX => Release::Withhold {
             reason: Reason::ResultTooLarge,
@@ -216,6 +233,8 @@ pub fn release(result: Option<&Bytes>, examined: Option<Examined>) -> Release {
 
 #[cfg(test)]
 mod tests {
+    use evidence::record::{Endpoint, Surface};
+
     use super::*;
     use crate::classify::deidentify::HashKey;
     use crate::classify::token::TokenKey;
@@ -252,7 +271,14 @@ why     = "First version."
         });
         let found = Found::new(places.into_iter().collect(), true);
         let keys = Keys { hash: HashKey::new([7; 32]), token: TokenKey::new([8; 64]) };
-        examine(outcome, &policy, &found, &keys).examined.unwrap()
+        let tool = Tool {
+            endpoint: Endpoint::Tool,
+            name: "get_customer".into(),
+            surface: Surface::Mcp,
+            upstream: "crm".into(),
+        };
+        let of = Arrival { at: "2026-12-01T12:00:00Z".parse().unwrap(), tool: &tool };
+        *examine(outcome, &policy, &found, &keys, of).examined.unwrap()
     }
 
     #[test]
@@ -280,6 +306,29 @@ why     = "First version."
                 }
                 (release, _) => panic!("{data}: {release:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn what_an_exception_lets_stay_stays_until_its_day() {
+        let result = r#"{"content":[{"type":"text","text":"{\"ssn\":\"536-22-8726\"}"}]}"#;
+        for (does, tool, until, stays) in [
+            ("redact", "get_customer", "2026-12-02", true),
+            ("block", "get_customer", "2026-12-01T12:00:00.000001Z", true),
+            ("block", "get_customer", "2026-12-01T12:00:00Z", false),
+            ("redact", "get_customer", "2026-11-30", false),
+            ("redact", "find_customer", "2026-12-02", false),
+        ] {
+            let except = format!(r#"{{ tool = "mcp:crm/{tool}", in = "result", until = {until}, why = "Pilot." }}"#);
+            let data = format!("pii = {{ result = {does:?}, except = [{except}] }}");
+            let examined = released(&data, result, Some("536-22-8726"));
+            assert_eq!(examined.release == Release::Pass, stays, "{data}: {examined:?}");
+            let rules: Vec<&str> = examined.excepted.iter().map(|rule| &*rule.id).collect();
+            assert_eq!(
+                rules,
+                if stays { vec!["data.pii.except.mcp.crm.get_customer.result"] } else { vec![] },
+                "{data}"
+            );
         }
     }
 

@@ -3,6 +3,9 @@
 /// The largest result that is passed on. Agents' context windows hold about 4 MiB of text; pictures and files in results are several times that.
 pub const RESULT_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// The largest content that is kept, where an organisation has that kept: what an agent's context window holds. A larger one is recorded as a digest alone.
+pub const CONTENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// The largest mission file. [`MISSION_RULES_MAX`] rules of 80 bytes are 400 KiB; the rest is comments.
 pub const MISSION_BYTES_MAX: usize = 1024 * 1024;
 
@@ -22,6 +25,15 @@ pub const TRUST_PLACES_MAX: usize = 4_096;
 
 /// The most ways in which a gate can be satisfied: each answer tries them all, some microseconds each.
 pub const GATE_ALTERNATIVES_MAX: usize = 64;
+
+/// How many days after a mission is put in force an exception of a line about data may end: a quarter of a year. What lasts longer belongs in the line.
+pub const EXCEPT_DAYS_MAX: u32 = 90;
+
+/// An exception that ends sooner is told of when the mission is checked: a week to prolong it.
+pub const EXCEPT_SOON_DAYS: u32 = 7;
+
+/// The largest value that people endorse: an address or path, not a text. Larger ones are not kept of what a run has seen, either.
+pub const ENDORSED_BYTES_MAX: usize = SEEN_LEAF_BYTES_MAX;
 
 /// The largest file of persons: [`PERSONS_MAX`] persons of 250 bytes.
 pub const PEOPLE_BYTES_MAX: usize = 1024 * 1024;
@@ -113,7 +125,8 @@ pub const RULE_VALUES_MAX: usize = 256;
 /// The most bytes of all facets of one call, which go into its decision record. 256 paths of the usual 100 bytes are a tenth of it.
 pub const FACETS_BYTES_MAX: usize = 256 * 1024;
 
-/// How much of a text is looked for findings at a time. What is held of a stream is at most twice that and what stands around it: 44 KiB.
+/// How much of a text is looked for findings at a time. What is held of a stream is at most twice that and what stands around it: 44 KiB. Room for one stretch without
+/// escapes, its masks, and what was said of names and sentences is kept beside it: 150 KiB, and as much again for each further layer of escapes.
 pub const DETECT_STRETCH_BYTES: usize = 16 * 1024;
 
 /// How far behind a stretch names and words are seen that stand around what is in it: four times what any of them is looked back for.

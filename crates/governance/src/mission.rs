@@ -3,6 +3,7 @@
 //! [`parse`] is the only way to a [`Mission`]; what it has accepted is never checked again. It reports every problem of a file at once, each with its line. It
 //! knows no tools but by name, and decides nothing: [`crate::decide::compile`] turns a mission into policy. `docs/missions.md` teaches the language.
 
+mod capture;
 mod command;
 mod compare;
 mod contain;
@@ -12,6 +13,7 @@ mod domain;
 mod draft;
 mod email;
 mod error;
+mod except;
 mod explain;
 mod fit;
 mod gate;
@@ -44,10 +46,12 @@ use evidence::record::{EffectClass, Surface};
 use evidence::time::{Timestamp, Zone};
 
 use crate::limits::REPORT_SECONDS;
+pub use capture::CaptureRules;
 pub use compare::{Change, Subject, compare, gravity, overall};
 pub use difference::difference;
 pub use draft::{Heading, Listed, draft, suggested};
 pub use error::{MissionError, Problem};
+pub use except::{Exception, Side};
 pub use explain::explain;
 pub use fit::misfits;
 pub(crate) use gate::DEFAULT as DEFAULT_GATE;
@@ -56,7 +60,7 @@ pub use organisation::{Breach, Organisation, groups_of};
 pub use plan::{Need, Others, Plan};
 pub use read::{parse, parse_organisation, parse_standing};
 pub use spelling::hides;
-pub use standing::Standing;
+pub use standing::{Endorsement, Standing};
 pub use trust::{Role, Targets, Trust};
 
 pub(crate) use command::{CommandPattern, words};
@@ -66,6 +70,7 @@ pub(crate) use data::{ClassRule, DataRules, OnResult, OriginRule, Otherwise, cla
 pub(crate) use domain::domain_of;
 pub(crate) use email::addresses;
 pub(crate) use error::nearest;
+pub(crate) use except::Except;
 pub(crate) use hours::{Hours, minute_of_week};
 pub(crate) use identifier::identifier;
 pub use kinds::{KINDS, is_own};

@@ -50,6 +50,8 @@ reasons! {
     CancelledByClient = "cancelled_by_client",
     /// The connection to the upstream ended before an answer.
     ConnectionLost = "connection_lost",
+    /// It went on by an exception of a line about data, which ends on a day; the rules name it.
+    DataExcepted = "data_excepted",
     /// The run has met a class of data, and this tool may not be written to since.
     DataMet = "data_met",
     /// The arguments hold a class of data that may not go to this tool.

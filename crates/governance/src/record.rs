@@ -12,7 +12,7 @@ use evidence::record::{
 use evidence::time::Timestamp;
 
 use crate::approve::Requested;
-use crate::classify::Classified;
+use crate::classify::{Classified, Kept};
 use crate::count::{self, Tally};
 use crate::decide::Decision;
 use crate::execute::Outcome;
@@ -39,6 +39,7 @@ pub fn decision(
             call_sha256: intercepted.sha256(classified.pin.as_deref(), decision.policy.slice_sha256.as_deref()),
             confirmed: classified.confirmed,
             counters: classified.tallies.iter().map(Tally::reading).collect(),
+            data_fields: classified.data_fields.clone(),
             facets: classified.facets.clone(),
             met: classified.met.clone(),
             provenance: classified.provenance.clone(),
@@ -59,17 +60,19 @@ pub fn decision(
 /// What was decided about the release of a result.
 #[derive(Clone, Debug)]
 pub struct Released {
+    /// Whether it goes on.
+    pub effect: Effect,
     /// What was done to it.
     pub obligations: Vec<Obligation>,
-    /// Why it is withheld; `None` where it goes on.
-    pub reason: Option<Reason>,
+    /// Why it is withheld, or goes on with what it would not go on with otherwise.
+    pub reasons: Vec<Reason>,
     /// The rules that say so.
     pub rules: Vec<Rule>,
     /// The rationale.
     pub sentence: Arc<str>,
 }
 
-/// The decision on a result that does not go on as it came; `found` are the classes of data in it.
+/// The decision on a result that does not go on as it came, or goes on by exception; `found` are the classes of data in it.
 #[must_use]
 pub fn released(
     classified: &Classified,
@@ -78,13 +81,13 @@ pub fn released(
     released: Released,
     at: Timestamp,
 ) -> Draft {
-    let Released { obligations, reason, rules, sentence } = released;
+    let Released { effect, obligations, reasons, rules, sentence } = released;
     let decision = Decision {
-        effect: if reason.is_some() { Effect::Deny } else { Effect::Allow },
+        effect,
         effect_class: EffectClass::Unconfirmed,
         gates: Vec::new(),
         policy: policy.clone(),
-        reasons: reason.into_iter().collect(),
+        reasons,
         rules,
         said_to_agent: Arc::from(""),
         sentence,
@@ -104,6 +107,16 @@ pub fn with_classes(mut draft: Draft, classes: &[Arc<str>]) -> Draft {
         draft.data_classes.extend_from_slice(classes);
         draft.data_classes.sort_unstable();
         draft.data_classes.dedup();
+    }
+    draft
+}
+
+/// `draft`, of an action, with what was done with content of the call.
+#[must_use]
+pub fn with_kept(mut draft: Draft, kept: &[Kept]) -> Draft {
+    if let Body::Action(action) = &mut draft.body {
+        action.captured.extend(kept.iter().map(|kept| kept.captured.clone()));
+        draft.links.extend(kept.iter().filter_map(|kept| kept.link.clone()));
     }
     draft
 }
@@ -130,7 +143,8 @@ pub fn requested(classified: &Classified, requested: &Requested, at: Timestamp) 
 #[must_use]
 pub fn intent(classified: &Classified, effect_class: EffectClass, at: Timestamp) -> Draft {
     let counted = count::of_intent(&classified.tallies);
-    draft(classified, at, ActionRecord { counted, ..action(classified, effect_class, ActionEvent::Intent) })
+    let body = ActionRecord { counted, ..action(classified, effect_class, ActionEvent::Intent) };
+    with_kept(draft(classified, at, body), &classified.kept)
 }
 
 /// What became of it.
@@ -227,6 +241,7 @@ fn action(classified: &Classified, effect_class: EffectClass, event: ActionEvent
     ActionRecord {
         args_sha256: classified.intercepted.args_sha256().to_owned(),
         attempt: classified.intercepted.attempt(),
+        captured: Vec::new(),
         counted: Vec::new(),
         duration_us: None,
         effect_class,

@@ -1,8 +1,7 @@
 //! What every backend of the ledger does, as tests: each takes a home that can be opened again and again.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, atomic::AtomicU64, atomic::Ordering};
 use std::time::{Duration, Instant};
 
 use evidence::filter::{Filter, Term};
@@ -76,8 +75,7 @@ fn copy(from: &dyn Disk, to: &dyn Disk, path: &str) {
     };
     let names: Vec<String> = names.collect();
     if names.is_empty() && from.open(path, Access::Read).is_ok_and(|file| file.bytes().is_ok()) {
-        let bytes = crate::ports::read_file(from, path, usize::MAX);
-        if let Ok(bytes) = bytes {
+        if let Ok(bytes) = crate::ports::read_file(from, path, usize::MAX) {
             to.create(path, Audience::Owner).unwrap().write_at(&bytes, 0).unwrap();
         }
         return;
@@ -140,6 +138,7 @@ pub(crate) fn decision(n: u64, effect: Effect, name: &str) -> Draft {
             call_sha256: "11".repeat(32),
             confirmed: None,
             counters: Vec::new(),
+            data_fields: Vec::new(),
             facets: vec![],
             met: Vec::new(),
             provenance: Vec::new(),
@@ -162,6 +161,7 @@ pub(crate) fn action(n: u64, event: ActionEvent, status: Option<Status>, name: &
     let body = ActionRecord {
         args_sha256: "00".repeat(32),
         attempt: 1,
+        captured: Vec::new(),
         counted: Vec::new(),
         duration_us: None,
         effect_class: EffectClass::Write,

@@ -17,6 +17,7 @@ use testkit::process::Process;
 use super::approvals::{Gated, PASSPHRASE, denied, pending, said};
 use super::approved_changes::user;
 use super::bridges::{PATIENCE, binary};
+use super::endorse::{self, said_by};
 use super::standing::{GRANT, MISSION, PEOPLE};
 
 /// A gateway that serves, and the address of its console.
@@ -60,12 +61,16 @@ impl Gated {
 
     /// Runs a command as a person would on a machine of their own.
     fn run_elsewhere(&self, at: &str, person: &str, args: &[&str]) -> (Option<i32>, String, String) {
+        self.run_elsewhere_with(at, person, args, "")
+    }
+
+    /// The same, with something on standard input.
+    fn run_elsewhere_with(&self, at: &str, person: &str, args: &[&str], input: &str) -> (Option<i32>, String, String) {
         let mut command = Command::new(binary("countersign"));
         command.args(args).arg("--home").arg(self.0.scratch.join("elsewhere"));
         command.env("COUNTERSIGN_PASSPHRASE", PASSPHRASE).env("COUNTERSIGN_KEY", self.key(person));
-        let output = command.env("COUNTERSIGN_AT", at).env("COUNTERSIGN_PERSON", person).output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (output.status.code(), text(output.stdout), text(output.stderr))
+        command.env("COUNTERSIGN_AT", at).env("COUNTERSIGN_PERSON", person);
+        said_by(command, input)
     }
 
     fn device(&self, person: &str) -> DeviceKey {
@@ -414,6 +419,39 @@ fn what_is_asked_is_edited_taken_back_and_granted_for_good_from_elsewhere() {
 }
 
 #[test]
+fn a_value_is_endorsed_and_withdrawn_from_elsewhere() {
+    let world = Gated::with("console-endorse", endorse::MISSION, PEOPLE);
+    world.enrol(&["ana", "bea", "carl"]);
+    let served = world.serve();
+    let at = format!("http://{}", served.address);
+    let run = |person: &str, args: &[&str]| world.run_elsewhere(&at, person, args);
+    let mut client = world.open();
+    let pays = |amount: u32| json!({ "key": endorse::VALUE, "amount": amount });
+    assert_eq!(said(&client.call(1, "effect", pays(1))), pending());
+    let args = [&endorse::ENDORSE[..], &["--why", "ACME, checked by telephone."]].concat();
+    let (code, out, err) = world.run_elsewhere_with(&at, "ana", &args, &format!("{}\n", endorse::VALUE));
+    assert_eq!(code, Some(0), "{err}");
+    let endorsement = out.split(' ').next().unwrap();
+    let (code, _, err) = run("ana", &["approvals", "approve", endorsement, "--why", "mine"]);
+    assert!(code == Some(1) && err.contains("asks for the standing grant"), "{err}");
+    for person in ["bea", "carl"] {
+        let (code, _, err) = run(person, &["approvals", "approve", endorsement, "--why", "I have called them"]);
+        assert_eq!(code, Some(0), "{err}");
+    }
+    assert_eq!(said(&client.call(2, "effect", pays(2))).0, "none");
+    let (_, listed, err) = run("ana", &["endorsements", "--json"]);
+    let listed: Value = serde_json::from_str(&listed).unwrap_or_else(|error| panic!("{error}: {listed} {err}"));
+    assert_eq!((&listed["approval"], &listed["endorses"]), (&json!(endorsement), &json!("key")));
+    let (code, _, err) = run("bea", &["endorse", "--withdraw", endorsement, "--why", "ACME has a new bank"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(said(&client.call(3, "effect", pays(3))), pending());
+    assert!(client.close().success());
+    served.stop();
+    assert_eq!(world.effects().len(), 1);
+    world.0.assert_verified();
+}
+
+#[test]
 fn nobody_comes_in_without_a_session_that_stands() {
     let world = Gated::new("console-door");
     world.enrol(&["ana", "carl"]);
@@ -523,5 +561,59 @@ fn nobody_comes_in_without_a_session_that_stands() {
     ] {
         assert!(reasons.iter().any(|(at, why)| *at == scope && why.contains(reason)), "{reason}: {reasons:#?}");
     }
+    world.0.assert_verified();
+}
+
+#[test]
+fn content_is_opened_over_http_by_those_whom_the_organisation_names() {
+    let world = Gated::new("console-content");
+    let organisation =
+        "organisation = \"corp\"\nwhy = \"Keep.\"\n[capture]\ndefault = \"sealed\"\nreaders = \"leads\"\n";
+    std::fs::write(world.0.scratch.join("home/organisation.toml"), organisation).unwrap();
+    world.enrol(&["ana", "carl"]);
+    let served = world.serve();
+    let (ana, carl) = (served.open(world.device("ana")), served.open(world.device("carl")));
+    let mut client = world.open();
+    assert_eq!(said(&client.call(1, "effect", json!({ "key": "one" }))), pending());
+    let kept = || {
+        let folders = std::fs::read_dir(world.0.scratch.join("home/content")).into_iter().flatten();
+        folders.flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap()).count()
+    };
+    let left = testkit::wait::until("nothing is left of a call that waits", PATIENCE, || match kept() {
+        0 => Ok(()),
+        some => Err(some.to_string()),
+    });
+    left.unwrap();
+    let [id] = ana.listed("state=open").try_into().unwrap_or_else(|other| panic!("{other:?}"));
+    let shown = ana.seen(&format!("/v1/approvals/{id}"));
+    for person in [&ana, &carl] {
+        assert_eq!(person.review(&id, &person.answer(&shown, Answer::Approve)).status, 201);
+    }
+    assert_eq!(said(&client.call(2, "effect", json!({ "key": "one" }))).0, "none");
+    assert_eq!((kept(), world.effects().len()), (2, 1));
+    let call = world.0.records("type:action_record")[0].correlation.call.unwrap();
+    let path = format!("/v1/calls/{call}/openings");
+    let open = |person: &Person<'_>, path: &str, body: Value| served.post(path, &person.authorization(), &body);
+    let came = open(&carl, &path, json!({ "why": "curious" }));
+    assert_eq!((came.status, &came.body["code"]), (403, &json!("not_reader")), "{came:?}");
+    for (path, body, status, code) in [
+        (&*path, json!({ "why": " " }), 400, "request_unfit"),
+        (&path, json!({ "why": "x", "content": "delivered" }), 404, "content_unkept"),
+        ("/v1/calls/0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f/openings", json!({ "why": "x" }), 404, "content_unkept"),
+    ] {
+        let came = open(&ana, path, body);
+        assert_eq!((came.status, &came.body["code"]), (status, &json!(code)), "{came:?}");
+    }
+    let came = open(&ana, &path, json!({ "why": "a complaint", "content": "arguments" }));
+    assert_eq!(came.status, 201, "{came:?}");
+    let [opened] = came.body["contents"].as_array().unwrap().as_slice() else { panic!("{came:?}") };
+    assert_eq!((&opened["text"], &opened["is_redacted"]), (&json!(r#"{"key":"one"}"#), &json!(false)));
+    let accesses = world.0.records("type:evidence_access");
+    let [access] = accesses.as_slice() else { panic!("{accesses:?}") };
+    let Body::Access(told) = &access.body else { panic!("{access:?}") };
+    assert_eq!((&*told.channel, &*told.who, &*told.why), ("api", "ana", "a complaint"));
+    assert_eq!((access.correlation.call, access.links.len()), (Some(call), 1));
+    assert!(client.close().success());
+    served.stop();
     world.0.assert_verified();
 }

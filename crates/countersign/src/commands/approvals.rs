@@ -1,6 +1,7 @@
 //! `countersign approvals`: what people are asked, and what they answer, here or at a gateway elsewhere.
 
 mod draft;
+mod endorse;
 mod place;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,7 @@ use governance::limits::EDIT_BYTES_MAX;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+pub(crate) use self::endorse::{Endorse, Endorsements};
 use self::place::{At, Place, Seen, Use};
 use super::tools::shown as spelt;
 use super::{Format, table};
@@ -411,7 +413,7 @@ fn arguments(arguments: &str) {
 /// Writes what would change, or be granted.
 fn change(shown: &Value) {
     let text = |name| text(shown, name);
-    if shown.get("kind").and_then(Value::as_str) == Some("standing") {
+    if matches!(shown.get("kind").and_then(Value::as_str), Some("endorsement" | "standing")) {
         println!("  {}", text("sentence"));
         println!();
         println!("  the text");

@@ -104,6 +104,10 @@ const COLUMNS: [&str; 9] = ["seq", "time", "type", "mission", "agent", "initiato
 /// One record as the columns show it.
 fn row(record: &Record) -> [String; 9] {
     let (what, verdict, reason) = match &record.body {
+        Body::Access(access) => {
+            let opened: Vec<&str> = record.links.iter().map(|link| link.rel.as_str()).collect();
+            (opened.join(", "), format!("opened by {}", access.channel), format!("{}: {}", access.who, access.why))
+        }
         Body::Action(action) => {
             let verdict = action.status.map_or_else(|| action.event.to_string(), |status| status.to_string());
             (action.tool.to_string(), verdict, action.reason.as_deref().unwrap_or_default().to_owned())
@@ -172,10 +176,12 @@ fn print(records: &[Record]) {
 
 /// Control characters and the like, which agents and tools can put into names, never reach a terminal.
 pub(super) fn visible(text: String) -> String {
-    text.chars()
-        .map(|letter| if letter.is_control() || is_invisible(letter) { '\u{FFFD}' } else { letter })
-        .take(160)
-        .collect()
+    shown(&text).chars().take(160).collect()
+}
+
+/// The same, of a text of any length.
+pub(super) fn shown(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() || is_invisible(letter) { '\u{FFFD}' } else { letter }).collect()
 }
 
 /// Marks that reorder or hide text.

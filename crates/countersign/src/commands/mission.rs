@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use evidence::record::Direction;
 use gateway::changes::Waits;
 use gateway::classes::undefined_class;
+use gateway::clock;
 use gateway::control::{Answer, Ask};
 use gateway::home::Home;
 use gateway::missions::{Taken, Tried};
@@ -140,7 +141,7 @@ impl Mission {
                 let own = own_classes(home.as_ref())?;
                 let sound = |file: &PathBuf| {
                     let (mission, _) = compiled(file, bounds.as_ref())?;
-                    are_defined(&fits(mission, file, &known)?, file, own.as_deref())
+                    are_defined(begins(fits(mission, file, &known)?, file)?, file, own.as_deref())
                 };
                 let mut exit = Exit::Done;
                 for file in &files {
@@ -154,6 +155,9 @@ impl Mission {
                             );
                             if let Some(warning) = mission::trifecta(&mission) {
                                 println!("{}: warning: {warning}", file.display());
+                            }
+                            for (line, warning) in mission.ending_exceptions(clock::now()) {
+                                println!("{}:{line}: warning: {warning}", file.display());
                             }
                         }
                         Err(Fault::Unsound(text)) => {
@@ -291,7 +295,7 @@ fn test(files: &[PathBuf], bounds: Option<&Arc<Bounds>>, own: Option<Arc<OwnClas
             parse_cases(&source).map_err(|error| Failure::usage(format!("{shown}:{error}")))?;
         let mission = file.parent().unwrap_or(Path::new("")).join(mission);
         let (parsed, policy) = compiled(&mission, bounds)?;
-        are_defined(&parsed, &mission, own.as_deref())?;
+        are_defined(parsed, &mission, own.as_deref())?;
         let mut met = 0;
         for case in &cases {
             if let Some(unknown) = case.unknown(&policy) {
@@ -331,9 +335,9 @@ fn fits(
 }
 
 /// The mission, where the own classes that it speaks of are there; nothing is said against it where nobody here has described any, but that.
-fn are_defined(mission: &Arc<Parsed>, file: &Path, own: Option<&OwnClasses>) -> Result<Arc<Parsed>, Fault> {
+fn are_defined(mission: Arc<Parsed>, file: &Path, own: Option<&OwnClasses>) -> Result<Arc<Parsed>, Fault> {
     let shown = file.display().to_string();
-    match (undefined_class(mission, &shown, own), own) {
+    match (undefined_class(&mission, &shown, own), own) {
         (None, _) => {}
         (Some(error), Some(_)) => return Err(Fault::Unsound(error)),
         (Some(_), None) => {
@@ -342,7 +346,14 @@ fn are_defined(mission: &Arc<Parsed>, file: &Path, own: Option<&OwnClasses>) -> 
             );
         }
     }
-    Ok(mission.clone())
+    Ok(mission)
+}
+
+/// The mission, where its exceptions are ones that could begin now, or began before.
+fn begins(mission: Arc<Parsed>, file: &Path) -> Result<Arc<Parsed>, Fault> {
+    let unfit = mission.unfit_exceptions(Some(&mission), clock::now());
+    let lines = unfit.iter().map(|(line, sentence)| format!("{}:{line}:1: {sentence}\n", file.display()));
+    if unfit.is_empty() { Ok(mission) } else { Err(Fault::Unsound(lines.collect())) }
 }
 
 pub(super) enum Fault {

@@ -5,6 +5,7 @@ pub(crate) mod attach;
 pub(crate) mod audit;
 pub(crate) mod classes;
 pub(crate) mod classify;
+pub(crate) mod content;
 pub(crate) mod doctor;
 pub(crate) mod exceptions;
 pub(crate) mod halt;

@@ -1,5 +1,7 @@
 //! `countersign run`: runs and their tokens.
 
+mod show;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -7,7 +9,8 @@ use evidence::ids::RunId;
 use gateway::bridge::Connection;
 use gateway::control::{Answer, Ask, RunView};
 use gateway::home::Home;
-use gateway::runs::{Standing, Wanted, open_runs};
+use gateway::met::recorded;
+use gateway::runs::{Run as OpenRun, Standing, Wanted, open_runs};
 use store::{ReadError, Reader};
 
 use super::{Format, ask, block_on, table};
@@ -18,6 +21,7 @@ use crate::exit_code::{Exit, Failure};
 #[command(after_help = "Examples:
   countersign run start --mission pay-supplier-invoices --agent ap-bot --initiator ana@corp.example --for 8h
   countersign run list
+  countersign run show 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f
   countersign run revoke 0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f --why 'wrong supplier list'")]
 pub(crate) enum Run {
     /// Start a run and print its token, once
@@ -28,10 +32,13 @@ pub(crate) enum Run {
         #[arg(long)]
         format: Option<Format>,
     },
-    /// Show one run
+    /// Show one run as a picture of the whole: who, when, calls, data, approvals, what is open
     Show {
-        /// The run
+        /// The run, also one that is over
         run: RunId,
+        /// How to write it [default: tables in a terminal, else json]
+        #[arg(long)]
+        format: Option<Format>,
     },
     /// End a run in order
     End(Close),
@@ -85,15 +92,7 @@ impl Run {
                 list(&runs(home)?, Format::or_fitting(format))?;
                 Ok(Exit::Done)
             }
-            Self::Show { run } => {
-                let runs = runs(home)?;
-                let Some(found) = runs.into_iter().find(|view| view.run == run) else {
-                    let text = format!("no open run {run}; `countersign audit run:{run}` shows what it did");
-                    return Err(Failure::no(text));
-                };
-                list(&[found], Format::Json)?;
-                Ok(Exit::Done)
-            }
+            Self::Show { run, format } => show::show(home, run, Format::or_fitting(format)),
             Self::End(close) => close.run(home, Standing::Ended),
             Self::Revoke(close) => close.run(home, Standing::Revoked),
         }
@@ -114,7 +113,14 @@ fn runs(home: &Home) -> Result<Vec<RunView>, Failure> {
         None => match Reader::open(home.path()) {
             Err(ReadError::Absent) => Ok(Vec::new()),
             Err(error) => Err(Failure::could_not(error)),
-            Ok(reader) => Ok(open_runs(&reader).map_err(Failure::could_not)?.iter().map(RunView::of).collect()),
+            Ok(reader) => {
+                let runs = open_runs(&reader).map_err(Failure::could_not)?;
+                let view = |run: &OpenRun| {
+                    let met = recorded(&reader, run.id).map_err(Failure::could_not)?;
+                    Ok(RunView::of(run, met.into_keys().collect()))
+                };
+                runs.iter().map(view).collect()
+            }
         },
     }
 }
@@ -136,11 +142,12 @@ fn list(runs: &[RunView], format: Format) -> Result<(), Failure> {
                     run.agent.clone(),
                     run.initiator.clone(),
                     run.standing.as_str().to_owned(),
+                    run.classes.join(", "),
                     opened_at,
                     expires_at,
                 ]
             });
-            let headings = ["run", "mission", "agent", "initiator", "standing", "opened_at", "expires_at"];
+            let headings = ["run", "mission", "agent", "initiator", "standing", "classes", "opened_at", "expires_at"];
             if format == Format::Csv {
                 let mut csv = csv::Writer::from_writer(std::io::stdout());
                 csv.write_record(headings).map_err(Failure::could_not)?;

@@ -98,6 +98,7 @@ async fn watch(gateway: &Gateway, missions: Option<&Path>) {
         sleep(WATCH_EVERY).await;
         gateway.note_trouble();
         gateway.tend_approvals().await;
+        gateway.tend_waivers().await;
         gateway.take_up_changes().await;
         if let Err(error) = gateway.load_missions(missions).await {
             tracing::warn!(%error, "mission files could not be looked at");

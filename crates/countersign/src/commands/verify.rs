@@ -2,6 +2,7 @@
 
 use clap::Args;
 use gateway::attachments::faults;
+use gateway::content;
 use gateway::home::Home;
 use store::{Reader, fsck, rebuild};
 
@@ -14,7 +15,7 @@ use crate::exit_code::{Exit, Failure};
   countersign verify --ledger --rebuild
 
 Reads every byte of the log: frames, canonical records, gapless numbers, one intent before each outcome, commitments, Merkle tree,
-tiles, the signed checkpoint, and the files that are attached to records. Exit code 1 and the first bad byte where something does not fit.")]
+tiles, the signed checkpoint, the files that are attached to records, and the content of calls that is kept. Exit code 1 and the first bad byte where something does not fit.")]
 pub(crate) struct Verify {
     /// Check the home's ledger
     #[arg(long, required = true)]
@@ -41,6 +42,12 @@ impl Verify {
         let (count, faults) = faults(home, &reader).map_err(Failure::could_not)?;
         if count > 0 {
             println!("attachments: {count}, of which {} are not what was attached", faults.len());
+        }
+        faults.iter().for_each(|fault| println!("{fault}"));
+        sound &= faults.is_empty();
+        let (count, faults) = content::faults(home, &reader).map_err(Failure::could_not)?;
+        if count > 0 {
+            println!("content of calls: {count} kept, of which {} are not what was kept", faults.len());
         }
         faults.iter().for_each(|fault| println!("{fault}"));
         sound &= faults.is_empty();

@@ -65,7 +65,13 @@ pub(super) fn lasting() -> Vec<(&'static str, u64, Body)> {
         &of_grant(ApprovalEvent::Review),
     );
     let totals = vec![Total { argument: "amount".into(), most: "14400".into() }];
-    let terms = StandingGrant { name: "rent".into(), totals: totals.clone(), until: at(31_536_000_000), uses: 12 };
+    let terms = StandingGrant {
+        endorses: None,
+        name: "rent".into(),
+        totals: totals.clone(),
+        until: at(31_536_000_000),
+        uses: 12,
+    };
     let editor = Excluded { person: "bea".into(), role: "editor".into() };
     let seen = |argument: &str, kind: &str, text: &str| Facet {
         argument: argument.into(),

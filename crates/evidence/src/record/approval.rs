@@ -210,6 +210,9 @@ pub struct Total {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StandingGrant {
+    /// The argument of which it endorses one value, where it covers no calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endorses: Option<Arc<str>>,
     /// Its name.
     pub name: Arc<str>,
     /// What all its uses may come to, by argument.

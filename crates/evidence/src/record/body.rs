@@ -7,9 +7,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::Authenticated;
 use super::approval::ApprovalRecord;
+use super::captured::{Captured, EvidenceAccess};
 use super::origin::TargetOrigin;
+use super::request::RequestContext;
 use crate::ids::{ApprovalId, ExceptionId};
 use crate::time::Timestamp;
 
@@ -61,6 +62,8 @@ words! {
         ApprovalRecord = "approval_record",
         /// See [`DecisionRecord`].
         DecisionRecord = "decision_record",
+        /// See [`EvidenceAccess`].
+        EvidenceAccess = "evidence_access",
         /// See [`ExceptionRecord`].
         ExceptionRecord = "exception_record",
         /// See [`LedgerState`].
@@ -293,80 +296,6 @@ words! {
     }
 }
 
-/// The software at the other end, as it says.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Client {
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-}
-
-/// Through what an agent reached the gateway.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Channel {
-    /// The agent's client software, as it says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client: Option<Client>,
-    /// The protocol revision agreed on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub protocol: Option<String>,
-    /// The surface.
-    pub surface: Surface,
-    /// `stdio` or `http`.
-    pub transport: String,
-    /// The upstream behind the endpoint.
-    pub upstream: String,
-}
-
-/// What the agent says it acts for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Purpose {
-    /// Always `agent`: nothing vouches for it.
-    pub said_by: String,
-    /// What was said.
-    pub text: String,
-}
-
-/// What is kept of an access token: never the token itself.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AccessToken {
-    /// The client that it was issued to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client: Option<String>,
-    /// The authorization server that signed it.
-    pub issuer: String,
-    /// SHA-256 of the token.
-    pub sha256: String,
-    /// Whom it is about, as the authorization server names them.
-    pub subject: String,
-}
-
-/// Who initiated, how that was established, and through what: one for each agent session.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RequestContext {
-    /// How the session itself was authenticated.
-    pub authenticated: Authenticated,
-    /// Through what.
-    pub channel: Channel,
-    /// Names of those through whom authority came, nearest first.
-    pub delegation: Vec<String>,
-    /// What the agent says it acts for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub purpose: Option<Purpose>,
-    /// The access token that opened the session, where an authorization server vouched.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<AccessToken>,
-    /// SHA-256 of what the initiator asked for in words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub words_sha256: Option<String>,
-}
-
 /// A tool, resource, prompt or request of an upstream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -491,6 +420,9 @@ pub struct DecisionInput {
     /// How the counters stood that limit this call, sorted by counter; those of its elements are summed up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counters: Vec<Reading>,
+    /// In which arguments classes of data stand, as far as exceptions ask: `pii.email:to`, or `pii.email:*` for anywhere else; sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data_fields: Vec<Arc<str>>,
     /// What the rules could see, sorted by argument name.
     pub facets: Vec<Facet>,
     /// The classes of data that the run had met, of those that the mission asks about; sorted.
@@ -545,6 +477,9 @@ pub struct ActionRecord {
     pub args_sha256: String,
     /// Which attempt at this call, from 1.
     pub attempt: u32,
+    /// What was done with each content of the call that is known by then; none where the organisation has nothing kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub captured: Vec<Captured>,
     /// What this adds to the mission's counters; their sum over all records is what is used.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counted: Vec<Count>,
@@ -717,6 +652,8 @@ pub struct LedgerState {
 /// The body of a record, by type.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Body {
+    /// Somebody opened what is kept.
+    Access(EvidenceAccess),
     /// An executed action.
     Action(ActionRecord),
     /// An approval.
@@ -738,6 +675,7 @@ impl Body {
     #[must_use]
     pub const fn record_type(&self) -> RecordType {
         match self {
+            Self::Access(_) => RecordType::EvidenceAccess,
             Self::Action(_) => RecordType::ActionRecord,
             Self::Approval(_) => RecordType::ApprovalRecord,
             Self::Decision(_) => RecordType::DecisionRecord,
@@ -755,6 +693,7 @@ impl Body {
             RecordType::ActionRecord => Self::Action(serde_json::from_str(text)?),
             RecordType::ApprovalRecord => Self::Approval(serde_json::from_str(text)?),
             RecordType::DecisionRecord => Self::Decision(serde_json::from_str(text)?),
+            RecordType::EvidenceAccess => Self::Access(serde_json::from_str(text)?),
             RecordType::ExceptionRecord => Self::Exception(serde_json::from_str(text)?),
             RecordType::LedgerState => Self::Ledger(serde_json::from_str(text)?),
             RecordType::RequestContext => Self::Request(serde_json::from_str(text)?),
@@ -766,6 +705,7 @@ impl Body {
 impl Serialize for Body {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
+            Self::Access(body) => body.serialize(serializer),
             Self::Action(body) => body.serialize(serializer),
             Self::Approval(body) => body.serialize(serializer),
             Self::Decision(body) => body.serialize(serializer),
@@ -788,6 +728,7 @@ impl From<ApprovalRecord> for Body {
 }
 
 into_body!(
+    Access(EvidenceAccess),
     Action(ActionRecord),
     Decision(DecisionRecord),
     Exception(ExceptionRecord),

@@ -15,6 +15,8 @@ words! {
         Mission = "mission",
         /// The words that the run was started with contain it.
         Initiator = "initiator",
+        /// People said that exactly this value is good there, for a time.
+        Endorsed = "endorsed",
         /// An earlier result of the run has it as a whole value, in a field that only its service writes, and it was not seen elsewhere before.
         Trusted = "trusted",
         /// Other results of the run have it.
@@ -46,7 +48,7 @@ pub struct TargetOrigin {
     pub origin: Origin,
     /// What it is.
     pub role: TargetRole,
-    /// Where the value was first seen, `mcp:mail/read_mail:body`; where that is known.
+    /// Where the value was first seen, `mcp:mail/read_mail:body`; by which approval it is endorsed, by whom and until when. Where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Arc<str>>,
 }

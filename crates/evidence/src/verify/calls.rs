@@ -73,7 +73,12 @@ impl Calls {
                     ActionEvent::Outcome => self.outcome(call, action),
                 }
             }
-            Body::Approval(_) | Body::Exception(_) | Body::Ledger(_) | Body::Request(_) | Body::Version(_) => Ok(()),
+            Body::Access(_)
+            | Body::Approval(_)
+            | Body::Exception(_)
+            | Body::Ledger(_)
+            | Body::Request(_)
+            | Body::Version(_) => Ok(()),
         }
     }
 

@@ -173,7 +173,12 @@ impl Reviews {
                 self.version(version);
                 Ok(())
             }
-            Body::Action(_) | Body::Decision(_) | Body::Exception(_) | Body::Ledger(_) | Body::Request(_) => Ok(()),
+            Body::Access(_)
+            | Body::Action(_)
+            | Body::Decision(_)
+            | Body::Exception(_)
+            | Body::Ledger(_)
+            | Body::Request(_) => Ok(()),
         }
     }
 

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use evidence::approvals::{Approval, State};
 use evidence::ids::{ApprovalId, RunId};
-use evidence::record::approval::{ApprovalEvent, ApprovalRecord, Review};
-use evidence::record::{Authenticated, Context, Draft, Initiator, Link};
+use evidence::record::approval::{Answer, ApprovalEvent, ApprovalRecord, Review};
+use evidence::record::{Authenticated, Context, Draft, Initiator, Link, Tool};
 use evidence::time::Timestamp;
 use governance::approve::{Consulted, Granted, StandingError};
 use governance::call::Consult;
+use governance::classify::provenance::Endorsed;
+use governance::decide::PolicySnapshot;
 use serde_json::Value;
 
+use super::calls::is_authority;
 use super::outcomes::{Use, UsedBy};
 use super::{Approvals, Book, Channel, Entry};
 use crate::Gateway;
@@ -103,6 +106,32 @@ fn granted(home: &Home, approval: &Approval) -> Option<Granted> {
     Granted::read(text("text")?, "the standing grant", text("proposed_by")?).ok()
 }
 
+impl Book {
+    /// The values that are endorsed in calls of `tool` by those who may still say so.
+    fn endorsed(
+        &self,
+        policy: &PolicySnapshot,
+        (tool, pin): (&Tool, Option<&str>),
+        is_good: &impl Fn(&Review) -> bool,
+        at: Timestamp,
+    ) -> Vec<Endorsed> {
+        let of_entry = |entry: &Entry| {
+            let approval = &entry.approval;
+            let State::Approved(grant) = &approval.state else { return None };
+            let endorsement = entry.granted.as_ref()?.endorses(&approval.call_sha256, policy, tool, pin)?;
+            approval.next_use(at).ok()?;
+            if entry.lost(is_good).is_some() {
+                return None;
+            }
+            let by = approval.in_force().filter(|review| review.answer == Answer::Approve);
+            let by: Vec<&str> = by.map(|review| &*review.reviewer).collect();
+            let source = format!("{} until {} (approval {})", by.join(" and "), grant.not_after, approval.approval);
+            Some(Endorsed::new(endorsement.argument.clone(), &endorsement.value, source.into()))
+        };
+        self.standing.iter().filter_map(|id| of_entry(self.entries.get(id)?)).collect()
+    }
+}
+
 impl Approvals {
     /// Takes up a grant that is asked for.
     fn stand(&self, entry: Entry) {
@@ -118,6 +147,27 @@ impl Approvals {
 }
 
 impl Gateway {
+    /// The values that people have endorsed in calls of `tool`, whose accepted definition is `pin`, for runs of `initiator`.
+    pub(crate) fn endorsed(
+        &self,
+        policy: &PolicySnapshot,
+        (tool, pin): (&Tool, Option<&str>),
+        initiator: &str,
+        at: Timestamp,
+    ) -> Vec<Endorsed> {
+        if !policy.traces(tool) || self.approvals.book().standing.is_empty() {
+            return Vec::new();
+        }
+        let mission = policy.mission();
+        let (people, author) = (self.people.in_force(), self.missions.author(mission.name()));
+        let is_good = |review: &Review| {
+            let excluded = [Some(initiator), author.as_deref(), Some(&**mission.owner())];
+            let may_sign = review.key.as_ref().is_none_or(|key| self.keys.confirmed(&review.reviewer, key).is_some());
+            people.as_ref().is_some_and(|people| is_authority(review, people, excluded)) && may_sign
+        };
+        self.approvals.book().endorsed(policy, (tool, pin), &is_good, at)
+    }
+
     /// Asks people for the standing grant that `text` says, for `who`.
     ///
     /// # Errors

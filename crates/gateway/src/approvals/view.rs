@@ -28,6 +28,9 @@ pub struct ApprovalView {
     pub call_sha256: String,
     /// The gates, with their thresholds.
     pub gates: Vec<Gate>,
+    /// The argument of which it endorses one value, or is to; `None` of anything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endorses: Option<String>,
     /// SHA-256 of the gates.
     pub gates_sha256: String,
     /// On whose behalf.
@@ -132,6 +135,7 @@ impl Entry {
             asked_at: *opened_at,
             call_sha256: call_sha256.clone(),
             gates: question.gates.clone(),
+            endorses: question.standing.as_ref().and_then(|standing| Some(standing.endorses.as_ref()?.to_string())),
             gates_sha256: gates_sha256.clone(),
             initiator: self.context.initiator.name.to_string(),
             mission: self.context.mission.as_deref().unwrap_or_default().to_owned(),
@@ -156,7 +160,9 @@ pub(super) fn standing(approval: &Approval, unreachable: &[Arc<str>]) -> Vec<Str
     if approval.state == State::Open {
         said.extend(unreachable.iter().map(|gate| out_of_reach(approval, gate)));
     }
-    if let (Some(_), State::Approved(grant)) = (&approval.question.standing, &approval.state) {
+    if let (Some(standing), State::Approved(grant)) = (&approval.question.standing, &approval.state)
+        && standing.endorses.is_none()
+    {
         said.push(format!("used {} of {} times", approval.used(), grant.uses));
         let spent = |argument| approval.spent.get(argument).map_or_else(|| "0".to_owned(), ToString::to_string);
         let sums = grant

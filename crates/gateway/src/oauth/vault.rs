@@ -81,7 +81,7 @@ impl From<SealError> for VaultError {
     fn from(error: SealError) -> Self {
         match error {
             SealError::Io { path, source } => Self::Io { path, source },
-            SealError::Unsealed(path) => Self::Unsealed(path),
+            SealError::Altered(path) | SealError::NoKey(path) | SealError::Unsealed(path) => Self::Unsealed(path),
         }
     }
 }

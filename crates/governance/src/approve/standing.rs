@@ -9,19 +9,20 @@ use evidence::approvals::{could_satisfy, gates_sha256};
 use evidence::ids::ApprovalId;
 use evidence::leaf::sha256_hex;
 use evidence::record::approval::{ApprovalEvent, ApprovalRecord, Gate, Question};
-use evidence::record::{Effect, Facet, Rule};
+use evidence::record::{Effect, Facet, Rule, Tool};
 use evidence::time::Timestamp;
 use serde::Serialize;
 
 use super::{People, Requested, Unreachable, excluded_as};
 use crate::classify::{Classified, Returned, classify};
 use crate::decide::{CompileError, Decision, PolicySnapshot, compile, decide};
-use crate::mission::{MissionError, Standing, parse_standing};
+use crate::mission::{Endorsement, MissionError, Standing, parse_standing};
 
 /// A standing grant with its compiled conditions.
 #[derive(Debug)]
 pub struct Granted {
-    policy: PolicySnapshot,
+    /// `None` of an endorsement, which covers no calls.
+    policy: Option<PolicySnapshot>,
     standing: Standing,
     /// Who asks for it.
     who: Arc<str>,
@@ -41,6 +42,11 @@ pub enum StandingError {
     /// It did not compile.
     #[error(transparent)]
     Compile(#[from] CompileError),
+    /// Nobody is asked who named what the tool acts on.
+    #[error(
+        "the mission `{0}` asks no gate about targets that nobody named; with `untrusted-target = \"ask\"` it does"
+    )]
+    NoOrigins(Arc<str>),
     /// The gate gives no standing grants.
     #[error(
         "gate `{0}` gives no standing grants; the mission's owner writes `standing = {{ for = \"30d\", uses = 100 }}` there"
@@ -108,7 +114,11 @@ impl Granted {
     /// [`StandingError`]; the text is what `file` names in its problems.
     pub fn read(text: &str, file: &str, who: &str) -> Result<Self, StandingError> {
         let standing = parse_standing(text).map_err(|error: MissionError| StandingError::Text(error.render(file)))?;
-        Ok(Self { policy: compile(standing.rules().clone())?, standing, who: who.into() })
+        let policy = match standing.endorses() {
+            Some(_) => None,
+            None => Some(compile(standing.rules().clone())?),
+        };
+        Ok(Self { policy, standing, who: who.into() })
     }
 
     /// What it says.
@@ -119,10 +129,12 @@ impl Granted {
 
     /// The gates that it stands in for, as `policy` has them; `None` where one is not there.
     fn gates(&self, policy: &PolicySnapshot) -> Result<Vec<Gate>, Unreachable> {
+        let of_origins: Vec<Arc<str>> =
+            self.standing.endorses().and(policy.origin_gate()).cloned().into_iter().collect();
         let named = |name: &Arc<str>| {
             policy.mission().gate(name).map(|gate| gate.terms().clone()).ok_or_else(|| Unreachable::Gate(name.clone()))
         };
-        self.standing.gates().iter().map(named).collect()
+        self.standing.gates().iter().chain(&of_origins).map(named).collect()
     }
 
     fn bound(&self, gates: &[Gate], pin: Option<&str>, slice_sha256: Option<&str>) -> String {
@@ -157,6 +169,9 @@ impl Granted {
         if !policy.asks(standing.tool()) {
             return Err(StandingError::NotAsked(standing.tool().to_string()));
         }
+        if standing.endorses().is_some() && (policy.origin_gate().is_none() || !policy.traces(standing.tool())) {
+            return Err(StandingError::NoOrigins(mission.name().clone()));
+        }
         if let Some(agent) = standing.rules().agents().iter().find(|agent| !mission.agents().contains(agent)) {
             return Err(StandingError::Agent { agent: agent.clone(), mission: mission.name().clone() });
         }
@@ -182,14 +197,17 @@ impl Granted {
         let respond_by = at.plus_micros(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000));
         let call_sha256 = self.bound(&gates, pin, policy.slice_sha256(standing.tool()));
         let (name, text, why) = (standing.name(), standing.rules().source(), standing.rules().why());
-        let sentence = format!("`{}` asks for the standing grant `{name}`: {standing} ({why})", self.who);
-        let said = standing.gates().iter();
+        let sentence = match standing.endorses() {
+            None => format!("`{}` asks for the standing grant `{name}`: {standing} ({why})", self.who),
+            Some(_) => format!("`{}` asks people to endorse {standing} ({why})", self.who),
+        };
+        let said = gates.iter().map(|gate| &gate.name);
         let view = View {
             approval,
             asked_at: at,
             call_sha256: &call_sha256,
             gates: said.clone().filter_map(|name| Some(format!("{name}: {}", mission.gate(name)?))).collect(),
-            kind: "standing",
+            kind: if standing.endorses().is_some() { "endorsement" } else { "standing" },
             mission: mission.name(),
             mission_sha256: mission.sha256(),
             name,
@@ -219,7 +237,7 @@ impl Granted {
                 excluded,
                 follows: None,
                 rules: rules.collect(),
-                gates,
+                gates: gates.clone(),
                 respond_by,
                 sentence,
                 shown_sha256: sha256_hex(&view),
@@ -235,6 +253,24 @@ impl Granted {
         Ok(Requested { record, view })
     }
 
+    /// The value that it endorses in calls of `tool`, whose accepted definition is `pin`; `None` where it is about something else, or the tool, its rules or the gate changed
+    /// since it was granted, which `call_sha256` tells.
+    #[must_use]
+    pub fn endorses(
+        &self,
+        call_sha256: &str,
+        policy: &PolicySnapshot,
+        tool: &Tool,
+        pin: Option<&str>,
+    ) -> Option<&Endorsement> {
+        let endorsed = self.standing.endorses()?;
+        if tool != self.standing.tool() || policy.mission().name() != self.standing.mission() {
+            return None;
+        }
+        let gates = self.gates(policy).ok().filter(|gates| !gates.is_empty())?;
+        (self.bound(&gates, pin, policy.slice_sha256(tool)) == call_sha256).then_some(endorsed)
+    }
+
     /// What the conditions saw of a call that they hold for; `None` where the grant does not cover it: it is another tool's or mission's, a condition does not hold, another gate
     /// asks, or the tool, its rules or a gate changed since it was granted, which `call_sha256` tells.
     #[must_use]
@@ -246,6 +282,7 @@ impl Granted {
         policy: &PolicySnapshot,
         at: Timestamp,
     ) -> Option<Vec<Facet>> {
+        let conditions = self.policy.as_ref()?;
         let is_of_it = classified.intercepted.tool() == self.standing.tool()
             && policy.mission().name() == self.standing.mission()
             && decision.gates.iter().all(|gate| self.standing.gates().contains(gate));
@@ -257,8 +294,8 @@ impl Granted {
         if self.bound(&gates, classified.pin.as_deref(), slice_sha256) != call_sha256 {
             return None;
         }
-        let plan = self.policy.plan(self.standing.tool());
+        let plan = conditions.plan(self.standing.tool());
         let seen = classify(classified.intercepted.clone(), plan, classified.standing, &Returned::default());
-        (decide(&seen, &self.policy, at).effect == Effect::Allow).then_some(seen.facets)
+        (decide(&seen, conditions, at).effect == Effect::Allow).then_some(seen.facets)
     }
 }

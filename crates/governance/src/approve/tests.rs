@@ -1,6 +1,9 @@
+use evidence::record::{Endpoint, Surface, Tool};
 use proptest::prelude::*;
 
 use super::*;
+use crate::decide::compile;
+use crate::mission::parse;
 
 const PEOPLE: &str = r#"
 why = "First version."
@@ -179,4 +182,91 @@ proptest! {
             prop_assert!(stand_ins.into_iter().all(is_known));
         }
     }
+}
+
+const ENDORSING: &str = r#"
+mission = "pay"
+goal    = "Pay."
+owner   = "o@corp.example"
+agents  = ["bot"]
+until   = 2026-12-31
+why     = "First version."
+[allow.mcp.bank]
+pay = { iban = { free = true, target = true } }
+refund = {}
+[danger.refunds]
+when = "mcp:bank/refund"
+gate = "leads"
+[data]
+untrusted-target = { else = "ask", gate = "leads" }
+[gate.leads]
+group = "leads"
+standing = { for = "30d", uses = 5 }
+"#;
+
+#[test]
+fn an_endorsement_holds_for_its_tool_as_it_was_accepted_and_ruled() {
+    let policy = |source: &str| compile(Arc::new(parse(source).unwrap())).unwrap();
+    let text = r#"
+endorse = "iban"
+mission = "pay"
+tool = "mcp:bank/pay"
+value = "DE89370400440532013000"
+until = 2026-12-31
+why = "ACME."
+salt = "00112233445566778899aabbccddeeff"
+"#;
+    let granted = Granted::read(text, "it", "olga").unwrap();
+    let (policy_now, people) = (policy(ENDORSING), parse_people(PEOPLE).unwrap());
+    let asked = |policy: &PolicySnapshot, granted: &Granted| {
+        granted.question(
+            policy,
+            Some("pin"),
+            &people,
+            None,
+            ApprovalId::from_bytes([1; 16]),
+            at("2026-12-01T00:00:00Z"),
+        )
+    };
+    let Requested { record, view } = asked(&policy_now, &granted).unwrap();
+    let question = record.question.unwrap();
+    assert_eq!(question.standing.unwrap().endorses.as_deref(), Some("iban"));
+    assert!(String::from_utf8_lossy(&view).contains("DE89370400440532013000"));
+    assert!(!question.sentence.contains("DE89") && question.sentence.contains("one value of `iban`"));
+    let tool = |name: &str| Tool {
+        endpoint: Endpoint::Tool,
+        name: name.into(),
+        surface: Surface::Mcp,
+        upstream: "bank".into(),
+    };
+    let holds = |policy: &PolicySnapshot, name: &str, pin: Option<&str>| {
+        granted.endorses(&record.call_sha256, policy, &tool(name), pin).map(|endorsed| endorsed.value.to_string())
+    };
+    assert_eq!(holds(&policy_now, "pay", Some("pin")).as_deref(), Some("DE89370400440532013000"));
+    assert_eq!(holds(&policy_now, "pay", Some("another")), None);
+    assert_eq!(holds(&policy_now, "pay", None), None);
+    assert_eq!(holds(&policy_now, "refund", Some("pin")), None);
+    for (from, to) in [
+        ("mission = \"pay\"", "mission = \"other\""),
+        ("iban = { free = true, target", "iban = { length = 40, target"),
+        ("group = \"leads\"", "group = \"treasury\""),
+        ("else = \"ask\", gate = \"leads\"", "else = \"deny\""),
+    ] {
+        assert_eq!(holds(&policy(&ENDORSING.replace(from, to)), "pay", Some("pin")), None, "{to}");
+    }
+    for (from, to, said) in [
+        ("else = \"ask\", gate = \"leads\"", "else = \"deny\"", "asks no gate"),
+        ("standing = { for = \"30d\", uses = 5 }", "", "gives no standing grants"),
+    ] {
+        let source = ENDORSING.replace(from, to);
+        let source = if to.is_empty() {
+            source
+        } else {
+            format!("{source}[danger.all]\nwhen = \"mcp:bank/pay\"\ngate = \"leads\"\n")
+        };
+        let error = asked(&policy(&source), &granted).unwrap_err().to_string();
+        assert!(error.contains(said), "{to}: {error}");
+    }
+    let error = Granted::read(&text.replace("salt", "sal"), "it", "olga").unwrap_err().to_string();
+    assert!(error.contains("did you mean `salt`?") && error.contains("`salt` is missing"), "{error}");
 }

@@ -193,6 +193,14 @@ fn nothing_runs_where_the_intent_cannot_be_recorded() {
 }
 
 #[test]
+fn a_call_of_which_nothing_can_be_kept_is_not_decided_and_does_not_run() {
+    let (call, _) = Call::begin(intercepted(Endpoint::Tool, "read"));
+    let (call, effects) = call.handle(Input::Unrecorded, AT);
+    assert_eq!(names(&effects), ["failed ledger_unavailable not_executed"]);
+    assert!(call.is_closed());
+}
+
+#[test]
 fn an_outcome_that_cannot_be_recorded_is_not_answered_as_a_result() {
     check(
         Endpoint::Tool,

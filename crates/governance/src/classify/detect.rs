@@ -7,6 +7,7 @@ mod bytes;
 mod decode;
 mod field;
 mod fold;
+mod grid;
 mod identifier;
 mod judge;
 mod literals;
@@ -170,6 +171,7 @@ impl Detector {
         findings: &mut Vec<Finding>,
     ) {
         let mut work = Work::new();
+        recent.at(base);
         let mut raws = pass::look(window, own.clone(), &self.lexicon, recent, &mut work, &mut carry.table, 0);
         carry.exhausted |= work.exhausted || work.cut;
         raws.retain(|raw| own.contains(&raw.start) && raw.start < raw.end && raw.end <= window.len());
@@ -237,13 +239,15 @@ pub struct Stream<'d> {
     base: usize,
     settled: usize,
     carry: Carry,
+    recent: Recent,
 }
 
 impl<'d> Stream<'d> {
     /// A stream of which nothing has come yet.
     #[must_use]
     pub fn new(detector: &'d Detector) -> Self {
-        Self { detector, held: Vec::new(), base: 0, settled: 0, carry: Carry::default() }
+        let recent = Recent::new(DETECT_STRETCH_BYTES);
+        Self { detector, held: Vec::new(), base: 0, settled: 0, carry: Carry::default(), recent }
     }
 
     /// Takes the next bytes; adds to `findings` what is found in what is settled by them.
@@ -282,7 +286,7 @@ impl<'d> Stream<'d> {
             window,
             self.settled - behind..to - behind,
             behind,
-            &mut Recent::new(to - self.settled),
+            &mut self.recent,
             &mut self.carry,
             findings,
         );
@@ -306,8 +310,28 @@ struct Lexicon {
 const MARKS: usize = 0;
 
 /// Names that say nothing themselves; the names around them may.
-const GENERIC: &[&str] =
-    &["code", "data", "id", "identifier", "no", "nr", "num", "number", "numero", "nummer", "raw", "value", "values"];
+const GENERIC: &[&str] = &[
+    "code",
+    "data",
+    "datarows",
+    "id",
+    "identifier",
+    "no",
+    "nr",
+    "num",
+    "number",
+    "numero",
+    "nummer",
+    "raw",
+    "records",
+    "results",
+    "rows",
+    "s",
+    "string",
+    "v",
+    "value",
+    "values",
+];
 
 impl Lexicon {
     fn new(threshold: u8) -> Self {

@@ -7,6 +7,7 @@
 //! Not seen: what is in pictures and other binary content, what is encoded more than once, and what a model says in other words. Such a value has no known origin.
 
 mod arguments;
+mod endorsed;
 mod initiator;
 mod leaves;
 mod notes;
@@ -20,6 +21,7 @@ use evidence::record::{TargetOrigin, Tool};
 
 use crate::limits::RESULT_BYTES_MAX;
 use crate::mission::{Targets, Trust};
+pub use endorsed::Endorsed;
 pub use store::Key;
 use store::Store;
 
@@ -60,7 +62,13 @@ impl Seen {
     /// cannot be read or are too many, one unknown target under the empty name.
     #[must_use]
     pub fn trace(&self, arguments: &[u8], targets: &Targets) -> Vec<TargetOrigin> {
-        arguments::trace(&self.store, arguments, targets)
+        self.trace_beside(arguments, targets, &[])
+    }
+
+    /// The same, where people have endorsed values.
+    #[must_use]
+    pub fn trace_beside(&self, arguments: &[u8], targets: &Targets, endorsed: &[Endorsed]) -> Vec<TargetOrigin> {
+        arguments::trace(&self.store, arguments, targets, endorsed)
     }
 
     /// What was added since the last time, to be appended to the run's file before anything that it was added for goes on; nothing where nothing was added.

@@ -162,8 +162,9 @@ fn read(source: &str, written: Written) -> Result<Case, CasesError> {
         other => return Err(wrong(expect.span(), format!("`{other}` is no decision; write `allow`, `ask` or `deny`"))),
     };
     let reason = reason.map(|code| read_reason(code.as_ref()).map_err(|why| wrong(code.span(), why))).transpose()?;
-    if effect == Effect::Allow && reason.is_some() {
-        return Err(wrong(expect.span(), "a call that is allowed has no reason; remove `reason`".to_owned()));
+    if effect == Effect::Allow && reason.is_some_and(|reason| reason != Reason::DataExcepted) {
+        let why = "a call that is allowed has no reason but `data_excepted`; remove `reason`".to_owned();
+        return Err(wrong(expect.span(), why));
     }
     let arguments = match arguments {
         None => String::new(),
@@ -332,7 +333,7 @@ impl Case {
         for Earlier { result, tool, .. } in &self.run.earlier {
             returned.add(policy.sources(tool), result.as_bytes());
         }
-        let met = self.run.met(policy, detector);
+        let met = self.run.met(policy, at, detector);
         let before = Before { detector, met, returned, seen: self.run.seen(policy), used: &self.used };
         decide_after(policy, agent, &self.call, &self.arguments, at, &before)
     }
@@ -410,6 +411,7 @@ pub(super) fn decide_after(
     let found = run::found(before.detector, arguments);
     classified.met = policy.met(&before.met.iter().cloned().chain(found.kinds()).collect());
     classified.data_classes = policy.labels(&found);
+    classified.data_fields = policy.fields(call, &found, arguments.as_bytes());
     let mut book = Book::default();
     let context = classified.intercepted.context().clone();
     for counter in policy.counters(call) {

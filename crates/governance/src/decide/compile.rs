@@ -13,22 +13,25 @@ mod whole;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use cedar_policy::{Authorizer, CedarSchemaError, ParseErrors, PolicySetError};
 use evidence::record::{Endpoint, Policy, Rule, Surface, Tool};
+use evidence::time::Timestamp;
 
 use super::evaluate;
-use crate::classify::{ANY, Found};
+use crate::classify::{ANY, ELSEWHERE, Found, Place, standing_in};
 use crate::count::Counter;
 pub use crate::mission::{APPROVAL_STATUS, Feature, PROTOCOL_REQUESTS, SUBSCRIBING};
 use crate::mission::{
-    Mission, ORG, OnResult, Otherwise, Plan, Source, Targets, Treatment, Trust, UNCLASSIFIED, class_of, key, tool_of,
+    CaptureRules, Except, Mission, ORG, OnResult, Otherwise, Plan, Side, Source, Targets, Treatment, Trust,
+    UNCLASSIFIED, class_of, key, tool_of,
 };
 pub(super) use organisation::Seen as SeenByOrganisation;
 pub use organisation::{Bounds, BoundsError, bounds};
 use slice::{Compiler, Vocabulary};
-pub(super) use slice::{Part, Slice, SliceRule, TextKind, scalar_text};
+pub(super) use slice::{Part, Slice, SliceExcept, SliceRule, TextKind, scalar_text};
 pub(super) use whole::{Attribute, Permission};
 
 /// Why a mission did not compile. Its file was accepted, so each of these is a defect of this program or of the policy engine.
@@ -90,6 +93,15 @@ pub struct PolicySnapshot {
     suspended: Option<Arc<str>>,
     upstreams: HashMap<Arc<str>, UpstreamSlices>,
     pub(super) vocabulary: Vocabulary,
+}
+
+/// Which tool returned a result, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// When.
+    pub at: Timestamp,
+    /// What was called.
+    pub tool: &'a Tool,
 }
 
 /// The slices of one upstream; absent where the mission allows nothing of the kind.
@@ -211,10 +223,50 @@ impl PolicySnapshot {
         self.sources.iter().filter(move |source| may_be && is_of(source))
     }
 
-    /// What becomes of a result that holds data of `class`, and the rule that says so; `None` where the mission does not say.
-    pub(crate) fn on_result(&self, class: &str) -> Option<(OnResult, Rule)> {
+    /// What becomes of a result that holds data of `class`, and the rule that says so, which may be an exception; `None` where the mission does not say.
+    pub(crate) fn on_result(&self, class: &str, of: Arrival<'_>) -> Option<(OnResult, Rule)> {
         let (class, rule) = self.mission.data().rule(class)?;
-        Some((rule.result, Rule { id: format!("data.{}", key(class)).into(), line: rule.line }))
+        let line = || (rule.result, Rule { id: format!("data.{}", key(class)).into(), line: rule.line });
+        let excepted = self.excepted(class, of).map(|except| (OnResult::Treat(Treatment::Keep), except));
+        Some(excepted.unwrap_or_else(line))
+    }
+
+    /// The exception by which data of `class` stays in a result; `None` where none lives.
+    pub(crate) fn excepted(&self, class: &str, of: Arrival<'_>) -> Option<Rule> {
+        let (class, rule) = self.mission.data().rule(class)?;
+        let is_living =
+            |except: &&Except| except.side == Side::Result && except.is_of(of.tool) && except.is_alive(of.at);
+        rule.excepts.iter().find(is_living).map(|except| except.rule(class))
+    }
+
+    /// In which arguments of a call stands what was `found` in them, as far as exceptions ask: `pii.email:to`, or with [`ELSEWHERE`]. Sorted.
+    #[must_use]
+    pub fn fields(&self, tool: &Tool, found: &Found, arguments: &[u8]) -> Vec<Arc<str>> {
+        let data = self.mission.data();
+        let of_tool = data.excepts().filter(|(_, except)| except.side == Side::Arguments && except.is_of(tool));
+        let asked = of_tool.filter_map(|(class, except)| {
+            let field = except.field.as_ref()?;
+            Some((class, field, standing_in(arguments, field)))
+        });
+        let asked: Vec<_> = asked.collect();
+        if asked.is_empty() {
+            return Vec::new();
+        }
+        let stands = |label: &str, place: Option<&Place>| {
+            let (class, _) = data.rule(label)?;
+            let mut of_class = asked.iter().filter(|(known, ..)| *known == class).peekable();
+            of_class.peek()?;
+            let is_in = |range: &Range<usize>| {
+                place.is_some_and(|place| range.start <= place.range.start && place.range.end <= range.end)
+            };
+            let field = of_class.find(|(_, _, ranges)| ranges.iter().any(is_in)).map(|(_, field, _)| &***field);
+            Some(Arc::from(format!("{class}:{}", field.unwrap_or(ELSEWHERE))))
+        };
+        let places =
+            found.places().iter().filter_map(|place| stands(&self.label(place.class, &place.kind), Some(place)));
+        let unread = found.is_unread().then(|| stands(UNCLASSIFIED, None)).flatten();
+        let fields: BTreeSet<Arc<str>> = places.chain(unread).collect();
+        fields.into_iter().collect()
     }
 
     /// Whether tokens of the class and kind become their values in calls of `tool`: where results have tokens for it, and it may go there.
@@ -245,9 +297,15 @@ impl PolicySnapshot {
     }
 
     /// Whether what is found in a result is still there once the mission has had its way with it; for a result that is not withheld.
-    pub(crate) fn stays(&self, class: &str, kind: &str) -> bool {
-        let does = self.on_result(&self.label(class, kind)).map(|(does, _)| does);
+    pub(crate) fn stays(&self, class: &str, kind: &str, of: Arrival<'_>) -> bool {
+        let does = self.on_result(&self.label(class, kind), of).map(|(does, _)| does);
         matches!(does, None | Some(OnResult::Treat(Treatment::Keep | Treatment::Mask)))
+    }
+
+    /// How much of the content of calls is kept; `None` where nothing is.
+    #[must_use]
+    pub fn capture(&self) -> Option<&CaptureRules> {
+        self.bounds.as_ref().map(|bounds| bounds.organisation().capture()).filter(|rules| rules.keeps())
     }
 
     /// Whether it matters which classes of data a run has met.
@@ -288,6 +346,15 @@ impl PolicySnapshot {
     #[must_use]
     pub fn targets(&self, tool: &Tool) -> Option<&Targets> {
         self.slice(tool).targets()
+    }
+
+    /// The gate that is asked about targets that nobody named; `None` where none is.
+    #[must_use]
+    pub fn origin_gate(&self) -> Option<&Arc<str>> {
+        match &self.mission.data().untrusted_target.as_ref()?.otherwise {
+            Otherwise::Ask(gate) => Some(gate),
+            Otherwise::Deny | Otherwise::Keep => None,
+        }
     }
 
     /// Whether it matters who named what calls of `tool` act on.

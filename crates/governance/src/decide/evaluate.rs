@@ -25,7 +25,7 @@ use evidence::record::{Effect, EffectClass, Endpoint, Tool};
 use evidence::time::Timestamp;
 
 use super::Decision;
-use super::compile::{Permission, PolicySnapshot, SeenByOrganisation, Slice};
+use super::compile::{Permission, PolicySnapshot, SeenByOrganisation, Slice, SliceExcept};
 use crate::classify::{Classified, Standing};
 use crate::mission::{Mode, SUBSCRIBING};
 use crate::reason::Reason;
@@ -43,10 +43,11 @@ pub fn decide(classified: &Classified, policy: &PolicySnapshot, at: Timestamp) -
         (EffectClass::Unconfirmed, Some(confirmed)) if tool.endpoint == Endpoint::Tool => confirmed,
         (said, _) => said,
     };
+    let question = Question::new(classified, policy, slice, effect_class, at);
     let verdict = match (classified.standing, classified.intercepted.objection()) {
         (Standing::Good, None) => match policy.suspension() {
             Some(why) => Verdict::Denied(vec![explain::suspended(why)]),
-            None => judge(classified, &Question::new(classified, policy, slice, effect_class, at)),
+            None => judge(classified, &question),
         },
         (Standing::Good, Some(reason)) => Verdict::Denied(vec![explain::objection(reason)]),
         (stopped, _) => Verdict::Denied(vec![explain::standing(stopped)]),
@@ -86,10 +87,28 @@ pub fn decide(classified: &Classified, policy: &PolicySnapshot, at: Timestamp) -
             observe(&mut decision, policy);
         }
     }
+    if decision.effect != Effect::Deny {
+        question.excepts().for_each(|except| decision.lifted_by(except));
+        for endorsed in explain::endorsed(&classified.provenance) {
+            decision.sentence = format!("{}; {endorsed}", decision.sentence).into();
+        }
+    }
     decision
 }
 
 impl Decision {
+    /// It rests on an exception, too.
+    fn lifted_by(&mut self, except: &SliceExcept) {
+        if !self.reasons.contains(&Reason::DataExcepted) {
+            self.reasons.push(Reason::DataExcepted);
+        }
+        let SliceExcept { class, except, rule, .. } = except;
+        let sentence =
+            format!("{}; by exception, `{class}` {except} (`{}`, line {})", self.sentence, rule.id, rule.line);
+        self.sentence = sentence.into();
+        self.rules.push(rule.clone());
+    }
+
     fn explained_by(&mut self, findings: Vec<Finding>) {
         for finding in &findings {
             if !self.reasons.contains(&finding.reason) {
@@ -168,6 +187,7 @@ pub(super) fn is_named(policy: &PolicySnapshot, slice: &Slice, tool: &Tool) -> b
         agent,
         at: mission.last_moment(),
         classes: &[],
+        data_fields: &[],
         effect: effect_class(policy, tool),
         facets: &[],
         gates: &[],

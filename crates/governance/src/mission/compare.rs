@@ -11,6 +11,7 @@ use evidence::record::{Direction, EffectClass, Surface};
 
 use super::contain::{Holds, holds, holds_uri, holds_zone};
 use super::data::{ClassRule, OnResult, Otherwise, Treatment};
+use super::except::Except;
 use super::explain::spent_of;
 use super::gate::{DEFAULT, lasting};
 use super::hours::{WEEK, hold};
@@ -479,6 +480,7 @@ impl Changes {
                 self.push(direction, Subject::Beyond, sentence);
             }
         }
+        self.excepts(old, new);
         // A kind that only one of them names is to the other what its class is.
         let kinds = [old, new].into_iter().flat_map(|mission| {
             mission.data.touches.iter().flat_map(|touches| &touches.classes).chain(mission.data.classes.keys())
@@ -516,6 +518,44 @@ impl Changes {
                 }
             }
             None => {}
+        }
+    }
+}
+
+/// Exceptions of lines about data.
+impl Changes {
+    /// An exception is wider than nothing, and the wider the longer it lives. Where only the reason changes, nothing is.
+    fn excepts(&mut self, old: &Mission, new: &Mission) {
+        for class in old.data.classes.keys().chain(new.data.classes.keys()).collect::<BTreeSet<_>>() {
+            let rule =
+                |mission: &Mission| mission.data.rule(class).map_or_else(ClassRule::anywhere, |(_, rule)| rule.clone());
+            let (before, after) = (rule(old), rule(new));
+            let beyond = |by: &ClassRule, except: &Except| {
+                let lives = by.excepts.iter().any(|wide| except.is_within(wide) && except.until <= wide.until);
+                !lives && !except.is_idle(by)
+            };
+            for except in after.excepts.iter().filter(|except| beyond(&before, except)) {
+                let was = before.excepts.iter().find(|was| was.place() == except.place());
+                let sentence = match was {
+                    None => format!("data of class `{class}` {except}, by a new exception: {}", except.why),
+                    Some(was) => format!(
+                        "data of class `{class}` {except}, by an exception that is prolonged (was until `{}`): {}",
+                        was.until_text, except.why
+                    ),
+                };
+                self.push(Direction::Wider, Subject::Beyond, sentence);
+            }
+            for except in before.excepts.iter().filter(|except| beyond(&after, except)) {
+                let now = after.excepts.iter().find(|now| now.place() == except.place());
+                let sentence = match now {
+                    None => format!("data of class `{class}` no longer {except}: the exception is removed"),
+                    Some(now) => format!(
+                        "data of class `{class}` {now}, by an exception that is shortened (was until `{}`)",
+                        except.until_text
+                    ),
+                };
+                self.push(Direction::Narrower, Subject::Beyond, sentence);
+            }
         }
     }
 }

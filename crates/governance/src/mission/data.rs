@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use evidence::record::{EffectClass, Origin};
 
+use super::except::Except;
 use super::gate::DEFAULT;
 use super::rule::{ToolPattern, joined};
 
@@ -88,6 +89,8 @@ pub(crate) struct Touches {
 /// What a mission says of one class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ClassRule {
+    /// What it does not hold for, for a time.
+    pub(crate) excepts: Vec<Except>,
     pub(crate) line: u32,
     /// In the arguments of calls of other tools than those of `to`.
     pub(crate) otherwise: Otherwise,
@@ -195,6 +198,7 @@ impl ClassRule {
     /// What holds of a class that a mission does not speak of.
     pub(crate) const fn anywhere() -> Self {
         Self {
+            excepts: Vec::new(),
             line: 0,
             otherwise: Otherwise::Keep,
             result: OnResult::Treat(Treatment::Keep),
@@ -280,6 +284,15 @@ impl DataRules {
         }
         for (class, rule) in &self.classes {
             sentences.insert(format!("class `{class}`"), format!("`{class}` {rule}"));
+            for except in &rule.excepts {
+                let (tool, side, field) = except.place();
+                let about = format!(
+                    "the exception of class `{class}` for the {} of `{tool}` {}",
+                    side.name(),
+                    field.unwrap_or("*")
+                );
+                sentences.insert(about, format!("by exception, `{class}` {except}: {}", except.why));
+            }
         }
         for (place, TrustLine { is_trusted, .. }) in &self.trust {
             let who = if *is_trusted { "only its service writes" } else { "anybody may write" };

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use evidence::record::{Direction, Surface, VersionedKind};
 use evidence::time::Timestamp;
 
+use super::capture::CaptureRules;
 use super::compare::Change;
 use super::contain::{Holds, holds, holds_zone};
 use super::error::Problem;
@@ -37,6 +38,7 @@ const DAY_US: i64 = 86_400_000_000;
 /// What every mission is held to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Organisation {
+    pub(crate) capture: CaptureRules,
     pub(crate) change_gates: Option<ChangeGates>,
     /// Paths of files with Cedar policies, as they are written, each with its line.
     pub(crate) forbids: Vec<(Arc<str>, u32)>,
@@ -68,6 +70,8 @@ pub(crate) struct Invariant {
     pub(crate) at_most: AtMost,
     /// How many days a mission may hold from when it is taken up.
     pub(crate) days_max: Option<u32>,
+    /// How many days after a mission is put in force exceptions of its lines about data may end; with 0 it has none.
+    pub(crate) except_days_max: Option<u32>,
     pub(crate) line: u32,
     /// Tools that no mission allows.
     pub(crate) never: Vec<ToolPattern>,
@@ -116,6 +120,12 @@ impl Organisation {
             | VersionedKind::Pin => Some(gates.of.get(&kind).unwrap_or(&gates.every)),
             VersionedKind::Attachment | VersionedKind::Halt | VersionedKind::Run => None,
         }
+    }
+
+    /// How much of the content of calls is kept.
+    #[must_use]
+    pub const fn capture(&self) -> &CaptureRules {
+        &self.capture
     }
 
     /// Paths of the files with Cedar policies, as they are written: relative to the file's own folder.
@@ -233,6 +243,10 @@ impl Organisation {
                 (Some(_), Some(_)) | (None, None) => {}
             }
         }
+        // What keeps more tells more to whoever may open it, and what keeps less is less evidence.
+        for sentence in self.capture.changes(&old.capture) {
+            push(Direction::Unclear, sentence);
+        }
         match (old.pins, self.pins) {
             (PinPolicy::FirstSight, PinPolicy::Strict) => {
                 push(
@@ -250,6 +264,7 @@ impl Organisation {
 
     fn nothing() -> Self {
         Self {
+            capture: CaptureRules::nothing(),
             change_gates: None,
             forbids: Vec::new(),
             groups: BTreeMap::new(),
@@ -276,6 +291,13 @@ impl Invariant {
         {
             let sentence = format!("the mission may hold for {days} days at most; bring `until` nearer");
             found.push((mission.until_line, sentence));
+        }
+        if let Some(days) = self.except_days_max {
+            let sentence = match days {
+                0 => "the mission may have no exceptions of lines about data; remove it".to_owned(),
+                days => format!("an exception may end {days} days ahead at most; bring `until` nearer"),
+            };
+            found.extend(mission.far_exceptions(days, at).map(|line| (line, sentence.clone())));
         }
         for pattern in &self.never {
             for (tool, line) in allowed(mission, pattern) {
@@ -402,6 +424,10 @@ impl std::fmt::Display for Invariant {
             }
         }
         parts.extend(self.days_max.map(|days| format!("missions hold for {days} days at most")));
+        parts.extend(self.except_days_max.map(|days| match days {
+            0 => "missions have no exceptions of lines about data".to_owned(),
+            days => format!("exceptions of lines about data end {days} days ahead at most"),
+        }));
         f.write_str(&parts.join("; "))
     }
 }

@@ -5,9 +5,11 @@
 mod allow;
 mod argument;
 mod budget;
+mod capture;
 mod danger;
 mod data;
 mod effect;
+mod except;
 mod gate;
 mod organisation;
 mod standing;
@@ -148,7 +150,7 @@ impl<'s> Reader<'s> {
         };
         let allow_is_sound = self.problems.len() == before;
         let dangers = table.get("danger").map(|value| self.dangers(value)).unwrap_or_default();
-        let data = table.get("data").map(|value| self.data(value)).unwrap_or_default();
+        let data = table.get("data").map(|value| self.data(value, zone.as_ref())).unwrap_or_default();
         let before = self.problems.len();
         let gates = table.get("gate").map(|value| self.gates(value)).unwrap_or_default();
         if self.problems.len() == before {

@@ -11,9 +11,20 @@ use evidence::record::approval::{StandingGrant, Total};
 use super::Mission;
 use super::rule::joined;
 
+/// One value that is good in one argument, whoever named it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endorsement {
+    /// The argument, as rules name it.
+    pub argument: Arc<str>,
+    /// The value.
+    pub value: Arc<str>,
+}
+
 /// What a file of a standing grant says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
+    /// What it endorses, where it covers no calls.
+    pub(crate) endorses: Option<Endorsement>,
     pub(crate) gates: Vec<Arc<str>>,
     pub(crate) name: Arc<str>,
     /// The conditions, as rules of a mission that has nothing else.
@@ -24,7 +35,13 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// The gates whose answers it would be, sorted.
+    /// What it endorses; `None` where it covers calls.
+    #[must_use]
+    pub const fn endorses(&self) -> Option<&Endorsement> {
+        self.endorses.as_ref()
+    }
+
+    /// The gates whose answers it would be, sorted; of an endorsement none, since the mission says which.
     #[must_use]
     pub fn gates(&self) -> &[Arc<str>] {
         &self.gates
@@ -59,6 +76,7 @@ impl Standing {
     pub fn terms(&self) -> StandingGrant {
         let totals = self.totals.iter();
         StandingGrant {
+            endorses: self.endorses.as_ref().map(|endorsed| endorsed.argument.clone()),
             name: self.name.clone(),
             totals: totals
                 .map(|(argument, most)| Total { argument: argument.clone(), most: most.to_string() })
@@ -72,6 +90,10 @@ impl Standing {
 impl fmt::Display for Standing {
     /// ``up to 12 calls of `mcp:bank/send_money`, until 2026-12-31, with the arguments `amount` (a number from 0 to 500); in all at most 5000 of `amount` ``.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(Endorsement { argument, value: _ }) = &self.endorses {
+            let until = &self.rules.until_text;
+            return write!(f, "one value of `{argument}` in calls of `{}`, whoever names it, until {until}", self.tool);
+        }
         let rules = self.rules.upstreams.values().flat_map(|upstream| upstream.tools.values());
         let with = joined(rules.map(super::difference::described), "or");
         let calls = if self.uses == 1 { "one call".to_owned() } else { format!("up to {} calls", self.uses) };

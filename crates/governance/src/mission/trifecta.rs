@@ -6,6 +6,7 @@ use evidence::record::{EffectClass, Endpoint, Surface, Tool};
 
 use super::Mission;
 use super::data::Otherwise;
+use super::except::Side;
 use super::rule::{ArgumentRule, Constraint, Naming, ToolPattern, ToolRules, list};
 use super::source::name_of;
 use super::trust::Role;
@@ -116,7 +117,11 @@ fn is_way_out(mission: &Mission, one: &One<'_>, private: &[&str]) -> bool {
     });
     let may_leave = |class: &&str| match mission.data.classes.get(*class) {
         None => true,
-        Some(rule) => rule.otherwise == Otherwise::Keep || rule.to.iter().any(|pattern| one.is_in(pattern)),
+        Some(rule) => {
+            let excepted = rule.excepts.iter().filter(|except| except.side == Side::Arguments);
+            let may_go = rule.to.iter().chain(excepted.map(|except| &except.tool));
+            rule.otherwise == Otherwise::Keep || { may_go }.any(|pattern| one.is_in(pattern))
+        }
     };
     is_outward && !is_gated && chooses(one) && private.iter().any(may_leave)
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use evidence::decimal::Number;
 use evidence::filter::Filter;
-use evidence::ids::CallId;
+use evidence::ids::{CallId, RunId};
 use evidence::record::{Count, Effect, Status, VersionedKind};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 
@@ -18,7 +18,7 @@ use crate::ledger::rows::{Batch, CallRow, Counted, PartRow, RecordRow};
 use crate::ports::{Index, IndexError};
 
 /// Changes whenever tables or the meaning of a column change; an index with another number is made anew.
-const SCHEMA: i64 = 3;
+const SCHEMA: i64 = 4;
 
 const TABLES: &str = "
 CREATE TABLE calls (
@@ -29,11 +29,13 @@ CREATE TABLE calls (
     outcome_seq INTEGER, outcome_offset INTEGER, outcome_at INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX open_calls ON calls (intent_seq) WHERE intent_seq IS NOT NULL AND outcome_seq IS NULL;
+CREATE INDEX calls_of_run ON calls (run) WHERE run IS NOT NULL;
 CREATE TABLE records (
     seq INTEGER PRIMARY KEY, offset INTEGER NOT NULL, type TEXT NOT NULL, call BLOB, run BLOB, mission TEXT, agent TEXT NOT NULL,
     initiator TEXT NOT NULL, tool TEXT, effect TEXT, status TEXT, reasons TEXT NOT NULL, classes TEXT NOT NULL,
     recorded_at INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX records_of_run ON records (run) WHERE run IS NOT NULL;
 CREATE TABLE versions (
     kind TEXT NOT NULL, name TEXT NOT NULL, seq INTEGER NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (kind, name)
 ) STRICT, WITHOUT ROWID;
@@ -154,6 +156,20 @@ impl SqliteIndex {
              ORDER BY seq",
         )?;
         let spots = statement.query_map([call.as_bytes()], spot)?.collect::<Result<_, _>>()?;
+        Ok((spots, self.progress()?))
+    }
+
+    /// The records of a run, with how far the index is, both as of one moment.
+    pub(crate) fn run(&self, run: RunId) -> Result<(Vec<Spot>, Cursor), IndexError> {
+        let moment = self.connection.unchecked_transaction()?;
+        let mut statement = moment.prepare_cached(
+            "SELECT decision_seq AS seq, decision_offset FROM calls WHERE run = ?1 AND decision_seq IS NOT NULL
+             UNION ALL SELECT intent_seq, intent_offset FROM calls WHERE run = ?1 AND intent_seq IS NOT NULL
+             UNION ALL SELECT outcome_seq, outcome_offset FROM calls WHERE run = ?1 AND outcome_seq IS NOT NULL
+             UNION ALL SELECT seq, offset FROM records WHERE run = ?1
+             ORDER BY seq",
+        )?;
+        let spots = statement.query_map([run.as_bytes()], spot)?.collect::<Result<_, _>>()?;
         Ok((spots, self.progress()?))
     }
 

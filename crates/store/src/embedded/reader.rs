@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use evidence::filter::{Filter, SeqRange, Term};
-use evidence::ids::CallId;
+use evidence::ids::{CallId, RunId};
 use evidence::record::{self, Body, Count, ReadRecordError, Record, VersionedKind};
 
 use super::disk::HomeDisk;
@@ -195,6 +195,28 @@ impl Reader {
             }
         })?;
         Ok(records)
+    }
+
+    /// Gives every record of a run to `each`, in the order of the log, until it breaks. Holds one record at a time; what is of other runs is not read, but for what the index does
+    /// not know yet.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn visit_run(&self, run: RunId, mut each: impl FnMut(Record) -> ControlFlow<()>) -> Result<(), ReadError> {
+        let (spots, from) = match &self.index {
+            Some(index) => index.run(run)?,
+            None => (Vec::new(), Cursor::START),
+        };
+        let mut segments = Segments::new(&self.disk)?;
+        for spot in spots {
+            if each(segments.read(spot)?).is_break() {
+                return Ok(());
+            }
+        }
+        self.scan(from, |segment, spot, bytes| {
+            let record = read_bytes(segment, spot, bytes)?;
+            Ok(if record.correlation.run == Some(run) { each(record) } else { ControlFlow::Continue(()) })
+        })
     }
 
     /// The latest `version_log` record of every object of a kind, in the order of the log.

@@ -1,6 +1,7 @@
 //! What the embedded ledger does when files are not as it left them.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use evidence::record::{Body, LedgerEvent, Status};
@@ -101,6 +102,28 @@ fn a_changed_row_in_the_index_is_named() {
         fs::remove_file(&index).unwrap();
         append(home.path(), 0);
         assert!(rebuild(home.path()).unwrap().is_sound(), "{change}");
+    }
+}
+
+#[test]
+fn the_records_of_a_run_are_the_same_with_the_index_and_without() {
+    let home = home(20);
+    let every = all(&Reader::open(home.path()).unwrap());
+    let run = every.iter().find_map(|record| record.correlation.run).unwrap();
+    let is_of = |record: &&evidence::record::Record| record.correlation.run == Some(run);
+    let wanted: Vec<u64> = every.iter().filter(is_of).map(|record| record.seq).collect();
+    assert!(wanted.len() < every.len(), "some are of none");
+    let index = home.path().join("ledger/index.sqlite");
+    for what in ["with", "without"] {
+        let mut seqs = Vec::new();
+        let reader = Reader::open(home.path()).unwrap();
+        let read = reader.visit_run(run, |record| {
+            seqs.push(record.seq);
+            ControlFlow::Continue(())
+        });
+        read.unwrap();
+        assert_eq!(seqs, wanted, "{what} the index");
+        let _already = fs::remove_file(&index);
     }
 }
 

@@ -371,6 +371,7 @@ pub(crate) fn close_call(intent: &Record, exception: ExceptionId, at: Timestamp)
     let outcome = ActionRecord {
         args_sha256: action.args_sha256.clone(),
         attempt: action.attempt,
+        captured: Vec::new(),
         // What nobody knows stays counted.
         counted: Vec::new(),
         duration_us: None,

@@ -295,7 +295,10 @@ impl Batch {
                 let object = needed(body.object, "object")?;
                 row.version = Some((object.kind, object.name.into_owned()));
             }
-            RecordType::ExceptionRecord | RecordType::LedgerState | RecordType::RequestContext => {}
+            RecordType::EvidenceAccess
+            | RecordType::ExceptionRecord
+            | RecordType::LedgerState
+            | RecordType::RequestContext => {}
         }
         match (row.call, part) {
             (Some(call), Some(part)) => self.add_to_call(call, part, row),

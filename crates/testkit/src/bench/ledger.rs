@@ -228,6 +228,7 @@ impl Calls {
                 call_sha256: sha256_hex(args_sha256.as_bytes()),
                 confirmed: None,
                 counters: Vec::new(),
+                data_fields: Vec::new(),
                 facets: vec![Facet {
                     argument: "text".into(),
                     values: vec![FacetValue { kind: "text".into(), text: "the quick brown fox".into() }],
@@ -248,6 +249,7 @@ impl Calls {
         let intent = ActionRecord {
             args_sha256,
             attempt: 1,
+            captured: Vec::new(),
             counted: Vec::new(),
             duration_us: None,
             effect_class: EffectClass::Write,

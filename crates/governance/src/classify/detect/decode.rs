@@ -5,7 +5,7 @@
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 
 use super::bytes::{at, part};
-use super::fold::fold;
+use super::fold::{Room, fold};
 use crate::limits::{DECODED_BYTES_MAX, DETECT_DEPTH_MAX};
 
 /// What a run says.
@@ -46,9 +46,9 @@ pub(super) fn layers(value: &[u8]) -> Vec<Vec<u8>> {
         let next = match decode(last.trim_ascii()) {
             Some(decoded) => decoded.bytes,
             None if layers.is_empty() => break,
-            None => match fold(last) {
-                Some(folded) => folded.bytes,
-                None => break,
+            None => match fold(last, Room::default()) {
+                Ok(folded) => folded.bytes().to_vec(),
+                Err(_) => break,
             },
         };
         layers.push(next);

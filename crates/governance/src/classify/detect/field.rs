@@ -14,7 +14,7 @@ pub(super) const VALUE_BYTES: usize = 4096;
 const BARE_BYTES: usize = 512;
 
 /// How far back a name starts at most.
-const NAME_BYTES: usize = 48;
+const NAME_BYTES: usize = 64;
 
 /// How many elements of a list are looked at.
 const ELEMENTS: usize = 64;
@@ -74,8 +74,14 @@ fn bare_name(text: &[u8], end: usize, separator: u8) -> Range<usize> {
 
 /// The name that is a value itself: `value` at `name` is the second of a pair, as in `{"name":"PASSWORD","value":"x"}` and `key="Password" value="x"`.
 pub(super) fn paired(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
+    if matches!(part(text, name.start, name.end), b"string" | b"String" | b"str") {
+        return typed(text, name.start);
+    }
     if !part(text, name.start, name.end).eq_ignore_ascii_case(b"value") {
         return None;
+    }
+    if let Some(label) = in_tag(text, name.start) {
+        return Some(label);
     }
     let mut end = name.start;
     while matches!(before(text, end), b' ' | b'\n' | b'\r' | b'\t' | b',' | b'"' | b'\'') && name.start - end < 64 {
@@ -93,6 +99,32 @@ pub(super) fn paired(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
         .then_some(first)
 }
 
+/// The name of what has the type at `place`: of `var password string =` and `let password: String =`, `password`.
+fn typed(text: &[u8], place: usize) -> Option<Range<usize>> {
+    let mut end = place;
+    while matches!(before(text, end), b' ' | b':' | b'&') && place - end < 4 {
+        end -= 1;
+    }
+    let name = bare_name(text, end, b'=');
+    (end < place && !name.is_empty()).then_some(name)
+}
+
+/// How far back the tag of an attribute starts at most.
+const TAG_BYTES: usize = 192;
+
+/// The name of the field of a form, in whose tag `place` is: of `<input name="password" type="text" value=`, `password`.
+fn in_tag(text: &[u8], place: usize) -> Option<Range<usize>> {
+    let from = place.saturating_sub(TAG_BYTES);
+    let before = part(text, from, place);
+    let open = before.iter().rposition(|byte| matches!(byte, b'<' | b'>')).filter(|open| at(before, *open) == b'<')?;
+    let tag = part(before, open, before.len());
+    [&b" name=\""[..], b" id=\""].iter().find_map(|attribute| {
+        let start = memchr::memmem::find(tag, attribute)? + attribute.len();
+        let length = memchr::memchr(b'"', part(tag, start, tag.len()))?;
+        (length > 0).then_some(from + open + start..from + open + start + length)
+    })
+}
+
 /// The value behind `from`, which is behind a separator.
 pub(super) fn value(text: &[u8], from: usize) -> Value {
     let mut start = from;
@@ -100,6 +132,10 @@ pub(super) fn value(text: &[u8], from: usize) -> Value {
         start += 1;
     }
     start = skip(text, start, |byte| matches!(byte, b' ' | b'\t'), 64);
+    // Behind a name that Markdown makes stand out: `**Name:** value`.
+    if part(text, start, start + 3) == b"** " {
+        start = skip(text, start + 3, |byte| matches!(byte, b' ' | b'\t'), 64);
+    }
     // A label with its value on the next line.
     if before(text, from) != b'=' && matches!(at(text, start), b'\n' | b'\r' | b'|' | b'>') {
         let line = skip(text, start, |byte| matches!(byte, b'\r' | b'\n' | b'|' | b'>' | b'-' | b' ' | b'\t'), 64);
@@ -314,6 +350,7 @@ mod tests {
         check("a?api_key§=abc&b=2", "api_key", "abc");
         check("<a pin§='12'/>", "pin", "12");
         check("Phone§:\n0487 98 11 92\n", "Phone", "0487 98 11 92");
+        check("- **Full name§:** Ada B\n", "Full name", "Ada B");
         check("12§:30", "", "30");
     }
 
@@ -330,6 +367,8 @@ mod tests {
             assert_eq!(found.as_deref(), Some("DB_PASSWORD"), "{text}");
         }
         assert_eq!(paired(br#"{"a":"b","value":"x"}"#, &(10..15)), None);
+        assert_eq!(paired(b"var pin string = ", &(8..14)), Some(4..7));
+        assert_eq!(paired(br#"<input name="pin" type="text" value="#, &(30..35)), Some(13..16));
     }
 
     #[test]

@@ -9,11 +9,76 @@ use super::bytes::{at, part};
 use super::masks::{BLOCK, set};
 
 /// A text with a layer of hiding taken away.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Folded {
-    pub(super) bytes: Vec<u8>,
     pub(super) map: Map,
+    /// Whether another layer may be under it.
+    pub(super) may_hide: bool,
+    bytes: Vec<u8>,
+    length: usize,
 }
+
+impl Folded {
+    pub(super) fn bytes(&self) -> &[u8] {
+        part(&self.bytes, 0, self.length)
+    }
+
+    /// The room that it took, for another.
+    pub(super) fn into_room(self) -> Room {
+        Room { bytes: self.bytes, pieces: self.map.pieces, text_bytes: self.map.end.1, may_hide: self.may_hide }
+    }
+}
+
+/// Room for a text, which is taken again and again.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    bytes: Vec<u8>,
+    pieces: Vec<Piece>,
+    /// How long the text was that it was taken for last, and whether that hid more.
+    text_bytes: u32,
+    may_hide: bool,
+}
+
+impl Room {
+    /// Whether it takes more than is kept for another text: few are that dense with escapes.
+    pub(super) const fn is_large(&self) -> bool {
+        self.pieces.capacity() > PIECES_KEPT
+    }
+
+    /// Leaves what is known of a text that starts `behind` bytes behind the start of the last one. Gives the piece up to which that is, which is not there any more, and up
+    /// to where the text was read.
+    fn go_on(&mut self, behind: usize) -> Option<(Piece, usize)> {
+        let start = u32::try_from(behind).ok()?;
+        // What is near its end may mean another thing when more follows.
+        let end = self.text_bytes.checked_sub(STANDS_BYTES_MAX)?;
+        let first = self.pieces.partition_point(|piece| piece.there <= start).checked_sub(1)?;
+        let last = self.pieces.partition_point(|piece| piece.there <= end).checked_sub(1)?;
+        let taken = self.pieces.get(first).copied()?;
+        let skipped = start - taken.there;
+        // A text that starts in the middle of something reads otherwise.
+        if skipped > taken.length || last <= first {
+            return None;
+        }
+        self.pieces.truncate(last + 1);
+        self.pieces.drain(..first);
+        let here = taken.here + skipped;
+        for piece in &mut self.pieces {
+            (piece.here, piece.there) = (piece.here.saturating_sub(here), piece.there.saturating_sub(start));
+        }
+        let opening = self.pieces.first_mut()?;
+        opening.length -= skipped;
+        let last = self.pieces.pop()?;
+        let known = (last.there + last.length).min(end - start);
+        self.bytes.copy_within(wide(here, u32::MAX)..wide(here + last.here, u32::MAX), 0);
+        Some((last, wide(known, u32::MAX)))
+    }
+}
+
+/// The most pieces that room is kept for: one in seven bytes of a stretch with what is in view around it, of 12 bytes each.
+const PIECES_KEPT: usize = 4096;
+
+/// More than what stands for one character takes, and what says so.
+const STANDS_BYTES_MAX: u32 = 32;
 
 /// Where the parts of a text came from: what was taken as it stood, piece by piece. Between two pieces is what stands for something else.
 #[derive(Debug, Default)]
@@ -72,13 +137,21 @@ fn narrow(place: usize) -> u32 {
 /// What stands for something else at a place: how many bytes it takes, and the character meant, if it means one.
 type Stands = Option<(usize, Option<char>)>;
 
-/// `text` with a layer taken away, or nothing where there is none.
-pub(super) fn fold(text: &[u8]) -> Option<Folded> {
+/// `text` with a layer taken away, or the room where there is none.
+pub(super) fn fold(text: &[u8], room: Room) -> Result<Folded, Room> {
+    fold_on(text, room, usize::MAX)
+}
+
+/// The same of a text that goes on with the one that `room` was taken for last, and starts `behind` bytes behind the start of that: what both have is not read again.
+pub(super) fn fold_on(text: &[u8], room: Room, behind: usize) -> Result<Folded, Room> {
     let is_ascii = text.is_ascii();
-    let mut block = next(text, 0, is_ascii)?;
-    let mut folding = Folding::new(text);
+    let Some(first) = next(text, 0, is_ascii) else { return Err(room) };
+    let (mut folding, known) = Folding::new(text, room, behind);
+    // Where characters are not ASCII, another look may find what this one puts beside them.
+    folding.may_hide |= !is_ascii;
+    let mut block = if known == 0 { first } else { next(text, known, is_ascii).unwrap_or(text.len()) };
     // What is before this place was read with what stands before it.
-    let mut from = 0;
+    let mut from = known;
     while block < text.len() {
         let mut left = signs(text, block);
         let is_sparse = left & left.wrapping_sub(1) == 0;
@@ -88,17 +161,19 @@ pub(super) fn fold(text: &[u8]) -> Option<Folded> {
             if place < from {
                 continue;
             }
-            let meant = match text.get(place..).and_then(|rest| rest.first_chunk::<2>()) {
-                Some([b'\\', second]) => SIMPLE.get(usize::from(*second)).copied().unwrap_or(0),
-                _ => 0,
+            let (meant, second) = match text.get(place..).and_then(|rest| rest.first_chunk::<2>()) {
+                Some([b'\\', second]) => (SIMPLE.get(usize::from(*second)).copied().unwrap_or(0), *second),
+                _ => (0, 0),
             };
             if meant != 0 {
                 folding.take(text, place);
                 folding.put(meant, place + 2);
+                folding.may_hide |= second == b'\\';
                 from = place + 2;
                 continue;
             }
             let Some((taken, meant)) = stands(text, place) else {
+                folding.may_hide = true;
                 from = place + 1;
                 // What an unknown escape escapes is not an escape's start.
                 if at(text, place) == b'\\' && at(text, from) == b'\\' {
@@ -152,25 +227,36 @@ struct Folding {
     /// With room behind `length`, so that sixteen bytes can always be written.
     bytes: Vec<u8>,
     length: usize,
+    may_hide: bool,
     pieces: Vec<Piece>,
     /// Where what follows starts in the text.
     done: usize,
 }
 
 impl Folding {
-    fn new(text: &[u8]) -> Self {
-        let pieces = Vec::with_capacity(64);
-        Self { bytes: vec![0; text.len() + 16], length: 0, pieces, done: 0 }
+    /// What is taken away from a text so far, and up to where.
+    fn new(text: &[u8], mut room: Room, behind: usize) -> (Self, usize) {
+        let may_hide = room.may_hide;
+        let shared = room.go_on(behind);
+        let Room { mut bytes, mut pieces, .. } = room;
+        if bytes.len() < text.len() + NEAR {
+            bytes.resize(text.len() + NEAR, 0);
+        }
+        let Some((last, known)) = shared else {
+            pieces.clear();
+            return (Self { bytes, length: 0, may_hide: false, pieces, done: 0 }, 0);
+        };
+        (Self { bytes, length: wide(last.here, u32::MAX), may_hide, pieces, done: wide(last.there, u32::MAX) }, known)
     }
 
     /// Takes the text up to `end` as it stands: mostly few bytes, which are copied as sixteen.
     #[inline(always)]
     fn take(&mut self, text: &[u8], end: usize) {
         let length = end.saturating_sub(self.done);
-        let near = text.get(self.done..).and_then(|rest| rest.first_chunk::<16>());
-        let room = self.bytes.get_mut(self.length..).and_then(|rest| rest.first_chunk_mut::<16>());
+        let near = text.get(self.done..).and_then(|rest| rest.first_chunk::<NEAR>());
+        let room = self.bytes.get_mut(self.length..).and_then(|rest| rest.first_chunk_mut::<NEAR>());
         match (near, room) {
-            (Some(near), Some(room)) if length <= 16 => *room = *near,
+            (Some(near), Some(room)) if length <= NEAR => *room = *near,
             _ => {
                 if let Some(room) = self.bytes.get_mut(self.length..self.length + length) {
                     room.copy_from_slice(part(text, self.done, end));
@@ -197,22 +283,27 @@ impl Folding {
     fn other(&mut self, text: &[u8], place: usize, done: usize, meant: Option<char>) {
         self.take(text, place);
         self.done = done;
+        // Either may be the start of something that was not there before.
+        self.may_hide |= meant.is_none_or(|meant| !meant.is_ascii() || matches!(meant, '\\' | '%' | '&'));
         let mut room = [0; 4];
         if let Some(meant) = meant {
             meant.encode_utf8(&mut room).bytes().for_each(|byte| self.put(byte, done));
         }
     }
 
-    fn end(mut self, text: &[u8]) -> Option<Folded> {
+    fn end(mut self, text: &[u8]) -> Result<Folded, Room> {
         if self.pieces.is_empty() {
-            return None;
+            return Err(Room { bytes: self.bytes, ..Room::default() });
         }
         self.take(text, text.len());
-        self.bytes.truncate(self.length);
         let end = (narrow(self.length), narrow(text.len()));
-        Some(Folded { bytes: self.bytes, map: Map { pieces: self.pieces, end } })
+        let map = Map { pieces: self.pieces, end };
+        Ok(Folded { map, may_hide: self.may_hide, bytes: self.bytes, length: self.length })
     }
 }
+
+/// How many bytes are copied at once.
+const NEAR: usize = 16;
 
 /// Where in the 64 bytes from `from` on something may stand for something else.
 fn signs(text: &[u8], from: usize) -> u64 {
@@ -365,8 +456,8 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &str) {
-        let folded = fold(text.as_bytes()).unwrap_or_else(|| panic!("`{text}` hides something"));
-        assert_eq!(String::from_utf8_lossy(&folded.bytes), expected, "{text}");
+        let folded = fold(text.as_bytes(), Room::default()).unwrap_or_else(|_| panic!("`{text}` hides something"));
+        assert_eq!(String::from_utf8_lossy(folded.bytes()), expected, "{text}");
     }
 
     #[test]
@@ -386,22 +477,66 @@ mod tests {
     #[test]
     fn nothing_is_taken_from_what_hides_nothing() {
         for text in ["", "plain", r"\d+\.\w", "100% of it & more", "Größe 中文 😀", "%zz &nosuch; \\", "naïve"] {
-            assert!(fold(text.as_bytes()).is_none(), "{text}");
+            assert!(fold(text.as_bytes(), Room::default()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_goes_on_reads_like_one_of_its_own() {
+        const PIECES: &[&str] = &[
+            "\\\"", "\\\\", "\\", "\\u00", "41", "%4", "1", "&amp", ";", "&#x41;", "plain", "ｇ", "é", "\u{200b}",
+            "\\n", "\\q",
+        ];
+        let mut seed = 5_u64;
+        let mut next = |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(seed >> 33).unwrap() % below
+        };
+        for _ in 0..300 {
+            let mut text = Vec::new();
+            for _ in 0..next(400) {
+                text.extend_from_slice(PIECES[next(PIECES.len())].as_bytes());
+                text.extend(std::iter::repeat_n(b'x', next(12)));
+            }
+            let (mut room, mut last, mut start) = (Room::default(), usize::MAX, 0);
+            while start < text.len() {
+                let window = part(&text, start, start + 300);
+                let alone = fold(window, Room::default());
+                let on = fold_on(window, room, if last == usize::MAX { last } else { start - last });
+                assert_eq!(alone.is_ok(), on.is_ok());
+                (room, last) = match (alone, on) {
+                    (Ok(alone), Ok(on)) => {
+                        assert_eq!(alone.bytes(), on.bytes());
+                        for place in 0..=alone.bytes().len() {
+                            assert_eq!(alone.map.start(place), on.map.start(place));
+                            assert_eq!(alone.map.end(place), on.map.end(place));
+                        }
+                        for place in 0..=window.len() {
+                            assert_eq!(alone.map.here(place), on.map.here(place));
+                        }
+                        assert!(on.may_hide || !alone.may_hide);
+                        (on.into_room(), start)
+                    }
+                    (_, Err(room)) => (room, usize::MAX),
+                    (_, Ok(_)) => unreachable!(),
+                };
+                start += 1 + next(250);
+            }
         }
     }
 
     #[test]
     fn places_are_mapped_back() {
         let text = r#"x\"ab\u0034c"#;
-        let folded = fold(text.as_bytes()).unwrap();
-        assert_eq!(folded.bytes, b"x\"ab4c");
+        let folded = fold(text.as_bytes(), Room::default()).unwrap();
+        assert_eq!(folded.bytes(), b"x\"ab4c");
         let starts: Vec<_> = (0..6).map(|here| folded.map.start(here)).collect();
         assert_eq!(starts, [0, 1, 3, 4, 5, 11]);
         let ends: Vec<_> = (1..=6).map(|here| folded.map.end(here)).collect();
         assert_eq!(ends, [1, 3, 4, 5, 11, 12]);
         let here: Vec<_> = [0, 1, 2, 3, 4, 5, 7, 11, 12].into_iter().map(|there| folded.map.here(there)).collect();
         assert_eq!(here, [0, 1, 1, 2, 3, 4, 4, 5, 6]);
-        let hidden = fold("4\u{200b}1".as_bytes()).unwrap();
+        let hidden = fold("4\u{200b}1".as_bytes(), Room::default()).unwrap();
         assert_eq!((hidden.map.start(0), hidden.map.end(2)), (0, 5));
     }
 }

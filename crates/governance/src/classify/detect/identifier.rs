@@ -70,6 +70,8 @@ pub(crate) fn phrases_by_length() -> impl Iterator<Item = (&'static str, u64)> {
 /// Words that speak against a number being somebody's.
 const AGAINST: &[&str] = &[
     "order",
+    "po",
+    "purchase",
     "invoice",
     "tracking",
     "sku",
@@ -119,6 +121,8 @@ const VALUE_BYTES_MAX: usize = 256;
 pub(crate) fn judge(value: &str, context: &Context<'_>) -> Option<Judged> {
     let start = value.len() - value.trim_start_matches([' ', '\t', '"', '\'', '#']).len();
     let text = value.get(start..)?.trim_end_matches([' ', '\t', '"', '\'', '.', ',', ';']);
+    // The bracket that closes what holds the name too.
+    let text = text.strip_suffix(')').filter(|inner| !inner.contains('(')).unwrap_or(text);
     if text.len() < 3 || text.len() > VALUE_BYTES_MAX {
         return None;
     }
@@ -194,8 +198,8 @@ fn before_pairs(text: &str, context: &Context<'_>) -> Option<Judged> {
     if context.name.is_empty() {
         return None;
     }
-    let (first, rest) = text.split_once('=')?;
-    let (value, _) = first.rsplit_once(' ').filter(|_| !rest.is_empty())?;
+    let (first, _) = text.split_once('=')?;
+    let (value, _) = first.rsplit_once(' ')?;
     let makeup = Makeup::of(value);
     numbers(value, &makeup, context).or_else(|| contact::judge(value, &makeup, context))
 }
@@ -291,6 +295,9 @@ const fn by_length(alone_min: u8) -> ByLength {
 
 /// Whether letters, digits and signs between them may be of a sort without a word that speaks for it. Most numbers may not, which is soon told.
 pub(crate) fn may_stand_alone(text: &[u8]) -> bool {
+    if text.len() <= ALONE_BYTES && text.iter().all(u8::is_ascii_digit) {
+        return text.len() >= CARD_DIGITS_MIN;
+    }
     let (mut bare, mut length, mut letters, mut dots, mut dashes) = ([0; ALONE_BYTES], 0, 0, 0, 0);
     for byte in text {
         match byte {
@@ -306,9 +313,9 @@ pub(crate) fn may_stand_alone(text: &[u8]) -> bool {
         }
     }
     if letters == 0 {
-        // Digits alone may be a card, or one of the long numbers; with one dot they are a fraction, and two dashes make a date.
+        // With one dot they are a fraction, and two dashes make a date.
         return if dots + dashes == 0 {
-            length >= 15
+            length >= CARD_DIGITS_MIN
         } else {
             dots > 1 || dots + dashes > 1 && length > 8 || dashes == 1
         };
@@ -321,6 +328,9 @@ pub(crate) fn may_stand_alone(text: &[u8]) -> bool {
         .get(length)
         .is_none_or(|sorts| sorts.iter().map_while(|sort| *sort).any(|sort| sort.fits(bare) && (sort.check)(bare)))
 }
+
+/// Digits alone may be a card, or one of the long numbers.
+const CARD_DIGITS_MIN: usize = 15;
 
 /// Longer ones may be wallets, or machines' addresses.
 const ALONE_BYTES: usize = 24;

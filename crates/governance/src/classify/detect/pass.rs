@@ -1,5 +1,7 @@
 //! One pass over a text: from masks of sixty-four bytes to places that may be something, from those to candidates, and to the judges with what stands around them.
 
+mod cells;
+mod members;
 mod numbers;
 mod runs;
 mod signs;
@@ -9,10 +11,10 @@ use std::ops::Range;
 use super::bytes::{at, before, part, text as utf8};
 use super::decode;
 use super::field::{self, Value};
-use super::fold::fold;
+use super::fold::fold_on;
 use super::judge::{Context, Judged, Kind};
 use super::masks::{self, BLOCK, Masks, rows};
-use super::table::{Line, Table};
+use super::table::Table;
 use super::words::{Interest, Recent, Words};
 use super::{Evidence, Lexicon, identifier, secret, sentence};
 use crate::classify::own::Match;
@@ -29,6 +31,12 @@ const COPY_BYTES: usize = 1024;
 
 /// The most secrets of one passage.
 const PASSAGES: usize = 8;
+
+/// How far before a name of `number` words may say of what.
+const NAME_WORDS_BYTES: usize = 48;
+
+/// How much of a line may follow the comma of a value.
+const COMMA_BYTES: usize = 96;
 
 /// The score that no further look can better by much.
 const SURE: u8 = 80;
@@ -114,6 +122,8 @@ pub(super) struct Pass<'p> {
     /// Where the last object or list with a name that matters starts.
     container: Option<usize>,
     cluster_end: usize,
+    /// Of the table of HTML that was passed last.
+    heads: signs::Heads,
     run_end: usize,
     spaced_end: usize,
     found: Vec<Raw>,
@@ -129,20 +139,41 @@ pub(super) fn look(
     table: &mut Option<Table>,
     depth: usize,
 ) -> Vec<Raw> {
-    if depth < DETECT_DEPTH_MAX
-        && let Some(folded) = fold(text)
-    {
-        if !work.spend(folded.bytes.len() / 16) {
-            return Vec::new();
-        }
-        let map = &folded.map;
-        let mut found =
-            look(&folded.bytes, map.here(own.start)..map.here(own.end), lexicon, recent, work, table, depth + 1);
-        for raw in &mut found {
-            (raw.start, raw.end) = (map.start(raw.start), map.end(raw.end));
-        }
-        return found;
+    if depth == DETECT_DEPTH_MAX {
+        return look_plainly(text, own, lexicon, recent, work, table, depth);
     }
+    let (room, behind) = recent.room(depth);
+    let folded = match fold_on(text, room, behind) {
+        Ok(folded) => folded,
+        Err(room) => {
+            recent.keep_room(room);
+            return look_plainly(text, own, lexicon, recent, work, table, depth);
+        }
+    };
+    let (map, bytes) = (&folded.map, folded.bytes());
+    let mut found = Vec::new();
+    if work.spend(bytes.len() / 16) {
+        let inner = map.here(own.start)..map.here(own.end);
+        let look = if folded.may_hide { look } else { look_plainly };
+        found = look(bytes, inner, lexicon, recent, work, table, depth + 1);
+    }
+    for raw in &mut found {
+        (raw.start, raw.end) = (map.start(raw.start), map.end(raw.end));
+    }
+    recent.keep_folded(folded, depth);
+    found
+}
+
+/// Looks at `text`, which hides no characters, for what starts in `own`.
+fn look_plainly(
+    text: &[u8],
+    own: Range<usize>,
+    lexicon: &Lexicon,
+    recent: &mut Recent,
+    work: &mut Work,
+    table: &mut Option<Table>,
+    depth: usize,
+) -> Vec<Raw> {
     let mut pass = Pass {
         text,
         lexicon,
@@ -152,6 +183,7 @@ pub(super) fn look(
         field: Field::default(),
         container: None,
         cluster_end: 0,
+        heads: signs::Heads::default(),
         run_end: 0,
         spaced_end: 0,
         found: Vec::new(),
@@ -170,13 +202,13 @@ pub(super) fn look(
 }
 
 /// The masks of three blocks in a row.
-struct Near {
-    previous: Masks,
-    current: Masks,
-    next: Masks,
+struct Near<'m> {
+    previous: &'m Masks,
+    current: &'m Masks,
+    next: &'m Masks,
 }
 
-impl Near {
+impl Near<'_> {
     const fn ahead(current: u64, next: u64) -> u128 {
         current as u128 | (next as u128) << BLOCK
     }
@@ -186,25 +218,29 @@ impl Pass<'_> {
     /// Walks over the blocks from `from` to `to`.
     fn events(&mut self, from: usize, to: usize) {
         let mut block = from - from % BLOCK;
-        let previous = block.checked_sub(BLOCK).map_or_else(Masks::default, |before| Masks::of(self.text, before));
-        let mut near = Near { previous, current: Masks::of(self.text, block), next: Masks::default() };
+        let masks = Masks::around(self.text, block, to, self.recent.masks());
         let mut in_run = false;
-        while block < to && !self.work.exhausted {
-            near.next = Masks::of(self.text, block + BLOCK);
-            in_run = self.block(block, &near, in_run, to);
-            near.previous = near.current;
-            near.current = near.next;
+        for near in masks.windows(3) {
+            let [previous, current, next] = near else { break };
+            if self.work.exhausted {
+                break;
+            }
+            in_run = self.block(block, &Near { previous, current, next }, in_run, to);
             block += BLOCK;
         }
+        self.recent.keep_masks(masks);
     }
 
     /// Takes each place of a block that may be something to a candidate. Says whether a run that was seen goes on behind the block.
     #[inline]
-    fn block(&mut self, block: usize, near: &Near, in_run: bool, to: usize) -> bool {
-        let Near { previous, current, next } = near;
+    fn block(&mut self, block: usize, near: &Near<'_>, in_run: bool, to: usize) -> bool {
+        let Near { previous, current, next } = *near;
         let low = |mask: u128| u64::try_from(mask & u128::from(u64::MAX)).unwrap_or(0);
-        let word = Near::ahead(current.word, next.word);
-        let all_runs = low(rows(word, 16));
+        let all_runs = if masks::may_have_row(current.word, next.word) {
+            low(rows(Near::ahead(current.word, next.word), 16))
+        } else {
+            0
+        };
         let runs = all_runs & !(all_runs << 1 | u64::from(in_run));
         let digit_starts = current.digit & !(current.digit << 1 | previous.digit >> (BLOCK - 1));
         let alone = current.word
@@ -214,6 +250,7 @@ impl Pass<'_> {
             0
         } else {
             // One character between two signs, eight times.
+            let word = Near::ahead(current.word, next.word);
             let alone = word & !(word << 1 | u128::from(previous.word >> (BLOCK - 1))) & !(word >> 1);
             let spread = alone & alone >> 2;
             let spread = spread & spread >> 4;
@@ -229,23 +266,30 @@ impl Pass<'_> {
             None => u64::MAX,
         };
         let mut events = others | digit_starts & passed(self.cluster_end);
+        if to - block < BLOCK {
+            events &= (1 << (to - block)) - 1;
+        }
         while events != 0 {
             let bit = events.trailing_zeros();
             let here = events & events.wrapping_neg();
             events ^= here;
             let place = block + bit as usize;
-            if place >= to || self.work.exhausted {
-                break;
-            }
             if current.sign & here != 0 {
-                // What the byte before it is, and which of the 64 before that are of words.
-                let is_quoted = masks::ahead(previous.quote, current.quote, bit) >> (BLOCK - 1) == 1;
-                match at(self.text, place) {
-                    b':' if is_quoted => self.member(place, masks::ahead(previous.word, current.word, bit) << 1),
-                    b':' | b'=' => {
-                        // Which of the 64 bytes before the sign are of words; the last is the one before it.
-                        self.separator(place, masks::ahead(previous.word, current.word, bit));
+                // Which of the 64 bytes before the sign are of words; the last is the one before it.
+                let words = masks::ahead(previous.word, current.word, bit);
+                let quotes = masks::ahead(previous.quote, current.quote, bit);
+                if quotes >> (BLOCK - 1) == 1 && self.member(place, words << 1, quotes << 1) {
+                    let has_number = (here << 1 | here << 2) & current.digit != 0;
+                    if has_number && self.is_number(place, masks::ahead(current.digit, next.digit, bit)) {
+                        events &= others | passed(self.cluster_end);
                     }
+                    continue;
+                }
+                // Of moments, most of them.
+                let is_between = current.digit & here << 1 != 0 && current.digit & here >> 1 != 0;
+                match at(self.text, place) {
+                    b':' | b'=' if is_between => {}
+                    b':' | b'=' => self.separator(place, words),
                     b'@' => self.address(place),
                     b'>' => self.element(place),
                     _ => {}
@@ -271,98 +315,6 @@ impl Pass<'_> {
         all_runs >> (BLOCK - 1) == 1
     }
 
-    /// `:` at `place` behind a `"`: a name of one word before it, mostly. `words` holds which of the 64 bytes before the `"` are of words.
-    #[inline]
-    fn member(&mut self, place: usize, words: u64) {
-        let length = words.leading_ones() as usize;
-        let start = place.saturating_sub(1 + length);
-        let after_it = at(self.text, place + 1);
-        let is_one = length > 0 && before(self.text, start) == b'"' && !matches!(after_it, b':' | b'=' | b'/');
-        if !is_one {
-            self.separator(place, words >> 1);
-            return;
-        }
-        self.value_of(place, start..place - 1, after_it != b'"');
-    }
-
-    /// `:` or `=` at `place`: a name before it, perhaps, and its value behind it. `words` holds which of the 64 bytes before it are of words.
-    #[inline(never)]
-    fn separator(&mut self, place: usize, words: u64) {
-        let [before_it, sign, after_it, then] = match place
-            .checked_sub(1)
-            .and_then(|from| self.text.get(from..place + 3))
-        {
-            Some([before_it, sign, after_it, then]) => [*before_it, *sign, *after_it, *then],
-            _ => [before(self.text, place), at(self.text, place), at(self.text, place + 1), at(self.text, place + 2)],
-        };
-        let colon = sign == b':';
-        match (before_it, after_it) {
-            (b'0'..=b'9', b'0'..=b'9') | (_, b':') => return,
-            (b':', _) | (_, b'=') if colon => return,
-            (b'=' | b'!' | b'<' | b'>' | b'~', _) | (_, b'=') => return,
-            (_, b'/') if then == b'/' => return,
-            // The end of a line of base64.
-            (_, b'\n' | b'\r') if !colon => {
-                self.field = Field::default();
-                return;
-            }
-            _ => {}
-        }
-        // The usual name is one word in quotes: its start is found by counting bits.
-        let quoted = matches!(before_it, b'"' | b'\'');
-        let (end, words) = if quoted { (place - 1, words << 1) } else { (place, words) };
-        let length = words.leading_ones() as usize;
-        let start = end - length.min(end);
-        let first = before(self.text, start);
-        let name = if quoted && length > 0 && first == before_it {
-            Some(start..end)
-        } else if length > 0 && !quoted && matches!(first, b'\n' | b'&' | b',' | b'{' | b'?' | b';' | 0) {
-            part(self.text, start, end).iter().any(u8::is_ascii_alphabetic).then_some(start..end)
-        } else {
-            field::name(self.text, place)
-        };
-        let Some(name) = name else { return };
-        self.value_of(place, name, quoted);
-    }
-
-    /// The value behind the separator at `place`, of the name at `name`. With `may_be_literal`, one that is a literal of JSON is not looked at.
-    #[inline]
-    fn value_of(&mut self, place: usize, name: Range<usize>, may_be_literal: bool) {
-        if may_be_literal && self.is_literal(place + 1) {
-            self.field =
-                Field { interest: Interest::NONE.unknown(), judged: 0..0, name, value: None, starts: place + 1 };
-            return;
-        }
-        let interest = self.recent.name(&self.lexicon.vocabulary, self.text, &name);
-        let (name, interest) = match interest.has(Interest::GENERIC).then(|| field::paired(self.text, &name)).flatten()
-        {
-            Some(pair) => {
-                let paired = self.recent.name(&self.lexicon.vocabulary, self.text, &pair);
-                if paired.is_none() { (name, interest) } else { (pair, paired) }
-            }
-            None => (name, interest),
-        };
-        let interest =
-            if interest.is_generic() && !self.in_container(name.start) { interest.heard() } else { interest };
-        self.field = Field { interest, judged: 0..0, name, value: None, starts: place + 1 };
-        if !interest.is_none() {
-            self.named(place + 1);
-        }
-    }
-
-    /// Whether the value behind `from` is `null`, `true`, `false` or a digit, whatever its name.
-    #[inline]
-    fn is_literal(&self, from: usize) -> bool {
-        let from = from + usize::from(at(self.text, from) == b' ');
-        let length = match self.text.get(from..).and_then(|value| value.first_chunk::<5>()) {
-            Some([b'n', b'u', b'l', b'l', _] | [b't', b'r', b'u', b'e', _]) => 4,
-            Some([b'f', b'a', b'l', b's', b'e']) => 5,
-            Some([b'0'..=b'9', ..]) => 1,
-            _ => return false,
-        };
-        matches!(at(self.text, from + length), b',' | b'}' | b']')
-    }
-
     /// Judges the value behind `from` with the field's name.
     fn named(&mut self, from: usize) {
         let value = field::value(self.text, from);
@@ -386,7 +338,15 @@ impl Pass<'_> {
 
     #[inline(never)]
     fn value(&mut self, value: &Value) {
-        let Range { start, end } = value.range;
+        let Range { start, mut end } = value.range;
+        // What a query ends with is followed by the version of the protocol.
+        if !value.quoted
+            && matches!(before(self.text, self.field.name.start), b'?' | b'&')
+            && let Some(protocol) = memchr::memmem::find(part(self.text, start, end), b" HTTP/")
+        {
+            end = start + protocol;
+        }
+        let value = &Value { range: start..end, quoted: value.quoted };
         if end - start < 2 || !value.quoted && is_amount(part(self.text, start, end)) {
             return;
         }
@@ -417,6 +377,9 @@ impl Pass<'_> {
         if best.is_none_or(|best| best.score < self.lexicon.threshold) && !interest.is_generic() {
             best = better(best, self.judge_copy(value, interest, &around));
         }
+        if best.is_none() && !value.quoted && interest.has(Interest::IDENTIFIER) {
+            best = self.beyond_comma(start, end, &around);
+        }
         if let Some(best) = best {
             self.keep_of(best, end, end - start >= field::VALUE_BYTES);
         }
@@ -424,6 +387,20 @@ impl Pass<'_> {
         if in_container || !interest.is_generic() {
             self.field.judged = start..end;
         }
+    }
+
+    /// Judges a value without quotes and what follows its comma, where no other name does: `street = Av. Central, 12`.
+    fn beyond_comma(&mut self, start: usize, end: usize, around: &Around) -> Option<Raw> {
+        if part(self.text, end, end + 2) != b", " {
+            return None;
+        }
+        let line_end = self.while_ahead(end, COMMA_BYTES, |byte| {
+            !matches!(byte, b'\n' | b'\r' | b'=' | b':' | b'"' | b'{' | b'}' | b'(' | b')' | b'<' | b'|')
+        });
+        if !matches!(at(self.text, line_end), b'\n' | b'\r' | 0) {
+            return None;
+        }
+        self.ask(identifier::judge, start, line_end, around, Evidence::NAME)
     }
 
     fn judge_value(&mut self, value: &Value, interest: Interest, around: &Around, evidence: Evidence) -> Option<Raw> {
@@ -508,34 +485,10 @@ impl Pass<'_> {
         }
     }
 
-    /// Rows of tables: the columns' names are the names of what stands in them.
-    fn rows(&mut self, own: &Range<usize>, table: &mut Option<Table>) {
-        let behind = self.while_behind(own.start, REACH, |byte| byte != b'\n');
-        let mut start = behind;
-        while start < own.end && !self.work.exhausted {
-            let line = Line::at(self.text, start);
-            let next = line.next;
-            if let Some(known) = table.as_ref().filter(|known| known.fits(&line)) {
-                for (name, interest, range) in known.cells(&line) {
-                    let around = Around { name: Words::of(name), ..Around::none() };
-                    let value = Value { range, quoted: true };
-                    if value.range.len() >= 2
-                        && let Some(found) = self.judge_value(&value, interest, &around, Evidence::COLUMN)
-                    {
-                        self.keep(found);
-                    }
-                }
-            } else if start >= own.start {
-                *table = Table::begin(&line, |name| self.recent.name(&self.lexicon.vocabulary, name, &(0..name.len())));
-            }
-            start = next;
-        }
-    }
-
     /// Judges what stands from `start` to `end` as an identifier, by its shape and by what stands around it.
     fn identifier(&mut self, start: usize, end: usize) -> Option<Raw> {
         // Words that nobody hears can only speak against it: what is nothing without them is nothing.
-        if !self.is_spoken_for(start, end) || !self.hears(start, end) {
+        if !self.is_spoken_for(start, end) {
             let is_nothing = !identifier::may_stand_alone(part(self.text, start, end)) || {
                 let (_, value) = utf8_within(self.text, start, end);
                 identifier::judge(value, &Context::default()).is_none()
@@ -550,38 +503,20 @@ impl Pass<'_> {
     }
 
     /// Whether a word around what stands from `start` to `end` may speak for an identifier that is so long.
-    fn is_spoken_for(&self, start: usize, end: usize) -> bool {
+    fn is_spoken_for(&mut self, start: usize, end: usize) -> bool {
         let heard = &self.lexicon.heard;
         let mut from = 0;
         let mut lengths = 0;
         if self.is_inside(start) {
-            from = self.field.starts;
+            from = self.words_from();
             if self.field.interest.has(Interest::HEARD_IDENTIFIER) {
                 lengths = heard.name(self.text, &self.field.name);
             }
         }
-        lengths |= heard.around(self.text, start, end, from);
+        lengths |= heard.around(self.text, start, end, from, self.recent.listened());
         // What is written with signs may be read without some of them.
         let is_bare = part(self.text, start, end).iter().all(u8::is_ascii_alphanumeric);
         if is_bare { end - start < 64 && lengths >> (end - start) & 1 == 1 } else { lengths != 0 }
-    }
-
-    /// Whether a word that the vocabulary has for identifiers is around what stands from `start` to `end`. Few candidates come so far.
-    fn hears(&self, start: usize, end: usize) -> bool {
-        let heard = Interest::HEARD_IDENTIFIER;
-        let is_inside = self.is_inside(start);
-        if is_inside && self.field.interest.has(heard) {
-            return true;
-        }
-        let vocabulary = &self.lexicon.vocabulary;
-        let before = sentence::before(self.text, start, if is_inside { self.field.starts } else { 0 });
-        let after = sentence::after(self.text, end);
-        let (before, after) = (part(self.text, before.start, before.end), part(self.text, after.start, after.end));
-        // A word that the candidate starts with may go on with what the last word before it begins.
-        let begins = at(self.text, start).is_ascii_alphabetic();
-        let heard_before = if begins { heard.and(Interest::BEGINS) } else { heard };
-        before.iter().any(u8::is_ascii_alphabetic) && vocabulary.words(&Words::before(before)).has(heard_before)
-            || after.iter().any(u8::is_ascii_alphabetic) && vocabulary.words(&Words::of(after)).has(heard)
     }
 
     /// Judges what stands from `start` to `end` as a secret, by its shape and by what stands around it.
@@ -592,10 +527,21 @@ impl Pass<'_> {
     /// Judges what stands from `start` to `end` as a secret, with what stands around `candidate`.
     fn secret_among(&mut self, start: usize, end: usize, candidate: &Range<usize>) -> Option<Raw> {
         // What has a name is judged by that, and not by the words around. A name that nobody hears says nothing.
+        let mut around = Around::none();
         if self.is_inside(candidate.start) && !self.field.interest.has(Interest::HEARD_SECRET) {
-            return self.ask_alone(start, end, Evidence::SHAPE);
+            // Words in the value, before the candidate, may say more than its name: `fyi: the api key …`.
+            let between = part(self.text, self.field.starts, candidate.start).trim_ascii_start();
+            let is_sentence = memchr::memchr(b' ', between).is_some() && memchr::memchr(b'\n', between).is_none();
+            if is_sentence {
+                around.before = self.words_before(candidate.start, self.field.starts);
+            }
+            if !self.lexicon.vocabulary.words(&around.before).has(Interest::HEARD_SECRET) {
+                return self.ask_alone(start, end, Evidence::SHAPE);
+            }
+            around.after = self.words_after(candidate.end);
+        } else {
+            around = self.around(candidate.start, candidate.end);
         }
-        let around = self.around(candidate.start, candidate.end);
         self.ask(secret::judge, start, end, &around, Evidence::SHAPE)
     }
 
@@ -611,13 +557,28 @@ impl Pass<'_> {
             }
     }
 
+    /// From where on words may speak for the value of the last name: the words before `number` say of what, as in `social security number=…`.
+    fn words_from(&self) -> usize {
+        let Range { start, end } = self.field.name;
+        let name = part(self.text, start, end);
+        let is_number = identifier::NUMBERS
+            .iter()
+            .chain(&["number", "id"])
+            .any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+        if is_number && before(self.text, start) == b' ' {
+            start.saturating_sub(NAME_WORDS_BYTES)
+        } else {
+            self.field.starts
+        }
+    }
+
     /// What stands around a candidate without a name of its own, or with the last field's.
     fn around(&self, start: usize, end: usize) -> Around {
         let mut around = Around::none();
         let mut from = 0;
         if self.is_inside(start) {
             around.name = Words::of(part(self.text, self.field.name.start, self.field.name.end));
-            from = self.field.starts;
+            from = self.words_from();
         }
         around.before = self.words_before(start, from);
         around.after = self.words_after(end);

@@ -39,6 +39,7 @@ const LISTS: &[&[&str]] = &[
     words::SESSIONS,
     words::CODES,
     words::HASHES,
+    words::KEYS,
     &["auth", "conn", "connection", "dsn", "key", "keys", "sig", "signature"],
     vendors::VENDORS,
 ];

@@ -53,6 +53,7 @@ fn a_value_is_found_in_any_context() {
         "SOCIALINSURANCENUMBER=«046454286¦ca_sin»\n",
         "the customer (SIN «046 454 286¦ca_sin») called",
         r#"{"個人番号":"«123456789018¦jp_my_number»"}"#,
+        "เลขบัตรประชาชน «2345678901234¦th_tnin»",
         "{\"ИНН\":\"«500100732259¦ru_inn»\"}",
         r#"{"organisasjonsnummer":"«923609016¦no_orgnr»"}"#,
         "UID «CHE-116.281.710¦ch_uid»",

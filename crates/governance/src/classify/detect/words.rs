@@ -3,6 +3,10 @@
 use std::ops::Range;
 
 use super::bytes::{at, part};
+use super::fold::{Folded, Room};
+use super::masks::Masks;
+use super::sentence::Listened;
+use crate::limits::DETECT_DEPTH_MAX;
 
 /// The most words of one name or sentence that are looked at.
 pub(super) const WORDS: usize = 10;
@@ -382,7 +386,7 @@ impl Vocabulary {
 const NAME_BYTES: usize = 48;
 
 /// A name as numbers, and whom it interests.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Known {
     start: u128,
     end: u128,
@@ -426,10 +430,17 @@ const fn slot(mixed: u128, length: usize) -> usize {
     (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 57) as usize
 }
 
-/// Names that were looked up a moment ago: objects in a list have the same ones.
+/// Names that were looked up a moment ago: objects in a list have the same ones. And room that texts and masks took, for others.
+#[derive(Debug)]
 pub(super) struct Recent {
     /// A power of two of them.
     slots: Vec<[Known; 2]>,
+    rooms: Vec<Room>,
+    /// What the last text took that hid something, and where that started.
+    last: Option<(Room, usize)>,
+    base: usize,
+    masks: Vec<Masks>,
+    listened: Listened,
 }
 
 impl Recent {
@@ -443,25 +454,77 @@ impl Recent {
     pub(super) fn new(bytes: usize) -> Self {
         const NOTHING: Known = Known { start: 0, end: 0, middle: 0, length: 0, interest: Interest::NONE };
         let slots = (bytes / Self::NAME_EVERY_BYTES).next_power_of_two().min(Self::SLOTS_MAX);
-        Self { slots: vec![[NOTHING; 2]; slots] }
+        Self {
+            slots: vec![[NOTHING; 2]; slots],
+            rooms: Vec::new(),
+            last: None,
+            base: 0,
+            masks: Vec::new(),
+            listened: Listened::default(),
+        }
+    }
+
+    /// What was heard around candidates.
+    pub(super) fn listened(&mut self) -> &mut Listened {
+        &mut self.listened
+    }
+
+    /// Room for masks.
+    pub(super) fn masks(&mut self) -> Vec<Masks> {
+        std::mem::take(&mut self.masks)
+    }
+
+    /// Keeps room for the next ones.
+    pub(super) fn keep_masks(&mut self, masks: Vec<Masks>) {
+        self.masks = masks;
+    }
+
+    /// Says that the next text that is looked at starts at `base`.
+    pub(super) fn at(&mut self, base: usize) {
+        self.base = base;
+    }
+
+    /// Room for a text without what hides its characters. At no depth, the one that the text before it took, and how far behind the start of that it starts.
+    pub(super) fn room(&mut self, depth: usize) -> (Room, usize) {
+        match self.last.take_if(|_| depth == 0) {
+            Some((room, base)) => (room, self.base.checked_sub(base).unwrap_or(usize::MAX)),
+            None => (self.rooms.pop().unwrap_or_default(), usize::MAX),
+        }
+    }
+
+    /// Keeps what a text took, for the one that goes on with it or for any.
+    pub(super) fn keep_folded(&mut self, folded: Folded, depth: usize) {
+        let room = folded.into_room();
+        if depth == 0 && !room.is_large() {
+            self.last = Some((room, self.base));
+        } else {
+            self.keep_room(room);
+        }
+    }
+
+    /// Keeps room for any text: as much as there are layers.
+    pub(super) fn keep_room(&mut self, room: Room) {
+        if self.rooms.len() < DETECT_DEPTH_MAX && !room.is_large() {
+            self.rooms.push(room);
+        }
     }
 
     /// Whom the name that stands at `range` of `text` interests.
     #[inline]
     pub(super) fn name(&mut self, vocabulary: &Vocabulary, text: &[u8], range: &Range<usize>) -> Interest {
-        let length = range.end.saturating_sub(range.start);
-        if let Some(bytes) = text.get(range.start..).and_then(|rest| rest.first_chunk::<16>())
-            && let Some(mask) = STARTS.get(length)
-        {
-            // Most names are short, and the one that was here last.
-            let start = u128::from_le_bytes(*bytes) & mask;
-            let newer =
-                self.slots.get(slot(start, length) & (self.slots.len().wrapping_sub(1))).map(|[newer, _]| newer);
-            if let Some(newer) = newer.filter(|newer| newer.start == start && newer.length == length) {
-                return newer.interest;
-            }
+        match self.newest(text, range.start, range.end.saturating_sub(range.start)) {
+            Some(interest) => interest,
+            None => self.other_name(vocabulary, text, range),
         }
-        self.other_name(vocabulary, text, range)
+    }
+
+    /// The same of a short name, if it is the one that was here last; as most are.
+    #[inline(always)]
+    pub(super) fn newest(&self, text: &[u8], start: usize, length: usize) -> Option<Interest> {
+        let bytes = text.get(start..).and_then(|rest| rest.first_chunk::<16>())?;
+        let name = u128::from_le_bytes(*bytes) & STARTS.get(length)?;
+        let [newer, _] = self.slots.get(slot(name, length) & (self.slots.len().wrapping_sub(1)))?;
+        (newer.start == name && newer.length == length).then_some(newer.interest)
     }
 
     #[inline(never)]

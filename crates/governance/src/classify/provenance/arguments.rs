@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use evidence::record::{Origin, TargetOrigin, TargetRole};
 
+use super::endorsed::Endorsed;
 use super::leaves::{self, Reader};
 use super::results::is_field_name;
 use super::spelling::normal;
@@ -147,6 +148,7 @@ impl Reader for Sending<'_> {
 
 /// Traces what a call acts on.
 struct Tracing<'s> {
+    endorsed: &'s [Endorsed],
     store: &'s Store,
     targets: &'s Targets,
     /// The argument, as rules name it, and those that it is in.
@@ -156,19 +158,25 @@ struct Tracing<'s> {
 }
 
 /// Who named what each argument holds, sorted by argument.
-pub(super) fn trace(store: &Store, arguments: &[u8], targets: &Targets) -> Vec<TargetOrigin> {
+pub(super) fn trace(store: &Store, arguments: &[u8], targets: &Targets, endorsed: &[Endorsed]) -> Vec<TargetOrigin> {
     if arguments.is_empty() {
         return Vec::new();
     }
-    let mut tracing = Tracing { store, targets, path: Vec::new(), found: BTreeMap::new(), is_full: false };
+    let mut tracing = Tracing { endorsed, store, targets, path: Vec::new(), found: BTreeMap::new(), is_full: false };
     let is_read = read_object(arguments).is_ok()
         && std::str::from_utf8(arguments).is_ok_and(|text| leaves::read(text, (), &mut tracing).is_ok());
     if !is_read || tracing.is_full {
         let (argument, origin, role) = (Arc::from(WHOLE), Origin::Unknown, TargetRole::Target);
         return vec![TargetOrigin { argument, origin, role, source: None }];
     }
-    let source = |number| store.source(number).cloned();
-    let one = |((argument, role), (origin, number))| TargetOrigin { argument, origin, role, source: source(number) };
+    let source = |origin, number: SourceNumber| match origin {
+        Origin::Endorsed => endorsed.get(usize::from(number)).map(|endorsed| endorsed.source().clone()),
+        _ => store.source(number).cloned(),
+    };
+    let one = |((argument, role), (origin, number))| {
+        let source = source(origin, number);
+        TargetOrigin { argument, origin, role, source }
+    };
     tracing.found.into_iter().map(one).collect()
 }
 
@@ -189,6 +197,16 @@ impl Tracing<'_> {
         }
     }
 
+    /// Who named a value, unless people have endorsed it, which is as good as few.
+    fn named(&self, argument: &str, value: &str) -> (Origin, SourceNumber) {
+        let found = self.store.origin(value);
+        if found.0 < Origin::Endorsed {
+            return found;
+        }
+        let place = self.endorsed.iter().position(|endorsed| endorsed.is(argument, value));
+        place.and_then(|place| Some((Origin::Endorsed, place.try_into().ok()?))).unwrap_or(found)
+    }
+
     fn value(&mut self, value: &str, is_number: bool) {
         let argument = self.argument();
         let is_listed = match is_number {
@@ -198,7 +216,7 @@ impl Tracing<'_> {
         match self.targets.role(&argument, is_number) {
             _ if value.is_empty() => {}
             Role::Target if is_listed => self.keep(TargetRole::Target, (Origin::Mission, 0)),
-            Role::Target => self.keep(TargetRole::Target, self.store.origin(value)),
+            Role::Target => self.keep(TargetRole::Target, self.named(&argument, value)),
             Role::Content if is_listed || !self.targets.watches_payload() => {}
             Role::Content => {
                 let mut count = 0;

@@ -717,3 +717,29 @@ fn a_file_that_is_torn_or_anothers_is_a_gap() {
     }
     assert!(!Seen::load(&key(), b"").has_gap() && Seen::load(&key(), b"").is_empty());
 }
+
+#[test]
+fn an_endorsed_value_is_good_in_its_argument_alone_and_as_a_whole() {
+    let endorsed = [super::Endorsed::new("to".into(), "DE89 3704 0044 0532 0130 00", "ana until tomorrow".into())];
+    let mail = r#"{"body":"Pay to DE89 3704 0044 0532 0130 00 or AT611904300234573201"}"#;
+    let seen = run(&[Words("Pay AT611904300234573201"), Returns("mail/read", mail)]);
+    let of = |arguments: &str| {
+        let traced = seen.trace_beside(arguments.as_bytes(), &Targets::ruled(), &endorsed);
+        let origin = |name: &str| traced.iter().find(|one| *one.argument == *name).cloned();
+        origin("to").or_else(|| origin("cc")).map(|one| (one.origin, one.source.map(|source| source.to_string())))
+    };
+    let (mail, by) = (Some("mcp:mail/read:body".to_owned()), Some("ana until tomorrow".to_owned()));
+    for (arguments, expected) in [
+        (r#"{"to":"DE89370400440532013000"}"#, (Origin::Endorsed, by.clone())),
+        (r#"{"to":"de89 3704 0044 0532 0130 00"}"#, (Origin::Endorsed, by.clone())),
+        (r#"{"to":["DE89370400440532013000","AT611904300234573201"]}"#, (Origin::Endorsed, by)),
+        (r#"{"to":["DE89370400440532013000","FR7630006000011234567890189"]}"#, (Unknown, None)),
+        (r#"{"to":"DE89370400440532013000 and more"}"#, (Unknown, None)),
+        (r#"{"cc":"DE89370400440532013000"}"#, (Untrusted, mail)),
+        (r#"{"to":"AT611904300234573201"}"#, (Initiator, None)),
+    ] {
+        assert_eq!(of(arguments), Some(expected), "{arguments}");
+    }
+    let hidden = "{\"to\":\"DE8937040044\u{200b}0532013000\"}";
+    assert_ne!(of(hidden).map(|(origin, _)| origin), Some(Origin::Endorsed));
+}

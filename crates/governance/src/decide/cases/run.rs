@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use evidence::record::Tool;
+use evidence::time::Timestamp;
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
@@ -12,7 +13,7 @@ use super::{object, read_tool};
 use crate::classify::detect::Detector;
 use crate::classify::provenance::{Key, Seen};
 use crate::classify::{Found, Place, is_opaque};
-use crate::decide::PolicySnapshot;
+use crate::decide::{Arrival, PolicySnapshot};
 use crate::mission::{OnResult, UNCLASSIFIED};
 
 /// What came before.
@@ -94,19 +95,19 @@ pub(super) fn found(detector: &Detector, message: &str) -> Found {
 }
 
 impl Run {
-    /// The kinds of data that a run has met after all of it, of those that `detector` knows.
-    pub(super) fn met(&self, policy: &PolicySnapshot, detector: &Detector) -> BTreeSet<Arc<str>> {
+    /// The kinds of data that a run has met after all of it, which was at `at`, of those that `detector` knows.
+    pub(super) fn met(&self, policy: &PolicySnapshot, at: Timestamp, detector: &Detector) -> BTreeSet<Arc<str>> {
         let sent = self.sent.iter().chain(self.earlier.iter().map(|earlier| &earlier.arguments));
         let mut met: BTreeSet<Arc<str>> =
             sent.flat_map(|sent| found(detector, sent).kinds().collect::<Vec<_>>()).collect();
-        for Earlier { result, .. } in &self.earlier {
-            let found = found(detector, result);
+        for Earlier { result, tool, .. } in &self.earlier {
+            let (found, of) = (found(detector, result), Arrival { at, tool });
             let is_opaque = (found.is_unread() || is_opaque(result.as_bytes())).then(|| Arc::from(UNCLASSIFIED));
             let labels = policy.labels(&found).into_iter().chain(is_opaque.clone());
             let is_withheld =
-                labels.filter_map(|label| policy.on_result(&label)).any(|(does, _)| does == OnResult::Block);
+                labels.filter_map(|label| policy.on_result(&label, of)).any(|(does, _)| does == OnResult::Block);
             if !is_withheld {
-                let stays = found.places().iter().filter(|place| policy.stays(place.class, &place.kind));
+                let stays = found.places().iter().filter(|place| policy.stays(place.class, &place.kind, of));
                 met.extend(stays.map(Place::kind).chain(is_opaque));
             }
         }

@@ -1,5 +1,6 @@
 //! A slice while its policies are written: one method for each thing that can be wrong with a call, each a `forbid` that names it.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
@@ -7,13 +8,14 @@ use evidence::decimal::Number;
 use evidence::record::{EffectClass, Origin, Rule, Surface, TargetRole};
 use evidence::time::Zone;
 
-use super::slice::{ACTION, ContextShape, Matcher, Part, SliceRule, TextKind, scalar_text};
+use super::slice::{ACTION, ContextShape, Matcher, Part, SliceExcept, SliceRule, TextKind, scalar_text};
 use super::text::{any_of, literal, pattern, set, starts_with, within};
 use super::whole::{Attribute, Demand, Whole};
+use crate::classify::ELSEWHERE;
 use crate::count::{Counter, Measure};
 use crate::mission::{
-    Addend, ClassRule, Constraint, DEFAULT_GATE, Danger, DomainPattern, Gate, Hours, Limit, Mission, Naming,
-    OriginRule, Otherwise, Period, Presence, Scalar, Spent, Targets, ToolRules, key,
+    Addend, ClassRule, Constraint, DEFAULT_GATE, Danger, DomainPattern, Except, Gate, Hours, Limit, Mission, Naming,
+    OriginRule, Otherwise, Period, Presence, Scalar, Side, Spent, Targets, ToolPattern, ToolRules, key,
 };
 
 /// When a `forbid` applies.
@@ -95,6 +97,27 @@ fn is_matched(name: &str) -> String {
     format!("context.matches has {name} && context.matches[{name}]")
 }
 
+/// The exceptions of a class's arguments that reach calls of a slice, each with when it lives for one.
+fn living<'r>(
+    rule: &'r ClassRule,
+    reach: &impl Fn(&ToolPattern) -> Option<Option<String>>,
+) -> impl Iterator<Item = (&'r Except, String)> {
+    rule.excepts.iter().filter(|except| except.side == Side::Arguments).filter_map(move |except| {
+        let until = format!("context.now < {}", except.until.micros());
+        let lives = match reach(&except.tool)? {
+            Some(names) => format!("({names} && {until})"),
+            None => until,
+        };
+        Some((except, lives))
+    })
+}
+
+/// That no exception for the whole call lives.
+fn lifted(rule: &ClassRule, reach: &impl Fn(&ToolPattern) -> Option<Option<String>>) -> String {
+    let whole = living(rule, reach).filter(|(except, _)| except.field.is_none());
+    whole.map(|(_, lives)| format!(" && !({lives})")).collect()
+}
+
 /// That something is traced of a call whose origin the rule objects to; `None` where it objects to none. A tool of which the mission does not say what it does may be
 /// confirmed to do anything.
 fn objection(rule: &OriginRule, role: TargetRole, effect: EffectClass) -> Option<String> {
@@ -122,6 +145,8 @@ pub(super) struct Draft {
     pub(super) counters: Vec<Arc<Counter>>,
     /// What tools are said to do and what patterns are, as comments: no policy says it, and it is part of what was agreed.
     pub(super) comments: String,
+    /// The exceptions that lift something of it.
+    pub(super) excepts: Vec<SliceExcept>,
     pub(super) policies: Vec<(SliceRule, String)>,
     resources: &'static str,
     /// What is traced of a call.
@@ -137,6 +162,7 @@ impl Draft {
             context: ContextShape::default(),
             counters: Vec::new(),
             comments: String::new(),
+            excepts: Vec::new(),
             policies: Vec::new(),
             resources,
             targets: None,
@@ -460,16 +486,21 @@ impl Draft {
         }
     }
 
-    /// Where classes of data may go. `cleared` says which of the slice's calls a class may go with: none, all, or those that match.
+    /// Where classes of data may go. `reach` says which of the slice's calls are of the tools of a pattern: none, all, or those that match.
     ///
     /// `effect` is what the mission says that the calls do, where what a run has met matters to them.
     pub(super) fn data(
         &mut self,
         mission: &Mission,
         effect: EffectClass,
-        cleared: impl Fn(&ClassRule) -> Option<Option<String>>,
+        reach: impl Fn(&ToolPattern) -> Option<Option<String>>,
     ) {
         let data = mission.data();
+        let cleared = |rule: &ClassRule| {
+            let reached: Vec<Option<String>> = rule.to.iter().filter_map(&reach).collect();
+            let names: Option<Vec<String>> = reached.iter().cloned().collect();
+            (!reached.is_empty()).then(|| names.map(|names| any_of(&names)))
+        };
         let elsewhere = |rule: &ClassRule, held: String| match cleared(rule) {
             Some(None) => None,
             Some(Some(names)) => Some(format!("{held} && !({names})")),
@@ -488,6 +519,8 @@ impl Draft {
             let Some(gate) = gate_of(&rule.otherwise) else { continue };
             let held = format!("context.classes.{}", has(class));
             let Some(condition) = elsewhere(rule, held) else { continue };
+            let condition =
+                format!("{condition}{}{}", lifted(rule, &reach), self.lifted_in_fields(class, rule, &reach));
             let gate = self.said(gate);
             let part = Part::Data { class: class.clone(), gate: gate.clone() };
             self.context.classes = true;
@@ -500,11 +533,24 @@ impl Draft {
                 held = format!("context.effect != \"read\" && {held}");
             }
             let Some(condition) = elsewhere(rule, held) else { continue };
+            let condition = format!("{condition}{}", lifted(rule, &reach));
             let gate = self.said(gate);
             let part = Part::Met { class: class.clone(), gate: gate.clone() };
             self.context.met = true;
             self.context.effect |= effect == EffectClass::Unconfirmed;
             self.classified(format!("data.{}.run", key(class)), rule.line, part, gate.as_ref(), &condition);
+        }
+        for (class, rule) in &data.classes {
+            let met = rule.run != Otherwise::Keep && effect != EffectClass::Read;
+            let excepts = rule.excepts.iter().filter(|except| except.side == Side::Arguments);
+            let excepts = excepts.filter(|except| reach(&except.tool).is_some()).map(|except| SliceExcept {
+                class: class.clone(),
+                except: except.clone(),
+                found: if rule.otherwise == Otherwise::Keep { Vec::new() } else { data.labels(class) },
+                met: if met && except.field.is_none() { data.labels(class) } else { Vec::new() },
+                rule: except.rule(class),
+            });
+            self.excepts.extend(excepts);
         }
         if let (Some(touches), Some(expected)) = (&data.touches, data.expected()) {
             let gate = self.said(mission.gate(DEFAULT_GATE));
@@ -514,6 +560,29 @@ impl Draft {
             let part = Part::Touches { gate: gate.clone() };
             self.classified("data.touches".to_owned(), touches.line, part, gate.as_ref(), &condition);
         }
+    }
+
+    /// That something of the class stands where no exception that lives holds for it; nothing where exceptions are not for fields.
+    fn lifted_in_fields(
+        &mut self,
+        class: &str,
+        rule: &ClassRule,
+        reach: &impl Fn(&ToolPattern) -> Option<Option<String>>,
+    ) -> String {
+        let mut fields: BTreeMap<&Arc<str>, Vec<String>> = BTreeMap::new();
+        for (except, lives) in living(rule, reach) {
+            if let Some(field) = &except.field {
+                fields.entry(field).or_default().push(lives);
+            }
+        }
+        if fields.is_empty() {
+            return String::new();
+        }
+        self.context.fields = true;
+        let stands = |field: &str| format!("context.fields.contains({})", literal(&format!("{class}:{field}")));
+        let lapsed = fields.iter().map(|(field, lives)| format!("({} && !({}))", stands(field), any_of(lives)));
+        let standing: Vec<String> = std::iter::once(stands(ELSEWHERE)).chain(lapsed).collect();
+        format!(" && {}", any_of(&standing))
     }
 
     /// Who must have named what calls act on. `effect` is what the mission says that the tool does; where it says nothing, or the slice is of several tools, what is
@@ -591,6 +660,9 @@ impl Draft {
         }
         if shape.effect {
             context.push_str("      \"effect\": String,\n");
+        }
+        if shape.fields {
+            context.push_str("      \"fields\": Set<String>,\n");
         }
         if shape.gates {
             context.push_str("      \"gates\": Set<String>,\n");

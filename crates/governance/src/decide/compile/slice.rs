@@ -17,8 +17,8 @@ use super::text::{any_of, literal, pattern, set, starts_with};
 use super::whole::Permission;
 use crate::count::Counter;
 use crate::mission::{
-    APPROVAL_STATUS, ArgumentRule, CommandPattern, Feature, Mission, OriginRule, PROTOCOL_REQUESTS, Pattern, Plan,
-    SUBSCRIBING, Targets, ToolPattern, ToolRules, UriPattern, UrlPattern, WebUrl, key, tool_rule_id,
+    APPROVAL_STATUS, ArgumentRule, CommandPattern, Except, Feature, Mission, OriginRule, PROTOCOL_REQUESTS, Pattern,
+    Plan, SUBSCRIBING, Targets, ToolPattern, ToolRules, UriPattern, UrlPattern, WebUrl, key, tool_rule_id,
 };
 
 /// Cedar's entity types and the one action.
@@ -64,6 +64,7 @@ pub(super) const ACTION: &str = "Countersign::Action::\"call\"";
 pub(in crate::decide) struct Slice {
     pub(in crate::decide) context: ContextShape,
     counters: Vec<Arc<Counter>>,
+    excepts: Vec<SliceExcept>,
     plan: Option<Plan>,
     /// The policies by themselves, read when they are first asked: they take most of the memory, and calls that are allowed never ask them.
     policies: OnceLock<Option<PolicySet>>,
@@ -81,6 +82,18 @@ pub(in crate::decide) struct Slice {
 /// A policy of a slice: its rule in the mission file, and what it is about.
 pub(in crate::decide) struct SliceRule {
     pub(in crate::decide) part: Part,
+    pub(in crate::decide) rule: Rule,
+}
+
+/// An exception that lifts something of a slice while it lives.
+pub(in crate::decide) struct SliceExcept {
+    /// Whose line it lifts.
+    pub(in crate::decide) class: Arc<str>,
+    pub(in crate::decide) except: Except,
+    /// What it lifts the line for where the arguments hold it.
+    pub(in crate::decide) found: Vec<Arc<str>>,
+    /// What it lifts the line for where the run has met it.
+    pub(in crate::decide) met: Vec<Arc<str>>,
     pub(in crate::decide) rule: Rule,
 }
 
@@ -153,6 +166,8 @@ pub(in crate::decide) struct ContextShape {
     pub(in crate::decide) met: bool,
     /// What the tool does.
     pub(in crate::decide) effect: bool,
+    /// In which arguments classes of data stand.
+    pub(in crate::decide) fields: bool,
     /// The gates that approvals satisfy.
     pub(in crate::decide) gates: bool,
     /// Ids of counters.
@@ -267,7 +282,7 @@ impl<'m> Compiler<'m> {
             slice.danger(self.mission, danger, zone, None);
         }
         let effect = self.mission.effect_class(surface, upstream, name);
-        slice.data(self.mission, effect, |rule| rule.to.iter().any(covers).then_some(None));
+        slice.data(self.mission, effect, |pattern| covers(pattern).then_some(None));
         slice.origins(self.mission, rules, effect);
         slice.budget(self.mission, Some((surface, upstream, name)));
         slice.effect(&format!("{surface}:{upstream}/{name}"), effect);
@@ -289,9 +304,8 @@ impl<'m> Compiler<'m> {
                 slice.danger(self.mission, danger, zone, Some(&any_of(&names)));
             }
         }
-        slice.data(self.mission, EffectClass::Unconfirmed, |rule| {
-            let names: Vec<String> = rule.to.iter().filter(|pattern| covers(pattern)).map(name_matches).collect();
-            (!names.is_empty()).then(|| Some(any_of(&names)))
+        slice.data(self.mission, EffectClass::Unconfirmed, |pattern| {
+            covers(pattern).then(|| Some(name_matches(pattern)))
         });
         slice.origins(self.mission, &ToolRules::default(), EffectClass::Unconfirmed);
         slice.budget(self.mission, None);
@@ -427,6 +441,7 @@ impl<'m> Compiler<'m> {
         Ok(Slice {
             context: draft.context,
             counters: draft.counters,
+            excepts: draft.excepts,
             plan,
             policies: OnceLock::new(),
             rules,
@@ -462,6 +477,10 @@ impl Slice {
 
     pub(super) fn counters(&self) -> &[Arc<Counter>] {
         &self.counters
+    }
+
+    pub(in crate::decide) fn excepts(&self) -> &[SliceExcept] {
+        &self.excepts
     }
 
     /// The policies by themselves, which were read and validated before; `None` where they cannot be read again, which denies.

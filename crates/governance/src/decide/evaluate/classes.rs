@@ -15,16 +15,74 @@ use crate::mission::{compare, overall};
 const FOUND: [&str; 6] = ["health", "org.staff_no", "pii", "pii.email", "secret", "unclassified"];
 /// What a mission may speak of.
 const CLASSES: [&str; 7] = ["health", "org", "org.staff_no", "pii", "pii.email", "secret", "unclassified"];
-const TOOLS: [&str; 4] = ["mcp:mail/send", "mcp:mail/draft", "mcp:bank/pay", "mcp:files/write"];
+const TOOLS: [&str; 5] = ["mcp:mail/send", "mcp:mail/draft", "mcp:bank/pay", "mcp:files/write", "mcp:files/close"];
 const PLACES: [&str; 5] = ["mcp:mail", "mcp:mail/s*", "mcp:bank/pay", "mcp:files/write", "mcp:files"];
 const GATES: [&str; 2] = ["default", "privacy"];
+
+/// The arguments of every call: what is found stands in one of them.
+const ARGUMENTS: &str = r#"{"cc":"1","subject":"2","to":"3"}"#;
+const FIELDS: [&str; 3] = ["cc", "subject", "to"];
+const MOMENTS: [&str; 3] = ["2026-12-01T12:00:00Z", "2026-12-07T12:00:00Z", "2026-12-12T00:00:00Z"];
+/// Tool, argument and end of what may be excepted; an end is the first moment after it.
+const EXCEPTS: [(&str, Option<&str>, &str); 7] = [
+    ("mcp:mail/send", None, "2026-12-05T00:00:00Z"),
+    ("mcp:mail/send", Some("to"), "2026-12-12T00:00:00Z"),
+    ("mcp:mail/send", Some("cc"), "2026-12-05T00:00:00Z"),
+    ("mcp:bank/pay", Some("to"), "2026-12-05T00:00:00Z"),
+    ("mcp:bank/pay", None, "2026-12-12T00:00:00Z"),
+    ("mcp:files/write", Some("subject"), "2026-12-12T00:00:00Z"),
+    ("mcp:files/close", None, "2026-12-05T00:00:00Z"),
+];
 
 #[derive(Clone, Debug, PartialEq)]
 struct Rule {
     otherwise: &'static str,
+    excepts: Vec<(&'static str, Option<&'static str>, &'static str)>,
     gate: &'static str,
     run: &'static str,
     to: Vec<&'static str>,
+}
+
+impl Rule {
+    fn is_idle(&self) -> bool {
+        self.otherwise == "keep" && self.run == "keep"
+    }
+
+    fn is_cleared(&self, tool: &str) -> bool {
+        let covers = |place: &&str| match place.strip_suffix('*') {
+            Some(start) => tool.starts_with(start),
+            None => tool == *place || tool.starts_with(&format!("{place}/")),
+        };
+        !self.is_idle() && self.to.iter().any(covers)
+    }
+
+    /// Those that a mission may have: none that lifts nothing, and none that holds another.
+    fn excepts(&self) -> Vec<(&'static str, Option<&'static str>, &'static str)> {
+        let lifts = |except: &&(&'static str, Option<&str>, &str)| {
+            let (tool, field, _) = **except;
+            let is_kept = self.is_idle() || (field.is_some() && self.otherwise == "keep");
+            let is_held = self.excepts.iter().any(|other| other.0 == tool && other.1.is_none() && field.is_some());
+            !is_kept && !is_held && !self.is_cleared(tool)
+        };
+        self.excepts.iter().filter(lifts).copied().collect()
+    }
+
+    /// Whether an exception that lives lets the class go to the tool: with all of the call, or with the argument.
+    fn excepted(&self, tool: &str, field: Option<&str>, at: &str) -> bool {
+        let lets = |except: &(&str, Option<&str>, &str)| {
+            except.0 == tool && at < except.2 && except.1.is_none_or(|excepted| field == Some(excepted))
+        };
+        self.excepts().iter().any(lets)
+    }
+}
+
+/// What is found, and the argument that it stands in.
+type InField = (&'static str, &'static str);
+
+/// The gates that a call asks, and whether it would ask more, or be denied, but for an exception.
+struct Asked {
+    gates: Vec<&'static str>,
+    is_excepted: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -57,11 +115,11 @@ pay = {}
 write = "read"
 
 [danger.first]
-when = "mcp:bank/close*"
+when = "mcp:bank/shut*"
 gate = "default"
 
 [danger.second]
-when = "mcp:bank/close*"
+when = "mcp:bank/shut*"
 gate = "privacy"
 
 [gate.default]
@@ -70,21 +128,24 @@ group = "leads"
 [gate.privacy]
 group = "privacy"
 "#
-        .replace("mcp:bank/close*", "mcp:files/close*");
+        .replace("mcp:bank/shut*", "mcp:files/shut*");
         if !self.rules.is_empty() || self.touches.is_some() {
             source.push_str("\n[data]\n");
         }
         if let Some(touches) = &self.touches {
             writeln!(source, "touches = {touches:?}").unwrap();
         }
-        for (class, Rule { otherwise, gate, run, to }) in &self.rules {
+        for (class, rule) in &self.rules {
+            let Rule { otherwise, gate, run, to, .. } = rule;
             let gate = if *otherwise == "ask" || *run == "ask" { format!(", gate = {gate:?}") } else { String::new() };
-            let to = if to.is_empty() || (*otherwise == "keep" && *run == "keep") {
-                String::new()
-            } else {
-                format!(", to = {to:?}")
-            };
-            writeln!(source, "{class:?} = {{ else = {otherwise:?}, run = {run:?}{gate}{to} }}").unwrap();
+            let to = if to.is_empty() || rule.is_idle() { String::new() } else { format!(", to = {to:?}") };
+            let excepts = rule.excepts().into_iter().map(|(tool, field, until)| {
+                let field = field.map(|field| format!(", field = {field:?}")).unwrap_or_default();
+                format!("{{ tool = {tool:?}, in = \"arguments\"{field}, until = {until}, why = \"pilot\" }}")
+            });
+            let excepts = excepts.collect::<Vec<_>>().join(", ");
+            let excepts = if excepts.is_empty() { excepts } else { format!(", except = [{excepts}]") };
+            writeln!(source, "{class:?} = {{ else = {otherwise:?}, run = {run:?}{gate}{to}{excepts} }}").unwrap();
         }
         source
     }
@@ -98,45 +159,51 @@ group = "privacy"
     /// `None` where it is denied, else the gates that are asked.
     fn asks(
         &self,
-        tool: &str,
-        found: &[&'static str],
+        (tool, at): (&str, &str),
+        found: &[InField],
         met: &[&'static str],
         satisfied: &[&str],
-    ) -> Option<Vec<&'static str>> {
-        let mut gates = Vec::new();
-        let found_ones = found.iter().filter_map(|found| self.rule(found)).map(|rule| (rule, rule.otherwise));
+    ) -> Option<Asked> {
+        let (mut gates, mut is_excepted) = (Vec::new(), false);
+        // What could not be looked into stands nowhere.
+        let field = |found: &InField| (found.0 != "unclassified").then_some(found.1);
+        let found_ones = found
+            .iter()
+            .filter_map(|found| Some((self.rule(found.0)?, field(found))))
+            .map(|(rule, field)| (rule, rule.otherwise, field));
         // `mcp:files/write` is said to read.
         let met_ones = met.iter().filter(|_| tool != "mcp:files/write");
-        let met_ones = met_ones.filter_map(|met| self.rule(met)).map(|rule| (rule, rule.run));
-        for (rule, does) in found_ones.chain(met_ones) {
-            let covers = |place: &&str| match place.strip_suffix('*') {
-                Some(start) => tool.starts_with(start),
-                None => tool == *place || tool.starts_with(&format!("{place}/")),
-            };
+        let met_ones = met_ones.filter_map(|met| self.rule(met)).map(|rule| (rule, rule.run, None));
+        let mut is_denied = false;
+        for (rule, does, field) in found_ones.chain(met_ones) {
             match does {
                 "keep" => {}
-                _ if rule.to.iter().any(covers) => {}
-                "deny" => return None,
+                _ if rule.is_cleared(tool) => {}
+                _ if rule.excepted(tool, field, at) => is_excepted = true,
+                "deny" => is_denied = true,
                 _ => gates.push(rule.gate),
             }
+        }
+        if is_denied {
+            return None;
         }
         let expects = |touches: &Vec<&str>, found: &str| {
             touches.contains(&found) || touches.contains(&found.split('.').next().unwrap())
         };
-        if self.touches.as_ref().is_some_and(|touches| found.iter().any(|found| !expects(touches, found))) {
+        if self.touches.as_ref().is_some_and(|touches| found.iter().any(|found| !expects(touches, found.0))) {
             gates.push("default");
         }
         gates.sort_unstable();
         gates.dedup();
         gates.retain(|gate| !satisfied.contains(gate));
-        Some(gates)
+        Some(Asked { gates, is_excepted })
     }
 }
 
 fn models() -> impl Strategy<Value = Model> {
     let does = || select(&["keep", "ask", "deny"][..]);
-    let rule = (does(), select(&GATES[..]), does(), subsequence(&PLACES[..], 0..=3))
-        .prop_map(|(otherwise, gate, run, to)| Rule { otherwise, gate, run, to });
+    let rule = (does(), select(&GATES[..]), does(), subsequence(&PLACES[..], 0..=3), subsequence(&EXCEPTS[..], 0..=4))
+        .prop_map(|(otherwise, gate, run, to, excepts)| Rule { otherwise, excepts, gate, run, to });
     let rules = subsequence(&CLASSES[..], 0..=3).prop_flat_map(move |classes| {
         let count = classes.len();
         (Just(classes), prop::collection::vec(rule.clone(), count))
@@ -147,26 +214,33 @@ fn models() -> impl Strategy<Value = Model> {
 
 fn decided(
     policy: &PolicySnapshot,
-    tool: &str,
-    found: &[&'static str],
+    (tool, at): (&str, &str),
+    found: &[InField],
     met: &[&'static str],
     satisfied: &[&str],
 ) -> Decision {
     let arcs = |names: &[&str]| names.iter().map(|name| Arc::from(*name)).collect::<Vec<Arc<str>>>();
-    let place = |found: &&'static str| {
+    let place = |(found, field): &InField| {
         let (class, kind) = found.split_once('.').unwrap_or((*found, "of_no_name"));
-        Place { class, kind: kind.into(), range: 0..1 }
+        let start = ARGUMENTS.find(&format!("\"{field}\":\"")).unwrap() + field.len() + 4;
+        Place { class, kind: kind.into(), range: start..start + 1 }
     };
-    let places = |found: &[&'static str]| {
-        Found::new(
-            found.iter().filter(|found| **found != "unclassified").map(place).collect(),
-            !found.contains(&"unclassified"),
-        )
+    let places = |found: &[InField]| {
+        let is_read = !found.iter().any(|found| found.0 == "unclassified");
+        Found::new(found.iter().filter(|found| found.0 != "unclassified").map(place).collect(), is_read)
     };
-    let call = classified(policy, "bot", parse_tool(tool), "{}", Standing::Good);
-    let (data_classes, met) = (policy.labels(&places(found)), policy.met(&places(met).kinds().collect()));
-    let call = Classified { data_classes, gates: arcs(satisfied), met, ..call };
-    decide(&call, policy, "2026-12-01T12:00:00Z".parse().unwrap())
+    let call = classified(policy, "bot", parse_tool(tool), ARGUMENTS, Standing::Good);
+    let before: Vec<InField> = met.iter().map(|met| (*met, "to")).collect();
+    let (data_classes, met) = (policy.labels(&places(found)), policy.met(&places(&before).kinds().collect()));
+    let data_fields = policy.fields(&parse_tool(tool), &places(found), ARGUMENTS.as_bytes());
+    let call = Classified { data_classes, data_fields, gates: arcs(satisfied), met, ..call };
+    decide(&call, policy, at.parse().unwrap())
+}
+
+/// What is found in a call, each in some argument.
+fn found() -> impl Strategy<Value = Vec<InField>> {
+    (subsequence(&FOUND[..], 0..=3), prop::collection::vec(select(&FIELDS[..]), 3))
+        .prop_map(|(found, fields)| found.into_iter().zip(fields).collect())
 }
 
 proptest! {
@@ -176,7 +250,7 @@ proptest! {
     fn classes_go_where_the_mission_says(
         model in models(),
         calls in prop::collection::vec(
-            (select(&TOOLS[..]), subsequence(&FOUND[..], 0..=3), subsequence(&FOUND[..], 0..=2), subsequence(&GATES[..], 0..=2)),
+            ((select(&TOOLS[..]), select(&MOMENTS[..])), found(), subsequence(&FOUND[..], 0..=2), subsequence(&GATES[..], 0..=2)),
             12,
         ),
     ) {
@@ -184,13 +258,18 @@ proptest! {
         for (tool, found, met, satisfied) in calls {
             let decision = decided(&policy, tool, &found, &met, &satisfied);
             let gates: Vec<&str> = decision.gates.iter().map(|gate| &**gate).collect();
-            let said = format!("{tool} with {found:?} after {met:?}, {satisfied:?} satisfied: {}\n{}", decision.sentence, model.source());
+            let said = format!("{tool:?} with {found:?} after {met:?}, {satisfied:?} satisfied: {}\n{}", decision.sentence, model.source());
             match model.asks(tool, &found, &met, &satisfied) {
                 None => prop_assert_eq!(decision.effect, Effect::Deny, "{}", said),
-                Some(asked) if asked.is_empty() => prop_assert_eq!(decision.effect, Effect::Allow, "{}", said),
-                Some(asked) => {
-                    prop_assert_eq!(decision.effect, Effect::Ask, "{}", &said);
-                    prop_assert_eq!(gates, asked, "{}", said);
+                Some(Asked { gates: asked, is_excepted }) => {
+                    let effect = if asked.is_empty() { Effect::Allow } else { Effect::Ask };
+                    prop_assert_eq!(decision.effect, effect, "{}", &said);
+                    if !asked.is_empty() {
+                        prop_assert_eq!(gates, asked, "{}", &said);
+                    }
+                    let is_named = decision.rules.iter().any(|rule| rule.id.contains(".except."));
+                    let has_reason = decision.reasons.contains(&Reason::DataExcepted);
+                    prop_assert_eq!((is_named, has_reason), (is_excepted, is_excepted), "{}", said);
                 }
             }
         }
@@ -202,7 +281,7 @@ proptest! {
         new in models(),
         keeps in any::<bool>(),
         calls in prop::collection::vec(
-            (select(&TOOLS[..]), subsequence(&FOUND[..], 0..=3), subsequence(&FOUND[..], 0..=2)), 12
+            ((select(&TOOLS[..]), select(&MOMENTS[..])), found(), subsequence(&FOUND[..], 0..=2)), 12
         ),
     ) {
         // Mostly one thing is changed, and not everything.
@@ -215,7 +294,7 @@ proptest! {
             let [was, is] = [&before, &after].map(|policy| decided(policy, tool, &found, &met, &[]).effect);
             prop_assert!(
                 grade(is) <= grade(was) || is_wider,
-                "{tool} with {found:?} after {met:?} was {was} and is {is}\n{changes:#?}\n{}\n{}", old.source(), new.source()
+                "{tool:?} with {found:?} after {met:?} was {was} and is {is}\n{changes:#?}\n{}\n{}", old.source(), new.source()
             );
         }
         prop_assert!(compare(before.mission(), before.mission()).is_empty());
@@ -268,7 +347,7 @@ fn results_that_are_let_through_are_wider() {
 
 #[test]
 fn a_run_of_which_nobody_knows_what_it_met_may_have_met_anything() {
-    let rule = Rule { otherwise: "keep", gate: "privacy", run: "deny", to: vec!["mcp:mail"] };
+    let rule = Rule { otherwise: "keep", excepts: vec![], gate: "privacy", run: "deny", to: vec!["mcp:mail"] };
     let policy = snapshot(&Model { rules: vec![("pii.email", rule)], touches: None }.source());
     let effect = |tool: &str, met: &[&str]| {
         let call = classified(&policy, "bot", parse_tool(tool), "{}", Standing::Good);
@@ -325,4 +404,72 @@ fn an_approval_is_bound_to_what_was_sent_and_to_what_the_tool_gets() {
     assert_eq!((one.args_sha256(), one.arguments()), (call.args_sha256(), call.arguments()));
     assert_eq!(&one.sent()[..], br#"{"to":"b"}"#);
     assert_eq!(bound(&one.turned_back(None)), bound(&call), "decided again, where nothing turns back any more");
+}
+
+/// What each of these would see at another time, or with less known of where what was found stands.
+#[test]
+fn an_exception_lifts_its_line_for_its_tool_until_its_day() {
+    let excepts = vec![("mcp:mail/send", Some("to"), "2026-12-05T00:00:00Z")];
+    let rule = Rule { otherwise: "deny", excepts, gate: "privacy", run: "keep", to: vec![] };
+    let model = Model { rules: vec![("pii.email", rule)], touches: None };
+    let policy = snapshot(&model.source());
+    let of = |tool, at, found: &[InField]| decided(&policy, (tool, at), found, &[], &[]);
+    let to: &[InField] = &[("pii.email", "to")];
+    let decision = of("mcp:mail/send", "2026-12-04T23:59:59.999999Z", to);
+    assert_eq!((decision.effect, decision.reasons.as_slice()), (Effect::Allow, &[Reason::DataExcepted][..]));
+    let rules: Vec<&str> = decision.rules.iter().map(|rule| &*rule.id).collect();
+    assert_eq!(rules, ["allow.mcp.mail.send", "data.\"pii.email\".except.mcp.mail.send.arguments.to"]);
+    assert!(
+        decision.sentence.contains("by exception, `pii.email` may go to `mcp:mail/send` in `to` until"),
+        "{}",
+        decision.sentence
+    );
+    for (tool, at, found) in [
+        ("mcp:mail/send", "2026-12-05T00:00:00Z", to),
+        ("mcp:mail/draft", MOMENTS[0], to),
+        ("mcp:mail/send", MOMENTS[0], &[("pii.email", "cc")]),
+        ("mcp:mail/send", MOMENTS[0], &[("pii.email", "to"), ("pii.email", "cc")]),
+    ] {
+        let decision = of(tool, at, found);
+        assert_eq!(
+            (decision.effect, decision.reasons.as_slice()),
+            (Effect::Deny, &[Reason::DataNotCleared][..]),
+            "{tool} {at}"
+        );
+    }
+    // A record that does not say where it stands.
+    let call = classified(&policy, "bot", parse_tool("mcp:mail/send"), ARGUMENTS, Standing::Good);
+    let call = Classified { data_classes: vec!["pii.email".into()], ..call };
+    assert_eq!(decide(&call, &policy, MOMENTS[0].parse().unwrap()).effect, Effect::Deny);
+}
+
+#[test]
+fn exceptions_are_wider_the_longer_they_live_and_the_more_they_hold() {
+    let until = |day: u32| format!("until = 2026-12-{day:02}, why = \"pilot\"");
+    let source = |excepts: &[String]| {
+        let excepts = if excepts.is_empty() { String::new() } else { format!(", except = [{}]", excepts.join(", ")) };
+        let data = format!("pii = {{ else = \"deny\", result = \"redact\"{excepts} }}");
+        format!("{}\n[data]\n{data}\n", Model { rules: vec![], touches: None }.source())
+    };
+    let whole = |day| vec![format!("{{ tool = \"mcp:mail/send\", in = \"arguments\", {} }}", until(day))];
+    let field =
+        |day| vec![format!("{{ tool = \"mcp:mail/send\", in = \"arguments\", field = \"to\", {} }}", until(day))];
+    let result = |day| vec![format!("{{ tool = \"mcp:mail/send\", in = \"result\", {} }}", until(day))];
+    for (old, new, wider, narrower, says) in [
+        (vec![], whole(10), true, false, "by a new exception"),
+        (whole(10), whole(11), true, false, "prolonged (was until `2026-12-10`)"),
+        (field(10), whole(10), true, false, "by a new exception"),
+        (whole(10), field(10), false, true, "the exception is removed"),
+        (field(11), whole(10), true, true, "by a new exception"),
+        (vec![], result(10), true, false, "stays in what `mcp:mail/send` returns"),
+        (whole(10), result(10), true, true, "the exception is removed"),
+    ] {
+        let (before, after) = (snapshot(&source(&old)), snapshot(&source(&new)));
+        let changes = compare(before.mission(), after.mission());
+        assert_eq!(overall(&changes).unwrap().is_wider(), wider, "{old:?} to {new:?}");
+        assert!(changes.iter().any(|change| change.sentence.contains(says)), "{changes:?}");
+        let back = compare(after.mission(), before.mission());
+        assert_eq!(overall(&back).unwrap().is_wider(), narrower, "{new:?} to {old:?}");
+        assert_ne!(crate::mission::difference(Some(before.mission()), after.mission()), Vec::<String>::new());
+    }
 }

@@ -2,6 +2,8 @@
 
 mod origin;
 
+pub(super) use origin::endorsed;
+
 use std::sync::Arc;
 
 use evidence::record::{Endpoint, Facet, Rule, Surface, Tool};

@@ -135,7 +135,7 @@ group = "treasury"
                 && !rule.named.is_empty()
                 && (effect == "unconfirmed" || rule.named.contains(&effect));
             let is_bad = |origin: Origin| match origin {
-                Origin::Mission | Origin::Initiator => false,
+                Origin::Mission | Origin::Initiator | Origin::Endorsed => false,
                 Origin::Trusted => is_strict,
                 Origin::Untrusted | Origin::Sent | Origin::Unknown => true,
             };

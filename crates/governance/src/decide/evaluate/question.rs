@@ -11,8 +11,8 @@ use evidence::decimal::Number;
 use evidence::record::{EffectClass, Facet, FacetValue, Origin, TargetOrigin, Tool};
 use evidence::time::Timestamp;
 
-use crate::classify::{ANY, Classified};
-use crate::decide::compile::{Attribute, Permission, PolicySnapshot, Slice, TextKind, scalar_text};
+use crate::classify::{ANY, Classified, ELSEWHERE};
+use crate::decide::compile::{Attribute, Permission, PolicySnapshot, Slice, SliceExcept, TextKind, scalar_text};
 use crate::mission::{is_plain, minute_of_week};
 
 /// A call, and the slice that decides it.
@@ -24,6 +24,8 @@ pub(super) struct Question<'a> {
     pub(super) at: Timestamp,
     /// The classes of data in the arguments.
     pub(super) classes: &'a [Arc<str>],
+    /// In which arguments they stand, as far as exceptions ask.
+    pub(super) data_fields: &'a [Arc<str>],
     pub(super) effect: EffectClass,
     pub(super) facets: &'a [Facet],
     /// The gates that approvals satisfy.
@@ -56,6 +58,7 @@ impl<'a> Question<'a> {
             agent: &context.agent.name,
             at,
             classes: &classified.data_classes,
+            data_fields: &classified.data_fields,
             effect,
             facets: &classified.facets,
             gates: &classified.gates,
@@ -170,6 +173,10 @@ impl<'a> Question<'a> {
             let classes = self.classes.iter().map(|label| data.known(label).into());
             pairs.push((key("classes"), ast::Value::set(classes, None)));
         }
+        if shape.fields {
+            let fields = self.fields().into_iter().map(|field| field.as_str().into());
+            pairs.push((key("fields"), ast::Value::set(fields, None)));
+        }
         if shape.met {
             // Who says that nobody knows means every class.
             let any = BTreeSet::from([Arc::from(ANY)]);
@@ -201,6 +208,39 @@ impl<'a> Question<'a> {
             pairs.push((key("plain"), is_plain(&self.tool.name).into()));
         }
         pairs
+    }
+
+    /// In which arguments classes stand; what nobody has placed stands elsewhere.
+    fn fields(&self) -> BTreeSet<String> {
+        let data = self.policy.mission().data();
+        let found = self.classes.iter().filter_map(|label| data.rule(label)).map(|(class, _)| class);
+        let is_placed = |class: &&Arc<str>| {
+            let is_of = |field: &Arc<str>| field.split_once(':').is_some_and(|(of, _)| *of == ***class);
+            self.data_fields.iter().any(is_of)
+        };
+        let unplaced = found.filter(|class| !is_placed(class)).map(|class| format!("{class}:{ELSEWHERE}"));
+        unplaced.chain(self.data_fields.iter().map(ToString::to_string)).collect()
+    }
+
+    /// The exceptions without which the call would be held more strictly.
+    pub(super) fn excepts(&self) -> impl Iterator<Item = &'a SliceExcept> {
+        let data = self.policy.mission().data();
+        let holds = |labels: &[Arc<str>]| {
+            self.classes.iter().any(|label| labels.iter().any(|known| **known == *data.known(label)))
+        };
+        let has_met = |labels: &[Arc<str>]| {
+            let is_met = |met: &Arc<str>| **met == *ANY || labels.contains(met);
+            !labels.is_empty() && self.effect != EffectClass::Read && self.met.iter().any(is_met)
+        };
+        let applies = move |one: &&SliceExcept| {
+            let is_found = match &one.except.field {
+                None => holds(&one.found),
+                Some(field) => self.data_fields.iter().any(|known| **known == *format!("{}:{field}", one.class)),
+            };
+            one.except.is_alive(self.at) && one.except.is_of(self.tool) && (is_found || has_met(&one.met))
+        };
+        let applying: Vec<&'a SliceExcept> = self.slice.excepts().iter().filter(applies).collect();
+        applying.into_iter()
     }
 
     fn names(&self) -> ast::Value {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use evidence::time::Zone;
 use toml::de::{DeTable, DeValue};
 
 use super::{Key, Reader, Value, brief, nearest};
@@ -16,12 +17,12 @@ use crate::mission::rule::{ToolPattern, Upstream, split_tool};
 const KEYS: [&str; 3] = ["touches", "untrusted-payload", "untrusted-target"];
 
 /// Members of a class.
-const RULE: [&str; 5] = ["else", "gate", "result", "run", "to"];
+const RULE: [&str; 6] = ["else", "except", "gate", "result", "run", "to"];
 
 const EXAMPLE: &str = "write `pii = { to = [\"mcp:mail\"], else = \"deny\" }` or `secret = { result = \"redact\" }`";
 
 impl<'s> Reader<'s> {
-    pub(super) fn data(&mut self, value: &Value<'s>) -> DataRules {
+    pub(super) fn data(&mut self, value: &Value<'s>, zone: Option<&Zone>) -> DataRules {
         let mut rules = DataRules::default();
         let Some(table) = self.table(value, EXAMPLE) else { return rules };
         if table.is_empty() {
@@ -37,8 +38,8 @@ impl<'s> Reader<'s> {
                 "untrusted-payload" => rules.untrusted_payload = self.origin_rule(key, value),
                 "untrusted-target" => rules.untrusted_target = self.origin_rule(key, value),
                 name if name.contains(':') => self.trust(key, value, &mut rules.trust),
-                name if self.is_class(key.span(), name) => {
-                    if let Some(rule) = self.class_rule(key, value) {
+                name if self.is_class(key.span(), name, &KEYS) => {
+                    if let Some(rule) = self.class_rule(key, value, zone) {
                         rules.classes.insert(name.into(), rule);
                     }
                 }
@@ -54,7 +55,7 @@ impl<'s> Reader<'s> {
             let Some(text) = self.text(entry) else { continue };
             if classes.iter().any(|known| **known == *text) {
                 self.duplicate(entry, text);
-            } else if self.is_class(entry.span(), text) {
+            } else if self.is_class(entry.span(), text, &KEYS) {
                 classes.push(text.into());
             }
         }
@@ -62,8 +63,8 @@ impl<'s> Reader<'s> {
         classes
     }
 
-    /// Whether it is a class, or a kind that the detector knows or an organisation may have.
-    fn is_class(&mut self, at: Range<usize>, name: &str) -> bool {
+    /// Whether it is a class, or a kind that the detector knows or an organisation may have; `others` may stand in its place.
+    pub(super) fn is_class(&mut self, at: Range<usize>, name: &str, others: &[&'static str]) -> bool {
         if CLASSES.contains(&name) || KINDS.binary_search(&name).is_ok() {
             return true;
         }
@@ -79,7 +80,7 @@ impl<'s> Reader<'s> {
             }
             _ => (
                 "no class of data",
-                nearest(name, CLASSES.into_iter().chain(KEYS))
+                nearest(name, CLASSES.into_iter().chain(others.iter().copied()))
                     .map_or_else(|| format!("the classes are {}", CLASSES.join(", ")), meant),
             ),
         };
@@ -87,7 +88,7 @@ impl<'s> Reader<'s> {
         false
     }
 
-    fn class_rule(&mut self, key: &Key<'s>, value: &Value<'s>) -> Option<ClassRule> {
+    fn class_rule(&mut self, key: &Key<'s>, value: &Value<'s>, zone: Option<&Zone>) -> Option<ClassRule> {
         let table = self.table(value, EXAMPLE)?;
         for (kind, _) in table {
             let name = format!("{}.{}", key.get_ref(), kind.get_ref());
@@ -128,7 +129,12 @@ impl<'s> Reader<'s> {
             let suggestion = "write `to = [\"mcp:SERVER\"]`, or `result = \"hash\"`";
             self.problem(value.span(), "tokens that turn back nowhere", suggestion);
         }
-        Some(ClassRule { line: self.line(key), otherwise: otherwise?, result: result?, run: run?, to })
+        let (excepts, line) = (Vec::new(), self.line(key));
+        let mut rule = ClassRule { excepts, line, otherwise: otherwise?, result: result?, run: run?, to };
+        if let Some(value) = table.get("except") {
+            rule.excepts = self.excepts(value, zone, &rule);
+        }
+        Some(rule)
     }
 
     /// Servers and tools: `mcp:mail`, `mcp:mail/send_email`, `mcp:mail/send_*`.
@@ -224,6 +230,9 @@ impl<'s> Reader<'s> {
             }
         }
         self.check_trust(data, upstreams);
+        for (class, except) in data.excepts() {
+            self.check_except(class, except, upstreams.get(&except.tool.upstream));
+        }
         for (class, rule) in &data.classes {
             for pattern in &rule.to {
                 let is_there = upstreams.get(&pattern.upstream).is_some_and(|known| known.surface == pattern.surface);

@@ -1,22 +1,23 @@
 //! `organisation.toml`: the same words as in missions, for what every mission is held to.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use evidence::record::VersionedKind;
 use toml::de::{DeTable, DeValue};
 
 use super::{Later, Reader, Value, ambiguity, brief, is_name, tree};
-use crate::limits::{MISSION_BYTES_MAX, MISSION_RULES_MAX, NAME_BYTES_MAX};
+use crate::limits::{EXCEPT_DAYS_MAX, MISSION_BYTES_MAX, MISSION_RULES_MAX, NAME_BYTES_MAX};
 use crate::mission::PinPolicy;
+use crate::mission::capture::CaptureRules;
 use crate::mission::error::MissionError;
 use crate::mission::organisation::{AtMost, ChangeGates, Invariant, Organisation};
 use crate::mission::rule::{ToolPattern, ToolRules};
 
-const KEYS: [&str; 7] = ["changes", "forbid", "group", "invariant", "organisation", "pins", "why"];
+const KEYS: [&str; 8] = ["capture", "changes", "forbid", "group", "invariant", "organisation", "pins", "why"];
 
 const KEYS_LATER: &Later = &[
-    ("capture", "remove the section: arguments and results are recorded as digests"),
     ("data", "remove the section"),
     ("retention", "remove the section: nothing is deleted"),
     ("roles", "remove the section"),
@@ -65,6 +66,7 @@ impl<'s> Reader<'s> {
         let why =
             self.required(table, "why", "why = \"the reason for this version\"").and_then(|value| self.sentence(value));
         let pins = table.get("pins").map_or(Some(PinPolicy::FirstSight), |value| self.pins(value));
+        let capture = table.get("capture").map(|value| self.capture(value));
         let change_gates = table.get("changes").and_then(|value| self.change_gates(value));
         let forbids = table.get("forbid").map(|value| self.policy_files(value)).unwrap_or_default();
         let groups = table.get("group").map(|value| self.groups(value)).unwrap_or_default();
@@ -77,6 +79,7 @@ impl<'s> Reader<'s> {
             self.problem(0..0, format!("the file has more than {MISSION_RULES_MAX} rules"), "say it shorter");
         }
         Some(Organisation {
+            capture: capture.unwrap_or_else(CaptureRules::nothing),
             change_gates,
             forbids,
             groups,
@@ -171,14 +174,17 @@ impl<'s> Reader<'s> {
                 self.bad_name(key.span(), name, "invariant");
             }
             let Some(table) = self.table(value, INVARIANT) else { continue };
-            self.check_keys(table, &["ask", "at_most", "days_max", "never"], &[]);
+            self.check_keys(table, &["ask", "at_most", "days_max", "except_days_max", "never"], &[]);
             if table.is_empty() {
                 self.problem(key.span(), format!("invariant `{}` demands nothing", brief(name)), INVARIANT);
             }
             let invariant = Invariant {
                 ask: table.get_key_value("ask").and_then(|(key, value)| self.danger(key, value)),
                 at_most: table.get("at_most").map(|value| self.at_most(value)).unwrap_or_default(),
-                days_max: table.get("days_max").and_then(|value| self.count_of_days(value)),
+                days_max: table.get("days_max").and_then(|value| self.count_of_days(value, "days_max", 1..=36_500)),
+                except_days_max: table
+                    .get("except_days_max")
+                    .and_then(|value| self.count_of_days(value, "except_days_max", 0..=EXCEPT_DAYS_MAX)),
                 line: self.line(key),
                 never: table.get("never").map(|value| self.tool_patterns(value)).unwrap_or_default(),
             };
@@ -187,14 +193,15 @@ impl<'s> Reader<'s> {
         invariants
     }
 
-    fn count_of_days(&mut self, value: &Value<'s>) -> Option<u32> {
+    fn count_of_days(&mut self, value: &Value<'s>, key: &str, most: RangeInclusive<u32>) -> Option<u32> {
         let days = match value.get_ref() {
             DeValue::Integer(integer) => u32::from_str_radix(integer.as_str(), integer.radix()).ok(),
             _ => None,
         };
-        let days = days.filter(|days| (1..=36_500).contains(days));
+        let days = days.filter(|days| most.contains(days));
         if days.is_none() {
-            self.problem(value.span(), "no number of days", "write `days_max = 365`");
+            let mend = format!("write `{key} = 30`; it may be from {} to {}", most.start(), most.end());
+            self.problem(value.span(), "no number of days", mend);
         }
         days
     }

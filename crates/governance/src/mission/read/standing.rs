@@ -10,14 +10,17 @@ use evidence::time::Zone;
 use toml::de::{DeTable, DeValue};
 
 use super::{Reader, Value, brief, is_name, nearest, tree};
-use crate::limits::{MISSION_BYTES_MAX, STANDING_USES_MAX};
+use crate::limits::{ENDORSED_BYTES_MAX, MISSION_BYTES_MAX, STANDING_USES_MAX};
 use crate::mission::data::DataRules;
 use crate::mission::error::MissionError;
 use crate::mission::rule::{Constraint, ToolRules, Upstream};
-use crate::mission::{Mission, Mode, PinPolicy, Standing};
+use crate::mission::spelling::hides;
+use crate::mission::{Endorsement, Mission, Mode, PinPolicy, Standing};
 
 const KEYS: [&str; 11] =
     ["agents", "allow", "gates", "grant", "initiators", "mission", "timezone", "total", "until", "uses", "why"];
+
+const ENDORSE_KEYS: [&str; 8] = ["endorse", "mission", "salt", "timezone", "tool", "until", "value", "why"];
 
 const ALLOW: &str = "add `[allow.mcp.SERVER.TOOL]` with a rule for each argument";
 
@@ -40,6 +43,9 @@ pub fn parse_standing(source: &str) -> Result<Standing, MissionError> {
 
 impl<'s> Reader<'s> {
     fn standing(&mut self, table: &DeTable<'s>) -> Option<Standing> {
+        if table.contains_key("endorse") {
+            return self.endorsement(table);
+        }
         self.check_keys(table, &KEYS, &[]);
         let name = self.required(table, "grant", "grant = \"rent\"").and_then(|value| self.name(value, "grant"));
         let mission =
@@ -94,6 +100,7 @@ impl<'s> Reader<'s> {
             zone: zone?,
         };
         Some(Standing {
+            endorses: None,
             gates: gates?,
             name: name?,
             rules: rules.into(),
@@ -101,6 +108,88 @@ impl<'s> Reader<'s> {
             totals: totals.unwrap_or_default(),
             uses: uses?,
         })
+    }
+
+    /// One value of one argument of one tool. The salt is there so that the text's digest, which is on record, tells nobody the value.
+    fn endorsement(&mut self, table: &DeTable<'s>) -> Option<Standing> {
+        self.check_keys(table, &ENDORSE_KEYS, &[]);
+        let argument = self.required(table, "endorse", "endorse = \"recipient\"").and_then(|value| self.field(value));
+        let mission =
+            self.required(table, "mission", "mission = \"the-mission\"").and_then(|value| self.name(value, "mission"));
+        let tool = self.required(table, "tool", "tool = \"mcp:bank/send_money\"");
+        let tool = tool.and_then(|value| self.excepted_tool(value));
+        let value = self.required(table, "value", "value = \"DE89370400440532013000\"");
+        let value = value.and_then(|value| self.endorsed(value));
+        let salt = self.required(table, "salt", "salt = \"32 hexadecimal digits\"").and_then(|salt| self.salt(salt));
+        let why = self.required(table, "why", "why = \"why it is good\"").and_then(|value| self.sentence(value));
+        let zone = table.get("timezone").map_or_else(|| Some(Zone::utc()), |value| self.zone(value));
+        let until = self
+            .required(table, "until", "until = 2026-12-31")
+            .and_then(|value| Some((self.until(value, zone.as_ref())?, value)));
+        let (until, until_value) = until?;
+        salt?;
+        let tool = tool?;
+        let rules = Mission {
+            agents: Vec::new(),
+            agents_line: 0,
+            budget: BTreeMap::new(),
+            dangers: BTreeMap::new(),
+            data: DataRules::default(),
+            gates: BTreeMap::new(),
+            goal: why.clone()?,
+            hours: Vec::new(),
+            hours_line: 0,
+            initiators: Vec::new(),
+            initiators_line: 0,
+            last_moment: until,
+            mode: Mode::Enforce,
+            name: mission?,
+            owner: "endorsement".into(),
+            pins: PinPolicy::FirstSight,
+            sha256: sha256_hex(self.source.as_bytes()).into(),
+            source: self.source.into(),
+            until,
+            until_line: self.line(until_value),
+            until_text: self.source.get(until_value.span()).unwrap_or_default().into(),
+            upstreams: BTreeMap::new(),
+            why: why?,
+            zone: zone?,
+        };
+        Some(Standing {
+            endorses: Some(Endorsement { argument: argument?, value: value? }),
+            gates: Vec::new(),
+            name: "endorsement".into(),
+            rules: rules.into(),
+            tool: Tool { endpoint: Endpoint::Tool, name: tool.name, surface: tool.surface, upstream: tool.upstream },
+            totals: BTreeMap::new(),
+            uses: 1,
+        })
+    }
+
+    /// A value that a person can read.
+    fn endorsed(&mut self, value: &Value<'s>) -> Option<Arc<str>> {
+        let text = self.text(value)?;
+        if text.trim() != text
+            || text.is_empty()
+            || text.len() > ENDORSED_BYTES_MAX
+            || text.contains('\n')
+            || hides(text)
+        {
+            let reason =
+                format!("no value of one line, of at most {ENDORSED_BYTES_MAX} bytes, with nothing hidden in it");
+            self.problem(value.span(), reason, "write the value as the call has it");
+            return None;
+        }
+        Some(text.into())
+    }
+
+    fn salt(&mut self, value: &Value<'s>) -> Option<()> {
+        let text = self.text(value)?;
+        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            self.problem(value.span(), "no salt", "write 32 random hexadecimal digits");
+            return None;
+        }
+        Some(())
     }
 
     fn gate_names(&mut self, value: &Value<'s>) -> Vec<Arc<str>> {

@@ -7,11 +7,12 @@ pub(super) const SORTS: &[Sort] = sorts! { Pii:
     "us_ssn" "9" 9..9 88 0 ssn, &["ssn", "social security", "social security number", "socialsecurity", "ss number", "ssnumber", "taxpayer id", "tin", "social security no", "social security nr", "ssn number", "socialsecuritynumber", "soc sec", "social sec"];
     "us_itin" "9" 9..9 90 0 itin, &["itin", "individual taxpayer", "taxpayer", "tin", "tax id", "itin number"];
     "us_passport" "*99999999" 9..9 85 0 unproved, &["passport", "passport number", "passport no", "us passport"];
-    "us_driver_license" "*9" 6..14 82 0 has_digits, &["driver license", "drivers license", "driver licence", "drivers licence", "driving licence", "driving license", "dl number", "license number", "licence number", "dln", "driverlicense", "driverslicense", "driver s license", "driving permit", "driver licence no", "license no", "licence no", "licence", "dl id"];
+    "us_driver_license" "*9" 6..14 82 0 has_digits, &["driver license", "drivers license", "driver licence", "drivers licence", "driving licence", "driving license", "dl number", "license number", "licence number", "dln", "driverlicense", "driverslicense", "driver s license", "driving permit", "driver licence no", "license no", "licence no", "licence", "dl id", "cnh", "carteira de motorista", "licencia de conducir", "permis de conduire", "patente", "patente di guida", "fuhrerschein", "führerschein", "führerscheinnummer", "fuhrerscheinnummer", "rijbewijs"];
     "ca_sin" "9" 9..9 96 0 luhn, &["sin", "social insurance", "social insurance number", "nas", "insurance sociale", "insurance number", "canadian sin", "numero assurance sociale", "assurance sociale"];
     "br_cpf" "9" 11..11 97 0 cpf, &["cpf", "cadastro de pessoas", "documento", "cpf cliente"];
     "mx_curp" "AAAA999999AAAAAA*9" 18..18 97 78 curp, &["curp", "clave unica", "clave única"];
     "mx_rfc" "AAAA999999*" 13..13 90 0 rfc, &["rfc"];
+    "mx_elector" "AAAAAA99999999A999" 18..18 92 0 unproved, &["clave de elector", "clave elector", "elector", "ine", "voter id"];
     "ar_cuit" "9" 11..11 96 0 cuit, &["cuit", "cuil", "clave unica"];
     "ar_dni" "9" 7..8 82 0 unproved, &["dni", "documento nacional", "documento", "documento de identidad", "nro documento"];
     "cl_rut" "9" 8..9 96 0 rut, &["rut", "run", "rol unico"];

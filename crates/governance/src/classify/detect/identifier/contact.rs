@@ -1,5 +1,11 @@
 //! How persons are reached, who they are, and what they carry: by names and words, and by shapes that nothing else has.
 
+mod words;
+
+use self::words::{
+    ADVERTISING_WORDS, BIRTH_WORDS, CODE_WORDS, EXPIRY_WORDS, IP_WORDS, MAC_WORDS, MONTHS, PERSON_WORDS, PHONE_WORDS,
+    ROAD_WORDS, SOMEONE_WORDS, STREET_WORDS,
+};
 use super::super::judge::{Class, Context, Judged, Kind};
 use super::Makeup;
 use super::check::{is_date, luhn};
@@ -8,17 +14,23 @@ use super::sort::{Sort, Speaks, sorts, speaks, unproved};
 pub(super) const SORTS: &[Sort] = sorts! { Pii:
     "imei" "9" 15..15 95 0 luhn, &["imei", "handset", "imei number", "imei1", "imei2"];
     "imsi" "9" 14..15 86 0 unproved, &["imsi"];
-    "iccid" "89" 18..20 94 0 iccid, &["iccid", "sim", "sim card", "sim card number", "sim number", "simcard"];
-    "vin" "*" 17..17 92 0 vin, &["vin", "vehicle identification", "chassis", "vehicle id", "vehicle identification number", "chassis number"];
-    "license_plate" "*" 4..9 80 0 mixed, &["plate", "license plate", "licence plate", "number plate", "registration number", "kennzeichen", "matricula", "registration plate", "plate number", "vehicle registration", "nummernschild", "immatriculation", "matrícula", "targa", "reg number", "kfz kennzeichen"];
-    "passport" "*" 6..10 84 0 passport, &["passport", "passport number", "passport no", "passnummer", "reisepass", "passeport", "pasaporte", "passaporto", "travel document", "reisepassnummer", "reisepass nr", "passportnummer", "numero passeport", "numéro passeport", "numero pasaporte", "numero de pasaporte", "travel document number", "护照号", "护照号码", "パスポート番号", "旅券番号", "여권번호", "паспорт", "paszport", "passi", "pass nummer", "travel doc"];
-    "driver_license" "*" 5..16 81 0 has_digits, &["driver license", "driving licence", "drivers license", "license number", "licence number", "fuhrerschein", "führerschein", "führerscheinnummer", "permis de conduire", "rijbewijs", "licencia de conducir", "patente di guida", "licence", "dl number"];
+    "iccid" "89" 18..20 94 0 iccid, &["iccid", "sim", "sim card", "sim card number", "sim number", "simcard", "sim serial"];
+    "vin" "*" 17..17 92 0 vin, &["vin", "vehicle identification", "chassis", "vehicle id", "vehicle identification number", "chassis number", "bastidor", "fahrgestellnummer", "fahrzeug identifizierungsnummer", "numero de chassis", "numéro de châssis", "numero chassis", "telaio", "chassisnummer", "fin", "fin nummer"];
+    "license_plate" "*" 4..9 80 0 mixed, &["plate", "license plate", "licence plate", "number plate", "registration number", "kennzeichen", "matricula", "registration plate", "plate number", "vehicle registration", "nummernschild", "immatriculation", "matrícula", "targa", "reg number", "kfz kennzeichen", "placa", "plaque immatriculation", "plaque d immatriculation", "numero de matricula", "vehicle plate", "amtliches kennzeichen"];
+    "passport" "*" 6..10 84 0 passport, &["passport", "passport number", "passport no", "passnummer", "reisepass", "passeport", "pasaporte", "passaporto", "travel document", "reisepassnummer", "reisepass nr", "passportnummer", "numero passeport", "numéro passeport", "numero pasaporte", "numero de pasaporte", "travel document number", "护照号", "护照号码", "パスポート番号", "旅券番号", "여권번호", "паспорт", "paszport", "passi", "pass nummer", "travel doc", "numero passaporto", "numero do passaporte", "passaporte", "paspoort", "paspoortnummer", "numero de passeport"];
+    "driver_license" "*" 5..16 81 0 licence, &["driver license", "driving licence", "drivers license", "license number", "licence number", "fuhrerschein", "führerschein", "führerscheinnummer", "permis de conduire", "rijbewijs", "licencia de conducir", "patente di guida", "licence", "dl number", "patente", "cnh", "carteira de motorista", "fuhrerscheinnummer", "fuehrerschein", "license no", "driver s license"];
     "tax_id" "*" 8..14 80 0 has_digits, &["tax id", "taxid", "tin", "tax number", "taxpayer id", "tax identification", "taxpayer"];
-    "national_id" "*" 6..18 80 0 has_digits, &["national id", "nationalid", "personal id", "identity number", "citizen id", "personal number", "id card", "identity card", "identification number", "id number", "resident number", "identity document", "id document", "document number", "identifikationsnummer", "personnel number", "carte identite", "carte d identité", "dowód osobisty", "dowod osobisty"];
+    "national_id" "*" 6..18 80 0 has_digits, &["national id", "nationalid", "personal id", "identity number", "citizen id", "personal number", "id card", "identity card", "identification number", "id number", "resident number", "identity document", "id document", "document number", "identifikationsnummer", "personnel number", "carte identite", "carte d identité", "dowód osobisty", "dowod osobisty", "documento de identidade", "documento de identidad", "numero documento", "número documento", "dni nummer", "id kort"];
 };
 
 fn has_digits(text: &str) -> bool {
     text.bytes().filter(u8::is_ascii_digit).count() * 2 >= text.len()
+}
+
+/// Half of it digits, or nearly so where a name begins it.
+fn licence(text: &str) -> bool {
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    has_digits(text) || text.len() >= 12 && digits >= 5
 }
 
 /// Half of it digits, or as long as machines read it, with at least one.
@@ -46,211 +58,23 @@ const MAC: Kind = Kind { class: Class::Pii, name: "mac_address" };
 const BIRTH: Kind = Kind { class: Class::Pii, name: "date_of_birth" };
 const ADVERTISING: Kind = Kind { class: Class::Pii, name: "advertising_id" };
 const PERSON: Kind = Kind { class: Class::Pii, name: "person" };
+const EXPIRY: Kind = Kind { class: Class::Financial, name: "card_expiry" };
 const ADDRESS: Kind = Kind { class: Class::Pii, name: "street_address" };
 const POSTCODE: Kind = Kind { class: Class::Pii, name: "postal_code" };
 
-const PHONE_WORDS: &[&str] = &[
-    "phone",
-    "tel",
-    "telephone",
-    "mobile",
-    "cell",
-    "fax",
-    "telefon",
-    "handy",
-    "mobil",
-    "telefono",
-    "whatsapp",
-    "call",
-    "phonenumber",
-    "msisdn",
-    "cellphone",
-    "rufnummer",
-    "telefone",
-    "celular",
-    "contact number",
-    "sms",
-    "telefonnummer",
-    "handynummer",
-    "handynr",
-    "mobilnummer",
-    "téléphone",
-    "teléfono",
-    "telepono",
-    "portable",
-    "móvil",
-    "movil",
-    "telefoonnummer",
-    "gsm",
-    "puhelin",
-    "puhelinnumero",
-    "telefonszám",
-    "手机号",
-    "手机号码",
-    "电话",
-    "電話",
-    "電話番号",
-    "携帯電話",
-    "전화번호",
-    "휴대폰",
-    "телефон",
-    "телефон",
-    "phone no",
-    "contact phone",
-    "answering",
-    "dial",
-    "reach me",
-    "reach us",
-];
-
-const IP_WORDS: &[&str] = &[
-    "ip",
-    "ip address",
-    "ipaddress",
-    "remote addr",
-    "client ip",
-    "host",
-    "addr",
-    "ipv4",
-    "ipv6",
-    "peer",
-    "source ip",
-    "src ip",
-    "dest ip",
-    "destination ip",
-    "last login ip",
-    "ip addr",
-    "from",
-];
-
-const MAC_WORDS: &[&str] = &[
-    "mac",
-    "mac address",
-    "macaddress",
-    "hwaddr",
-    "bssid",
-    "ethernet",
-    "physical address",
-    "hardware address",
-    "wifi mac",
-    "macs",
-    "mac addr",
-    "macaddr",
-    "ether",
-    "lladdr",
-    "device mac",
-];
-
-const BIRTH_WORDS: &[&str] = &[
-    "dob",
-    "birth",
-    "date of birth",
-    "birthdate",
-    "birthday",
-    "dateofbirth",
-    "born",
-    "geburtsdatum",
-    "geboren",
-    "naissance",
-    "nacimiento",
-    "nascita",
-    "nascimento",
-    "date naissance",
-    "fecha nacimiento",
-    "geburtstag",
-    "födelsedatum",
-    "geboortedatum",
-    "data urodzenia",
-    "生年月日",
-    "出生日期",
-    "생년월일",
-    "fødselsdato",
-    "birth date",
-];
-
-const ADVERTISING_WORDS: &[&str] = &["idfa", "gaid", "aaid", "adid", "advertising id", "advertising identifier"];
-
-const PERSON_WORDS: &[&str] = &[
-    "first name",
-    "firstname",
-    "last name",
-    "lastname",
-    "full name",
-    "fullname",
-    "given name",
-    "family name",
-    "surname",
-    "forename",
-    "patient name",
-    "patient",
-    "customer name",
-    "cardholder",
-    "cardholder name",
-    "account holder",
-    "holder name",
-    "employee name",
-    "vorname",
-    "nachname",
-    "maiden name",
-    "legal name",
-    "beneficiary name",
-    "contact name",
-    "contact person",
-    "display name",
-    "name on card",
-    "holder",
-];
-
-const STREET_WORDS: &[&str] = &[
-    "street",
-    "street address",
-    "address",
-    "address line",
-    "addressline",
-    "line1",
-    "address1",
-    "shipping address",
-    "billing address",
-    "home address",
-    "adresse",
-    "strasse",
-    "direccion",
-    "indirizzo",
-    "mailing address",
-    "straße",
-    "street name",
-    "address2",
-    "line2",
-    "address line 1",
-    "address line 2",
-    "addressline1",
-    "addressline2",
-    "rue",
-    "calle",
-    "residence",
-    "addr",
-];
-
-const CODE_WORDS: &[&str] = &[
-    "zip",
-    "zip code",
-    "zipcode",
-    "postal code",
-    "postalcode",
-    "postcode",
-    "plz",
-    "code postal",
-    "postleitzahl",
-    "cep",
-    "codigo postal",
-    "zip4",
-    "post code",
-    "postal",
-];
-
 /// All words that speak for one of these.
-pub(super) const PHRASES: [&[&str]; 8] =
-    [ADVERTISING_WORDS, PHONE_WORDS, IP_WORDS, MAC_WORDS, BIRTH_WORDS, PERSON_WORDS, STREET_WORDS, CODE_WORDS];
+pub(super) const PHRASES: [&[&str]; 10] = [
+    ADVERTISING_WORDS,
+    PHONE_WORDS,
+    IP_WORDS,
+    MAC_WORDS,
+    BIRTH_WORDS,
+    PERSON_WORDS,
+    STREET_WORDS,
+    CODE_WORDS,
+    EXPIRY_WORDS,
+    SOMEONE_WORDS,
+];
 
 /// The surest of what `value` is, of these. Its makeup says which of them it may be.
 pub(super) fn judge(value: &str, makeup: &Makeup, context: &Context<'_>) -> Option<Judged> {
@@ -268,8 +92,9 @@ pub(super) fn judge(value: &str, makeup: &Makeup, context: &Context<'_>) -> Opti
     ask((14..=23).contains(&value.len()) && makeup.digits + makeup.letters >= 12, mac);
     ask(makeup.dots == 3 || makeup.colons >= 2, ip);
     ask(is_number && (6..=15).contains(&makeup.digits), phone);
-    ask(is_spoken_for && (8..=10).contains(&value.len()) && makeup.digits >= 4, birth);
-    ask(is_spoken_for && value.len() == 36, advertising);
+    ask(is_spoken_for && (8..=24).contains(&value.len()) && makeup.digits >= 4, birth);
+    ask(is_spoken_for && matches!(value.len(), 16 | 36), advertising);
+    ask(is_spoken_for && makeup.letters == 0 && matches!(value.len(), 5 | 7), expiry);
     ask(is_named && makeup.digits == 0 && makeup.at_signs + makeup.colons == 0, person);
     ask(is_named && makeup.digits > 0, address);
     best
@@ -308,6 +133,11 @@ fn email(value: &str, _: &Context<'_>) -> Option<Judged> {
     }
     let is_role = matches!(local, "git" | "example" | "noreply" | "no-reply" | "root" | "ubuntu" | "ec2-user")
         || matches!(domain, "example.com" | "example.org" | "example.net");
+    // What calendars and mails are told apart by is written like an address.
+    let is_drawn = local.len() >= 20
+        && local.bytes().filter(u8::is_ascii_digit).count() >= 4
+        && local.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    let is_role = is_role || is_drawn;
     let start = at - local.len();
     Some(Judged { end: at + 1 + domain.len(), kind: &EMAIL, score: if is_role { 40 } else { 92 }, start })
 }
@@ -393,47 +223,128 @@ fn mac(value: &str, context: &Context<'_>) -> Option<Judged> {
 }
 
 fn advertising(value: &str, context: &Context<'_>) -> Option<Judged> {
-    let is_id = value.bytes().enumerate().all(|(place, byte)| match place {
-        8 | 13 | 18 | 23 => byte == b'-',
-        _ => byte.is_ascii_hexdigit(),
-    });
+    // Android's ids are sixteen digits without dashes.
+    let is_android = value.len() == 16 && value.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let is_id = (value.len() == 36 || is_android)
+        && value.bytes().enumerate().all(|(place, byte)| match place {
+            8 | 13 | 18 | 23 if !is_android => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        });
     let is_set = value.bytes().any(|byte| !matches!(byte, b'0' | b'-'));
     (is_id && is_set && speaks(context, ADVERTISING_WORDS) != Speaks::Nothing).then(|| whole(value, &ADVERTISING, 84))
 }
 
-/// The names alone.
+/// The names alone: of what holds a value in an object of its own, the name of that.
 fn named<'c>(context: &Context<'c>) -> Context<'c> {
-    Context { before: &[], after: &[], names_around: &[], ..*context }
+    let is_holder = !context.names_around.is_empty() && context.name.iter().all(|word| HOLDERS.contains(word));
+    let name = if is_holder { context.names_around } else { context.name };
+    Context { name, ..Context::default() }
+}
+
+/// A month and a year, as cards have them: `09/28`.
+fn expiry(value: &str, context: &Context<'_>) -> Option<Judged> {
+    let (month, year) = value.split_once(['/', '-'])?;
+    let number = |text: &str| text.parse::<u32>().ok();
+    let is_month = month.len() == 2 && number(month).is_some_and(|month| (1..=12).contains(&month));
+    let is_year = match year.len() {
+        2 => number(year).is_some_and(|year| (20..=59).contains(&year)),
+        4 => number(year).is_some_and(|year| (2020..=2059).contains(&year)),
+        _ => false,
+    };
+    (is_month && is_year && speaks(context, EXPIRY_WORDS) != Speaks::Nothing).then(|| whole(value, &EXPIRY, 80))
 }
 
 fn birth(value: &str, context: &Context<'_>) -> Option<Judged> {
-    let parts: Vec<u32> = value.split(['-', '/', '.']).map(|part| part.parse().ok()).collect::<Option<_>>()?;
-    let is = match parts.as_slice() {
-        [year, month, day] if *year > 1_000 => is_date(*year, *month, *day),
-        [one, two, year] => is_date(*year, *one, *two) || is_date(*year, *two, *one),
-        _ => false,
+    if speaks(context, BIRTH_WORDS) == Speaks::Nothing {
+        return None;
+    }
+    // A time of the day may follow.
+    let date = value.split_once(['T', ' ']).filter(|(date, _)| date.len() == 10).map_or(value, |(date, _)| date);
+    let numbers: Option<Vec<u32>> = date.split(['-', '/', '.']).map(|part| part.parse().ok()).collect();
+    let is = match numbers.as_deref() {
+        Some([year, month, day]) if *year > 1_000 => is_date(*year, *month, *day),
+        Some([one, two, year]) => is_date(*year, *one, *two) || is_date(*year, *two, *one),
+        Some([all]) => date.len() == 8 && is_date(all / 10_000, all / 100 % 100, all % 100),
+        _ => is_written_date(date),
     };
-    (is && speaks(context, BIRTH_WORDS) != Speaks::Nothing).then(|| whole(value, &BIRTH, 86))
+    is.then(|| whole(value, &BIRTH, 86))
+}
+
+/// `12 March 1984`, `March 12, 1984`, `12. März 1984`.
+fn is_written_date(date: &str) -> bool {
+    let (mut day, mut month, mut year) = (0, 0, 0);
+    for part in date.split([' ', ',', '.', '-', '/']).filter(|part| !part.is_empty() && *part != "de") {
+        let number = part.trim_end_matches(|letter: char| letter.is_ascii_alphabetic()).parse::<u32>();
+        match (number, part.get(..3).map(str::to_lowercase)) {
+            (Ok(number), _) if number > 31 => year = number,
+            (Ok(number), _) => day = number,
+            (_, Some(start)) => {
+                month = MONTHS.iter().find(|(known, _)| *known == start).map_or(month, |(_, month)| *month);
+            }
+            _ => {}
+        }
+    }
+    year > 1_000 && is_date(year, month, day)
 }
 
 fn person(value: &str, context: &Context<'_>) -> Option<Judged> {
+    /// Who is no person.
+    const NOBODY: &[&str] = &[
+        "Account",
+        "Admin",
+        "Administrator",
+        "Agent",
+        "Bot",
+        "Company",
+        "Corp",
+        "Customer",
+        "Default",
+        "Department",
+        "GmbH",
+        "Guest",
+        "Inc",
+        "Limited",
+        "Ltd",
+        "None",
+        "Null",
+        "Nobody",
+        "Root",
+        "Service",
+        "Services",
+        "Support",
+        "System",
+        "Team",
+        "Unknown",
+        "User",
+    ];
     let is_shaped =
         value.len() <= 60 && !value.bytes().any(|byte| byte.is_ascii_digit()) && value.chars().any(char::is_uppercase);
-    if !is_shaped || context.name.is_empty() || !matches!(speaks(&named(context), PERSON_WORDS), Speaks::Name) {
+    if !is_shaped || context.name.is_empty() {
         return None;
     }
-    let words: Vec<&str> = value.split(' ').collect();
+    let named = named(context);
+    let is_someone = matches!(speaks(&named, SOMEONE_WORDS), Speaks::Name);
+    if !is_someone && !matches!(speaks(&named, PERSON_WORDS), Speaks::Name) {
+        return None;
+    }
+    // The words of a form stand apart with `+`.
+    let words: Vec<&str> = value.split([' ', '+']).map(|word| word.trim_end_matches(',')).collect();
     let is_name = |word: &&str| {
         let mut letters = word.chars();
         letters.next().is_some_and(char::is_uppercase)
-            && letters.all(|letter| letter.is_alphabetic() || matches!(letter, '-' | '\'' | '.'))
+            && letters.all(|letter| letter.is_alphabetic() || matches!(letter, '-' | '\'' | '’' | '.'))
     };
     let is_word = |word: &&str| {
         is_name(word) || matches!(*word, "van" | "von" | "de" | "der" | "la" | "del" | "bin" | "al" | "di" | "da")
     };
-    ((1..=5).contains(&words.len()) && words.iter().any(is_name) && words.iter().all(is_word))
-        .then(|| whole(value, &PERSON, 78))
+    let count = words.len();
+    let is_named = (1..=5).contains(&count) && words.iter().any(is_name) && words.iter().all(is_word);
+    let is_nobody = words.iter().any(|word| NOBODY.contains(word));
+    (is_named && !is_nobody && (count > 1 || !is_someone)).then(|| whole(value, &PERSON, 78))
 }
+
+/// Names of what holds a value in an object of its own.
+const HOLDERS: &[&str] = &["s", "string", "text", "v", "val", "value"];
 
 fn address(value: &str, context: &Context<'_>) -> Option<Judged> {
     const ENDS: &[&str] = &[
@@ -464,6 +375,24 @@ fn address(value: &str, context: &Context<'_>) -> Option<Judged> {
         "plaza",
         "suite",
         "apt",
+        "av",
+        "avda",
+        "avenida",
+        "box",
+        "camino",
+        "chemin",
+        "corso",
+        "largo",
+        "paseo",
+        "piazza",
+        "plac",
+        "praça",
+        "quai",
+        "rua",
+        "travessa",
+        "ul",
+        "ulica",
+        "viale",
     ];
     let has_digit = value.bytes().any(|byte| byte.is_ascii_digit());
     if value.len() > 120 || !has_digit || context.name.is_empty() {
@@ -480,8 +409,9 @@ fn address(value: &str, context: &Context<'_>) -> Option<Judged> {
     if speaks(&named, STREET_WORDS) != Speaks::Name {
         return None;
     }
+    let is_street_named = speaks(&named, ROAD_WORDS) == Speaks::Name;
     let words: Vec<String> =
-        value.split([' ', ',', '.']).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
+        value.split([' ', ',', '.', '+']).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
     let has_letters = value.chars().any(char::is_alphabetic);
     let is_street = words.iter().any(|word| {
         ENDS.contains(&word.as_str())
@@ -489,9 +419,18 @@ fn address(value: &str, context: &Context<'_>) -> Option<Judged> {
             || word.ends_with("strasse")
             || word.ends_with("weg")
             || word.ends_with("platz")
-            || word.ends_with("gasse")
-            || word.ends_with("straat")
+            || ["gasse", "straat", "gatan", "gracht", "laan", "vej", "veien", "plein", "kade", "allee", "ufer", "damm"]
+                .iter()
+                .any(|end| word.len() > end.len() + 1 && word.ends_with(end))
     });
-    let is_web = value.contains("://") || value.contains('@') || value.contains('=');
-    (has_letters && words.len() >= 2 && !is_web && (is_street || words.len() >= 3)).then(|| whole(value, &ADDRESS, 78))
+    // A word and a number are a house where the name says that it is in a road.
+    let is_number = |word: &String| word.starts_with(|first: char| first.is_ascii_digit()) && word.len() <= 5;
+    let is_house = is_street_named
+        && words.len() == 2
+        && words.iter().filter(|word| is_number(word)).count() == 1
+        && value.chars().any(char::is_uppercase);
+    let is_web = value.contains("://")
+        || value.contains(['@', '=', '$', '^', '{', '}', '[', ']', '<', '>', '|', '\\', ';', '_']);
+    (has_letters && words.len() >= 2 && !is_web && (is_street || is_house || words.len() >= 3))
+        .then(|| whole(value, &ADDRESS, 78))
 }

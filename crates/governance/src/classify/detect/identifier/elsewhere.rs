@@ -17,16 +17,21 @@ pub(super) const SORTS: &[Sort] = sorts! { Pii:
     "kr_rrn" "9" 13..13 96 0 korean, &["rrn", "resident registration", "jumin", "jumin number", "주민등록번호", "resident registration number", "national id"];
     "kr_frn" "9" 13..13 95 0 korean_foreigner, &["frn", "foreign registration", "alien registration", "외국인등록번호"];
     "jp_my_number" "9" 12..12 96 0 japanese, &["my number", "mynumber", "kojin bango", "individual number", "マイナンバー", "個人番号", "kojinbango"];
-    "th_tnin" "9" 13..13 96 0 thai, &["tnin", "thai id", "citizen id", "national id", "identity card", "เลขบัตรประชาชน", "เลขประจำตัวประชาชน", "id number", "id card"];
+    "th_tnin" "9" 13..13 96 0 thai, &["tnin", "thai id", "citizen id", "national id", "identity card", "เลขบัตรประชาชน", "เลขประจำตัวประชาชน", "id number", "id card", "national identification"];
     "id_nik" "9" 16..16 92 0 indonesian, &["nik", "ktp", "nomor induk kependudukan", "nomor ktp", "no ktp"];
     "my_nric" "9" 12..12 90 0 malaysian, &["nric", "mykad", "kad pengenalan", "ic number", "ic no", "no kad pengenalan", "my kad", "identity card"];
     "ph_tin" "9" 9..12 84 0 unproved, &["tin", "tax identification", "tin number", "tax id"];
-    "pk_cnic" "9" 13..13 90 0 pakistani, &["cnic", "nic", "shanakhti", "nadra", "national id"];
+    "pk_cnic" "9" 13..13 90 0 pakistani, &["cnic", "nic", "shanakhti", "nadra", "national id", "national identity card", "cnic number", "cnic no"];
     "lk_nic" "999999999*" 10..10 90 0 lankan, &["nic", "national identity"];
     "il_id" "9" 9..9 94 0 luhn, &["teudat zehut", "israeli id", "tz", "il id", "zehut", "תעודת זהות", "תעודת", "מספר זהות", "israeli national id"];
-    "ir_national_id" "9" 10..10 95 0 iranian, &["melli", "kode melli", "national id", "ir id"];
+    "ir_national_id" "9" 10..10 95 0 iranian, &["melli", "kode melli", "national id", "ir id", "code melli", "kod melli", "national code", "iran national code", "کد ملی", "iranian national id", "کدملی"];
     "za_id" "9" 13..13 96 0 south_african, &["za id", "south african id", "id number", "identity number", "sa id", "rsa id", "sa id number", "south african", "sa identity", "national id"];
-    "ng_nin" "9" 11..11 86 0 unproved, &["nin", "national identification", "nin number"];
+    "ng_nin" "9" 11..11 86 0 unproved, &["nin", "national identification", "nin number", "national identification number", "bvn"];
+    "bd_nid" "9" 10..10 86 0 unproved, &["nid", "nid no", "nid number", "voter id", "smart nid"];
+    "bd_nid" "9" 13..13 86 0 unproved, &["nid", "nid no", "nid number", "voter id", "smart nid"];
+    "bd_nid" "9" 17..17 88 0 bangladeshi, &["nid", "nid no", "nid number", "voter id", "national id"];
+    "eg_national_id" "9" 14..14 90 0 egyptian, &["national id", "الرقم القومي", "raqam qawmi", "egyptian national id", "egyptian id", "id number"];
+    "vn_cccd" "099999999999" 12..12 88 0 unproved, &["cccd", "so cccd", "số cccd", "can cuoc", "căn cước", "can cuoc cong dan", "citizen id", "citizen identity"];
     "tn_id" "9" 8..8 80 0 unproved, &["cin", "carte d identite"];
     "ly_id" "9" 12..12 80 0 libyan, &["libyan", "ly id"];
     "au_tfn" "9" 8..9 96 0 tfn, &["tfn", "tax file", "tax file number"];
@@ -144,4 +149,14 @@ fn tfn(text: &str) -> bool {
     let Some(digits) = digits(text) else { return false };
     let weights: &[u32] = if digits.len() == 9 { &[1, 4, 3, 7, 5, 8, 6, 9, 10] } else { &[10, 7, 8, 4, 6, 3, 5, 1] };
     weighted(&digits, weights).is_multiple_of(11) && !is_one_digit(text)
+}
+
+/// With the year of birth before the number.
+fn bangladeshi(text: &str) -> bool {
+    matches!(number(text, 0, 4), Some(1900..=2030))
+}
+
+/// A century, a date of birth and a governorate.
+fn egyptian(text: &str) -> bool {
+    text.starts_with(['2', '3']) && has_date(text, 1, "yymmdd") && matches!(number(text, 7, 2), Some(1..=35 | 88))
 }

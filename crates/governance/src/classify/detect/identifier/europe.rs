@@ -19,25 +19,27 @@ pub(super) const SORTS: &[Sort] = sorts! { Pii:
     "es_nie" "A9999999A" 9..9 96 66 spanish, &["nie", "extranjero", "nif", "dni"];
     "it_codice_fiscale" "AAAAAA**A**A***A" 16..16 97 80 italian, &["codice fiscale", "cf", "fiscal code", "codicefiscale", "c f", "codice fisc", "tax code"];
     "it_identity_card" "AA99999*" 9..9 86 0 unproved, &["carta d identita", "carta identita", "identity card", "cie", "documento", "carta d identità", "carta identità", "carta di identita", "carta di identità", "numero carta identita", "numero carta"];
-    "pt_nif" "9" 9..9 95 0 portuguese, &["nif", "contribuinte", "numero de contribuinte", "tax id", "número de contribuinte", "numero contribuinte", "número contribuinte"];
+    "pt_nif" "9" 9..9 95 0 portuguese, &["nif", "contribuinte", "numero de contribuinte", "tax id", "número de contribuinte", "numero contribuinte", "número contribuinte", "numero fiscal", "número fiscal", "numero identificacao fiscal", "nif number"];
     "nl_bsn" "9" 9..9 96 0 dutch, &["bsn", "burgerservicenummer", "sofinummer", "citizen service", "bsn nummer", "bsnnummer", "sofi nummer"];
     "be_nrn" "9" 11..11 96 0 belgian, &["nrn", "rijksregisternummer", "registre national", "insz", "niss", "national register", "national number", "rijksregister", "numero registre national", "numéro de registre national", "numero national", "numéro national", "rijksregisternr"];
-    "pl_pesel" "9" 11..11 96 0 polish, &["pesel", "numer pesel"];
-    "se_personnummer" "9" 10..10 95 0 swedish, &["personnummer", "personnr", "pnr", "samordningsnummer", "person nummer", "personal identity number", "personal identity", "personal number"];
-    "se_personnummer" "9" 12..12 95 0 swedish, &["personnummer", "personnr", "pnr", "samordningsnummer", "person nummer", "personal identity number", "personal identity", "personal number"];
+    "pl_pesel" "9" 11..11 96 0 polish, &["pesel", "numer pesel", "nr pesel"];
+    "gr_afm" "9" 9..9 94 0 greek_tax, &["afm", "αφμ", "afm number"];
+    "hu_taj" "9" 9..9 94 0 hungarian_health, &["taj", "taj szam", "taj szám", "tajszam", "tajszám", "taj number"];
+    "se_personnummer" "9" 10..10 95 0 swedish, &["personnummer", "personnr", "pnr", "samordningsnummer", "person nummer", "personal identity number", "personal identity", "personal number", "pers nr", "persnr"];
+    "se_personnummer" "9" 12..12 95 0 swedish, &["personnummer", "personnr", "pnr", "samordningsnummer", "person nummer", "personal identity number", "personal identity", "personal number", "pers nr", "persnr"];
     "no_fodselsnummer" "9" 11..11 96 0 norwegian, &["fodselsnummer", "fnr", "personnummer", "birth number", "fødselsnummer", "foedselsnummer", "fødsels nummer", "norwegian national id", "personnr"];
     "dk_cpr" "9" 10..10 88 0 danish, &["cpr", "cpr nummer", "cprnr", "personnummer", "cpr number", "cpr no", "personnr"];
     "fi_hetu" "999999A999*" 11..11 96 62 finnish, &["hetu", "henkilotunnus", "personal identity", "sotu", "henkilötunnus", "finnish personal id", "personal id"];
     "fi_hetu" "999999999*" 10..10 95 0 finnish, &["hetu", "henkilotunnus", "personal identity", "sotu", "henkilötunnus", "finnish personal id", "personal id"];
     "ch_ahv" "7569" 13..13 96 0 swiss, &["ahv", "avs", "ahvn13", "navs", "avs number", "ahv nummer", "social security", "ahv nr", "ahvnummer", "numero avs", "numéro avs", "sozialversicherungsnummer", "ahvnr"];
     "at_svnr" "9" 10..10 95 0 austrian, &["svnr", "sozialversicherungsnummer", "sv nummer", "sv nr", "versicherungsnummer", "sozialversicherung"];
-    "ie_pps" "9999999A" 8..8 95 0 irish, &["pps", "ppsn", "pps number", "personal public service"];
-    "ie_pps" "9999999AA" 9..9 95 0 irish, &["pps", "ppsn", "pps number", "personal public service"];
-    "cz_rodne_cislo" "9" 10..10 95 0 czech, &["rodne cislo", "rc", "birth number", "rodnecislo", "rodné číslo", "rodné cislo", "rč", "rodne č"];
+    "ie_pps" "9999999A" 8..8 95 0 irish, &["pps", "ppsn", "pps number", "personal public service", "pps no"];
+    "ie_pps" "9999999AA" 9..9 95 0 irish, &["pps", "ppsn", "pps number", "personal public service", "pps no"];
+    "cz_rodne_cislo" "9" 10..10 95 0 czech, &["rodne cislo", "rc", "birth number", "rodnecislo", "rodné číslo", "rodné cislo", "rč", "rodne č", "rodne cisla"];
     "hu_tax_id" "8999999999" 10..10 94 0 hungarian, &["adoazonosito", "ado", "tax id", "adóazonosító", "adóazonosító jel", "adoazonosito jel"];
     "ro_cnp" "9" 13..13 97 0 romanian, &["cnp", "cod numeric personal", "cod numeric"];
     "bg_egn" "9" 10..10 95 0 bulgarian, &["egn", "edinen grazhdanski nomer", "uniform civil", "егн"];
-    "hr_oib" "9" 11..11 95 0 mod_11_10, &["oib", "osobni identifikacijski broj"];
+    "hr_oib" "9" 11..11 95 0 mod_11_10, &["oib", "osobni identifikacijski broj", "oib broj"];
     "si_emso" "9" 13..13 96 0 yugoslav, &["emso", "jmbg", "umcn", "emšo", "emšo", "ембг", "јмбг"];
     "ee_isikukood" "9" 11..11 96 0 baltic, &["isikukood", "asmens kodas", "personal code", "ak", "asmenskodas", "asmens kodo"];
     "lv_personas_kods" "9" 11..11 90 0 unproved, &["personas kods", "pk", "personaskods"];
@@ -296,4 +298,15 @@ fn ukrainian(text: &str) -> bool {
     let sum: i64 =
         digits.iter().zip([-1, 5, 7, 9, 4, 6, 10, 5, 7]).map(|(digit, weight)| i64::from(*digit) * weight).sum();
     digits.last().is_some_and(|last| i64::from(*last) == sum.rem_euclid(11) % 10)
+}
+
+/// The last digit is the rest by 11 of powers of two.
+fn greek_tax(text: &str) -> bool {
+    let Some(digits) = digits(text) else { return false };
+    !is_one_digit(text) && digits.last() == Some(&(weighted(&digits, &[256, 128, 64, 32, 16, 8, 4, 2]) % 11 % 10))
+}
+
+fn hungarian_health(text: &str) -> bool {
+    let Some(digits) = digits(text) else { return false };
+    !is_one_digit(text) && digits.last() == Some(&(weighted(&digits, &[3, 7, 3, 7, 3, 7, 3, 7]) % 10))
 }

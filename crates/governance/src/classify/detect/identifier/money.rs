@@ -5,17 +5,18 @@ use super::check::{digits, iban, luhn, luhn_sum, mod_11, mod_97, number, values,
 use super::sort::{Sort, sorts, unproved};
 
 pub(super) const SORTS: &[Sort] = sorts! { Financial:
-    "iban" "AA99*" 15..33 98 90 iban, &["iban", "account", "bank account", "konto", "kontonummer", "iban number", "bankverbindung", "rekeningnummer", "compte bancaire", "bank"];
-    "credit_card" "9" 12..19 97 0 card, &["card", "credit card", "debit card", "card number", "cardnumber", "creditcard", "pan", "cc", "ccnum", "cc number", "kreditkarte", "karte", "tarjeta", "carte", "kartennummer", "visa", "mastercard", "amex", "payment method", "payment card", "card no", "card num", "card nr", "cardno", "cardnum", "numero carte", "carte bancaire", "carte bleue", "kreditkartennummer", "credit card no", "numero de tarjeta", "discover", "银行卡号", "信用卡号", "カード番号", "クレジットカード番号", "카드번호"];
-    "credit_card" "9" 12..19 90 0 luhn, &["card", "credit card", "debit card", "card number", "cardnumber", "creditcard", "pan", "ccnum", "kreditkarte", "tarjeta", "kartennummer", "payment card", "card no", "card num", "card nr", "cardno", "cardnum", "numero carte", "carte bancaire", "carte bleue", "kreditkartennummer", "credit card no", "numero de tarjeta", "discover", "银行卡号", "信用卡号", "カード番号", "クレジットカード番号", "카드번호"];
+    "iban" "AA99*" 15..33 98 90 iban, &["iban", "account", "bank account", "konto", "kontonummer", "iban number", "bankverbindung", "rekeningnummer", "compte bancaire", "bank", "conto", "cuenta", "creditor account", "debtor account"];
+    "credit_card" "9" 12..19 97 0 card, &["card", "credit card", "debit card", "card number", "cardnumber", "creditcard", "pan", "cc", "ccnum", "cc number", "kreditkarte", "karte", "tarjeta", "carte", "kartennummer", "visa", "mastercard", "amex", "payment method", "payment card", "card no", "card num", "card nr", "cardno", "cardnum", "numero carte", "carte bancaire", "carte bleue", "kreditkartennummer", "credit card no", "numero de tarjeta", "discover", "银行卡号", "信用卡号", "カード番号", "クレジットカード番号", "카드번호", "carta di credito", "numero cartao", "numero do cartao", "cartao de credito", "cartão de crédito", "numero carta", "primary account number", "card pan", "tarjeta de credito"];
+    "credit_card" "9" 12..19 90 0 luhn, &["card", "credit card", "debit card", "card number", "cardnumber", "creditcard", "pan", "ccnum", "kreditkarte", "tarjeta", "kartennummer", "payment card", "card no", "card num", "card nr", "cardno", "cardnum", "numero carte", "carte bancaire", "carte bleue", "kreditkartennummer", "credit card no", "numero de tarjeta", "discover", "银行卡号", "信用卡号", "カード番号", "クレジットカード番号", "카드번호", "carta di credito", "numero cartao", "numero do cartao", "cartao de credito", "cartão de crédito", "numero carta", "primary account number", "card pan", "tarjeta de credito"];
     "us_aba_routing" "9" 9..9 96 0 aba, &["aba", "routing", "routing number", "routing no", "rtn", "routing transit", "routingnumber", "transit", "aba number", "aba no", "bank routing", "routing nr", "aba rtn"];
     "uk_sort_code" "9" 6..6 84 0 unproved, &["sort code", "sortcode"];
-    "us_bank_account" "9" 6..17 82 0 unproved, &["account number", "account no", "acct", "bank account", "accountnumber", "checking", "savings", "acct number", "kontonummer", "numero de cuenta", "compte", "acct no", "account nr", "account num", "bank account number", "bank acct", "口座番号", "계좌번호", "银行账号", "konto nr", "checking account", "savings account", "deposit account", "account id number"];
-    "card_cvv" "9" 3..4 82 0 unproved, &["cvv", "cvc", "cvv2", "cvc2", "security code", "card code", "csc", "card verification", "verification value"];
+    "us_bank_account" "9" 6..17 82 0 unproved, &["account number", "account no", "acct", "bank account", "accountnumber", "checking", "savings", "acct number", "kontonummer", "numero de cuenta", "compte", "acct no", "account nr", "account num", "bank account number", "bank acct", "口座番号", "계좌번호", "银行账号", "konto nr", "checking account", "savings account", "deposit account", "account id number", "numero de compte", "numéro de compte", "numero conto", "conta bancaria", "conta bancária", "numero de conta", "beneficiary account number", "rekeningnummer", "bank account no"];
+    "card_cvv" "9" 3..4 82 0 unproved, &["cvv", "cvc", "cvv2", "cvc2", "security code", "card code", "csc", "card verification", "verification value", "prufziffer", "prüfziffer", "kartenprufnummer", "kartenprüfnummer", "cryptogramme", "card cvc", "codigo de seguridad"];
     "bic" "AAAAAA*" 8..8 90 0 bic, &["bic", "swift", "swift code", "bic code", "swift bic", "bic swift", "bank code", "swiftcode"];
     "bic" "AAAAAA*" 11..11 90 0 bic, &["bic", "swift", "swift code", "bic code", "swift bic", "bic swift", "bank code", "swiftcode"];
     "cusip" "*" 9..9 88 0 cusip, &["cusip"];
     "sedol" "*" 7..7 86 0 sedol, &["sedol"];
+    "mx_clabe" "9" 18..18 95 0 clabe, &["clabe", "cuenta clabe", "clabe interbancaria", "interbancaria"];
 };
 
 pub(super) const BUSINESS: &[Sort] = sorts! { BusinessId:
@@ -26,7 +27,7 @@ pub(super) const BUSINESS: &[Sort] = sorts! { BusinessId:
     "au_acn" "9" 9..9 95 0 acn, &["acn", "australian company", "acn number", "australian company number"];
     "in_gstin" "99AAAAA9999A*A*" 15..15 97 80 gstin, &["gstin", "gst", "gst number", "gstin no", "gst no", "gstin number", "gstins"];
     "in_gstin" "99AAAAA9999A*A*" 15..15 85 0 unproved, &["gstin", "gst", "gst number", "gstin no", "gst no", "gstin number", "gstins"];
-    "br_cnpj" "9" 14..14 97 0 cnpj, &["cnpj"];
+    "br_cnpj" "9" 14..14 97 0 cnpj, &["cnpj", "cnpj number", "cadastro nacional"];
     "sg_uen" "*" 9..10 90 0 uen, &["uen", "unique entity", "uen number", "unique entity number", "company registration", "company number", "registration number", "registration no"];
     "kr_brn" "9" 10..10 95 0 brn, &["brn", "business registration", "saeopja", "사업자등록번호", "business registration number", "business registration no", "business number"];
     "kr_brn" "9" 10..10 84 0 brn_form, &["사업자등록번호", "brn", "business registration", "business registration number"];
@@ -38,6 +39,11 @@ pub(super) const BUSINESS: &[Sort] = sorts! { BusinessId:
     "fr_siret" "9" 14..14 94 0 luhn, &["siret", "numero siret", "numéro siret"];
     "de_handelsregister" "AAA9" 5..10 88 72 register, &["hrb", "hra", "handelsregister", "registernummer", "amtsgericht", "handelsregisternummer", "hrb nummer", "register number", "registergericht"];
     "it_partita_iva" "9" 11..11 94 0 luhn, &["partita iva", "piva", "p iva"];
+    "es_cif" "A9999999*" 9..9 94 0 spanish_company, &["cif", "nif", "nif empresa", "codigo fiscal", "código fiscal", "cif number", "tax id"];
+    "pl_nip" "9" 10..10 94 0 polish_tax, &["nip", "numer nip", "nr nip"];
+    "pl_regon" "9" 9..9 93 0 polish_register, &["regon", "numer regon"];
+    "ru_inn" "9" 10..10 94 0 russian_company, &["inn", "инн"];
+    "cn_uscc" "**999999*********" 18..18 95 0 chinese_company, &["uscc", "social credit", "social credit code", "unified social credit code", "统一社会信用代码", "credit code"];
     "mx_rfc_company" "AAA999999*" 12..12 86 0 unproved, &["rfc"];
 };
 
@@ -228,4 +234,61 @@ fn has_digits(text: &str) -> bool {
 
 fn register(text: &str) -> bool {
     text.starts_with("HRB") || text.starts_with("HRA")
+}
+
+/// A letter for the sort of company, and a digit or letter that checks the digits between.
+fn spanish_company(text: &str) -> bool {
+    const LETTERS: &str = "JABCDEFGHI";
+    let Some(body) = text.get(1..8).and_then(digits) else { return false };
+    let sum: u32 = body
+        .iter()
+        .enumerate()
+        .map(|(at, digit)| {
+            let product = if at % 2 == 0 { digit * 2 } else { *digit };
+            product / 10 + product % 10
+        })
+        .sum();
+    let check = (10 - sum % 10) % 10;
+    let letter = usize::try_from(check).ok().and_then(|at| LETTERS.as_bytes().get(at));
+    let last = text.as_bytes().last();
+    let is_checked = last == letter || last.is_some_and(|last| u32::from(last.wrapping_sub(b'0')) == check);
+    text.starts_with(|first: char| "ABCDEFGHJNPQRSUVW".contains(first)) && is_checked
+}
+
+fn polish_tax(text: &str) -> bool {
+    mod_11_rest(text, &[6, 5, 7, 2, 3, 4, 5, 6, 7], false)
+}
+
+fn polish_register(text: &str) -> bool {
+    mod_11_rest(text, &[8, 9, 2, 3, 4, 5, 6, 7], true)
+}
+
+fn russian_company(text: &str) -> bool {
+    mod_11_rest(text, &[2, 4, 10, 3, 5, 9, 4, 6, 8], true)
+}
+
+/// The last digit is the rest by 11, where ten is nought, or none where that is not given out.
+fn mod_11_rest(text: &str, weights: &[u32], is_ten_nought: bool) -> bool {
+    let Some(digits) = digits(text) else { return false };
+    let rest = weighted(&digits, weights) % 11;
+    !is_one_digit(text) && (rest < 10 || is_ten_nought) && digits.last() == Some(&(rest % 10))
+}
+
+/// GB 32100: 18 letters and digits, by 31.
+fn chinese_company(text: &str) -> bool {
+    const ALPHABET: &str = "0123456789ABCDEFGHJKLMNPQRTUWXY";
+    const WEIGHTS: [usize; 17] = [1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28];
+    let Some(places) = text.chars().map(|letter| ALPHABET.find(letter)).collect::<Option<Vec<_>>>() else {
+        return false;
+    };
+    let sum: usize = places.iter().zip(WEIGHTS).map(|(place, weight)| place * weight).sum();
+    places.get(17) == Some(&((31 - sum % 31) % 31))
+}
+
+/// Three, seven and one, each product by ten.
+fn clabe(text: &str) -> bool {
+    let Some(digits) = digits(text) else { return false };
+    let sum: u32 =
+        digits.iter().take(17).zip([3, 7, 1].iter().cycle()).map(|(digit, weight)| digit * weight % 10).sum();
+    !is_one_digit(text) && digits.last() == Some(&((10 - sum % 10) % 10))
 }

@@ -1,10 +1,11 @@
 //! Identifiers in sentences that no group of digits gives away: a bank's name, a plate, a code of three digits, behind the words for them.
 
-use super::super::judge::{Context, Judged};
+use super::super::judge::{Class, Context, Judged, Kind};
 use super::FINDING;
 
 /// Literal text, in lower case, at which a line is looked at.
 pub(crate) const TRIGGERS: &[&str] = &[
+    "<<<<",
     "advertising id",
     "bic ",
     "bic:",
@@ -57,6 +58,9 @@ const BETWEEN_MAX: usize = 5;
 
 /// The first identifier of the passage that words before it speak for.
 pub(crate) fn passage(text: &str) -> Option<Judged> {
+    if text.contains("<<<") {
+        return zone(text);
+    }
     let lower = text.to_ascii_lowercase();
     let found = LABELS.iter().filter_map(|trigger| {
         let mut places = lower.match_indices(trigger);
@@ -68,6 +72,35 @@ pub(crate) fn passage(text: &str) -> Option<Judged> {
     found.min_by_key(|judged| judged.start)
 }
 
+/// A line of the machine-readable zone of a passport or card (ICAO 9303): the one with the name, or the one with numbers and their check digits.
+fn zone(text: &str) -> Option<Judged> {
+    const KIND: &Kind = &Kind { class: Class::Pii, name: "passport" };
+    let is_of_zone = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'<';
+    let mut from = 0;
+    while let Some(place) = text.get(from..)?.bytes().position(is_of_zone).map(|found| from + found) {
+        let length = text.get(place..)?.bytes().take_while(|byte| is_of_zone(*byte)).count();
+        from = place + length;
+        let line = text.get(place..from)?;
+        let is_named =
+            line.starts_with(['P', 'I', 'A', 'C', 'V']) && line.contains("<<<") && line.split("<<").next()?.len() > 6;
+        let is_checked = |number: std::ops::Range<usize>| {
+            let check = line.as_bytes().get(number.end).map(|digit| u32::from(digit.wrapping_sub(b'0')));
+            line.get(number).is_some_and(|number| check == Some(weighed(number)))
+        };
+        let is_numbers = is_checked(0..9) && is_checked(13..19) && is_checked(21..27);
+        if matches!(length, 30 | 36 | 44) && (is_named || is_numbers) {
+            return Some(Judged { end: from, kind: KIND, score: if is_numbers { 97 } else { 85 }, start: place });
+        }
+    }
+    None
+}
+
+/// The sum of letters and digits by seven, three and one.
+fn weighed(text: &str) -> u32 {
+    let value = |letter: char| letter.to_digit(36).unwrap_or(0);
+    text.chars().zip([7, 3, 1].iter().cycle()).map(|(letter, weight)| value(letter) * weight).sum::<u32>() % 10
+}
+
 /// What stands behind `from`, where `words` end.
 fn behind(text: &str, from: usize, words: &str) -> Option<Judged> {
     let mut before = [""; 4];
@@ -76,7 +109,7 @@ fn behind(text: &str, from: usize, words: &str) -> Option<Judged> {
     }
     let context = Context { before: &before, ..Context::default() };
     let rest = text.get(from..)?;
-    if rest.starts_with(|letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '=')) {
+    if rest.starts_with(|letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '=')) {
         return None;
     }
     let mut at = 0;
@@ -133,6 +166,8 @@ mod tests {
             ("a swift answer is EXPECTED", None),
             ("CVV has 3 digits", None),
             ("a passport is needed. ROOM 12A45678", None),
+            ("P<GBRDOE<<JANE<ANN<<<<<<<<<<<<<<<<<<<<<<<<<<", Some("P<GBRDOE<<JANE<ANN<<<<<<<<<<<<<<<<<<<<<<<<<<")),
+            ("a <<<< b", None),
             ("public 123", None),
         ] {
             let found = passage(text).and_then(|judged| text.get(judged.start..judged.end));

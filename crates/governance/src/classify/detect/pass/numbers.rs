@@ -8,7 +8,7 @@ use super::{Near, Pass, SURE, is_uuid};
 impl Pass<'_> {
     /// Digits from `bit` of the block on: an identifier's, unless a look at the group that they are in says otherwise.
     #[inline]
-    pub(super) fn digits(&mut self, block: usize, bit: u32, near: &Near) {
+    pub(super) fn digits(&mut self, block: usize, bit: u32, near: &Near<'_>) {
         let place = block + bit as usize;
         let behind = masks::ahead(near.previous.alnum, near.current.alnum, bit).leading_ones() as usize;
         let ahead = masks::ahead(near.current.alnum, near.next.alnum, bit).trailing_ones() as usize;
@@ -33,7 +33,7 @@ impl Pass<'_> {
             self.cluster_end = start + 27;
             return;
         }
-        if unnamed && (plain || left == b'"' && right == b'"') && self.is_number(start, end, left) {
+        if unnamed && (plain || left == b'"' && right == b'"') && self.is_value(start, end, left) {
             return;
         }
         if plain {
@@ -66,7 +66,7 @@ impl Pass<'_> {
 
     /// Whether the digits from `start` to `end` are the value of a name that nobody hears, or the whole part of that, and no card: most numbers of objects.
     #[inline]
-    fn is_number(&mut self, start: usize, mut end: usize, left: u8) -> bool {
+    fn is_value(&mut self, start: usize, mut end: usize, left: u8) -> bool {
         let gap = start - self.field.starts.min(start);
         let is_value = match left {
             b':' => gap == 0,

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::super::bytes::{at, before, class, class_of, part};
-use super::super::masks::capitals;
+use super::super::masks::{capitals, hexadecimal};
+use super::super::words::Interest;
 use super::super::{Class, Evidence, decode, secret};
 use super::{COPY_BYTES, Pass, REACH, RUN_BYTES, Raw, SURE, better, is_uuid, is_word, look, trimmed};
 use crate::limits::DETECT_DEPTH_MAX;
@@ -50,8 +51,7 @@ impl Pass<'_> {
     fn is_id(&mut self, start: usize, end: usize) -> bool {
         let run = part(self.text, start, end);
         let is_uuid = is_uuid(run);
-        if !is_uuid
-            && (run.len() == 36 || !run.iter().all(|byte| class_of(*byte) & (class::NOT_HEX | class::DASH) == 0))
+        if !is_uuid && (run.len() == 36 || (hexadecimal(self.text, start).trailing_ones() as usize) < run.len())
             || !self.is_left_alone(start)
         {
             return false;
@@ -80,7 +80,13 @@ impl Pass<'_> {
             && memchr::memmem::find(wide, b"//").is_none();
         let candidate = if whole { wide_start..padded } else { narrow };
         let judged = &self.field.judged;
-        if judged.start <= candidate.start && candidate.end <= judged.end && candidate.len() + 2 >= judged.len() {
+        // Whose name speaks for identifiers alone was not asked whether it is a secret.
+        let is_asked = self.field.interest.has(Interest::SECRET.and(Interest::GENERIC));
+        if is_asked
+            && judged.start <= candidate.start
+            && candidate.end <= judged.end
+            && candidate.len() + 2 >= judged.len()
+        {
             if before(self.text, candidate.start) == b':'
                 && before(self.text, candidate.start - 1).is_ascii_digit()
                 && let Some(found) = self.prefixed(&candidate)

@@ -2,10 +2,25 @@
 
 use std::ops::Range;
 
-use super::super::bytes::{at, part};
+use super::super::bytes::{at, before, part};
 use super::super::field::{self, Value};
+use super::super::words::Interest;
 use super::super::{Evidence, MARKS, identifier, secret};
 use super::{Field, PASSAGES, Pass, REACH, RUN_BYTES, is_word, raw, trimmed, utf8_within};
+
+/// The most columns of a table whose names are kept.
+const HEADS: usize = 64;
+
+/// The names of the columns of the table of HTML that was passed last, and the next cell.
+#[derive(Debug, Default)]
+pub(super) struct Heads {
+    cell: usize,
+    is_new_row: bool,
+    names: Vec<(Range<usize>, Interest)>,
+}
+
+/// The longest name of a row or column.
+const LABEL_BYTES: usize = 64;
 
 impl Pass<'_> {
     /// An address around the `@` at `place`: of mail, or of a place with who comes there.
@@ -29,6 +44,15 @@ impl Pass<'_> {
             }
             // Who comes there is no address of mail.
             if memchr::memchr(b'/', part(url, scheme + 3, url.len())).is_none() {
+                return;
+            }
+        }
+        if memchr::memmem::find(url, b":thin:").is_some() {
+            let end =
+                self.while_ahead(place, REACH, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'<'));
+            let around = self.around(url_from, end);
+            if let Some(found) = self.ask(secret::judge, url_from, end, &around, Evidence::SHAPE) {
+                self.keep(found);
                 return;
             }
         }
@@ -82,12 +106,19 @@ impl Pass<'_> {
         let tag = part(self.text, from, place);
         let Some(open) = tag.iter().rposition(|byte| *byte == b'<') else { return };
         let tag = part(tag, open + 1, tag.len());
-        let length = tag.iter().take_while(|byte| is_word(**byte) || matches!(byte, b':' | b'.')).count();
+        let length =
+            tag.iter().take_while(|byte| is_word(**byte) || **byte >= 0x80 || matches!(byte, b':' | b'.')).count();
         if length == 0 || tag.last() == Some(&b'/') {
             return;
         }
-        let name = from + open + 1..from + open + 1 + length;
-        let interest = self.recent.name(&self.lexicon.vocabulary, self.text, &name);
+        let mut name = from + open + 1..from + open + 1 + length;
+        let mut interest = self.recent.name(&self.lexicon.vocabulary, self.text, &name);
+        if length == 2
+            && interest.is_none()
+            && let Some(named) = self.cell(part(tag, 0, length), from + open, place + 1)
+        {
+            (name, interest) = named;
+        }
         if interest.is_none() {
             return;
         }
@@ -101,12 +132,60 @@ impl Pass<'_> {
         }
     }
 
+    /// The name of the cell whose opening stands at `open`, of its row or its column; takes note of the heads of columns.
+    fn cell(&mut self, tag: &[u8], open: usize, inside: usize) -> Option<(Range<usize>, Interest)> {
+        match tag {
+            b"tr" => {
+                self.heads.cell = 0;
+                self.heads.is_new_row = true;
+            }
+            b"th" => {
+                if std::mem::take(&mut self.heads.is_new_row) {
+                    self.heads.names.clear();
+                }
+                let end = inside + memchr::memchr(b'<', part(self.text, inside, inside + LABEL_BYTES))?;
+                let interest = self.recent.name(&self.lexicon.vocabulary, self.text, &(inside..end));
+                if self.heads.names.len() < HEADS {
+                    self.heads.names.push((inside..end, interest));
+                }
+            }
+            b"td" | b"dd" => {
+                let column = self.heads.names.get(self.heads.cell).filter(|(_, interest)| !interest.is_none()).cloned();
+                self.heads.cell += usize::from(tag == b"td");
+                return column.or_else(|| {
+                    let label = self.label(open)?;
+                    let interest = self.recent.name(&self.lexicon.vocabulary, self.text, &label);
+                    (!interest.is_none()).then_some((label, interest))
+                });
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// What stands in the cell before the one that opens at `open`: the name of a row, or a term.
+    fn label(&self, open: usize) -> Option<Range<usize>> {
+        let from = open.saturating_sub(96);
+        let before = part(self.text, from, open).trim_ascii_end();
+        let inner = [&b"</th>"[..], b"</td>", b"</dt>"].iter().find_map(|end| before.strip_suffix(*end))?;
+        self.plain(from, inner)
+    }
+
+    /// The text behind the last `>` of `before`, which starts at `from`.
+    fn plain(&self, from: usize, before: &[u8]) -> Option<Range<usize>> {
+        let start = before.iter().rposition(|byte| *byte == b'>')? + 1;
+        let text = part(before, start, before.len());
+        let trimmed = text.trim_ascii();
+        let start = from + start + (text.len() - text.trim_ascii_start().len());
+        (!trimmed.is_empty() && trimmed.len() <= LABEL_BYTES).then_some(start..start + trimmed.len())
+    }
+
     /// Two or more dashes at `place`: a flag with its value, or the armour of a key.
     #[inline(never)]
     pub(super) fn dashes(&mut self, place: usize) {
         let behind = self.while_ahead(place, 8, |byte| byte == b'-');
         if behind - place == 2 && at(self.text, behind).is_ascii_alphabetic() {
-            let end = self.while_ahead(behind, 64, is_word);
+            let end = self.while_ahead(behind, 64, |byte| is_word(byte) || byte >= 0x80);
             if !matches!(at(self.text, end), b' ' | b'"' | b',')
                 || at(self.text, end) == b'"' && at(self.text, end + 1) != b','
             {
@@ -114,8 +193,11 @@ impl Pass<'_> {
             }
             let interest = self.recent.name(&self.lexicon.vocabulary, self.text, &(behind..end));
             let start = self.while_ahead(end, 4, |byte| matches!(byte, b' ' | b'"' | b',' | b'\''));
-            let value_end =
-                self.while_ahead(start, 256, |byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\''));
+            let quote = before(self.text, start);
+            let value_end = self.while_ahead(start, 256, |byte| match quote {
+                b'"' | b'\'' => byte != quote && byte != b'\n',
+                _ => !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\''),
+            });
             if !interest.is_none() && at(self.text, start) != b'-' {
                 self.field = Field { interest, judged: 0..0, name: behind..end, value: None, starts: start };
                 self.value(&Value { range: start..value_end, quoted: true });
@@ -146,8 +228,8 @@ impl Pass<'_> {
 
     /// Words that documents are marked with, and sentences and commands that hold secrets.
     pub(super) fn triggers(&mut self, from: usize, to: usize) {
-        let lower = part(self.text, from, to).to_ascii_lowercase();
-        let places = self.lexicon.literals.places(&lower);
+        let text = part(self.text, from, to);
+        let places = self.lexicon.literals.places(text);
         let mut marked = 0;
         for mark in places.iter().filter(|place| place.list == MARKS) {
             let (start, end) = self.block_around(from + mark.range.start);
@@ -168,11 +250,13 @@ impl Pass<'_> {
             if place < read {
                 continue;
             }
-            let (mut start, end) = if part(&lower, trigger.range.start, trigger.range.end).starts_with(b"kind") {
-                self.block_around(place)
-            } else {
-                self.line_around(place)
-            };
+            let word = part(text, trigger.range.start, trigger.range.end);
+            let is_kind = word.first_chunk::<4>().is_some_and(|start| start.eq_ignore_ascii_case(b"kind"));
+            let (mut start, mut end) = if is_kind { self.block_around(place) } else { self.line_around(place) };
+            // A label at the end of its line has its value in the next.
+            if end < from + trigger.range.end + 4 && at(self.text, end) == b'\n' {
+                end = self.while_ahead(end + 1, REACH / 8, |byte| byte != b'\n');
+            }
             read = end;
             for _ in 0..PASSAGES {
                 if !self.work.spend(256 + end - start) {

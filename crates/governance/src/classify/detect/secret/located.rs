@@ -96,6 +96,9 @@ pub(super) fn judge(text: &str) -> Option<Judged> {
             best = Some(found);
         }
     };
+    if text.contains(":thin:") {
+        keep(thin(text));
+    }
     if text.contains(".com/") || text.contains(".cn/") {
         keep(webhook(text));
     }
@@ -121,6 +124,11 @@ fn userinfo(text: &str) -> Option<Judged> {
             .take(512)
             .position(|byte| b" \t\r\n\"'<>`?#\\,)".contains(&byte))
             .unwrap_or(rest.len().min(512));
+        let length = if memchr::memchr(b'@', rest.as_bytes().get(..length).unwrap_or_default()).is_none() {
+            beyond_signs(rest).unwrap_or(length)
+        } else {
+            length
+        };
         let Some(address) = rest.get(..length) else { continue };
         if !scheme.is_some_and(|last| last.is_ascii_alphanumeric()) {
             continue;
@@ -149,6 +157,35 @@ fn userinfo(text: &str) -> Option<Judged> {
         return Some(Judged { end: start + secret.len(), kind: kind!("url_credentials"), score, start });
     }
     None
+}
+
+/// The password of Oracle's thin driver: `jdbc:oracle:thin:user/…@host`.
+fn thin(text: &str) -> Option<Judged> {
+    let from = text.find(":thin:")? + ":thin:".len();
+    let (userinfo, _) = text.get(from..)?.split_once('@')?;
+    let (user, secret) = userinfo.split_once('/')?;
+    let start = from + user.len() + 1;
+    let is_sound =
+        !user.is_empty() && secret.len() >= 3 && !secret.contains([' ', '/', '"', '\n']) && !value::filled_in(secret);
+    (is_sound && !secret.eq_ignore_ascii_case("password")).then_some(Judged {
+        end: start + secret.len(),
+        kind: kind!("url_credentials"),
+        score: 86,
+        start,
+    })
+}
+
+/// How long an address is whose password has the signs that end one elsewhere: its percent signs are taken away before it comes here.
+fn beyond_signs(rest: &str) -> Option<usize> {
+    let length =
+        rest.bytes().take(256).position(|byte| b" \t\r\n\"<>`\\".contains(&byte)).unwrap_or(rest.len().min(256));
+    let address = rest.get(..length)?;
+    let (user, secret) = address.split_once('@')?.0.split_once(':')?;
+    let is_user = !user.contains(['/', '?', '#', ',', ')', '\'']);
+    // A port, and what follows it.
+    let is_port =
+        secret.split(['/', '?', '#']).next().is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+    (is_user && !is_port).then_some(length)
 }
 
 /// What stands before the host: up to the last `@` that a host follows.

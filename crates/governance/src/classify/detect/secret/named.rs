@@ -51,6 +51,7 @@ fn called(value: &str, context: &Context<'_>) -> Option<Judged> {
         "default",
         "plaintext",
         "raw",
+        "s",
         "str",
         "string",
         "text",
@@ -62,6 +63,11 @@ fn called(value: &str, context: &Context<'_>) -> Option<Judged> {
     let holder = context.name.iter().all(|word| has(HOLDERS, word));
     let around = context.names_around.get(..context.names_around.len().min(4)).unwrap_or(&[]);
     let (name, sense) = if holder { (around, sense(around)) } else { (context.name, sense(context.name)) };
+    // The word before it goes on with a name that stops at a space: `api schlüssel=…`.
+    let is_foreign_key = name.len() == 1
+        && name.iter().all(|word| has(words::KEYS, word))
+        && context.before.first().is_some_and(|word| has(words::BEFORE_KEY, word));
+    let sense = if is_foreign_key { Sense::Secret } else { sense };
     // The name of a secret in a store of them, and a token that tells one call from another.
     let is_drawn = context.name.contains(&"random") && context.name.contains(&"seed");
     let is_name = context.before.iter().any(|word| matches!(*word, "arn" | "secretsmanager"));
@@ -228,7 +234,7 @@ fn split(value: &str, at: usize) -> Option<Judged> {
     let name = value.get(..at)?;
     let secret = value.get(at + 1..)?.trim_start_matches(['=', '-', ':', '.', '_']);
     let start = value.len() - secret.len();
-    if secret.len() < 16 || name == "key" || randomness::drawn(name) {
+    if secret.len() < 16 || name == "key" || randomness::drawn(name) || is_pod(secret) {
         return None;
     }
     if !ENDS.iter().any(|end| ends(name, end)) {
@@ -242,6 +248,15 @@ fn split(value: &str, at: usize) -> Option<Judged> {
     }
     let judged = token(secret, kind!("secret"), Doubt::Some)?;
     Some(Judged { end: judged.end + start, start: judged.start + start, ..judged })
+}
+
+/// Whether it ends as clusters name what they start: `…-7d9f6c5b4d-x2x5z`.
+fn is_pod(value: &str) -> bool {
+    let is_drawn = |part: &str| part.bytes().all(|byte| b"bcdfghjklmnpqrstvwxz2456789".contains(&byte));
+    let is_hash = |part: &str| part.bytes().all(|byte| byte.is_ascii_hexdigit()) || is_drawn(part);
+    let mut parts = value.rsplit('-');
+    let (last, before) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    last.len() == 5 && is_drawn(last) && (8..=10).contains(&before.len()) && is_hash(before)
 }
 
 /// Whether the name ends with the word, in either case of its letters.
@@ -286,7 +301,11 @@ pub(super) fn sense(name: &[&str]) -> Sense {
             Sense::Secret
         } else if matches!(*word, "key" | "keys") {
             key(name, at)
-        } else if *word == "auth" && at + 1 == name.len() {
+        } else if *word == "clave" && name.contains(&"acceso") {
+            Sense::Password
+        } else if *word == "auth" && at + 1 == name.len()
+            || has(words::KEYS, word) && name.iter().any(|word| has(words::BEFORE_KEY, word))
+        {
             Sense::Secret
         } else if has(words::SESSIONS, word) {
             Sense::Session
@@ -625,6 +644,10 @@ fn code(value: &str, context: &Context<'_>) -> Option<Judged> {
             && value.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7')) =>
         {
             found(kind!("one_time_secret"), value, 80)
+        }
+        // People put passwords where a code is asked for.
+        () if any(&["pin", "pincode"]) && matches!(value::look(value), Look::Chosen | Look::Random) => {
+            password::judge(value, &[])
         }
         () => None,
     }

@@ -27,6 +27,8 @@ enum Place {
     Quoted,
     /// After a colon or a verb, in the same sentence.
     Said,
+    /// After a colon or a verb: digits alone, which unlock once.
+    Digits,
     /// After the name of a scheme.
     Scheme,
     /// In the fifth field.
@@ -42,16 +44,19 @@ const PASSWORDS: &[&str] = &["-p", "--password", "-password", "-Password", "-pw"
 const FORMS: &[(&str, Place)] = &[
     (":5432:", Place::Fields),
     ("_authtoken", Place::Token),
+    ("auth=(", Place::Argument),
     ("authorization:", Place::Scheme),
     ("bearer ", Place::Scheme),
     ("connect-viserver", Place::Flags(PASSWORDS)),
+    ("contrasena", Place::Said),
     ("contraseña", Place::Said),
     ("convertto-securestring", Place::Quoted),
     ("curl ", Place::Flags(USERS)),
     ("docker login", Place::Flags(PASSWORDS)),
     ("identified by", Place::Next),
-    ("kind: secret", Place::Manifest),
+    ("kennwort", Place::Said),
     ("kind: \"secret\"", Place::Manifest),
+    ("kind: secret", Place::Manifest),
     ("ldapsearch", Place::Flags(&["-w"])),
     ("login for", Place::Said),
     ("machine ", Place::Login),
@@ -61,23 +66,31 @@ const FORMS: &[(&str, Place)] = &[
     ("networkcredential(", Place::Argument),
     ("operator unseal", Place::Token),
     ("passcode", Place::Said),
+    ("passcode", Place::Digits),
     ("passphrase", Place::Said),
     ("passwd", Place::Said),
     ("password", Place::Said),
+    ("password 0 ", Place::Next),
+    ("password 7 ", Place::Next),
     ("passwort", Place::Said),
     ("psexec", Place::Flags(PASSWORDS)),
     ("redis-cli", Place::Flags(&["-a", "--pass"])),
+    ("requirepass ", Place::Next),
     ("senha", Place::Said),
     ("sshpass", Place::Flags(PASSWORDS)),
     ("unseal key", Place::Token),
+    ("verification code", Place::Digits),
+    ("wachtwoord", Place::Said),
     ("wget ", Place::Flags(&["--password", "--http-password", "--ftp-password"])),
     ("with password", Place::Next),
+    ("пароль", Place::Said),
+    ("パスワード", Place::Said),
+    ("密码", Place::Said),
+    ("비밀번호", Place::Said),
 ];
 
 /// Literal text, in any case of its letters, at which a passage is worth a look.
 pub(super) const TRIGGERS: &[&str] = &[
-    "/bot/v2/hook/",
-    ".com/hooks/catch/",
     "\"kty\"",
     "$1$",
     "$2a$",
@@ -89,22 +102,25 @@ pub(super) const TRIGGERS: &[&str] = &[
     "$argon2",
     "$y$",
     "-----begin",
-    "pbkdf2_",
-    "{ssha",
+    ".com/hooks/catch/",
+    "/bot/v2/hook/",
     "://",
     ":5432:",
     "_authtoken",
     "accountkey=",
+    "auth=(",
     "authorization:",
     "bearer ",
     "connect-viserver",
+    "contrasena",
     "contraseña",
     "convertto-securestring",
     "curl ",
     "docker login",
     "identified by",
-    "kind: secret",
+    "kennwort",
     "kind: \"secret\"",
+    "kind: secret",
     "ldapsearch",
     "login for",
     "machine ",
@@ -118,14 +134,23 @@ pub(super) const TRIGGERS: &[&str] = &[
     "passwd",
     "password",
     "passwort",
+    "pbkdf2_",
     "psexec",
     "pwd=",
     "redis-cli",
+    "requirepass ",
     "senha",
     "sharedaccesskey=",
     "sshpass",
     "unseal key",
+    "verification code",
+    "wachtwoord",
     "wget ",
+    "{ssha",
+    "пароль",
+    "パスワード",
+    "密码",
+    "비밀번호",
 ];
 
 /// The first secret of the passage that is sure enough to speak of, else the surest.
@@ -204,7 +229,23 @@ fn form(rest: &str, place: Place) -> Option<Judged> {
             })?;
             chosen(value, start, 82)
         }
-        Place::Said => said(rest),
+        Place::Digits => {
+            let near = rest.split(['\n', '\r']).next()?;
+            let near = near.get(..near.len().min(60)).unwrap_or("");
+            let at =
+                [" is ", ": ", " is: ", " = "].iter().filter_map(|verb| Some(near.find(verb)? + verb.len())).min()?;
+            let (start, value) = word(near, at)?;
+            let value = value.trim_end_matches(['.', ',', '!']);
+            let is_code = (4..=8).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_digit());
+            let is_plain = !near.get(..at)?.contains(['.', ',', '(', '"', '?']);
+            (is_code && is_plain).then_some(Judged {
+                end: start + value.len(),
+                kind: kind!("one_time_code"),
+                score: 60,
+                start,
+            })
+        }
+        Place::Said => said(rest).or_else(|| below(rest)),
         Place::Scheme => {
             let rest_trimmed = rest.trim_start_matches([' ', '"', '\'', '\t']);
             let skipped = rest.len() - rest_trimmed.len();
@@ -302,8 +343,8 @@ fn chosen(value: &str, start: usize, score: u8) -> Option<Judged> {
 /// `… is X`, `…: X`, `… X` after a word for a password: X has a digit or a mark, for everything else in a sentence is a word.
 fn said(rest: &str) -> Option<Judged> {
     const VERBS: &[&str] = &[
-        ": ", ":", " = ", "=", " is ", " is: ", " was ", " to ", " ist ", " est ", " es ", " lautet ", " é ", " => ",
-        ":= ", " -> ", " ",
+        ": ", ":", " = ", "=", " is ", " is: ", " was ", " to ", " ist ", " est ", " es ", " lautet ", " é ", " è ",
+        " => ", " – ", " — ", ":= ", " -> ", " ",
     ];
     let near = rest.split(['\n', '\r']).next()?;
     let near = near.get(..near.len().min(100)).or_else(|| near.get(..near.len().min(99))).unwrap_or(near);
@@ -337,8 +378,8 @@ fn said(rest: &str) -> Option<Judged> {
         if !strict || value.contains('=') && !value.ends_with('=') {
             continue;
         }
-        let Some(found) = chosen(value, start, 76)
-            .filter(|found| *verb != " " || found.score >= 76 && made.digits > 0 && (made.marks > 0 || made.upper > 0))
+        let Some(found) =
+            chosen(value, start, 76).filter(|found| *verb != " " || found.score >= 76 && is_made_up(value, &made))
         else {
             continue;
         };
@@ -347,6 +388,24 @@ fn said(rest: &str) -> Option<Judged> {
         }
     }
     best
+}
+
+/// What stands alone in the line below a label.
+fn below(rest: &str) -> Option<Judged> {
+    let label = rest.trim_start_matches([':', ' ', '*', '\r']);
+    let line = label.strip_prefix('\n')?;
+    let start = rest.len() - line.len();
+    let value = line.split('\n').next().unwrap_or(line).trim_end();
+    let made = Makeup::of(value);
+    let is_alone = made.spaces == 0 && (6..=64).contains(&value.len()) && is_made_up(value, &made);
+    if is_alone { chosen(value, start, 70).filter(|found| found.score >= 70) } else { None }
+}
+
+/// Whether nobody writes a word so: with a digit and a mark or capitals, or with three digits and more behind letters.
+fn is_made_up(value: &str, made: &Makeup) -> bool {
+    let word = value.trim_end_matches(|one: char| one.is_ascii_digit());
+    let is_word = word.len() >= 4 && word.bytes().all(|byte| byte.is_ascii_alphabetic());
+    made.digits > 0 && (made.marks > 0 || made.upper > 0) || is_word && made.digits >= 2
 }
 
 /// The values under `data` or `stringData` of a manifest, as one.

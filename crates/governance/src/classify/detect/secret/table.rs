@@ -287,6 +287,7 @@ pub(super) static TABLE: &[Shape] = &[
     row("stripe_key", "rk_live_", "a10-247"),
     row("stripe_key", "rk_test_", "a10-247"),
     row("render_key", "rnd_", "a32"),
+    row("render_key", "rnd_", "a28-32"),
     row("rubygems_key", "rubygems_", "h48"),
     row("razorpay_key", "rzp_live_", "a14"),
     row("razorpay_key", "rzp_test_", "a14"),

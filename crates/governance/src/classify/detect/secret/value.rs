@@ -127,8 +127,8 @@ pub(super) fn filled_in(value: &str) -> bool {
 
 fn wrapped(value: &str) -> bool {
     const OPEN: &[&str] = &[
-        "${", "$(", "{{", "%(", "#{", "<%", "[[", "<", "!ref ", "!vault", "!secret", "&", "@{", "%{", "\\$", "$$",
-        "ENC[", "*mut", "*const", "(",
+        "${", "$(", "{{", "%(", "#{", "<%", "[[", "<", "!ref", "!vault", "!secret", "!sub", "!getatt", "!env", "&",
+        "@{", "%{", "\\$", "$$", "ENC[", "*mut", "*const", "(",
     ];
     let pair = |open: char, close: char| value.starts_with(open) && value.ends_with(close);
     OPEN.iter().any(|open| starts(value.as_bytes(), open))

@@ -59,6 +59,11 @@ pub(super) fn of_named(argument: &str, provenance: &[TargetOrigin]) -> Finding {
     }
 }
 
+/// What people have endorsed of what a call acts on; nothing where they have not.
+pub(in crate::decide::evaluate) fn endorsed(provenance: &[TargetOrigin]) -> impl Iterator<Item = String> {
+    provenance.iter().filter(|traced| traced.origin == Origin::Endorsed).map(standing)
+}
+
 /// Where the worst value of an argument stands.
 fn standing(traced: &TargetOrigin) -> String {
     let name = brief(&traced.argument);
@@ -71,6 +76,7 @@ fn standing(traced: &TargetOrigin) -> String {
     match (traced.origin, traced.source.as_deref().map(place)) {
         (Origin::Mission, _) => format!("{what} is what the mission lists"),
         (Origin::Initiator, _) => format!("{what} is what the initiator named"),
+        (Origin::Endorsed, _) => format!("{what} is endorsed by {}", traced.source.as_deref().unwrap_or("people")),
         (Origin::Trusted, Some(place)) => format!("{what} was named by nobody but {place}"),
         (Origin::Trusted, None) => format!("{what} was named by nobody but a field that only a service writes"),
         (Origin::Untrusted, Some(place)) => format!("{what} stands only in {place}"),

@@ -1,0 +1,97 @@
+//! Cells of tables: in lines of text, and in the lists of JSON.
+
+use std::ops::Range;
+
+use super::super::bytes::{at, part};
+use super::super::field::Value;
+use super::super::masks::{self, BLOCK};
+use super::super::table::{Line, Table};
+use super::super::words::Words;
+use super::super::{Evidence, grid};
+use super::{Around, Pass, REACH};
+
+impl Pass<'_> {
+    /// Rows of tables: the columns' names are the names of what stands in them.
+    pub(super) fn rows(&mut self, own: &Range<usize>, table: &mut Option<Table>) {
+        let behind = self.while_behind(own.start, REACH, |byte| byte != b'\n');
+        let mut start = behind;
+        while start < own.end && !self.work.exhausted {
+            if table.is_none() && start >= own.start {
+                match self.table_from(start, own.end) {
+                    Some(place) => start = place,
+                    None => break,
+                }
+            }
+            let line = Line::at(self.text, start);
+            let next = line.next;
+            if let Some(known) = table.as_ref().filter(|known| known.fits(&line)) {
+                let cells =
+                    known.cells(&line, |name| self.recent.name(&self.lexicon.vocabulary, name, &(0..name.len())));
+                for (name, interest, range) in cells {
+                    let around = Around { name: Words::of(name), ..Around::none() };
+                    let value = Value { range, quoted: true };
+                    if value.range.len() >= 2
+                        && let Some(found) = self.judge_value(&value, interest, &around, Evidence::COLUMN)
+                    {
+                        self.keep(found);
+                    }
+                }
+            } else if start >= own.start {
+                *table = Table::begin(&line, |name| self.recent.name(&self.lexicon.vocabulary, name, &(0..name.len())));
+                // A statement has its first rows on the line of the names.
+                if table.as_ref().is_some_and(Table::is_statement) {
+                    continue;
+                }
+            }
+            start = next;
+        }
+    }
+
+    /// The first line from `start` on, and before `end`, that may start a table. Most of source code and of objects spread over lines may not.
+    fn table_from(&self, start: usize, end: usize) -> Option<usize> {
+        let may_begin = |line: usize| {
+            !Table::is_other(at(self.text, line)) || Table::may_be_indented(part(self.text, line, self.text.len()))
+        };
+        if may_begin(start) {
+            return Some(start);
+        }
+        let mut from = start;
+        while from < end {
+            let mut ends = masks::newlines(self.text, from);
+            if ends == 0 {
+                let behind = part(self.text, from + BLOCK, end);
+                from += BLOCK + memchr::memchr(b'\n', behind)?;
+                continue;
+            }
+            while ends != 0 {
+                let line = from + ends.trailing_zeros() as usize + 1;
+                ends &= ends.wrapping_sub(1);
+                if line >= end {
+                    return None;
+                }
+                if may_begin(line) {
+                    return Some(line);
+                }
+            }
+            from += BLOCK;
+        }
+        None
+    }
+
+    /// Judges the cells of the rows behind `from` by the names of their columns.
+    #[inline(never)]
+    pub(super) fn grid(&mut self, from: usize) {
+        for cell in grid::cells(self.text, from) {
+            let interest = self.recent.name(&self.lexicon.vocabulary, self.text, &cell.name);
+            if interest.is_none() || cell.value.len() < 2 || !self.work.spend(64) {
+                continue;
+            }
+            let name = Words::of(part(self.text, cell.name.start, cell.name.end));
+            let value = Value { range: cell.value, quoted: true };
+            let found = self.judge_value(&value, interest, &Around { name, ..Around::none() }, Evidence::COLUMN);
+            if let Some(found) = found {
+                self.keep(found);
+            }
+        }
+    }
+}
