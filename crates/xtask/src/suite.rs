@@ -202,7 +202,10 @@ fn plain(place: &mut Workplace, args: &[&str]) -> Result<Verdict> {
 }
 
 fn cargo_test(place: &mut Workplace, args: &[&str]) -> Result<Verdict> {
+    // Most tests wait for programs that they start.
+    let threads = 2 * std::thread::available_parallelism().map_or(1, usize::from);
     let mut command = place.linting(args);
+    command.env("RUST_TEST_THREADS", threads.to_string());
     let ran = place.run(&mut command)?;
     let lines = ran.lines.clone();
     let verdict = counted(&command, ran, |lines| Count::of_cargo_test(lines.iter().map(String::as_str)));
