@@ -8,8 +8,9 @@ use evidence::record::{Capture, Content};
 use evidence::time::Timestamp;
 use gateway::approvals::history::{Before, Told};
 use gateway::approvals::{ApprovalState, ApprovalView, Turn};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Number, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::limits::PAGE_MAX;
@@ -628,13 +629,23 @@ pub struct Waiting {
     pub respond_by: Timestamp,
 }
 
+/// A whole number as JSON has it: `2.0` is one too.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let Some(number) = Option::<Number>::deserialize(deserializer)? else { return Ok(None) };
+    let decimal = number.as_f64().filter(|decimal| decimal.fract() == 0.0);
+    // Below 2^53 nothing is lost on the way.
+    let read = number.as_u64().or_else(|| decimal.and_then(|decimal| format!("{decimal:.0}").parse().ok()));
+    let whole = read.and_then(|read| u32::try_from(read).ok());
+    whole.map(Some).ok_or_else(|| D::Error::custom(format!("`{number}` is no whole number from 0 to {}", u32::MAX)))
+}
+
 /// The wish to open what is kept of the content of a call.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Opening {
     /// One attempt alone, of a call that took several.
-    #[serde(default)]
-    #[schema(minimum = 1)]
+    #[serde(default, deserialize_with = "whole")]
+    #[schema(minimum = 1, maximum = 4_294_967_295_u32)]
     pub attempt: Option<u32>,
     /// One content alone.
     #[serde(default)]
@@ -786,5 +797,25 @@ impl Form {
             Self::Start => (1..=36).contains(&text.len()) && text.bytes().all(|byte| is_hex(byte) || byte == b'-'),
         };
         if fits { Ok(()) } else { Err(unfit(format!("`{name}` has not the form that it must have"))) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_is_a_whole_number_however_json_spells_it() {
+        let attempt = |text: &str| {
+            serde_json::from_str::<Opening>(&format!(r#"{{"attempt":{text},"why":"w"}}"#))
+                .map(|opening| opening.attempt)
+        };
+        for text in ["2", "2.0", "20e-1"] {
+            assert_eq!(attempt(text).unwrap(), Some(2), "{text}");
+        }
+        assert_eq!(attempt("null").unwrap(), None);
+        for text in ["2.5", "-1", "4294967296", "1e300", "\"2\""] {
+            assert!(attempt(text).is_err(), "{text}");
+        }
     }
 }
