@@ -136,8 +136,17 @@ impl<S: Session, D: Downstream> AgentSession<S, D> {
         };
         let related = related.map(|id| self.heard_under(id));
         let address = related.as_ref().map_or(Address::Unsolicited, Address::Related);
-        let Ok(said) = Envelope::parse(message.bytes.clone(), &ReadLimits::RESPONSE) else { return };
-        match self.told(said.method().unwrap_or_default(), &said).await {
+        let method = envelope.method().unwrap_or_default();
+        let told = if message.bytes == *envelope.bytes() {
+            self.told(method, &envelope).await
+        } else {
+            // What we have changed is read again. What cannot be read stays here.
+            match Envelope::parse(message.bytes.clone(), &ReadLimits::RESPONSE) {
+                Ok(said) => self.told(method, &said).await,
+                Err(_) => None,
+            }
+        };
+        match told {
             Some(bytes) => drop(self.downstream.deliver(address, Message { bytes, ..message }).await),
             None => tracing::debug!("kept a notification of the upstream from the agent"),
         }
