@@ -163,8 +163,8 @@ pub struct TurnedBack {
 
 /// `arguments`, one JSON value, with the values in the place of those tokens of `mission` whose class `may_have` takes; `None` where none turns back.
 ///
-/// Tokens turn back in texts, also inside of longer ones and in JSON inside of JSON; in the name of a member they do not, because two names must not become one. Every other byte
-/// stays as it is.
+/// Tokens turn back in texts, also inside of longer ones and in JSON inside of JSON; in the name of a member they do not, because two names must not become one, nor behind a
+/// `\`, where the first letter is the rest of an escape (of a tab) at some level of JSON. Every other byte stays as it is.
 #[must_use]
 pub fn turn_back(
     arguments: &[u8],
@@ -175,8 +175,10 @@ pub fn turn_back(
     memmem::find(arguments, PREFIX.as_bytes())?;
     let (mut turned, mut tokens, mut at) = (Vec::with_capacity(arguments.len()), Vec::new(), 0);
     for text in texts(arguments)? {
-        for token in key.tokens(mission, arguments.get(text.clone())?) {
-            if !may_have(&token) {
+        let text_bytes = arguments.get(text.clone())?;
+        for token in key.tokens(mission, text_bytes) {
+            let is_escape = text_bytes.get(..token.range.start).is_some_and(|before| before.ends_with(b"\\"));
+            if is_escape || !may_have(&token) {
                 continue;
             }
             let token = token.moved(text.start);

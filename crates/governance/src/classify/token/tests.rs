@@ -44,8 +44,12 @@ fn tokens_turn_back_where_they_stand() {
         ),
         (format!(r#"{{"a":"{email} {bare}."}}"#), Some(r#"{"a":"ann@corp.example ann@corp.example."}"#)),
         (format!(r#"{{"a":"tok_pii_{ssn}"}}"#), Some(r#"{"a":"tok_pii_536-22-8726"}"#)),
+        (format!(r#"{{"a":"x\t{ssn}"}}"#), Some(r#"{"a":"x\t536-22-8726"}"#)),
         (format!(r#"["{ssn}"]"#), Some(r#"["536-22-8726"]"#)),
         // Stays as it is.
+        (format!(r#"{{"a":"x\{ssn}"}}"#), None),
+        (format!(r#"{{"a":"{{\"b\":\"x\\{ssn}\"}}"}}"#), None),
+        (format!(r#"{{"a":"C:\\{ssn}"}}"#), None),
         (format!(r#"{{"{ssn}":"a"}}"#), None),
         (format!(r#"{{"a":"{ssn}x"}}"#), None),
         (format!(r#"{{"a":"{ssn}_x"}}"#), None),
