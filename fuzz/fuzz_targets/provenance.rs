@@ -17,7 +17,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut untrusted = Seen::new(&key);
     for part in &parts {
         untrusted.sent(part);
-        untrusted.returned(&tool("web"), &Trust::none(), part);
+        untrusted.returned(&tool("web"), &Trust::none(), &[], part);
     }
     for part in &parts {
         for targets in [Targets::ruled(), Targets::unruled()] {
@@ -28,12 +28,14 @@ fuzz_target!(|bytes: &[u8]| {
     let mut seen = Seen::new(&key);
     let mut file = Vec::new();
     for (at, part) in parts.iter().enumerate() {
+        // What was sent last may be what the result is for.
+        let arguments = if first & 1 == 0 { parts.get(at.wrapping_sub(1)).copied().unwrap_or_default() } else { &[] };
         match (usize::from(first) + at) % 5 {
             0 => seen.initiator(&String::from_utf8_lossy(part)),
             1 => seen.sent(part),
-            2 => seen.returned(&tool("web"), &Trust::none(), part),
-            3 => seen.returned(&tool("mail"), &fields, part),
-            _ => seen.returned(&tool("bank"), &Trust::all(), part),
+            2 => seen.returned(&tool("web"), &Trust::none(), &[], part),
+            3 => seen.returned(&tool("mail"), &fields, arguments, part),
+            _ => seen.returned(&tool("bank"), &Trust::all(), arguments, part),
         }
         file.extend_from_slice(&seen.news());
     }

@@ -184,9 +184,10 @@ fn honest_work_is_seldom_asked_about_and_attacks_seldom_run() {
     let (named, confused) = all.confused();
     at_most(named.0.executed, 20, named.0.pairs(), "attacks that name their target, mission of the suite");
     at_most(named.1.executed, 3, named.1.pairs(), "attacks that name their target, mission of the task");
-    // What trusted results name is trusted: that the initiator meant another one, provenance cannot know.
-    at_most(confused.0.executed, 450, confused.0.pairs(), "attacks that confuse, mission of the suite");
-    at_most(confused.1.executed, 50, confused.1.pairs(), "attacks that confuse, mission of the task");
+    at_most(confused.0.executed, 50, confused.0.pairs(), "attacks that confuse, mission of the suite");
+    at_most(confused.1.executed, 20, confused.1.pairs(), "attacks that confuse, mission of the task");
+    at_most(all.suite_mission.executed, 20, pairs, "attacks, mission of the suite");
+    at_most(all.task_mission.executed, 5, pairs, "attacks, mission of the task");
 }
 
 #[test]
@@ -196,6 +197,11 @@ fn what_a_mission_demands_of_targets_decides_how_much_runs_and_how_much_is_asked
     assert_eq!((nothing.denied, nothing.questions), (0, 0));
     let pairs = nothing.suite_mission.pairs();
     at_most(pairs - nothing.suite_mission.executed, 30, pairs, "attacks that the tools alone stop");
+    let (selected, table) = all(Demand::Selected);
+    println!("{table}");
+    assert_eq!(selected.denied, 0);
+    at_most(selected.questions, 350, selected.tasks, "questions, where everything must be selected");
+    at_most(selected.suite_mission.executed, 25, pairs, "attacks, where everything must be selected");
     let (named, table) = all(Demand::Named);
     println!("{table}");
     assert_eq!(named.denied, 0);

@@ -33,7 +33,7 @@ impl Gateway {
             upstream: upstream.clone(),
         };
         let run = context.run;
-        self.see(run, policy, &tool, Some(&said)).await;
+        self.see(run, policy, &tool, &Bytes::new(), Some(&said)).await;
         let Examined { classes, release, .. } = self.aside_looked_into(policy, (run, &tool), &said).await;
         if classes.is_empty() {
             return Aside::Passed;

@@ -222,7 +222,7 @@ pub(crate) async fn drive<E: Execute>(
                 match ended {
                     Some(Ok(Execution::Ended(outcome))) => {
                         gateway.recall.add(run, &policy, &tool, &outcome);
-                        gateway.see(run, &policy, &tool, outcome.result.as_ref()).await;
+                        gateway.see(run, &policy, &tool, &arguments, outcome.result.as_ref()).await;
                         let outcome = gateway.looked_into(&policy, (run, &tool), &tokens, outcome).await;
                         Input::Ended(Box::new(gateway.keep_result(&policy, (run, id, attempt), &tokens, outcome).await))
                     }
@@ -240,7 +240,7 @@ pub(crate) async fn drive<E: Execute>(
             Effect::Follow(answer) => {
                 let outcome = execute.follow(answer).await;
                 gateway.recall.add(run, &policy, &tool, &outcome);
-                gateway.see(run, &policy, &tool, outcome.result.as_ref()).await;
+                gateway.see(run, &policy, &tool, &arguments, outcome.result.as_ref()).await;
                 let outcome = gateway.looked_into(&policy, (run, &tool), &tokens, outcome).await;
                 Input::Ended(Box::new(gateway.keep_result(&policy, (run, id, attempt), &tokens, outcome).await))
             }

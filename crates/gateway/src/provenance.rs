@@ -121,11 +121,18 @@ impl Provenance {
         result.len() > SEEN_IN_PLACE_BYTES_MAX && run.is_some_and(|run| self.is_followed(run, policy))
     }
 
-    /// What `tool` returned, before the agent has it.
-    pub(crate) fn returned(&self, run: Option<RunId>, policy: &PolicySnapshot, tool: &Tool, result: &[u8]) {
+    /// What `tool` returned to a call with `arguments`, before the agent has it; empty where it was no call.
+    pub(crate) fn returned(
+        &self,
+        run: Option<RunId>,
+        policy: &PolicySnapshot,
+        tool: &Tool,
+        arguments: &[u8],
+        result: &[u8],
+    ) {
         if let Some(run) = run.filter(|run| self.is_followed(*run, policy)) {
             self.with(run, |trail| {
-                trail.seen.returned(tool, &policy.trust(tool), result);
+                trail.seen.returned(tool, &policy.trust(tool), arguments, result);
                 self.keep(run, trail);
             });
         }
@@ -266,21 +273,23 @@ impl Runs {
 }
 
 impl Gateway {
-    /// Keeps what `tool` returned to `run`, before the agent has it.
+    /// Keeps what `tool` returned to `run` for `arguments`, before the agent has it; they are empty where it was no call.
     pub(crate) async fn see(
         self: &Arc<Self>,
         run: Option<RunId>,
         policy: &Arc<PolicySnapshot>,
         tool: &Tool,
+        arguments: &Bytes,
         result: Option<&Bytes>,
     ) {
         let Some(result) = result else { return };
         if !self.provenance.is_slow(run, policy, result) {
-            return self.provenance.returned(run, policy, tool, result);
+            return self.provenance.returned(run, policy, tool, arguments, result);
         }
-        let (gateway, policy, tool, result) = (self.clone(), policy.clone(), tool.clone(), result.clone());
+        let (gateway, policy, tool) = (self.clone(), policy.clone(), tool.clone());
+        let (arguments, result) = (arguments.clone(), result.clone());
         // Boxed: every call would carry the room for it.
-        Box::pin(blocking(move || gateway.provenance.returned(run, &policy, &tool, &result))).await;
+        Box::pin(blocking(move || gateway.provenance.returned(run, &policy, &tool, &arguments, &result))).await;
     }
 }
 
@@ -379,7 +388,7 @@ mod tests {
 
         fn lists(&self, provenance: &Provenance, fields: &str) {
             let erp = tool("erp", "list_vendors");
-            provenance.returned(Some(self.run), &self.policy, &erp, &returned(fields));
+            provenance.returned(Some(self.run), &self.policy, &erp, b"{}", &returned(fields));
         }
     }
 
@@ -396,7 +405,7 @@ mod tests {
         first.begin(desk.run, &desk.policy, Some("pay FR7630006000011234567890189 please"));
         desk.lists(&first, &format!(r#"{{"iban":"{VENDOR}"}}"#));
         let mail = returned(&format!(r#"{{"body":"pay to {OTHER}"}}"#));
-        first.returned(Some(desk.run), &desk.policy, &tool("mail", "read_mail"), &mail);
+        first.returned(Some(desk.run), &desk.policy, &tool("mail", "read_mail"), b"{}", &mail);
         let origins = |provenance: &Provenance| {
             [VENDOR, OTHER, "FR7630006000011234567890189", "NL91ABNA0417164300"]
                 .map(|iban| desk.origin(provenance, iban))
@@ -465,7 +474,7 @@ mod tests {
         let provenance = desk.open();
         provenance.begin(desk.run, &desk.policy, None);
         let mail = returned(&format!(r#"{{"body":"pay to {OTHER}"}}"#));
-        provenance.returned(Some(desk.run), &silent, &tool("mail", "read_mail"), &mail);
+        provenance.returned(Some(desk.run), &silent, &tool("mail", "read_mail"), b"{}", &mail);
         desk.lists(&provenance, &format!(r#"{{"iban":"{OTHER}"}}"#));
         assert_eq!(desk.origin(&provenance, OTHER), Origin::Untrusted);
     }

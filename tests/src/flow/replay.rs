@@ -139,6 +139,6 @@ impl<'p> Run<'p> {
     fn returned(&mut self, call: &Call, text: &str) {
         let (tool, result) = (call.tool(), call.result(text));
         self.returned.add(self.policy.sources(&tool), &result);
-        self.seen.returned(&tool, &self.policy.trust(&tool), &result);
+        self.seen.returned(&tool, &self.policy.trust(&tool), call.arguments(), &result);
     }
 }

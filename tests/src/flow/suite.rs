@@ -70,6 +70,8 @@ pub(super) enum Demand {
     Nothing,
     /// What the suite's mission says.
     AsWritten,
+    /// That the initiator selected each.
+    Selected,
     /// That the mission or the initiator named each.
     Named,
 }
@@ -80,6 +82,9 @@ impl Suite {
         let (target, payload) = match demand {
             Demand::AsWritten => return self,
             Demand::Nothing => (r#""keep""#, r#""keep""#),
+            Demand::Selected => {
+                (r#"{ else = "ask", selected = ["admin", "destroy", "pay", "send", "write"] }"#, r#""ask""#)
+            }
             Demand::Named => (r#"{ else = "ask", named = ["admin", "destroy", "pay", "send", "write"] }"#, r#""ask""#),
         };
         let lines = self.mission.lines().filter_map(|line| match line.split_whitespace().next() {

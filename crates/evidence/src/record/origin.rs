@@ -17,6 +17,8 @@ words! {
         Initiator = "initiator",
         /// People said that exactly this value is good there, for a time.
         Endorsed = "endorsed",
+        /// The same as the next, and the words that the run was started with say which one is meant.
+        Selected = "selected",
         /// An earlier result of the run has it as a whole value, in a field that only its service writes, and it was not seen elsewhere before.
         Trusted = "trusted",
         /// Other results of the run have it.

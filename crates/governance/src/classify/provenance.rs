@@ -12,6 +12,7 @@ mod initiator;
 mod leaves;
 mod notes;
 mod results;
+mod select;
 mod spelling;
 mod store;
 #[cfg(test)]
@@ -50,12 +51,13 @@ impl Seen {
         }
     }
 
-    /// Takes the exact bytes of what `tool` returned, before the agent has them.
-    pub fn returned(&mut self, tool: &Tool, trust: &Trust, result: &[u8]) {
+    /// Takes the exact bytes of what `tool` returned to a call with `arguments`, before the agent has them; empty where it was no call.
+    pub fn returned(&mut self, tool: &Tool, trust: &Trust, arguments: &[u8], result: &[u8]) {
         if result.len() > RESULT_BYTES_MAX {
             return self.store.mark_gap();
         }
-        results::Harvest::new(&mut self.store, tool, trust).take(result);
+        let is_asked = !arguments.is_empty() && select::is_asked(&self.store, arguments);
+        results::Harvest::new(&mut self.store, tool, trust, is_asked).take(result);
     }
 
     /// Who named the values of each argument that `targets` has traced, sorted by argument: the worst origin, and where that value was seen first. Of arguments that

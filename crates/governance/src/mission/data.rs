@@ -144,17 +144,19 @@ pub(crate) struct OriginRule {
     /// For tools that do this the mission or the initiator must name it; sorted.
     pub(crate) named: Vec<EffectClass>,
     pub(crate) otherwise: Otherwise,
+    /// For tools that do this the initiator must at least have selected it; sorted.
+    pub(crate) selected: Vec<EffectClass>,
 }
 
 impl OriginRule {
     /// Which origins it objects to in a call of a tool that does `effect`; none where it lets everything be.
     pub(crate) fn objects_to(&self, effect: EffectClass) -> &'static [Origin] {
+        const ALL: &[Origin] = &[Origin::Selected, Origin::Trusted, Origin::Untrusted, Origin::Sent, Origin::Unknown];
         match (effect, &self.otherwise) {
             (EffectClass::Read, _) | (_, Otherwise::Keep) => &[],
-            (effect, _) if self.must_be_named(effect) => {
-                &[Origin::Trusted, Origin::Untrusted, Origin::Sent, Origin::Unknown]
-            }
-            _ => &[Origin::Untrusted, Origin::Sent, Origin::Unknown],
+            (effect, _) if self.is_for(&self.named, effect) => ALL,
+            (effect, _) if self.is_for(&self.selected, effect) => ALL.split_at(1).1,
+            _ => ALL.split_at(2).1,
         }
     }
 
@@ -169,16 +171,26 @@ impl OriginRule {
 
     /// Of which tools more is demanded.
     fn rest(&self) -> String {
-        if self.named.is_empty() {
-            return String::new();
-        }
-        let effects = joined(self.named.iter().map(|effect| format!("`{effect}`")), "or");
-        format!("; for tools that {effects}, or of which nobody has said what they do, such a field is not enough")
+        let effects = |effects: &[EffectClass]| joined(effects.iter().map(|effect| format!("`{effect}`")), "or");
+        let unsaid = ", or of which nobody has said what they do,";
+        let named = match self.named.is_empty() {
+            true => String::new(),
+            false => format!("; for tools that {}{unsaid} such a field is not enough", effects(&self.named)),
+        };
+        let selected = match self.selected.is_empty() {
+            true => String::new(),
+            false => {
+                let unsaid = if self.named.is_empty() { unsaid } else { "" };
+                let effects = effects(&self.selected);
+                format!("; for tools that {effects}{unsaid} it is enough where the initiator selected it")
+            }
+        };
+        format!("{named}{selected}")
     }
 
-    /// Whether a trusted field is not enough. What nobody has said is treated as the worst.
-    pub(crate) fn must_be_named(&self, effect: EffectClass) -> bool {
-        self.named.contains(&effect) || (effect == EffectClass::Unconfirmed && !self.named.is_empty())
+    /// Whether what is demanded for `effects` is demanded for `effect`. What nobody has said is treated as the worst.
+    fn is_for(&self, effects: &[EffectClass], effect: EffectClass) -> bool {
+        effects.contains(&effect) || (effect == EffectClass::Unconfirmed && !effects.is_empty())
     }
 }
 

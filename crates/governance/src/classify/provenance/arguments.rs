@@ -61,11 +61,13 @@ impl Store {
             }
             let compact = super::spelling::compact(normal);
             let exact = [self.find(Form::Leaf, normal), compact.and_then(|compact| self.find(Form::Compact, &compact))];
-            if let Some((_, source)) = exact.into_iter().flatten().find(|(mark, _)| *mark == Mark::Trusted) {
-                return (Origin::Trusted, source);
+            let exact = exact.into_iter().flatten().filter(|(mark, _)| mark.is_trusted());
+            // Of two spellings that were trusted the better one holds.
+            if let Some((mark, source)) = exact.max_by_key(|(mark, _)| *mark == Mark::Selected) {
+                return (if mark == Mark::Selected { Origin::Selected } else { Origin::Trusted }, source);
             }
         }
-        match self.find(Form::Leaf, normal).filter(|(mark, _)| *mark != Mark::Trusted).or_else(|| self.doubt(normal)) {
+        match self.find(Form::Leaf, normal).filter(|(mark, _)| !mark.is_trusted()).or_else(|| self.doubt(normal)) {
             Some((Mark::Sent, source)) => (Origin::Sent, source),
             Some((_, source)) => (Origin::Untrusted, source),
             None => (Origin::Unknown, 0),

@@ -27,6 +27,12 @@ pub(super) trait Reader {
     /// A number that has no one spelling here.
     fn vast_number(&mut self, place: Self::Place);
 
+    /// A record begins: the object that a text is, or one in a list. Objects that are members belong to the record that they stand in.
+    fn open_record(&mut self) {}
+
+    /// It ends.
+    fn close_record(&mut self) {}
+
     /// How much was read so far, for [`Self::twice`].
     fn position(&self) -> usize;
 
@@ -44,7 +50,10 @@ pub(super) struct Unreadable;
 /// Has `reader` look at every leaf of `json`, which stands at `place`. What it has seen before it gives up, it has seen.
 pub(super) fn read<R: Reader>(json: &str, place: R::Place, reader: &mut R) -> Result<(), Unreadable> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    Leaf { place, reader }.deserialize(&mut deserializer).and_then(|()| deserializer.end()).map_err(|_| Unreadable)
+    Leaf { is_member: false, place, reader }
+        .deserialize(&mut deserializer)
+        .and_then(|()| deserializer.end())
+        .map_err(|_| Unreadable)
 }
 
 /// Whether `text` is one JSON object or list.
@@ -53,6 +62,7 @@ pub(super) fn is_document(text: &str) -> bool {
 }
 
 struct Leaf<'r, R: Reader> {
+    is_member: bool,
     place: R::Place,
     reader: &'r mut R,
 }
@@ -110,7 +120,8 @@ impl<'de, R: Reader> Visitor<'de> for Leaf<'_, R> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while list.next_element_seed(Leaf { place: self.place, reader: &mut *self.reader })?.is_some() {
+        while list.next_element_seed(Leaf { is_member: false, place: self.place, reader: &mut *self.reader })?.is_some()
+        {
             if self.reader.is_full() {
                 return Err(A::Error::custom("full"));
             }
@@ -119,12 +130,15 @@ impl<'de, R: Reader> Visitor<'de> for Leaf<'_, R> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+        if !self.is_member {
+            self.reader.open_record();
+        }
         let position = self.reader.position();
         let mut names: Vec<Cow<'_, str>> = Vec::new();
         while let Some(Name(name)) = object.next_key()? {
             let place = self.reader.enter(self.place, &name);
             names.push(name);
-            let read = object.next_value_seed(Leaf { place, reader: &mut *self.reader });
+            let read = object.next_value_seed(Leaf { is_member: true, place, reader: &mut *self.reader });
             self.reader.leave();
             read?;
             if self.reader.is_full() {
@@ -134,6 +148,9 @@ impl<'de, R: Reader> Visitor<'de> for Leaf<'_, R> {
         names.sort_unstable();
         if names.windows(2).any(|pair| pair.first() == pair.last()) {
             self.reader.twice(position);
+        }
+        if !self.is_member {
+            self.reader.close_record();
         }
         Ok(())
     }

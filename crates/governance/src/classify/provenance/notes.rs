@@ -79,29 +79,35 @@ impl Store {
     }
 
     /// Keeps a value that only its service writes, or says of it what is known already. Of `Ann <ann@corp.example>` the address is a value too.
-    pub(super) fn trust(&mut self, text: &str, source: SourceNumber) {
+    pub(super) fn trust(&mut self, text: &str, source: SourceNumber, is_selected: bool) {
         if self.has_gap() || text.len() > SEEN_LEAF_BYTES_MAX || hides(text) {
             return;
         }
         let normal = normal(text);
-        self.trust_normal(&normal, source);
+        self.trust_normal(&normal, source, is_selected);
         if normal.contains('@') {
             let addresses = addresses(text).unwrap_or_default();
-            addresses.iter().filter(|address| ***address != *normal).for_each(|one| self.trust_normal(one, source));
+            addresses
+                .iter()
+                .filter(|address| ***address != *normal)
+                .for_each(|one| self.trust_normal(one, source, is_selected));
         }
     }
 
-    fn trust_normal(&mut self, normal: &str, source: SourceNumber) {
-        if normal.is_empty() || self.find(Form::Leaf, normal).is_some() {
+    fn trust_normal(&mut self, normal: &str, source: SourceNumber, is_selected: bool) {
+        let known = self.find(Form::Leaf, normal).map(|(mark, _)| mark);
+        if normal.is_empty() || known.is_some_and(|known| known != Mark::Trusted || !is_selected) {
             return;
         }
         // INVARIANT (no-laundering): what was seen elsewhere or sent before does not become trusted by coming back.
-        match self.doubt(normal).or_else(|| self.joined(normal).then_some((Mark::Sent, 0))) {
+        let doubt = || self.doubt(normal).or_else(|| self.joined(normal).then_some((Mark::Sent, 0)));
+        match if known.is_none() { doubt() } else { None } {
             Some((mark, source)) => self.put(Form::Leaf, normal, mark, source),
             None => {
-                self.put(Form::Leaf, normal, Mark::Trusted, source);
+                let mark = if is_selected { Mark::Selected } else { Mark::Trusted };
+                self.put(Form::Leaf, normal, mark, source);
                 if let Some(compact) = compact(normal) {
-                    self.put(Form::Compact, &compact, Mark::Trusted, source);
+                    self.put(Form::Compact, &compact, mark, source);
                 }
             }
         }
@@ -111,7 +117,7 @@ impl Store {
     pub(super) fn doubt(&self, normal: &str) -> Option<(Mark, SourceNumber)> {
         let (all, count) = squeezed(normal);
         if chars(&all) < TELLING_CHARS {
-            return self.find(Form::Leaf, normal).filter(|(mark, _)| *mark != Mark::Trusted);
+            return self.find(Form::Leaf, normal).filter(|(mark, _)| !mark.is_trusted());
         }
         let whole = self.find_bytes(Form::Squeezed, &all);
         whole.or_else(|| self.all_words(normal, count)).or_else(|| {

@@ -8,6 +8,7 @@ use evidence::record::{Endpoint, Surface, Tool};
 use serde_json::value::RawValue;
 
 use super::leaves::{self, Reader};
+use super::select;
 use super::spelling::normal;
 use super::store::{Fingerprint, Form, Mark, SourceNumber, Store};
 use crate::classify::facet::{kind_of, read_object};
@@ -19,6 +20,8 @@ pub(super) struct Harvest<'a> {
     store: &'a mut Store,
     tool: &'a Tool,
     trust: &'a Trust,
+    /// Whether the call was made with what the initiator named.
+    is_asked: bool,
     /// How many bytes may still be looked at.
     left: usize,
     /// The names of members on the way, with a [`JOINT`] after each.
@@ -26,6 +29,10 @@ pub(super) struct Harvest<'a> {
     /// Values that only the service writes, as far as is known yet, one after another.
     texts: String,
     values: Vec<Value>,
+    /// The records that were read, each with the text that it stands in.
+    records: Vec<TextNumber>,
+    /// Those that are not at their end, the innermost one last.
+    open: Vec<RecordNumber>,
     /// In a text beside structured content only what stands there too is trusted.
     confirmed: Option<HashSet<Fingerprint>>,
 }
@@ -33,8 +40,16 @@ pub(super) struct Harvest<'a> {
 struct Value {
     is_trusted: bool,
     range: Range<usize>,
+    /// The record that it stands in, if in one.
+    record: Option<RecordNumber>,
     source: SourceNumber,
 }
+
+/// Which record of a result, counted from 0.
+type RecordNumber = usize;
+
+/// Which text of a result that is JSON, counted from 0.
+type TextNumber = usize;
 
 /// Where a leaf of a result stands.
 #[derive(Clone, Copy)]
@@ -48,15 +63,18 @@ pub(super) struct Place {
 const JOINT: char = '\0';
 
 impl<'a> Harvest<'a> {
-    pub(super) fn new(store: &'a mut Store, tool: &'a Tool, trust: &'a Trust) -> Self {
+    pub(super) fn new(store: &'a mut Store, tool: &'a Tool, trust: &'a Trust, is_asked: bool) -> Self {
         Self {
             store,
             tool,
             trust,
+            is_asked,
             left: SEEN_BYTES_MAX,
             path: String::new(),
             texts: String::new(),
             values: Vec::new(),
+            records: Vec::new(),
+            open: Vec::new(),
             confirmed: None,
         }
     }
@@ -216,19 +234,28 @@ impl<'a> Harvest<'a> {
         if !text.is_empty() && text.len() <= SEEN_LEAF_BYTES_MAX {
             let start = self.texts.len();
             self.texts.push_str(text);
-            self.values.push(Value { is_trusted, range: start..self.texts.len(), source });
+            self.values.push(Value {
+                is_trusted,
+                range: start..self.texts.len(),
+                record: self.open.last().copied(),
+                source,
+            });
         }
     }
 
     /// INVARIANT (untrusted-first): within one result what nobody trusts is kept before what only the service writes.
     fn settle(self) {
-        let Self { store, texts, values, .. } = self;
+        let Self { store, texts, values, records, is_asked, .. } = self;
         let text = |value: &Value| texts.get(value.range.clone()).unwrap_or_default();
         for value in values.iter().filter(|value| !value.is_trusted) {
             store.note(text(value), Mark::Untrusted, value.source);
         }
-        for value in values.iter().filter(|value| value.is_trusted) {
-            store.trust(text(value), value.source);
+        let trusted = || values.iter().filter(|value| value.is_trusted);
+        let leaves = trusted().filter_map(|value| Some((value.record?, text(value))));
+        let selected = select::records(store, &records, leaves);
+        for value in trusted() {
+            let is_selected = is_asked || value.record.is_some_and(|record| selected.contains(&record));
+            store.trust(text(value), value.source, is_selected);
         }
     }
 }
@@ -290,6 +317,19 @@ impl Reader for Harvest<'_> {
     }
 
     fn vast_number(&mut self, _: Place) {}
+
+    fn open_record(&mut self) {
+        let text = match self.open.last().and_then(|outer| self.records.get(*outer)) {
+            Some(text) => *text,
+            None => self.records.last().map_or(0, |last| last + 1),
+        };
+        self.open.push(self.records.len());
+        self.records.push(text);
+    }
+
+    fn close_record(&mut self) {
+        self.open.pop();
+    }
 
     fn position(&self) -> usize {
         self.values.len()

@@ -71,10 +71,24 @@ pub(super) enum Mark {
     NamedPiece = 5,
     /// A piece that nobody named.
     Piece = 6,
+    /// Trusted, in a record of which the initiator named something else.
+    Selected = 7,
 }
 
 impl Mark {
-    const ALL: [Self; 6] = [Self::Initiator, Self::Trusted, Self::Untrusted, Self::Sent, Self::NamedPiece, Self::Piece];
+    const ALL: [Self; 7] =
+        [Self::Initiator, Self::Trusted, Self::Untrusted, Self::Sent, Self::NamedPiece, Self::Piece, Self::Selected];
+
+    /// Whether it was in a field that only its service writes.
+    pub(super) const fn is_trusted(self) -> bool {
+        matches!(self, Self::Selected | Self::Trusted)
+    }
+
+    /// Whether it takes the place of `known`: what was seen first stays, but that a piece is nobody's as soon as nobody named it once, and that the record of a trusted
+    /// value may be selected later.
+    const fn replaces(self, known: Self) -> bool {
+        matches!((known, self), (Self::NamedPiece, Self::Piece) | (Self::Trusted, Self::Selected))
+    }
 
     fn read(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|mark| *mark as u8 == byte)
@@ -180,7 +194,7 @@ impl Store {
         self.values.get(&self.fingerprint(form, bytes)).copied()
     }
 
-    /// Keeps what was seen first, but that a piece is nobody's as soon as nobody named it once.
+    /// Keeps it, unless what is known of it stays.
     pub(super) fn put(&mut self, form: Form, text: &str, mark: Mark, source: SourceNumber) {
         self.put_bytes(form, text.as_bytes(), mark, source);
     }
@@ -191,7 +205,7 @@ impl Store {
 
     fn put_fingerprint(&mut self, fingerprint: Fingerprint, mark: Mark, source: SourceNumber) {
         if let Some(known) = self.values.get_mut(&fingerprint) {
-            if known.0 != Mark::NamedPiece || mark != Mark::Piece {
+            if !mark.replaces(known.0) {
                 return;
             }
             *known = (mark, source);

@@ -4,9 +4,10 @@ use super::{Key, Seen};
 use crate::limits::{SEEN_BYTES_MAX, SEEN_VALUES_MAX};
 use crate::mission::{Role, Targets, Trust};
 
-use Origin::{Initiator, Sent, Trusted, Unknown, Untrusted};
+use Origin::{Initiator, Selected, Sent, Trusted, Unknown, Untrusted};
 
 mod properties;
+mod selected;
 
 /// What happens in a run before its arguments are traced.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +18,8 @@ enum Step<'a> {
     Send(&'a str),
     /// A tool returns structured content.
     Returns(&'a str, &'a str),
+    /// A tool that was sent arguments returns structured content for them.
+    Answers(&'a str, &'a str, &'a str),
     /// A tool returns a text.
     Text(&'a str, &'a str),
     /// A tool returns these bytes.
@@ -24,7 +27,7 @@ enum Step<'a> {
     Gap,
 }
 
-use Step::{Gap, Raw, Returns, Send, Text, Words};
+use Step::{Answers, Gap, Raw, Returns, Send, Text, Words};
 
 fn key() -> Key {
     Key::new(*b"0123456789abcdef")
@@ -46,7 +49,7 @@ fn trust(tool: &str) -> Trust {
 }
 
 fn take(seen: &mut Seen, step: Step<'_>) {
-    let mut returned = |name: &str, result: &str| seen.returned(&tool(name), &trust(name), result.as_bytes());
+    let mut returned = |name: &str, result: &str| seen.returned(&tool(name), &trust(name), &[], result.as_bytes());
     match step {
         Words(words) => seen.initiator(words),
         Send(arguments) => seen.sent(arguments.as_bytes()),
@@ -54,6 +57,11 @@ fn take(seen: &mut Seen, step: Step<'_>) {
         Text(name, text) => {
             let text = serde_json::Value::from(text);
             returned(name, &format!(r#"{{"content":[{{"type":"text","text":{text}}}]}}"#));
+        }
+        Answers(name, arguments, json) => {
+            seen.sent(arguments.as_bytes());
+            let result = format!(r#"{{"content":[],"structuredContent":{json}}}"#);
+            seen.returned(&tool(name), &trust(name), arguments.as_bytes(), result.as_bytes());
         }
         Raw(name, result) => returned(name, result),
         Gap => seen.mark_gap(),

@@ -124,7 +124,7 @@ impl Run {
         self.sent.iter().for_each(|arguments| seen.sent(arguments.as_bytes()));
         for Earlier { arguments, result, tool } in &self.earlier {
             seen.sent(arguments.as_bytes());
-            seen.returned(tool, &policy.trust(tool), result.as_bytes());
+            seen.returned(tool, &policy.trust(tool), arguments.as_bytes(), result.as_bytes());
         }
         seen
     }

@@ -130,13 +130,19 @@ fn objection(rule: &OriginRule, role: TargetRole, effect: EffectClass) -> Option
     }
     let of_any = EffectClass::ALL.iter().map(|effect| rule.objects_to(*effect)).filter(|origins| !origins.is_empty());
     let of_any = stands(of_any.min_by_key(|origins| origins.len())?)?;
-    let strict = EffectClass::ALL.iter().filter(|effect| rule.objects_to(**effect).contains(&Origin::Trusted));
-    let strict: Vec<&str> = strict.map(|effect| effect.as_str()).collect();
     let any = format!("context.effect != \"read\" && {of_any}");
-    match (strict.as_slice(), stands(&[Origin::Trusted])) {
-        ([], _) | (_, None) => Some(any),
-        (_, Some(trusted)) => Some(format!("(({any}) || ({}.contains(context.effect) && {trusted}))", set(&strict))),
-    }
+    let strict = |origin| EffectClass::ALL.iter().filter(move |effect| rule.objects_to(**effect).contains(&origin));
+    // What must be named is no better for being selected.
+    let both = strict(Origin::Trusted).eq(strict(Origin::Selected));
+    let demands: &[&[Origin]] =
+        if both { &[&[Origin::Selected, Origin::Trusted]] } else { &[&[Origin::Trusted], &[Origin::Selected]] };
+    let stricter = demands.iter().filter_map(|origins| {
+        let strict: Vec<&str> = strict(*origins.first()?).map(|effect| effect.as_str()).collect();
+        let stands = stands(origins).filter(|_| !strict.is_empty())?;
+        Some(format!(" || ({}.contains(context.effect) && {stands})", set(&strict)))
+    });
+    let stricter: String = stricter.collect();
+    Some(if stricter.is_empty() { any } else { format!("(({any}){stricter})") })
 }
 
 /// A slice while its policies are written.

@@ -27,6 +27,7 @@ struct Rule {
     gate: &'static str,
     named: Vec<&'static str>,
     otherwise: &'static str,
+    selected: Vec<&'static str>,
 }
 
 #[derive(Clone, Debug)]
@@ -107,11 +108,13 @@ group = "treasury"
         let gate =
             |rule: &Rule| if rule.otherwise == "ask" { format!(", gate = {:?}", rule.gate) } else { String::new() };
         if let Some(rule) = &self.target {
-            let named = match rule.named.is_empty() || rule.otherwise == "keep" {
+            let demanded = |key, effects: &[&str]| match effects.is_empty() || rule.otherwise == "keep" {
                 true => String::new(),
-                false => format!(", named = {:?}", rule.named),
+                false => format!(", {key} = {effects:?}"),
             };
-            writeln!(source, "untrusted-target = {{ else = {:?}{}{named} }}", rule.otherwise, gate(rule)).unwrap();
+            let (named, selected) = (demanded("named", &rule.named), demanded("selected", &rule.selected));
+            let gate = gate(rule);
+            writeln!(source, "untrusted-target = {{ else = {:?}{gate}{named}{selected} }}", rule.otherwise).unwrap();
         }
         if let Some(rule) = &self.payload {
             writeln!(source, "untrusted-payload = {{ else = {:?}{} }}", rule.otherwise, gate(rule)).unwrap();
@@ -131,12 +134,16 @@ group = "treasury"
             if effect == "read" || rule.otherwise == "keep" {
                 continue;
             }
-            let is_strict = role == TargetRole::Target
-                && !rule.named.is_empty()
-                && (effect == "unconfirmed" || rule.named.contains(&effect));
+            let is_for = |effects: &[&str]| {
+                role == TargetRole::Target
+                    && !effects.is_empty()
+                    && (effect == "unconfirmed" || effects.contains(&effect))
+            };
+            let (is_strict, is_selective) = (is_for(&rule.named), is_for(&rule.selected));
             let is_bad = |origin: Origin| match origin {
                 Origin::Mission | Origin::Initiator | Origin::Endorsed => false,
-                Origin::Trusted => is_strict,
+                Origin::Selected => is_strict,
+                Origin::Trusted => is_strict || is_selective,
                 Origin::Untrusted | Origin::Sent | Origin::Unknown => true,
             };
             if call.traced.iter().any(|traced| traced.role == role && is_bad(traced.origin)) {
@@ -160,8 +167,12 @@ group = "treasury"
 
 fn models() -> impl Strategy<Value = Model> {
     let rule = || {
-        let rule = (select(&WORDS[..]), select(&GATES[..]), subsequence(&EFFECTS[..], 0..=2))
-            .prop_map(|(otherwise, gate, named)| Rule { gate, named, otherwise });
+        let effects = (subsequence(&EFFECTS[..], 0..=2), subsequence(&EFFECTS[..], 0..=2));
+        let rule =
+            (select(&WORDS[..]), select(&GATES[..]), effects).prop_map(|(otherwise, gate, (named, selected))| {
+                let selected = selected.into_iter().filter(|effect| !named.contains(effect)).collect();
+                Rule { gate, named, otherwise, selected }
+            });
         prop::option::of(rule)
     };
     (any::<bool>(), rule(), rule()).prop_map(|(named, payload, target)| Model { named, payload, target })

@@ -74,7 +74,7 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// `untrusted-target = "ask"`, or `{ else = "ask", gate = "payments", named = ["pay", "destroy"] }`.
+    /// `untrusted-target = "ask"`, or `{ else = "ask", gate = "payments", named = ["pay", "destroy"], selected = ["send"] }`.
     pub(super) fn origin_rule(&mut self, key: &Key<'s>, value: &Value<'s>) -> Option<OriginRule> {
         let line = self.line(key);
         let table = match value.get_ref() {
@@ -89,7 +89,7 @@ impl<'s> Reader<'s> {
                         return None;
                     }
                 };
-                return Some(OriginRule { line, named: Vec::new(), otherwise });
+                return Some(OriginRule { line, named: Vec::new(), otherwise, selected: Vec::new() });
             }
             DeValue::Table(table) => table,
             _ => {
@@ -98,19 +98,28 @@ impl<'s> Reader<'s> {
             }
         };
         let is_target = key.get_ref() == "untrusted-target";
-        self.check_keys(table, if is_target { &["else", "gate", "named"] } else { &["else", "gate"] }, &[]);
+        self.check_keys(table, if is_target { &["else", "gate", "named", "selected"] } else { &["else", "gate"] }, &[]);
         if !table.contains_key("else") {
             self.problem(value.span(), "does not say what becomes of a call", RULE);
             return None;
         }
         let otherwise = self.otherwise(table, Otherwise::Deny)?;
-        let named = table.get("named").filter(|_| is_target);
-        let named = named.map(|value| self.effects_named(value)).unwrap_or_default();
-        if otherwise == Otherwise::Keep && !named.is_empty() {
+        let effects = |key: &str| table.get(key).filter(|_| is_target);
+        let named = effects("named").map(|value| self.effects_named(value)).unwrap_or_default();
+        let selected = effects("selected").map(|value| self.effects_named(value)).unwrap_or_default();
+        if otherwise == Otherwise::Keep && !(named.is_empty() && selected.is_empty()) {
             let reason = "says who must name it, and lets everything be";
-            self.problem(value.span(), reason, "write `else = \"ask\"` or `\"deny\"`, or remove `named`");
+            self.problem(
+                value.span(),
+                reason,
+                "write `else = \"ask\"` or `\"deny\"`, or remove `named` and `selected`",
+            );
         }
-        Some(OriginRule { line, named, otherwise })
+        if let Some(both) = selected.iter().find(|effect| named.contains(effect)) {
+            let reason = format!("`{both}` is in `named`, which demands more, and in `selected`");
+            self.problem(value.span(), reason, "remove it from one of them");
+        }
+        Some(OriginRule { line, named, otherwise, selected })
     }
 
     fn effects_named(&mut self, value: &Value<'s>) -> Vec<EffectClass> {

@@ -120,7 +120,7 @@ proptest! {
         let mut seen = Seen::new(&key());
         for bytes in [&one[..], two.as_bytes(), three.as_bytes()] {
             for name in ["bank/a", "erp/b", "web/c"] {
-                seen.returned(&tool(name), &trust(name), bytes);
+                seen.returned(&tool(name), &trust(name), &[], bytes);
                 take(&mut seen, Text(name, &String::from_utf8_lossy(bytes)));
             }
             seen.sent(bytes);

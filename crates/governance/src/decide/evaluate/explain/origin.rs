@@ -77,6 +77,10 @@ fn standing(traced: &TargetOrigin) -> String {
         (Origin::Mission, _) => format!("{what} is what the mission lists"),
         (Origin::Initiator, _) => format!("{what} is what the initiator named"),
         (Origin::Endorsed, _) => format!("{what} is endorsed by {}", traced.source.as_deref().unwrap_or("people")),
+        (Origin::Selected, place) => {
+            let place = place.unwrap_or_else(|| "a field that only a service writes".to_owned());
+            format!("{what} was selected by the initiator in {place}, and not named")
+        }
         (Origin::Trusted, Some(place)) => format!("{what} was named by nobody but {place}"),
         (Origin::Trusted, None) => format!("{what} was named by nobody but a field that only a service writes"),
         (Origin::Untrusted, Some(place)) => format!("{what} stands only in {place}"),
