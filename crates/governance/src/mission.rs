@@ -82,7 +82,7 @@ pub(crate) use rule::{
     ToolPattern, ToolRules, Upstream, UriPattern, joined, key, list, split_tool, tool_of, tool_rule_id,
 };
 pub use source::Source;
-pub(crate) use source::{argument_path, child_path, name_of, parent_of};
+pub(crate) use source::{argument_path, child_path, is_argument, name_of, parent_of};
 pub(crate) use spelling::{ambiguity, brief, is_hidden};
 pub(crate) use sql::kinds;
 pub use trifecta::trifecta;

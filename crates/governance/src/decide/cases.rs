@@ -21,12 +21,12 @@ use toml::{Spanned, Value};
 
 use super::{Decision, PolicySnapshot, decide};
 use crate::classify::detect::Detector;
-use crate::classify::provenance::Seen;
+use crate::classify::provenance::{Endorsed, Seen};
 use crate::classify::{Returned, Standing, classify};
 use crate::count::Book;
 use crate::intercept::Intercepted;
 use crate::limits::{CASES_BYTES_MAX, CASES_MAX};
-use crate::mission::{Mission, Source, nearest, split_tool};
+use crate::mission::{Endorsement, Mission, Role, Source, is_argument, nearest, split_tool};
 use crate::reason::Reason;
 use run::WrittenResult;
 pub use run::{Earlier, Run};
@@ -51,6 +51,8 @@ pub struct Case {
     pub at: Option<Timestamp>,
     /// What is called.
     pub call: Tool,
+    /// The values that people have endorsed in its arguments.
+    pub endorsed: Vec<Endorsement>,
     /// How it must be decided.
     pub expect: Expected,
     /// The line of its name in the file, from 1.
@@ -99,6 +101,8 @@ struct Written {
     arguments: Option<Spanned<Value>>,
     at: Option<Spanned<String>>,
     call: Spanned<String>,
+    #[serde(default)]
+    endorsed: BTreeMap<Spanned<String>, Vec<Spanned<String>>>,
     expect: Spanned<String>,
     name: Spanned<String>,
     reason: Option<Spanned<String>>,
@@ -145,7 +149,8 @@ pub fn parse_cases(source: &str) -> Result<Cases, CasesError> {
 }
 
 fn read(source: &str, written: Written) -> Result<Case, CasesError> {
-    let Written { agent, arguments, at, call, expect, name, reason, returned, seen, sent, used, words } = written;
+    let Written { agent, arguments, at, call, endorsed, expect, name, reason, returned, seen, sent, used, words } =
+        written;
     let wrong = |at: Range<usize>, why: String| CasesError { line: line_of(source, &at), why };
     let tool = read_tool(call.as_ref()).map_err(|why| wrong(call.span(), why))?;
     let at = match at {
@@ -171,6 +176,13 @@ fn read(source: &str, written: Written) -> Result<Case, CasesError> {
         Some(arguments) => object("arguments", arguments.as_ref()).map_err(|why| wrong(arguments.span(), why))?,
     };
     let run = run::read(seen, sent, words).map_err(|(at, why)| wrong(at, why))?;
+    let mut endorsements = Vec::new();
+    for (argument, listed) in endorsed {
+        for value in listed {
+            let endorsement = endorsement(argument.as_ref(), value.as_ref()).map_err(|why| wrong(value.span(), why))?;
+            endorsements.push(endorsement);
+        }
+    }
     let mut values = Vec::new();
     for (field, listed) in returned {
         let of = Source::parse(field.as_ref()).map_err(|why| {
@@ -198,6 +210,7 @@ fn read(source: &str, written: Written) -> Result<Case, CasesError> {
         arguments,
         at,
         call: tool,
+        endorsed: endorsements,
         expect: Expected { effect, reason },
         line: line_of(source, &name.span()),
         name: name.into_inner(),
@@ -217,6 +230,17 @@ fn object(what: &str, value: &Value) -> Result<String, String> {
             Ok(text)
         }
         _ => Err(format!("`{what}` is a table, or a text with the exact JSON")),
+    }
+}
+
+/// A value that people can endorse in an argument.
+fn endorsement(argument: &str, value: &str) -> Result<Endorsement, String> {
+    match (is_argument(argument), Endorsement::takes(value)) {
+        (false, _) => {
+            Err(format!("`{argument}` is not an argument; write `to`, or `/customer/email` for one in another"))
+        }
+        (true, false) => Err("nobody can endorse this; write a value of one line, as the call has it".to_owned()),
+        (true, true) => Ok(Endorsement { argument: argument.into(), value: value.into() }),
     }
 }
 
@@ -312,6 +336,9 @@ impl Case {
                 self.call
             ));
         }
+        if let Some(never) = self.never_endorsed(policy) {
+            return Some(never);
+        }
         let ids: Vec<&str> = policy.counters(&self.call).map(|counter| &*counter.id).collect();
         let (limit, _) = self.used.iter().find(|(limit, _)| !ids.contains(&&**limit))?;
         let mend = match nearest(limit, ids.iter().copied()) {
@@ -320,6 +347,28 @@ impl Case {
             None => format!("its limits are {}", ids.join(", ")),
         };
         Some(format!("`used` names `{limit}`, which limits no call of `{}`; {mend}", self.call))
+    }
+
+    /// Why nobody could have endorsed what the case says is endorsed, or it would not matter.
+    fn never_endorsed(&self, policy: &PolicySnapshot) -> Option<String> {
+        let first = self.endorsed.first()?;
+        let (Some(gate), Some(targets)) = (policy.origin_gate(), policy.targets(&self.call)) else {
+            return Some(format!(
+                "`endorsed` changes nothing: the mission asks no gate about what `{}` acts on; with `untrusted-target = \"ask\"` it does",
+                self.call
+            ));
+        };
+        let gives = policy.mission().gate(gate).is_some_and(|gate| gate.terms().standing.is_some());
+        if !gives {
+            return Some(format!(
+                "`{}` is not endorsed by anybody: gate `{gate}` gives no standing grants; write `standing = {{ for = \"30d\", uses = 100 }}` there",
+                first.argument
+            ));
+        }
+        let is_target =
+            |argument: &str| [false, true].map(|is_number| targets.role(argument, is_number)).contains(&Role::Target);
+        let other = self.endorsed.iter().find(|endorsed| !is_target(&endorsed.argument))?;
+        Some(format!("`endorsed` names `{}`, which is no target of `{}`", other.argument, self.call))
     }
 
     /// Decides the call by `policy`, as the path would with what `detector` finds.
@@ -334,7 +383,11 @@ impl Case {
             returned.add(policy.sources(tool), result.as_bytes());
         }
         let met = self.run.met(policy, at, detector);
-        let before = Before { detector, met, returned, seen: self.run.seen(policy), used: &self.used };
+        let by_people = |Endorsement { argument, value }: &Endorsement| {
+            Endorsed::new(argument.clone(), value, "people, as the case says".into())
+        };
+        let endorsed = self.endorsed.iter().map(by_people).collect();
+        let before = Before { detector, endorsed, met, returned, seen: self.run.seen(policy), used: &self.used };
         decide_after(policy, agent, &self.call, &self.arguments, at, &before)
     }
 }
@@ -351,6 +404,8 @@ fn first_initiator(mission: &Mission) -> Arc<str> {
 pub(super) struct Before<'a> {
     /// What looks into the call.
     detector: &'a Detector,
+    /// What people have endorsed.
+    endorsed: Vec<Endorsed>,
     /// Kinds of data in what was sent and returned.
     pub(super) met: BTreeSet<Arc<str>>,
     pub(super) returned: Returned,
@@ -363,6 +418,7 @@ impl Before<'_> {
     pub(super) fn nothing(policy: &PolicySnapshot) -> Self {
         Self {
             detector: &run::DETECTOR,
+            endorsed: Vec::new(),
             met: BTreeSet::new(),
             returned: Returned::default(),
             seen: Run::default().seen(policy),
@@ -406,7 +462,8 @@ pub(super) fn decide_after(
     let id = CallId::from_bytes([0; 16]);
     let intercepted = Intercepted::new(id, Arc::new(actor), call.clone(), bytes, None);
     let mut classified = classify(intercepted, policy.plan(call), Standing::Good, &before.returned);
-    let traced = policy.targets(call).map(|targets| before.seen.trace(arguments.as_bytes(), targets));
+    let trace = |targets| before.seen.trace_beside(arguments.as_bytes(), targets, &before.endorsed);
+    let traced = policy.targets(call).map(trace);
     classified.provenance = traced.unwrap_or_default();
     let found = run::found(before.detector, arguments);
     classified.met = policy.met(&before.met.iter().cloned().chain(found.kinds()).collect());

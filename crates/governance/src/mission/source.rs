@@ -4,6 +4,7 @@ use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use super::spelling::ambiguity;
+use crate::limits::NAME_BYTES_MAX;
 
 /// A field of what a tool returns: `erp.list_vendors:iban`, or `erp.list_vendors:bank.iban` for an `iban` inside of a `bank`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +39,12 @@ impl Display for Source {
         let quote = if self.upstream.contains('.') { "\"" } else { "" };
         write!(f, "{quote}{}{quote}.{}:{}", self.upstream, self.tool, self.field.join("."))
     }
+}
+
+/// Whether `text` names one argument, as rules do: by its own name, or as a JSON pointer.
+pub(crate) fn is_argument(text: &str) -> bool {
+    let is_path = !text.starts_with('/') || text.split('/').skip(1).all(|name| !name.is_empty());
+    is_path && !text.is_empty() && text.len() <= NAME_BYTES_MAX && !text.contains('*') && ambiguity(text).is_none()
 }
 
 /// How an argument is named in rules and records: by its own name, or as a JSON pointer (RFC 6901) where that would look like one.

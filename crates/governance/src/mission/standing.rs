@@ -8,8 +8,9 @@ use evidence::decimal::Number;
 use evidence::record::Tool;
 use evidence::record::approval::{StandingGrant, Total};
 
-use super::Mission;
 use super::rule::joined;
+use super::{Mission, hides};
+use crate::limits::ENDORSED_BYTES_MAX;
 
 /// One value that is good in one argument, whoever named it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,15 @@ pub struct Endorsement {
     pub argument: Arc<str>,
     /// The value.
     pub value: Arc<str>,
+}
+
+impl Endorsement {
+    /// Whether people can be asked to endorse `value`: they must be able to read it.
+    #[must_use]
+    pub fn takes(value: &str) -> bool {
+        let is_line = value.trim() == value && !value.is_empty() && !value.contains('\n');
+        is_line && value.len() <= ENDORSED_BYTES_MAX && !hides(value)
+    }
 }
 
 /// What a file of a standing grant says.

@@ -188,6 +188,62 @@ fn what_came_before_says_who_named_it() {
 }
 
 #[test]
+fn an_endorsed_value_is_not_asked_about() {
+    let mission = |gate: &str, data: &str| {
+        let source = format!(
+            "mission = 'm'\ngoal = 'g'\nowner = 'o'\nagents = ['bot']\nuntil = 2026-12-31\nwhy = 'w'\n\
+             [allow.mcp.bank]\npay = {{ to = {{ pattern = '[A-Z0-9 ]{{1,34}}' }}, text = {{ length = 140 }}, lead = {{ pattern = '[a-z]*', named = true, optional = true }} }}\nclose = {{}}\n\
+             [effect.mcp.bank]\npay = 'pay'\n[danger.z]\nwhen = 'mcp:bank/close'\ngate = 'payments'\n[gate.payments]\ngroup = 'g'\n{gate}\n{data}\n"
+        );
+        compile(Arc::new(mission::parse(&source).unwrap_or_else(|error| panic!("{}", error.render("m"))))).unwrap()
+    };
+    let decided = |policy: &PolicySnapshot, arguments: &str, rest: &str| {
+        let source = format!(
+            "mission = 'm'\n[[case]]\nname = 'n'\ncall = 'mcp:bank/pay'\nexpect = 'allow'\narguments = {{ text = 'x', {arguments} }}\n{rest}\n"
+        );
+        let case = parse_cases(&source).unwrap_or_else(|error| panic!("{error}\n{source}")).cases.remove(0);
+        let decision = case.decide(policy, &DETECTOR);
+        let reasons: Vec<_> = decision.reasons.iter().map(|reason| reason.code()).collect();
+        (reasons.join(" "), decision.sentence, case.unknown(policy))
+    };
+    let (stands, asks) =
+        ("standing = { for = '30d', uses = 1 }", "[data]\nuntrusted-target = { else = 'ask', gate = 'payments' }");
+    let policy = mission(stands, asks);
+    let to = "to = 'DE89370400440532013000'";
+    for (arguments, rest, reasons) in [
+        (to, "", "untrusted_target"),
+        (to, "endorsed = { to = ['DE89 3704 0044 0532 0130 00'] }", ""),
+        (to, "endorsed = { to = ['AT611904300234573201', 'DE89370400440532013000'] }", ""),
+        (to, "endorsed = { to = ['DE89370400440532013001'] }", "untrusted_target"),
+        (
+            "to = ['DE89370400440532013000', 'AT611904300234573201']",
+            "endorsed = { to = ['DE89370400440532013000'] }",
+            "untrusted_target",
+        ),
+        // Not in another argument, and not where the mission or the initiator must have named it.
+        (to, "endorsed = { lead = ['DE89370400440532013000'] }", "untrusted_target"),
+        ("to = 'A', lead = 'acme'", "endorsed = { to = ['A'], lead = ['acme'] }", "argument_not_named"),
+    ] {
+        let (is, sentence, unknown) = decided(&policy, arguments, rest);
+        assert_eq!((is.as_str(), unknown), (reasons, None), "{arguments}, {rest}: {sentence}");
+    }
+    let endorsed = "endorsed = { to = ['DE89370400440532013000'] }";
+    let (_, sentence, _) = decided(&policy, to, endorsed);
+    assert!(sentence.contains("argument `to` is endorsed by people, as the case says"), "{sentence}");
+    // What nobody could have endorsed proves nothing.
+    for (policy, rest, says) in [
+        (mission(stands, ""), endorsed, "asks no gate about what `mcp:bank/pay` acts on"),
+        (mission(stands, "[data]\nuntrusted-target = 'deny'"), endorsed, "asks no gate"),
+        (mission("", asks), endorsed, "gate `payments` gives no standing grants"),
+        (policy, "endorsed = { text = ['x'] }", "names `text`, which is no target of `mcp:bank/pay`"),
+    ] {
+        let (_, _, unknown) = decided(&policy, to, rest);
+        let unknown = unknown.unwrap();
+        assert!(unknown.contains(says), "{unknown} is not {says}");
+    }
+}
+
+#[test]
 fn what_is_wrong_with_what_came_before_is_told() {
     let good = "mission = 'm.toml'\n[[case]]\nname = 'n'\ncall = 'mcp:s/t'\nexpect = 'deny'\n";
     for (more, says) in [
@@ -197,6 +253,9 @@ fn what_is_wrong_with_what_came_before_is_told() {
         ("seen = [{ tool = 'mcp:s/t' }]", "missing field `result`"),
         ("seen = [{ tool = 'mcp:s/t', result = '', arguments = true }]", "`arguments` is a table"),
         ("words = 5", "expected a string"),
+        ("endorsed = { to = [5] }", "expected a string"),
+        ("endorsed = { to = [' x'] }", "write a value of one line"),
+        ("endorsed = { '/a//b' = ['x'] }", "`/a//b` is not an argument"),
     ] {
         let error = parse_cases(&format!("{good}{more}\n")).unwrap_err();
         assert!(error.why.contains(says) && error.line == 6, "{error} is not {says}");
@@ -225,7 +284,7 @@ fn cases_of_the_documentation_are_decided_as_they_say() {
             decided += 1;
         }
     }
-    assert!(decided >= 11, "only {decided} cases were found");
+    assert!(decided >= 12, "only {decided} cases were found");
     let leaky = mission::parse(files["leaky.toml"]).unwrap();
     let warning = mission::trifecta(&leaky).unwrap();
     assert!(

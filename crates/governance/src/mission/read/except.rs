@@ -7,11 +7,10 @@ use evidence::time::Zone;
 use toml::de::DeValue;
 
 use super::{Reader, Value, brief, nearest};
-use crate::limits::NAME_BYTES_MAX;
 use crate::mission::data::ClassRule;
 use crate::mission::except::{Except, Side};
 use crate::mission::rule::{ToolPattern, Upstream, split_tool, tool_of};
-use crate::mission::spelling::ambiguity;
+use crate::mission::source::is_argument;
 
 const KEYS: [&str; 5] = ["field", "in", "tool", "until", "why"];
 
@@ -117,10 +116,7 @@ impl<'s> Reader<'s> {
     /// An argument, as rules and records name it: `to`, `/customer/email`.
     pub(super) fn field(&mut self, value: &Value<'s>) -> Option<Arc<str>> {
         let text = self.text(value)?;
-        let is_plain =
-            !text.is_empty() && text.len() <= NAME_BYTES_MAX && !text.contains('*') && ambiguity(text).is_none();
-        let is_path = !text.starts_with('/') || text.split('/').skip(1).all(|name| !name.is_empty());
-        if !is_plain || !is_path {
+        if !is_argument(text) {
             let reason = format!("`{}` is not an argument", brief(text));
             self.problem(
                 value.span(),

@@ -14,7 +14,6 @@ use crate::limits::{ENDORSED_BYTES_MAX, MISSION_BYTES_MAX, STANDING_USES_MAX};
 use crate::mission::data::DataRules;
 use crate::mission::error::MissionError;
 use crate::mission::rule::{Constraint, ToolRules, Upstream};
-use crate::mission::spelling::hides;
 use crate::mission::{Endorsement, Mission, Mode, PinPolicy, Standing};
 
 const KEYS: [&str; 11] =
@@ -169,12 +168,7 @@ impl<'s> Reader<'s> {
     /// A value that a person can read.
     fn endorsed(&mut self, value: &Value<'s>) -> Option<Arc<str>> {
         let text = self.text(value)?;
-        if text.trim() != text
-            || text.is_empty()
-            || text.len() > ENDORSED_BYTES_MAX
-            || text.contains('\n')
-            || hides(text)
-        {
+        if !Endorsement::takes(text) {
             let reason =
                 format!("no value of one line, of at most {ENDORSED_BYTES_MAX} bytes, with nothing hidden in it");
             self.problem(value.span(), reason, "write the value as the call has it");
