@@ -4,6 +4,7 @@
 //! writes an event asks first, and whoever verifies a log asks again. Start at [`Approval::take`].
 
 mod break_glass;
+mod endorsed;
 mod illegal;
 mod quorum;
 mod spend;
@@ -25,6 +26,7 @@ use crate::record::approval::{
 };
 use crate::record::{Endpoint, Surface, Tool, VersionLog};
 use crate::time::Timestamp;
+pub use endorsed::{Ground, endorsing};
 pub use illegal::{Illegal, Role};
 pub use standing::Tally;
 

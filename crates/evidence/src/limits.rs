@@ -46,3 +46,7 @@ pub const REMINDERS_MAX: u32 = 96;
 
 /// Uses of approvals that are followed to their outcomes. Each keeps about 150 bytes: 300 MB at most.
 pub const USES_MAX: usize = 2_000_000;
+
+/// How long after the end of an endorsement a decision may still go by it, because both happened at once: what a busy machine puts between a look at the clock and at the book. In
+/// microseconds.
+pub const ENDORSED_LATE_US: i64 = 10_000_000;

@@ -6,6 +6,7 @@
 //! record's first byte.
 
 mod calls;
+mod endorsed;
 mod reviews;
 #[cfg(test)]
 mod tests;

@@ -80,7 +80,9 @@ pub(crate) async fn drive<E: Execute>(
                 let (data_classes, data_fields) = gateway.classes(&policy, run, &classified.intercepted, &tokens).await;
                 let met = gateway.met(run, &policy).await;
                 let initiator = &classified.intercepted.context().initiator.name;
-                let endorsed = gateway.endorsed(&policy, (&tool, pin.as_deref()), initiator, now());
+                // Of one time, so that no decision says of a value that it was endorsed after that was over.
+                let at = now();
+                let endorsed = gateway.endorsed(&policy, (&tool, pin.as_deref()), initiator, at);
                 let provenance = gateway.provenance.trace(run, &policy, &tool, &arguments, &endorsed);
                 let classified = Box::new(Classified {
                     confirmed,
@@ -93,7 +95,6 @@ pub(crate) async fn drive<E: Execute>(
                     ..classified
                 });
                 let consult = |consult: &Consult, at| gateway.consult(consult, at);
-                let at = now();
                 let (next, more) = if is_counted {
                     gateway.counters.decide(call, classified, policy.clone(), at, consult)
                 } else {

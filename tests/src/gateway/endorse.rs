@@ -3,10 +3,12 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use evidence::record::{Body, DecisionRecord, Effect, Origin};
+use evidence::record::{Body, Context, DecisionRecord, Draft, Effect, Origin, TargetOrigin};
 use serde_json::{Value, json};
+use store::{Ledger, Options};
 
-use super::approvals::{Gated, PASSPHRASE, pending, said};
+use super::approvals::{Gated, PASSPHRASE, denied, pending, said};
+use super::bridges::{Client, PATIENCE};
 use super::standing::PEOPLE;
 
 pub(super) const MISSION: &str = r#"
@@ -201,4 +203,101 @@ fn an_endorsement_ends_with_its_givers_and_its_rules_and_not_everything_is_asked
     assert!(client.close().success());
     assert_eq!(world.effects().len(), 2);
     world.0.assert_verified();
+}
+
+#[test]
+fn an_endorsement_ends_with_the_definition_that_people_were_asked_about() {
+    let world = Gated::with("endorse-pins", MISSION, PEOPLE);
+    world.enrol(&["ana", "bea"]);
+    let definitions = world.0.scratch.join("definitions");
+    let lists = |description: &str| {
+        let tool = json!([{ "name": "effect", "description": description, "inputSchema": { "type": "object" } }]);
+        std::fs::write(&definitions, tool.to_string()).unwrap();
+    };
+    lists("Pays.");
+    let mut client = world.0.bridge_to(&[], &["--definitions", definitions.to_str().unwrap()]);
+    client.open();
+    let mut number = 0;
+    let mut pays = |client: &mut Client| {
+        number += 1;
+        said(&client.call(number, "effect", json!({ "key": VALUE, "amount": number })))
+    };
+    let (code, unpinned, err) = world.endorse(&ENDORSE, VALUE);
+    assert_eq!(code, Some(0), "{err}");
+    world.both(&unpinned);
+    assert_eq!(pays(&mut client), ran());
+    // The definition was seen by nobody yet; once it is, it is another one than none.
+    assert!(client.ask(100, "tools/list", json!({})).to_string().contains("Pays."));
+    assert_eq!(pays(&mut client), pending());
+    let (_, endorsement, _) = world.endorse(&ENDORSE, VALUE);
+    world.both(&endorsement);
+    assert_eq!(pays(&mut client), ran());
+
+    lists("Pays, and tells everybody.");
+    assert!(!client.ask(101, "tools/list", json!({})).to_string().contains("everybody"));
+    assert_eq!(pays(&mut client), denied("definition_refused"));
+    // What was accepted is listed again: the endorsement is as good as before.
+    lists("Pays.");
+    client.ask(102, "tools/list", json!({}));
+    assert_eq!(pays(&mut client), ran());
+    lists("Pays, and tells everybody.");
+    client.ask(103, "tools/list", json!({}));
+    assert_eq!(world.run(&["tools", "pin", "mcp:up/effect", "--why", "read it"]).0, Some(0));
+    assert_eq!(pays(&mut client), pending(), "another definition was accepted");
+    assert!(client.close().success());
+    assert_eq!(world.effects().len(), 3);
+    world.0.assert_verified();
+}
+
+#[test]
+fn a_decision_that_claims_an_endorsement_which_there_was_not_is_found() {
+    let world = Gated::with("endorse-forged", MISSION, PEOPLE);
+    world.enrol(&["ana", "bea"]);
+    let mut client = world.open();
+    let (code, endorsement, err) = world.endorse(&ENDORSE, VALUE);
+    assert_eq!(code, Some(0), "{err}");
+    world.both(&endorsement);
+    assert_eq!(said(&client.call(1, "effect", to(VALUE))), ran());
+    rustix::process::kill_process(world.0.gateway_pid(), rustix::process::Signal::KILL).unwrap();
+    client.process.wait(PATIENCE).unwrap();
+    world.0.assert_verified();
+
+    // Whoever has the log's key writes what is well-formed and was never said.
+    let records = world.0.records("type:decision_record tool:mcp:up/effect decision:allow");
+    let [genuine] = &records[..] else { panic!("one call ran: {records:?}") };
+    let Body::Decision(decision) = &genuine.body else { panic!("{genuine:?}") };
+    let forged = |change: &dyn Fn(&mut DecisionRecord, &mut Context)| {
+        let (mut decision, correlation) = (decision.clone(), genuine.correlation.clone());
+        let mut context = Context {
+            agent: genuine.agent.clone(),
+            context: correlation.context,
+            initiator: genuine.initiator.clone(),
+            mission: correlation.mission,
+            run: correlation.run,
+        };
+        change(&mut decision, &mut context);
+        Draft::new(context.into(), correlation.call, genuine.occurred_at, decision)
+    };
+    fn traced(decision: &mut DecisionRecord) -> &mut TargetOrigin {
+        decision.input.provenance.first_mut().unwrap()
+    }
+    let drafts = vec![
+        forged(&|_, _| {}),
+        forged(&|decision, _| traced(decision).argument = "other".into()),
+        forged(&|decision, _| traced(decision).source = Some("ana and bea".into())),
+        forged(&|decision, _| decision.policy.slice_sha256 = Some("00".repeat(32).into())),
+        forged(&|_, context| context.mission = Some("others".into())),
+        forged(&|_, context| context.initiator.name = "ana".into()),
+    ];
+    let ledger = Ledger::open(&world.0.scratch.join("home"), Options::default()).unwrap();
+    let receipts = ledger.append_blocking(drafts).unwrap();
+    ledger.close_blocking().unwrap();
+    let (code, out, _) = world.run(&["verify", "--ledger"]);
+    assert_eq!(code, Some(1), "{out}");
+    let told = |seq: u64| {
+        let lines = out.lines().filter(|line| line.contains("no endorsement before it is in force"));
+        lines.into_iter().any(|line| line.contains(&format!("(record {seq})")))
+    };
+    let found: Vec<bool> = receipts.iter().map(|receipt| told(receipt.seq)).collect();
+    assert_eq!(found, [false, true, true, true, true, true], "{out}");
 }

@@ -8,13 +8,15 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature, VerifyingKey};
 use serde::Deserialize;
 
+use super::endorsed::Endorsements;
 use crate::approvals::{Approval, Illegal, State, change_sha256, changed, statement};
 use crate::exceptions::{self, Lives};
 use crate::ids::{ApprovalId, CallId};
 use crate::limits::{APPROVALS_MAX, USES_MAX};
 use crate::record::approval::{Answer, ApprovalEvent, ApprovalRecord, Review};
 use crate::record::{
-    ActionEvent, Body, DecisionPoint, Effect, ExceptionRecord, Record, Surface, Tool, VersionLog, VersionedKind,
+    ActionEvent, Body, DecisionPoint, DecisionRecord, Effect, ExceptionRecord, Record, Surface, Tool, VersionLog,
+    VersionedKind,
 };
 use crate::time::Timestamp;
 
@@ -27,6 +29,7 @@ pub(super) struct Reviews {
     approvals: BTreeMap<ApprovalId, Approval>,
     /// A use that was taken for a change, whose version must be the next record.
     due: Option<Due>,
+    endorsements: Endorsements,
     /// The public halves of confirmed keys, by `PERSON/KEY`.
     keys: BTreeMap<String, String>,
     /// The call that the record before decided on, and what it is bound to, where it uses an approval.
@@ -62,6 +65,11 @@ pub enum ReviewFlaw {
     /// It says that a call was edited before, and that is not so, or whoever did is not excluded.
     #[error("it says that its call follows an edited one, and none is, or whoever edited it may answer")]
     Follows,
+    /// A decision goes by an endorsement that there was not.
+    #[error(
+        "it says that a value is endorsed, and no endorsement before it is in force for this argument, tool and mission"
+    )]
+    Unendorsed,
     /// Glass was broken and no exception says so as it must.
     #[error("glass was broken, and no exception before it says who must look at it and until when")]
     Unexcepted,
@@ -134,6 +142,12 @@ impl Reviews {
     /// Takes the next record.
     pub(super) fn record(&mut self, record: &Record, lives: &Lives) -> Result<(), ReviewFlaw> {
         let deciding = self.deciding.take();
+        if let Body::Decision(decision) = &record.body {
+            self.decided(decision, record);
+            if !self.endorsements.are_in_force(decision, record) {
+                return Err(ReviewFlaw::Unendorsed);
+            }
+        }
         match &record.body {
             Body::Action(action) if action.event == ActionEvent::Intent => {
                 if let Some(call) = record.correlation.call
@@ -153,13 +167,10 @@ impl Reviews {
             Body::Approval(approval) => {
                 let mission = record.correlation.mission.as_deref().unwrap_or_default();
                 self.approval(approval, mission, lives, record.occurred_at)?;
+                if let Some(known) = self.approvals.get(&approval.approval) {
+                    self.endorsements.approval(known, approval, record);
+                }
                 self.used(approval, record.correlation.call, deciding)
-            }
-            Body::Decision(decision) if decision.point == DecisionPoint::Use && decision.effect == Effect::Allow => {
-                let call_sha256 = decision.input.call_sha256.clone();
-                self.deciding =
-                    record.correlation.call.zip(decision.approval).map(|(call, id)| (call, id, call_sha256));
-                Ok(())
             }
             Body::Decision(decision)
                 if decision.point == DecisionPoint::Release
@@ -171,6 +182,7 @@ impl Reviews {
             }
             Body::Version(version) => {
                 self.version(version);
+                self.endorsements.version(version, record.occurred_at);
                 Ok(())
             }
             Body::Access(_)
@@ -179,6 +191,14 @@ impl Reviews {
             | Body::Exception(_)
             | Body::Ledger(_)
             | Body::Request(_) => Ok(()),
+        }
+    }
+
+    /// Takes note of a decision by which a call uses an approval.
+    fn decided(&mut self, decision: &DecisionRecord, record: &Record) {
+        if decision.point == DecisionPoint::Use && decision.effect == Effect::Allow {
+            let call_sha256 = decision.input.call_sha256.clone();
+            self.deciding = record.correlation.call.zip(decision.approval).map(|(call, id)| (call, id, call_sha256));
         }
     }
 

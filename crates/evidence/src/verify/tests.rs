@@ -1,3 +1,5 @@
+mod endorsed;
+
 use super::*;
 use crate::checkpoint::KeyName;
 use crate::examples::{

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use evidence::approvals::{Approval, State};
 use evidence::ids::{ApprovalId, RunId};
-use evidence::record::approval::{Answer, ApprovalEvent, ApprovalRecord, Review};
+use evidence::record::approval::{ApprovalEvent, ApprovalRecord, Review};
 use evidence::record::{Authenticated, Context, Draft, Initiator, Link, Tool};
 use evidence::time::Timestamp;
 use governance::approve::{Consulted, Granted, StandingError};
@@ -117,16 +117,9 @@ impl Book {
     ) -> Vec<Endorsed> {
         let of_entry = |entry: &Entry| {
             let approval = &entry.approval;
-            let State::Approved(grant) = &approval.state else { return None };
             let endorsement = entry.granted.as_ref()?.endorses(&approval.call_sha256, policy, tool, pin)?;
-            approval.next_use(at).ok()?;
-            if entry.lost(is_good).is_some() {
-                return None;
-            }
-            let by = approval.in_force().filter(|review| review.answer == Answer::Approve);
-            let by: Vec<&str> = by.map(|review| &*review.reviewer).collect();
-            let source = format!("{} until {} (approval {})", by.join(" and "), grant.not_after, approval.approval);
-            Some(Endorsed::new(endorsement.argument.clone(), &endorsement.value, source.into()))
+            let source = approval.endorsed_by(at).filter(|_| entry.lost(is_good).is_none())?;
+            Some(Endorsed::new(endorsement.argument.clone(), &endorsement.value, source))
         };
         self.standing.iter().filter_map(|id| of_entry(self.entries.get(id)?)).collect()
     }

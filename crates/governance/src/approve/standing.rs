@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use evidence::approvals::{could_satisfy, gates_sha256};
+use evidence::approvals::{Ground, could_satisfy, gates_sha256};
 use evidence::ids::ApprovalId;
 use evidence::leaf::sha256_hex;
 use evidence::record::approval::{ApprovalEvent, ApprovalRecord, Gate, Question};
@@ -94,19 +94,6 @@ struct View<'a> {
     why: &'a str,
 }
 
-/// What a standing grant is bound to. Fields in the order of RFC 8785.
-#[derive(Serialize)]
-struct Bound<'a> {
-    gates_sha256: &'a str,
-    mission: &'a str,
-    pin: Option<&'a str>,
-    policy_slice: Option<&'a str>,
-    standing: &'a str,
-    tool: String,
-    v: u32,
-    who: &'a str,
-}
-
 impl Granted {
     /// The grant of this text, for which `who` asks.
     ///
@@ -138,18 +125,16 @@ impl Granted {
     }
 
     fn bound(&self, gates: &[Gate], pin: Option<&str>, slice_sha256: Option<&str>) -> String {
-        let bound = Bound {
+        let ground = Ground {
             gates_sha256: &gates_sha256(gates),
             mission: self.standing.mission(),
             pin,
-            policy_slice: slice_sha256,
-            standing: self.standing.rules().sha256(),
-            tool: self.standing.tool().to_string(),
-            v: 1,
+            slice_sha256,
+            text_sha256: self.standing.rules().sha256(),
+            tool: self.standing.tool(),
             who: &self.who,
         };
-        // Writing plain fields cannot fail; an empty digest matches nothing.
-        serde_json::to_vec(&bound).map(|bytes| sha256_hex(&bytes)).unwrap_or_default()
+        ground.sha256()
     }
 
     /// The request that it makes of its gates, where `policy` is in force and `pin` is the tool's accepted definition.
