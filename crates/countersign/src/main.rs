@@ -107,7 +107,7 @@ fn main() -> ExitCode {
         Command::Upstream(command) => home().and_then(|home| command.run(&home)),
         Command::Tools(command) => home().and_then(|home| command.run(&home)),
         Command::Mission(command) => command.run(home),
-        Command::Organisation(command) => command.run(),
+        Command::Organisation(command) => command.run(home),
         Command::Approvals(command) => home().and_then(|home| command.run(&home)),
         Command::Endorse(command) => home().and_then(|home| command.run(&home)),
         Command::Endorsements(command) => home().and_then(|home| command.run(&home)),

@@ -14,7 +14,6 @@ use evidence::leaf::sha256_hex;
 use evidence::record::{Context, Direction, ExceptionKind, VersionLog, VersionedKind, VersionedObject};
 use governance::classify::own::{ClassFile, Index, IndexKey, OwnClasses, parse_classes};
 use governance::limits::{CLASSES_BYTES_MAX, INDEX_BYTES_MAX};
-use governance::mission::Mission;
 use serde::{Deserialize, Serialize};
 use store::Reader;
 
@@ -63,10 +62,14 @@ pub struct ReadClasses {
     text: String,
 }
 
-/// What is wrong where `mission`, read from `file`, speaks of a class that is none of `own`.
+/// What is wrong where `file` speaks of classes of which one is none of `own`. Each is given with its line.
 #[must_use]
-pub fn undefined_class(mission: &Mission, file: &str, own: Option<&OwnClasses>) -> Option<String> {
-    let (name, line) = mission.own_classes().find(|(name, _)| !own.is_some_and(|own| own.has(name)))?;
+pub fn undefined_class<'n>(
+    mut named: impl Iterator<Item = (&'n str, u32)>,
+    file: &str,
+    own: Option<&OwnClasses>,
+) -> Option<String> {
+    let (name, line) = named.find(|(name, _)| !own.is_some_and(|own| own.has(name)))?;
     let mend = format!("add `[class.{name}]` to classes.toml, or correct the name");
     Some(format!("{file}:{line}: `org.{name}` is no own class in force; {mend}"))
 }
@@ -290,20 +293,29 @@ impl Gateway {
             }
         }
         self.examiner.put(fresh.own.clone());
+        // What was refused for a class that was not there may have it now.
+        self.organisation.look_again();
         Ok(None)
     }
 
-    /// That `fresh` has every class that a loaded mission speaks of: its rules would not hold any more, and what they keep would pass.
+    /// That `fresh` has every class that a loaded mission or the organisation speaks of: their rules would not hold any more, and what they keep would pass.
     fn keeps_classes_in_use(&self, fresh: &ReadClasses, path: &Path) -> Result<(), String> {
+        let is_gone = |(name, _): &(&str, u32)| !fresh.own.has(name);
         let in_use = |policy: Policy| {
             let policy = policy.load_full();
-            let (name, _) = policy.mission().own_classes().find(|(name, _)| !fresh.own.has(name))?;
-            Some((name.to_owned(), policy.mission().name().clone()))
+            let (name, _) = policy.mission().own_classes().find(is_gone)?;
+            let mission = policy.mission().name();
+            Some((name.to_owned(), format!("mission `{mission}` speaks"), "the mission"))
         };
-        match self.missions.policies().into_iter().find_map(in_use) {
+        let of_organisation = || {
+            let bounds = self.organisation_in_force().ok().flatten()?;
+            let (name, _) = bounds.organisation().capture().own_classes().find(is_gone)?;
+            Some((name.to_owned(), "`[capture]` of organisation.toml speaks".to_owned(), "`[capture]`"))
+        };
+        match self.missions.policies().into_iter().find_map(in_use).or_else(of_organisation) {
             None => Ok(()),
-            Some((class, mission)) => Err(format!(
-                "{}: `[class.{class}]` is gone, and mission `{mission}` speaks of `org.{class}`; keep the class, or take the line out of the mission first",
+            Some((class, who, place)) => Err(format!(
+                "{}: `[class.{class}]` is gone, and {who} of `org.{class}`; keep the class, or take the line out of {place} first",
                 path.display()
             )),
         }

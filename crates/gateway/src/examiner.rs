@@ -55,9 +55,14 @@ impl Examiner {
         self.own.store(Some(own));
     }
 
+    /// The own classes that are found.
+    pub(crate) fn own(&self) -> Option<Arc<OwnClasses>> {
+        self.own.load_full()
+    }
+
     /// That the own classes that `mission` speaks of are there: a rule about one that is not would never hold.
     pub(crate) fn knows_classes_of(&self, mission: &Mission, file: &str) -> Result<(), LoadError> {
-        match undefined_class(mission, file, self.own.load().as_deref()) {
+        match undefined_class(mission.own_classes(), file, self.own.load().as_deref()) {
             None => Ok(()),
             Some(error) => Err(LoadError::Invalid(error)),
         }

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use store::Reader;
 
 use crate::changes::{Asks, ChangeError, Kept as Waiting, Proposal, is_wider, owner_of};
+use crate::classes::undefined_class;
 use crate::clock::now;
 use crate::missions::LoadError;
 use crate::{Gateway, OpenError, versions};
@@ -66,6 +67,11 @@ impl InForce {
 
     fn accepted(&self) -> Option<String> {
         self.accepted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has the file looked at again: what it was refused for may hold no more.
+    pub(crate) fn look_again(&self) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn put(&self, bounds: Arc<Bounds>) {
@@ -213,6 +219,7 @@ impl Gateway {
     ) -> Result<Option<ChangeError>, LoadError> {
         let accepted = self.organisation.accepted();
         if accepted.as_deref() != Some(&**fresh.sha256()) {
+            self.knows_captured_classes(fresh.organisation(), path, who).await?;
             let old = accepted.as_deref().and_then(|sha256| self.kept_organisation(sha256));
             let old = old.as_ref().map(|old| old.organisation().clone());
             if old.as_ref().is_some_and(|old| old.why() == fresh.organisation().why()) {
@@ -252,6 +259,21 @@ impl Gateway {
         self.organisation.put(fresh);
         self.bind_missions().await;
         Ok(None)
+    }
+
+    /// That the own classes of `[capture]` are there: a line about one that is not would never hold, and what it is to keep out of files would be in them.
+    async fn knows_captured_classes(&self, fresh: &Organisation, path: &Path, who: &str) -> Result<(), LoadError> {
+        let capture = fresh.capture();
+        if capture.own_classes().next().is_none() {
+            return Ok(());
+        }
+        // Whoever writes both files at once means both.
+        self.load_classes(who).await;
+        let shown = path.display().to_string();
+        match undefined_class(capture.own_classes(), &shown, self.examiner.own().as_deref()) {
+            None => Ok(()),
+            Some(error) => Err(LoadError::Organisation(error)),
+        }
     }
 
     /// Holds every loaded mission against the organisation that is in force by now.

@@ -50,11 +50,15 @@ fn until_told(http: &Http, session: &str, text: &str, wanted: &str) {
 }
 
 fn until_noted(http: &Http, wanted: &str) {
+    until_noted_as(http, ExceptionKind::BadClasses, wanted);
+}
+
+fn until_noted_as(http: &Http, kind: ExceptionKind, wanted: &str) {
     let noted = wait::until("an exception", PATIENCE, || {
         let mut reasons = Vec::new();
         let read = http.home.audit("type:exception_record", |line| {
             if let Body::Exception(exception) = evidence::record::read(line.as_bytes())?.body
-                && exception.kind == ExceptionKind::BadClasses
+                && exception.kind == kind
             {
                 reasons.push(exception.reason);
             }
@@ -67,10 +71,14 @@ fn until_noted(http: &Http, wanted: &str) {
 }
 
 fn versions(http: &Http) -> Vec<VersionLog> {
+    versions_of(http, VersionedKind::Classes)
+}
+
+fn versions_of(http: &Http, kind: VersionedKind) -> Vec<VersionLog> {
     let mut versions = Vec::new();
     let read = http.home.audit("type:version_log", |line| {
         if let Body::Version(version) = evidence::record::read(line.as_bytes())?.body
-            && version.object.kind == VersionedKind::Classes
+            && version.object.kind == kind
         {
             versions.push(version);
         }
@@ -220,4 +228,39 @@ fn a_mission_speaks_only_of_own_classes_that_there_are() {
         .map(|record| record.data_classes.iter().map(ToString::to_string).collect())
         .collect();
     assert!(labels.contains(&"org.codename".to_owned()), "{labels:?}");
+}
+
+const CODENAME: &str = "[class.codename]\nwhy = \"projects\"\nkeywords = [\"Project Falcon\"]\n";
+
+#[test]
+fn content_is_kept_by_own_classes_that_there_are() {
+    let child = binary("countersign-upstream").display().to_string();
+    let http = Http::with("own-captured", &format!("command = {:?}", [child.as_str(), "--stdio"]), "", "");
+    let organisation = http.home.path().join("organisation.toml");
+    let demands =
+        "organisation = \"corp.example\"\nwhy = \"First version.\"\n[capture]\n\"org.codename\" = \"sealed\"\n";
+    fs::write(&organisation, demands).unwrap();
+    let refused =
+        "organisation.toml:4: `org.codename` is no own class in force; add `[class.codename]` to classes.toml";
+    until_noted_as(&http, ExceptionKind::BadOrganisation, refused);
+    let file = organisation.display().to_string();
+    let said = run(&http.home, &["organisation", "check", &file], 0);
+    assert!(said.contains("warning: own classes are not looked for here"), "{said}");
+    let classes = http.home.path().join("classes.toml");
+    let other = "[class.other]\nwhy = \"others\"\nkeywords = [\"Project Eagle\"]\n";
+    fs::write(&classes, format!("why = \"Others.\"\n{other}")).unwrap();
+    let said = run(&http.home, &["organisation", "check", &file], 1);
+    assert!(said.contains(refused), "{said}");
+
+    // Once the class is there the file is looked at again.
+    fs::write(&classes, format!("why = \"Projects.\"\n{CODENAME}{other}")).unwrap();
+    let taken_up = wait::until("the organisation", PATIENCE, || {
+        let versions = versions_of(&http, VersionedKind::Organisation);
+        if versions.len() == 1 { Ok(()) } else { Err(format!("{versions:?}")) }
+    });
+    taken_up.unwrap();
+    run(&http.home, &["organisation", "check", &file], 0);
+    fs::write(&classes, format!("why = \"Nobody needs it.\"\n{other}")).unwrap();
+    until_noted(&http, "`[class.codename]` is gone, and `[capture]` of organisation.toml speaks of `org.codename`");
+    drop(http.end());
 }

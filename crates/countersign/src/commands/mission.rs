@@ -337,7 +337,7 @@ fn fits(
 /// The mission, where the own classes that it speaks of are there; nothing is said against it where nobody here has described any, but that.
 fn are_defined(mission: Arc<Parsed>, file: &Path, own: Option<&OwnClasses>) -> Result<Arc<Parsed>, Fault> {
     let shown = file.display().to_string();
-    match (undefined_class(&mission, &shown, own), own) {
+    match (undefined_class(mission.own_classes(), &shown, own), own) {
         (None, _) => {}
         (Some(error), Some(_)) => return Err(Fault::Unsound(error)),
         (Some(_), None) => {

@@ -14,6 +14,8 @@ pub struct CaptureRules {
     pub(crate) classes: BTreeMap<Arc<str>, Capture>,
     /// Of content in which nothing was found, and of what has no line.
     pub(crate) default: Capture,
+    /// The own classes that it speaks of, each with a line that does.
+    pub(crate) own: Vec<(Arc<str>, u32)>,
     /// The group whose members may open it through the API.
     pub(crate) readers: Option<Arc<str>>,
 }
@@ -21,13 +23,18 @@ pub struct CaptureRules {
 impl CaptureRules {
     /// Without a section: nothing is kept.
     pub(crate) const fn nothing() -> Self {
-        Self { classes: BTreeMap::new(), default: Capture::Digest, readers: None }
+        Self { classes: BTreeMap::new(), default: Capture::Digest, own: Vec::new(), readers: None }
     }
 
     /// Whether anything is kept of any content.
     #[must_use]
     pub fn keeps(&self) -> bool {
         self.default != Capture::Digest || self.classes.values().any(|capture| *capture != Capture::Digest)
+    }
+
+    /// The names of own classes that it speaks of, each with a line that does.
+    pub fn own_classes(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.own.iter().map(|(name, line)| (&**name, *line))
     }
 
     /// The group whose members may open what is kept through the API.
@@ -94,6 +101,7 @@ mod tests {
         let rules = |default, lines: &[(&str, Capture)]| CaptureRules {
             classes: lines.iter().map(|(class, capture)| ((*class).into(), *capture)).collect(),
             default,
+            own: Vec::new(),
             readers: None,
         };
         for (default, lines, label, want) in [

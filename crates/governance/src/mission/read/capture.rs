@@ -37,6 +37,8 @@ impl<'s> Reader<'s> {
                         self.problem(value.span(), "what could not be read cannot be taken out", mend);
                     }
                     rules.classes.insert(name.into(), capture);
+                    let own = name.strip_prefix("org.").map(|own| (own.into(), self.line(key)));
+                    rules.own.extend(own);
                 }
                 _ => {}
             }
