@@ -35,6 +35,8 @@ const OBJECT: &str = "classes";
 pub(crate) struct Classes {
     /// Digest of the version last accepted, as the ledger has it.
     accepted: Mutex<Option<String>>,
+    /// Held while a version is taken up: whoever looks meanwhile waits until it is in force.
+    loading: tokio::sync::Mutex<()>,
     /// What the files looked like when they were last read, good or bad.
     seen: Mutex<Option<Vec<Stamp>>>,
 }
@@ -183,7 +185,7 @@ impl Classes {
             None => None,
         };
         let own = version.map(|version| version.own);
-        Ok((Self { accepted: Mutex::new(accepted), seen: Mutex::default() }, own))
+        Ok((Self { accepted: Mutex::new(accepted), ..Self::default() }, own))
     }
 
     fn accepted(&self) -> Option<String> {
@@ -194,6 +196,7 @@ impl Classes {
 impl Gateway {
     /// Takes up the own classes where their file or an index is new or changed, for `who`. A bad one leaves an exception, and the version in force stays.
     pub(crate) async fn load_classes(&self, who: &str) {
+        let _one_at_a_time = self.classes.loading.lock().await;
         let path = self.home.path().join(FILE);
         let looked = self.class_stamps(&path);
         {
@@ -224,6 +227,7 @@ impl Gateway {
 
     /// Takes up a version that people approved.
     pub(crate) async fn take_up_classes(&self, waiting: Waiting) -> Result<(), String> {
+        let _one_at_a_time = self.classes.loading.lock().await;
         let (home, sha256) = (self.home.clone(), waiting.version.to.clone());
         let fresh = blocking(move || kept_version(&home, &sha256)).await?;
         let path = self.home.path().join(FILE);

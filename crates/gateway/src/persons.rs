@@ -32,6 +32,8 @@ pub(crate) struct Persons {
     /// Digest of the version last accepted, as the ledger has it.
     accepted: Mutex<Option<String>>,
     in_force: RwLock<Option<Arc<People>>>,
+    /// Held while a version is taken up: whoever looks meanwhile waits until it is in force.
+    loading: tokio::sync::Mutex<()>,
     /// What the file looked like when it was last read, good or bad.
     seen: Mutex<Option<Stamp>>,
     /// Why there are none.
@@ -83,6 +85,7 @@ fn read(path: &Path) -> std::io::Result<String> {
 impl Gateway {
     /// Takes up the file of persons where it is new or changed, for `who`. A bad one leaves an exception, and the version in force stays.
     pub(crate) async fn load_people(&self, who: &str) {
+        let _one_at_a_time = self.people.loading.lock().await;
         let path = self.home.path().join(FILE);
         let stamp = fs::metadata(&path).ok().and_then(|found| Some((found.len(), found.modified().ok()?)));
         let is_known = *self.people.seen.lock().unwrap_or_else(PoisonError::into_inner) == Some(stamp);
@@ -126,6 +129,7 @@ impl Gateway {
 
     /// Takes up a version that people approved.
     pub(crate) async fn take_up_people(&self, kept: Kept) -> Result<(), String> {
+        let _one_at_a_time = self.people.loading.lock().await;
         let _people = self.people_in_force();
         let source = self.home.people(&kept.version.to).ok_or("what was approved is not in the home any more")?;
         let path = self.home.path().join(FILE);
@@ -211,5 +215,32 @@ impl Gateway {
         if let Err(error) = self.note(Context::system().into(), body).await {
             tracing::error!(%error, "a refused file of persons could not be recorded");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::home::Home;
+
+    #[tokio::test]
+    async fn whoever_looks_while_a_version_is_taken_up_waits_until_it_is_in_force() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::find(Some(folder.path().join("home"))).unwrap();
+        let file = home.path().join(FILE);
+        let gateway = Gateway::open(home, Duration::from_secs(1)).unwrap();
+        for (version, person) in [("First.", "ana"), ("Second.", "bea"), ("Third.", "carl")] {
+            let text = format!("why = {version:?}\n[person.{person}]\n[group]\nleads = [{person:?}]\n");
+            std::fs::write(&file, text).unwrap();
+            let others = async {
+                gateway.load_people("otto").await;
+                gateway.people.in_force().is_some_and(|people| people.persons().contains_key(person))
+            };
+            let ((), is_in_force) = tokio::join!(gateway.load_people("olga"), others);
+            assert!(is_in_force, "{person} is no person yet");
+        }
+        gateway.close().await;
     }
 }
