@@ -14,6 +14,7 @@ use evidence::leaf::sha256_hex;
 use evidence::record::{Context, Direction, ExceptionKind, VersionLog, VersionedKind, VersionedObject};
 use governance::classify::own::{ClassFile, Index, IndexKey, OwnClasses, parse_classes};
 use governance::limits::{CLASSES_BYTES_MAX, INDEX_BYTES_MAX};
+use governance::mission::Mission;
 use serde::{Deserialize, Serialize};
 use store::Reader;
 
@@ -299,6 +300,7 @@ impl Gateway {
         self.examiner.put(fresh.own.clone());
         // What was refused for a class that was not there may have it now.
         self.organisation.look_again();
+        self.missions.look_again();
         Ok(None)
     }
 
@@ -323,6 +325,18 @@ impl Gateway {
                 path.display()
             )),
         }
+    }
+
+    /// What is wrong where `mission`, which was in force as it is, speaks of a class that classes.toml has no more: that file is to be mended.
+    pub(crate) fn lost_class(&self, mission: &Mission) -> Option<String> {
+        let own = self.examiner.own();
+        let is_lost = |(name, _): &(&str, u32)| !own.as_ref().is_some_and(|own| own.has(name));
+        let (name, _) = mission.own_classes().find(is_lost)?;
+        Some(format!(
+            "{}: `[class.{name}]` is gone, and mission `{}` speaks of `org.{name}`: it is not taken up; put the class back, with a new `why`, or take the line out of the mission",
+            self.home.path().join(FILE).display(),
+            mission.name()
+        ))
     }
 
     /// How the file and every index in the home look, the file first.

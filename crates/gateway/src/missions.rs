@@ -352,7 +352,13 @@ impl Gateway {
     async fn accept(&self, written: Written, who: &str) -> Result<Accepted, LoadError> {
         let Written { asks, looked, path, shown, source } = written;
         let parsed = mission::parse(&source).map_err(|error| LoadError::Invalid(error.render(&shown)))?;
-        self.examiner.knows_classes_of(&parsed, &shown)?;
+        if let Err(error) = self.examiner.knows_classes_of(&parsed, &shown) {
+            let accepted = self.missions.accepted.read().unwrap_or_else(PoisonError::into_inner);
+            // Its classes were there when it was accepted: it is the class file that lost one.
+            let is_accepted = accepted.get(&**parsed.name()).is_some_and(|sha256| *sha256 == **parsed.sha256());
+            let lost = if is_accepted { self.lost_class(&parsed) } else { None };
+            return Err(lost.map_or(error, LoadError::Invalid));
+        }
         let bounds = self.organisation.bounds();
         let snapshot = Arc::new(compile_within(&parsed, bounds.as_ref(), &shown).map_err(LoadError::Invalid)?);
         let fresh = snapshot.mission().clone();

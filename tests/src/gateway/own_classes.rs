@@ -264,3 +264,36 @@ fn content_is_kept_by_own_classes_that_there_are() {
     until_noted(&http, "`[class.codename]` is gone, and `[capture]` of organisation.toml speaks of `org.codename`");
     drop(http.end());
 }
+
+#[test]
+fn a_mission_whose_class_was_lost_before_a_start_says_which_file_to_mend() {
+    let child = binary("countersign-upstream").display().to_string();
+    let mut http = Http::with("own-lost", &format!("command = {:?}", [child.as_str(), "--stdio"]), "", "");
+    let classes = http.home.path().join("classes.toml");
+    fs::write(&classes, format!("why = \"Projects.\"\n{CODENAME}")).unwrap();
+    let mission = http.home.mission();
+    let plain = fs::read_to_string(&mission).unwrap();
+    let why = plain.lines().find(|line| line.starts_with("why")).unwrap();
+    let named = plain.replace(why, "why = \"Keep names of projects.\"");
+    fs::write(&mission, format!("{named}\n[data]\n\"org.codename\" = {{ else = \"deny\" }}\n")).unwrap();
+    run(&http.home, &["mission", "apply", &mission.display().to_string()], 0);
+
+    // While the mission is loaded the version stays; before it is, nobody knows who needs the class.
+    fs::write(&classes, "why = \"Nobody needs it.\"\n").unwrap();
+    until_noted(&http, "keep the class, or take the line out of the mission first");
+    http.restart();
+    until_noted_as(
+        &http,
+        ExceptionKind::BadMission,
+        "classes.toml: `[class.codename]` is gone, and mission `load` speaks of `org.codename`: it is not taken up; put the class back, with a new `why`",
+    );
+    fs::write(&classes, format!("why = \"Needed after all.\"\n{CODENAME}")).unwrap();
+    let back = wait::until("the class", PATIENCE, || {
+        let versions = versions(&http);
+        if versions.len() == 3 { Ok(()) } else { Err(format!("{versions:?}")) }
+    });
+    back.unwrap();
+    let session = http.open();
+    until_told(&http, &session, "about Project Falcon", "denied (data_not_cleared)");
+    drop(http.end());
+}
