@@ -33,7 +33,7 @@ leads = ["ana", "bea", "olga"]
 
 impl Gated {
     /// A person proposes other arguments.
-    fn edit(&self, approval: &str, person: &str, arguments: &str) -> (Option<i32>, String, String) {
+    pub(super) fn edit(&self, approval: &str, person: &str, arguments: &str) -> (Option<i32>, String, String) {
         let key = self.key(person);
         let why = "500 is the most without a contract";
         self.run(&[
@@ -63,7 +63,7 @@ impl Gated {
     }
 }
 
-fn proposed(answer: &Value) -> &str {
+pub(super) fn proposed(answer: &Value) -> &str {
     answer["result"]["_meta"]["countersign.dev/refusal"]["proposed"].as_str().unwrap_or_default()
 }
 

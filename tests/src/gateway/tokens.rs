@@ -8,14 +8,16 @@ use evidence::record::{ActionEvent, Body, DecisionPoint, Record};
 use serde_json::{Value, json};
 
 use super::approvals::{Gated, denied, pending, said};
+use super::edits::proposed;
 
 const VALUE: &str = "ann@corp.example";
 
 const PEOPLE: &str = r#"
 why = "First version."
 [person.ana]
+[person.bea]
 [group]
-leads = ["ana"]
+leads = ["ana", "bea"]
 "#;
 
 /// The agent may leave effects for addresses of the house only, and what it echoes may be anything.
@@ -31,6 +33,7 @@ slow_effect = {}
 echo = {}
 [allow.mcp.up.effect]
 key = { email = ["*@corp.example"] }
+note = { length = 20, optional = true }
 [data]
 pii = { to = ["mcp:up/effect", "mcp:up/slow_effect"], else = "deny", result = "token" }
 LINES
@@ -205,5 +208,49 @@ fn people_approve_the_value_and_identical_calls_are_by_token() {
     assert!(client.close().success());
     let records = world.0.records("(type:action_record or type:decision_record)");
     assert_eq!(digests(&records)[1], (digest(&token), Some(digest(VALUE))));
+    world.0.assert_verified();
+}
+
+#[test]
+fn a_person_proposes_by_token_or_by_value_and_has_no_say_about_either() {
+    let world = world("tokens-edited", GATE);
+    world.enrol(&["ana", "bea"]);
+    let mut client = world.open();
+    let [token, other] = [(1, VALUE), (2, "bob@corp.example")].map(|(id, value)| {
+        let told = client.call(id, "slow_effect", key(value));
+        text(&told).to_owned()
+    });
+    let noted = |key: &str, note: &str| json!({ "key": key, "note": note });
+    assert_eq!(said(&client.call(3, "effect", noted(&token, "900"))), pending());
+    let first = world.asked();
+    let (code, out, err) = world.edit(&first, "ana", &noted(&token, "500").to_string());
+    assert_eq!((code, out.contains("is edited")), (Some(0), true), "{out} {err}");
+    // The agent is told what was written, and so nothing of the value.
+    let told = client.call(4, "effect", noted(&token, "900"));
+    assert_eq!((said(&told), proposed(&told)), (denied("approval_edited"), &*noted(&token, "500").to_string()));
+    assert!(!told.to_string().contains(VALUE), "{told}");
+    assert_eq!(said(&client.call(5, "effect", noted(&token, "500"))), pending());
+    let second = world.asked();
+    let (code, _, err) = world.say("approve", &second, "ana");
+    assert!(code == Some(1) && err.contains("proposed its arguments"), "{err}");
+    let (_, shown, _) = world.run(&["approvals", "show", &second, "--format", "json"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["shown"]["sent"], noted(VALUE, "500").to_string());
+    assert_eq!(world.say("approve", &second, "bea").0, Some(0));
+    assert_eq!(text(&client.call(6, "effect", noted(&token, "500"))), token);
+    assert_eq!(got(&world), [VALUE, "bob@corp.example", VALUE]);
+
+    // By value: it is hers as well where the agent has a token for it.
+    assert_eq!(said(&client.call(7, "effect", noted(&token, "1"))), pending());
+    let (code, _, err) = world.edit(&world.asked(), "ana", &noted("bob@corp.example", "1").to_string());
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(said(&client.call(8, "effect", noted(&other, "2"))), pending());
+    let by_token = world.asked();
+    let (code, _, err) = world.say("approve", &by_token, "ana");
+    assert!(code == Some(1) && err.contains("proposed its arguments"), "{err}");
+    assert_eq!(world.say("approve", &by_token, "bea").0, Some(0));
+    assert_eq!(text(&client.call(9, "effect", noted(&other, "2"))), other);
+    assert!(client.close().success());
+    assert_eq!(got(&world).last().map(String::as_str), Some("bob@corp.example"));
     world.0.assert_verified();
 }

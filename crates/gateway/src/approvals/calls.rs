@@ -76,7 +76,7 @@ impl Approvals {
             return refused(None, Reason::ApprovalUnavailable, text);
         }
         let intercepted = &classified.intercepted;
-        let follows = book.followed(run, intercepted.tool(), intercepted.arguments());
+        let follows = book.followed(run, intercepted);
         let involved = Involved { author, follows: &follows, people };
         let requested = match question(classified, decision, policy, involved, fresh, at) {
             Ok(requested) => requested,

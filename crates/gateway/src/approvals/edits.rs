@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use evidence::approvals::Approval;
 use evidence::ids::{ApprovalId, RunId};
-use evidence::record::Tool;
 use evidence::record::approval::{Answer, Review};
 use governance::approve::{Edit, EditError, Follows};
+use governance::intercept::Intercepted;
 use serde_json::Value;
 
 use super::{Approvals, Book, Entry, ReviewError, Reviewed};
@@ -60,10 +60,11 @@ impl Entry {
     }
 
     /// That a call of `run` has what is proposed here.
-    fn precedes(&self, run: RunId, tool: &Tool, arguments: &[u8]) -> Option<Follows> {
+    fn precedes(&self, run: RunId, call: &Intercepted) -> Option<Follows> {
         let edit = self.approval.edit()?;
-        let is_here = self.context.run == Some(run) && self.approval.tool == *tool;
-        let is_same = is_here && self.proposed.as_ref().is_none_or(|proposed| proposed.is_in(arguments));
+        let is_here = self.context.run == Some(run) && self.approval.tool == *call.tool();
+        let has = |proposed: &Proposed| proposed.is_in(call.arguments()) || proposed.is_in(call.sent());
+        let is_same = is_here && self.proposed.as_ref().is_none_or(has);
         is_same.then(|| Follows {
             approval: self.approval.approval,
             editors: std::iter::once(&edit.reviewer).chain(&edit.on_behalf_of).cloned().collect(),
@@ -73,10 +74,10 @@ impl Entry {
 }
 
 impl Book {
-    /// The edited calls whose proposals a call of `run` has, oldest first.
-    pub(super) fn followed(&self, run: RunId, tool: &Tool, arguments: &[u8]) -> Vec<Follows> {
+    /// The edited calls whose proposals a call of `run` has, as its agent sent it or as its tool gets it, oldest first.
+    pub(super) fn followed(&self, run: RunId, call: &Intercepted) -> Vec<Follows> {
         let edited = self.edited.iter().filter_map(|id| self.entries.get(id));
-        edited.filter_map(|entry| entry.precedes(run, tool, arguments)).collect()
+        edited.filter_map(|entry| entry.precedes(run, call)).collect()
     }
 
     /// Takes up what was proposed before this start.
