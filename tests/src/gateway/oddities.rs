@@ -39,9 +39,10 @@ pub(super) fn start(answerer: Answerer) -> String {
 fn serve(mut stream: TcpStream, answerer: Answerer) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     loop {
-        let (mut length, mut line) = (0, String::new());
+        let (mut length, mut line, mut param) = (0, String::new(), None);
         while reader.read_line(&mut line)? > 2 {
             let lower = line.to_ascii_lowercase();
+            param = lower.strip_prefix("mcp-param-text:").map(|value| value.trim().to_owned()).or(param);
             length = lower.strip_prefix("content-length:").map_or(length, |value| value.trim().parse().unwrap());
             line.clear();
         }
@@ -68,6 +69,12 @@ fn serve(mut stream: TcpStream, answerer: Answerer) -> std::io::Result<()> {
                     r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[{{"type":"text","text":{text}}}]}}}}"#
                 );
                 match text.as_str() {
+                    Some(text) if param.as_deref().is_some_and(|param| param != text) => {
+                        let refused = format!(
+                            r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32020,"message":"`mcp-param-text` is not what the body says"}}}}"#
+                        );
+                        json(&mut stream, "", &refused)?;
+                    }
                     Some("good") => json(&mut stream, "", &right)?,
                     Some("ask") => {
                         let state = &message["params"]["requestState"];
@@ -98,7 +105,7 @@ fn round(id: &Value, state: Option<&str>) -> String {
 pub(super) const STATE: &str = "the-servers-own";
 
 /// A response of JSON, with further lines of the head.
-fn json(stream: &mut TcpStream, head: &str, body: &str) -> std::io::Result<()> {
+pub(super) fn json(stream: &mut TcpStream, head: &str, body: &str) -> std::io::Result<()> {
     let length = body.len();
     write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{head}Content-Length: {length}\r\n\r\n{body}")
 }

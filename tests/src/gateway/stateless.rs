@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::bridges::binary;
 use super::clients::{Http, noted, statuses};
-use super::oddities::{STATE, start};
+use super::oddities::{STATE, json as in_json, start};
 
 /// A request of its own: status and answer.
 struct Told {
@@ -110,6 +110,32 @@ fn headers_that_disagree_with_the_body_run_nothing_and_are_recorded() {
         vec!["a request was refused: `mcp-method` is not what the body says"; 2],
         "the first, and how many"
     );
+}
+
+#[test]
+fn a_header_that_repeats_an_argument_says_what_the_tool_gets() {
+    let data = "[data]\npii = { to = [\"mcp:upstream/echo\"], else = \"deny\", result = \"token\" }\n";
+    let url = format!("url = {:?}", start(|stream, right| in_json(stream, "", right)));
+    let http = Http::with("param-tokens", &url, "", data);
+    let said = |id, argument: &str, header: &str| {
+        let header = format!("Mcp-Param-Text: {header}");
+        let [revision, method, name] = HEADERS;
+        call(&http, &[revision, method, name, &header], id, "c", json!({ "arguments": { "text": argument } }))
+    };
+    let value = "ann@corp.example";
+    let told = said(1, value, value);
+    let token = text(&told).to_owned();
+    assert!(token.starts_with("tok_pii_email_"), "{}", told.body);
+    // The server compares the header with the argument, which is the value by now.
+    assert_eq!(text(&said(2, &token, &token)), token);
+    // What repeats nothing stays as it is, and is the server's to refuse.
+    for (argument, header) in [(token.as_str(), value), ("good", token.as_str())] {
+        let told = said(3, argument, header);
+        let is_refused = told.body["error"]["code"] == -32020;
+        assert_eq!(is_refused, argument == "good", "{argument} {header}: {}", told.body);
+    }
+    let records = http.end();
+    assert_eq!(statuses(&records), [Status::Done, Status::Done, Status::Done, Status::ToolError]);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! The headers that repeat parts of a message (MCP revision 2026-07-28, Streamable HTTP, Request Metadata).
 //!
 //! Nothing is decided by them: they are held to the body on the way in ([`check`]) and written anew from the body on the way out ([`headers`]). Headers for arguments
-//! (`Mcp-Param-*`) are the server's to check, which knows what they repeat; they pass ([`carried`]).
+//! (`Mcp-Param-*`) are the server's to check, which knows what they repeat; they pass ([`carried`]), and follow where the arguments become others for the tool ([`repeat`]).
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use governance::decide::PROTOCOL_REQUESTS;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -121,6 +122,19 @@ pub(super) fn carried<'h>(
     headers.iter().filter(move |(name, _)| name.as_str().starts_with(PARAM) || (carries_name && **name == NAME))
 }
 
+/// Has the headers that repeat arguments say what the arguments became: `turned` has texts of arguments, each with what it is for the tool. Which header repeats which argument only
+/// the server knows; equal texts became equal ones.
+pub(super) fn repeat(headers: &mut HeaderMap, turned: &BTreeMap<String, String>) {
+    for (name, value) in headers.iter_mut() {
+        let repeats = name.as_str().starts_with(PARAM).then(|| decode_header(value.as_bytes())).flatten();
+        let Some(text) = repeats.and_then(|text| turned.get(&*text)) else { continue };
+        if let Ok(mut turned) = HeaderValue::from_str(&encode_header(text)) {
+            turned.set_sensitive(true);
+            *value = turned;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,6 +211,31 @@ mod tests {
             let mut names: Vec<_> = carried(&lines, &envelope).map(|(name, _)| name.as_str()).collect();
             names.sort_unstable();
             assert_eq!(names, expected, "{method}");
+        }
+    }
+
+    #[test]
+    fn headers_of_arguments_follow_what_the_tool_gets() {
+        let mut lines = said(&[
+            ("Mcp-Param-To", "tok_pii_person_a"),
+            ("Mcp-Param-To", "=?base64?dG9rX3BpaV9wZXJzb25fYQ==?="),
+            ("Mcp-Param-Cc", "tok_pii_person_b"),
+            ("Mcp-Param-Text", "to tok_pii_person_a"),
+            ("Mcp-Name", "tok_pii_person_a"),
+            ("X-Other", "tok_pii_person_a"),
+        ]);
+        let turned = [("tok_pii_person_a", "Zoë"), ("tok_pii_person_c", "Ann")];
+        repeat(&mut lines, &turned.map(|(from, to)| (from.to_owned(), to.to_owned())).into());
+        let zoe = "=?base64?Wm/Dqw==?=";
+        for (name, values) in [
+            ("mcp-param-to", vec![zoe, zoe]),
+            ("mcp-param-cc", vec!["tok_pii_person_b"]),
+            ("mcp-param-text", vec!["to tok_pii_person_a"]),
+            ("mcp-name", vec!["tok_pii_person_a"]),
+            ("x-other", vec!["tok_pii_person_a"]),
+        ] {
+            let found: Vec<_> = lines.get_all(name).iter().map(|value| value.to_str().unwrap()).collect();
+            assert_eq!(found, values, "{name}");
         }
     }
 

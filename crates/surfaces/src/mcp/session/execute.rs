@@ -1,5 +1,6 @@
 //! Executing governed calls: only here does a session send one, and only against its warrant.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -48,7 +49,7 @@ impl Execute for CallUpstream {
         if warrant.call() != self.call {
             return Execution::Ended(Outcome::without_answer(Status::NotExecuted, Reason::EvaluationFailed));
         }
-        let Some(message) = as_warranted(std::mem::take(&mut self.message), &warrant) else {
+        let Some(message) = as_warranted(std::mem::take(&mut self.message), &warrant, &self.upstream) else {
             return Execution::Ended(Outcome::without_answer(Status::NotExecuted, Reason::EvaluationFailed));
         };
         let answer = self.upstream.request(&self.id, message).await;
@@ -74,15 +75,41 @@ impl Execute for CallUpstream {
     }
 }
 
-/// The call as its tool gets it: `message` with the arguments that the warrant puts in the place of those it is good for. `None` where it is good for others.
-pub(super) fn as_warranted(message: Bytes, warrant: &Warrant) -> Option<Bytes> {
+/// The call as its tool gets it: `message` with the arguments that the warrant puts in the place of those it is good for, which the headers of its link to `upstream` repeat. `None`
+/// where it is good for others.
+pub(super) fn as_warranted(message: Bytes, warrant: &Warrant, upstream: &Upstream) -> Option<Bytes> {
     let Some(sent) = warrant.sent() else { return Some(message) };
     let envelope = Envelope::parse(message, &ReadLimits::REQUEST).ok()?;
     let arguments =
         param(&envelope, "arguments").filter(|arguments| sha256_hex(arguments.bytes()) == warrant.args_sha256())?;
     let mut splice = Splice::new(envelope.bytes());
     splice.replace(arguments, Raw::parse(sent, &ReadLimits::REQUEST).ok()?).ok()?;
+    upstream.repeat(&turned(arguments.bytes(), sent));
     splice.finish().ok()
+}
+
+/// The texts of arguments that are others for the tool, each with what it is there: only tokens in texts turned back, so both have the same shape.
+fn turned(arguments: &[u8], sent: &[u8]) -> BTreeMap<String, String> {
+    fn walk(from: Value, to: Value, turned: &mut BTreeMap<String, String>) {
+        match (from, to) {
+            (Value::Array(from), Value::Array(to)) => {
+                from.into_iter().zip(to).for_each(|(from, to)| walk(from, to, turned));
+            }
+            (Value::Object(from), Value::Object(mut to)) => {
+                for (name, from) in from {
+                    let to = to.remove(&name).unwrap_or_default();
+                    walk(from, to, turned);
+                }
+            }
+            (Value::String(from), Value::String(to)) if from != to => drop(turned.insert(from, to)),
+            _ => {}
+        }
+    }
+    let mut turned = BTreeMap::new();
+    if let (Ok(from), Ok(to)) = (serde_json::from_slice(arguments), serde_json::from_slice(sent)) {
+        walk(from, to, &mut turned);
+    }
+    turned
 }
 
 /// A request of the upstream (sampling, elicitation, roots), to be put to the agent's client.

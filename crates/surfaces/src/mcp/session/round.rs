@@ -200,7 +200,7 @@ impl<S: Session> Execute for CallRound<S> {
         // Whoever follows a task of a parked call needs what the message says of its client.
         let is_parked = self.parks.as_ref().is_some_and(|parks| parks.is_parked());
         let message = if is_parked { self.message.clone() } else { std::mem::take(&mut self.message) };
-        let Some(message) = as_warranted(message, &warrant) else {
+        let Some(message) = as_warranted(message, &warrant, upstream) else {
             return Execution::Ended(Outcome::without_answer(Status::NotExecuted, Reason::EvaluationFailed));
         };
         let answer = upstream.request(&self.id, message).await;

@@ -11,7 +11,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
@@ -41,7 +41,7 @@ use crate::mcp::codec::batch::{Arrays, Messages, is_batch};
 use crate::mcp::codec::strict::StrictReader;
 use crate::mcp::codec::{Envelope, EnvelopeKind, Raw, RawId, Shape};
 use crate::mcp::era::{Era, Revision};
-use crate::mcp::mirror::PARAM;
+use crate::mcp::mirror::{self, PARAM};
 use crate::mcp::streamable::{
     BodyError, EVENT_STREAM, JSON, LAST_EVENT_ID, REVISION, SESSION_ID, is_media_type, read_body,
 };
@@ -239,6 +239,12 @@ impl HttpUpstream {
             Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
         };
         carried.filter_map(text).collect()
+    }
+
+    /// See [`super::Upstream::repeat`].
+    pub(super) fn repeat(&self, turned: &BTreeMap<String, String>) {
+        let mut headers = self.link.headers.lock().unwrap_or_else(PoisonError::into_inner);
+        mirror::repeat(&mut headers.template, turned);
     }
 
     fn over(config: HttpUpstreamConfig, template: HeaderMap, shared: Arc<Shared>, era: Era) -> (Self, IncomingQueue) {

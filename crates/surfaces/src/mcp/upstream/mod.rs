@@ -7,6 +7,7 @@ mod incoming;
 mod lanes;
 pub mod stdio;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -138,6 +139,14 @@ impl Upstream {
         match self {
             Self::Http(upstream) => upstream.carried(),
             Self::Lane(_) | Self::Stdio(_) => Vec::new(),
+        }
+    }
+
+    /// Has the headers that repeat arguments say what the tool gets: `turned` are texts of arguments that are others there.
+    pub(super) fn repeat(&self, turned: &BTreeMap<String, String>) {
+        match self {
+            Self::Http(upstream) => upstream.repeat(turned),
+            Self::Lane(_) | Self::Stdio(_) => {}
         }
     }
 
