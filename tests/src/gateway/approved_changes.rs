@@ -12,6 +12,7 @@ use testkit::wait;
 
 use super::bridges::{PATIENCE, World, binary};
 use super::clients::Http;
+use super::excepts::{SECRET, day};
 
 const PASSPHRASE: &str = "correct horse";
 
@@ -158,8 +159,28 @@ impl Gated {
 
     /// Replaces the file of the folder by one that allows these tools.
     fn allow(&self, tools: &[&str], why: &str) {
+        self.allow_with(tools, "", why);
+    }
+
+    /// The same, with `sections` beside.
+    fn allow_with(&self, tools: &[&str], sections: &str, why: &str) {
         let name = self.0.home.mission().file_stem().unwrap().to_str().unwrap().to_owned();
-        fs::write(self.0.home.mission(), mission(&name, tools, &[]).replace("First version.", why)).unwrap();
+        let text = mission(&name, tools, &[]).replace("First version.", why);
+        fs::write(self.0.home.mission(), format!("{text}\n{sections}")).unwrap();
+    }
+
+    /// What is asked, as a person sees it.
+    fn shown(&self, approval: &str) -> String {
+        let (code, shown) = self.run(&["approvals", "show", approval, "--format", "table"]);
+        assert_eq!(code, Some(0), "{shown}");
+        shown
+    }
+
+    /// What the agent reads that has `text` echoed.
+    fn echo(&self, session: &str, text: &str) -> String {
+        let mut raw = self.0.connect();
+        raw.send(&self.0.request(Some(session), &self.0.call(1, text)));
+        raw.answer()
     }
 
     fn end(self) {
@@ -213,6 +234,104 @@ fn a_wider_mission_waits_and_takes_effect_by_itself_and_a_narrower_one_waits_for
     let versions = world.versions(VersionedKind::Mission);
     assert_eq!((versions.len(), versions[4].from.as_deref()), (5, Some("revoked")));
     assert_eq!(world.uses(), 2);
+    world.end();
+}
+
+#[test]
+fn an_exception_of_a_line_about_data_is_prolonged_by_people_and_shortened_by_nobody() {
+    let world = Gated::new("gated-excepts", &[]);
+    let (near, far) = (day(3), day(60));
+    let with = |until: &str, why: &str| {
+        let except = format!(
+            r#"{{ tool = "mcp:upstream/echo", in = "arguments", until = {until}, why = "Pilot of the newsletter." }}"#
+        );
+        let data = format!("[data]\nsecret = {{ else = \"deny\", except = [{except}] }}\n");
+        world.allow_with(&["echo", "record_4k"], &data, why);
+    };
+    let session = world.0.open();
+    // Less than before, but for the exception: that is what people are asked about.
+    with(&near, "Passwords stay, but for the pilot.");
+    world.until("the rule", || world.versions(VersionedKind::Mission).len() == 2 || !world.open_approvals().is_empty());
+    for id in world.open_approvals() {
+        world.approve(&id, ["ana", "bea"]);
+    }
+    world.until("the exception", || world.versions(VersionedKind::Mission).len() == 2);
+    assert!(world.echo(&session, SECRET).contains("hunter2"));
+
+    with(&far, "The pilot goes on.");
+    let id = world.asked();
+    let shown = world.shown(&id);
+    let until = |day: &str| format!("by exception, `secret` may go to `mcp:upstream/echo` until `{day}`: Pilot");
+    for line in [&*until(&far), &format!("(was: {}", until(&near)), "gate changes: 2 of `leads`"] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    assert_eq!(world.versions(VersionedKind::Mission).len(), 2, "what was in force stays");
+    world.approve(&id, ["ana", "bea"]);
+    let versions = world.versions(VersionedKind::Mission);
+    let [.., version] = versions.as_slice() else { panic!("{versions:#?}") };
+    assert_eq!((version.direction, version.approval.map(|id| id.to_string())), (Some(Direction::Wider), Some(id)));
+    assert!(world.echo(&session, SECRET).contains("hunter2"));
+
+    with(&near, "The pilot ends as it was to.");
+    world.until("the shorter one", || world.versions(VersionedKind::Mission).len() == 4);
+    let versions = world.versions(VersionedKind::Mission);
+    let last = versions.last().unwrap();
+    assert_eq!((last.direction, last.approval), (Some(Direction::Narrower), None));
+    assert!(world.open_approvals().is_empty());
+    world.end();
+}
+
+#[test]
+fn own_classes_change_as_people_say_and_what_was_found_is_found_meanwhile() {
+    let mut world = Gated::new("gated-classes", &[]);
+    let class = |name: &str, word: &str| format!("[class.{name}]\nwhy = \"projects\"\nkeywords = [{word:?}]\n");
+    let falcon = class("falcon", "Project Falcon");
+    // The first file could wait for nobody who knew of it.
+    world.write("classes.toml", &format!("why = \"First version.\"\n{falcon}"));
+    world.until("the first file", || world.versions(VersionedKind::Classes).len() == 1);
+    assert_eq!(world.count("kind:change"), 2);
+    let data = "[data]\n\"org.falcon\" = { else = \"deny\" }\n";
+    world.allow_with(&["echo", "record_4k"], data, "Falcon stays.");
+    world.until("the rule", || world.versions(VersionedKind::Mission).len() == 2);
+    let session = world.0.open();
+    let both = ["about Project Falcon", "about Project Eagle"];
+    let is_kept =
+        |world: &Gated, session: &str| both.map(|text| world.echo(session, text).contains("data_not_cleared"));
+    assert_eq!(is_kept(&world, &session), [true, false]);
+
+    let words = class("falcon", "Project Eagle");
+    world.write("classes.toml", &format!("why = \"It has another name.\"\n{words}"));
+    let id = world.asked();
+    let shown = world.shown(&id);
+    for line in ["would change classes", "Project Eagle", "gate changes: 2 of `leads`"] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    let (code, said) = world.say("approve", &id, "me");
+    assert!(code == Some(1) && said.contains("proposes the change"), "{said}");
+    assert_eq!(is_kept(&world, &session), [true, false], "what was in force stays");
+    // Also over a killed process, which finds the file anew and asks nothing else.
+    world.0.restart();
+    assert_eq!(world.asked(), id);
+    let session = world.0.open();
+    assert_eq!(is_kept(&world, &session), [true, false]);
+    world.approve(&id, ["ana", "bea"]);
+    world.until("the other name", || is_kept(&world, &session) == [false, true]);
+    let versions = world.versions(VersionedKind::Classes);
+    let [_, version] = versions.as_slice() else { panic!("{versions:#?}") };
+    assert_eq!(version.approval.map(|approval| approval.to_string()), Some(id));
+    assert_eq!((version.direction, &*version.who), (Some(Direction::Unclear), &*user()));
+
+    // A no stands.
+    world.write(
+        "classes.toml",
+        "why = \"Nobody needs it.\"\n[class.falcon]\nwhy = \"projects\"\nkeywords = [\"Project Kite\"]\n",
+    );
+    assert_eq!(world.say("deny", &world.asked(), "ana").0, Some(0));
+    world.0.restart();
+    let session = world.0.open();
+    assert_eq!(is_kept(&world, &session), [false, true]);
+    assert!(world.open_approvals().is_empty());
+    assert_eq!((world.versions(VersionedKind::Classes).len(), world.uses()), (2, 1));
     world.end();
 }
 

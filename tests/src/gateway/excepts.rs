@@ -14,7 +14,7 @@ use testkit::wait;
 use super::bridges::{PATIENCE, binary};
 use super::clients::Http;
 
-const SECRET: &str = r#"{"password":"hunter2-Tiger!"}"#;
+pub(super) const SECRET: &str = r#"{"password":"hunter2-Tiger!"}"#;
 
 /// How long the exceptions of the first test live: a start, a kill and another start of a gateway, on a slow machine.
 const LIFE_US: i64 = 20_000_000;
@@ -185,7 +185,7 @@ fn check_waivers(records: &[Record], until: Timestamp) {
 }
 
 /// A day of UTC so many days from now.
-fn day(days: i64) -> String {
+pub(super) fn day(days: i64) -> String {
     now().plus_micros(days * 86_400_000_000).to_string().chars().take(10).collect()
 }
 
