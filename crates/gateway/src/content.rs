@@ -14,18 +14,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use evidence::filter::{Filter, Term};
-use evidence::ids::{CallId, ExceptionId, RunId};
+use evidence::ids::{CallId, RunId};
 use evidence::leaf::sha256_hex;
 use evidence::record::{
-    ActionEvent, ActionRecord, Body, Capture, Captured, Content, Context, Draft, EvidenceAccess, ExceptionEvent,
-    ExceptionKind, ExceptionRecord, Link, Record, RecordType, Unkept,
+    ActionEvent, ActionRecord, Body, Capture, Captured, Content, Context, Draft, EvidenceAccess, ExceptionKind,
+    ExceptionRecord, Link, Record, RecordType, Unkept,
 };
 use governance::classify::Kept;
 use governance::classify::token::Token;
 use governance::decide::PolicySnapshot;
 use governance::execute::{Outcome, Release};
 use governance::intercept::Intercepted;
-use governance::limits::{CONTENT_BYTES_MAX, EXCEPTION_DUE_US, SENTENCE_BYTES_MAX};
+use governance::limits::{CONTENT_BYTES_MAX, SENTENCE_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 use store::{Order, ReadError, Reader};
 
@@ -299,20 +299,13 @@ impl Gateway {
             return;
         }
         let exception = ExceptionRecord {
-            broken_glass: None,
-            signed: None,
-            due: Some(at.plus_micros(EXCEPTION_DUE_US)),
-            event: ExceptionEvent::Opened,
-            exception: ExceptionId::at(at, self.entropy.bits()),
-            kind: ExceptionKind::Ledger,
             mitigation: Some("what became of the call is recorded with the digest of its result".to_owned()),
-            owner: "operator".to_owned(),
-            reason: format!(
-                "what call {call} returned could not be kept; see to the disk, and to calls with `not_kept`"
-            ),
-            scope: format!("call:{call}"),
-            note: None,
-            who: None,
+            ..self.opening(
+                ExceptionKind::Ledger,
+                format!("call:{call}"),
+                format!("what call {call} returned could not be kept; see to the disk, and to calls with `not_kept`"),
+                at,
+            )
         };
         append_beside(self, vec![Draft::new(Context::system().into(), Some(call), at, exception)]);
     }

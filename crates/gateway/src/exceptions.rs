@@ -7,7 +7,7 @@ use evidence::filter::{Filter, Term};
 use evidence::ids::ExceptionId;
 use evidence::record::{Body, Context, ExceptionEvent, ExceptionKind, ExceptionRecord, RecordType, Signed};
 use evidence::time::Timestamp;
-use governance::limits::SENTENCE_BYTES_MAX;
+use governance::limits::{EXCEPTION_DUE_US, SENTENCE_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 use store::{Order, ReadError, Reader};
 
@@ -123,6 +123,24 @@ pub fn lives(reader: &Reader) -> Result<Lives, ReadError> {
 }
 
 impl Gateway {
+    /// An exception that the gateway itself finds at `at`: open, for the operator to see to, and of which nothing is said yet that was done about it.
+    pub(crate) fn opening(&self, kind: ExceptionKind, scope: String, reason: String, at: Timestamp) -> ExceptionRecord {
+        ExceptionRecord {
+            broken_glass: None,
+            due: Some(at.plus_micros(EXCEPTION_DUE_US)),
+            event: ExceptionEvent::Opened,
+            exception: ExceptionId::at(at, self.entropy.bits()),
+            kind,
+            mitigation: None,
+            note: None,
+            owner: "operator".to_owned(),
+            reason,
+            scope,
+            signed: None,
+            who: None,
+        }
+    }
+
     /// Does what `who` wants about an exception; gives its id.
     ///
     /// # Errors

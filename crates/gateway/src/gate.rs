@@ -4,10 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use evidence::ids::ExceptionId;
-use evidence::record::{AccessToken, Authenticated, Context, ExceptionEvent, ExceptionKind, ExceptionRecord, Surface};
+use evidence::record::{AccessToken, Authenticated, Context, ExceptionKind, ExceptionRecord, Surface};
 use evidence::time::Timestamp;
-use governance::limits::EXCEPTION_DUE_US;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -300,18 +298,8 @@ impl RunGate {
     async fn note_outage(&self, auth: &Auth, why: &str) {
         let at = clock::now();
         let body = ExceptionRecord {
-            broken_glass: None,
-            signed: None,
-            due: Some(at.plus_micros(EXCEPTION_DUE_US)),
-            event: ExceptionEvent::Opened,
-            exception: ExceptionId::at(at, self.gateway.entropy.bits()),
-            kind: ExceptionKind::Issuer,
             mitigation: Some("nobody is let in with a token of this issuer".to_owned()),
-            owner: "operator".to_owned(),
-            reason: why.to_owned(),
-            scope: format!("issuer:{}", auth.issuer()),
-            note: None,
-            who: None,
+            ..self.gateway.opening(ExceptionKind::Issuer, format!("issuer:{}", auth.issuer()), why.to_owned(), at)
         };
         if let Err(error) = self.gateway.note(Context::system().into(), body).await {
             tracing::error!(%error, "an outage of the authorization server could not be recorded");

@@ -9,13 +9,9 @@ use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use evidence::approvals::could_satisfy;
-use evidence::ids::ExceptionId;
 use evidence::record::approval::{Assurance, Gate};
-use evidence::record::{
-    Context, ExceptionEvent, ExceptionKind, ExceptionRecord, VersionLog, VersionedKind, VersionedObject,
-};
+use evidence::record::{Context, ExceptionKind, VersionLog, VersionedKind, VersionedObject};
 use evidence::time::Timestamp;
-use governance::limits::EXCEPTION_DUE_US;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use store::Reader;
@@ -452,20 +448,12 @@ impl Gateway {
     /// Nobody could confirm the first key.
     async fn first_key(&self, person: &str, id: &str) -> Result<(), store::AppendError> {
         let at = now();
-        let body = ExceptionRecord {
-            broken_glass: None,
-            signed: None,
-            due: Some(at.plus_micros(EXCEPTION_DUE_US)),
-            event: ExceptionEvent::Opened,
-            exception: ExceptionId::at(at, self.entropy.bits()),
-            kind: ExceptionKind::People,
-            mitigation: None,
-            note: None,
-            owner: "operator".to_owned(),
-            reason: format!("the key of `{person}` is the first of this home, and no second person has confirmed it"),
-            scope: format!("key:{person}/{id}"),
-            who: None,
-        };
+        let body = self.opening(
+            ExceptionKind::People,
+            format!("key:{person}/{id}"),
+            format!("the key of `{person}` is the first of this home, and no second person has confirmed it"),
+            at,
+        );
         self.note(Context::system().into(), body).await.map(drop)
     }
 }

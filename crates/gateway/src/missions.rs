@@ -12,13 +12,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use evidence::ids::ExceptionId;
 use evidence::leaf::sha256_hex;
 use evidence::record::{
-    Context, Direction, ExceptionEvent, ExceptionKind, ExceptionRecord, VersionLog, VersionedKind, VersionedObject,
+    Context, Direction, ExceptionKind, ExceptionRecord, VersionLog, VersionedKind, VersionedObject,
 };
 use governance::decide::PolicySnapshot;
-use governance::limits::{EXCEPTION_DUE_US, MISSION_BYTES_MAX, OBSERVE_DUE_US};
+use governance::limits::{MISSION_BYTES_MAX, OBSERVE_DUE_US};
 use governance::mission::{self, Mission, Mode};
 use serde::{Deserialize, Serialize};
 use store::Reader;
@@ -575,18 +574,15 @@ impl Gateway {
     async fn observed(&self, mission: &Mission) -> Result<(), store::AppendError> {
         let at = now();
         let body = ExceptionRecord {
-            broken_glass: None,
-            signed: None,
-            due: Some(at.plus_micros(OBSERVE_DUE_US)),
-            event: ExceptionEvent::Opened,
-            exception: ExceptionId::at(at, self.entropy.bits()),
-            kind: ExceptionKind::Observe,
             mitigation: Some("what pays, destroys, administers or is unconfirmed is held to the mission".to_owned()),
+            due: Some(at.plus_micros(OBSERVE_DUE_US)),
             owner: mission.owner().to_string(),
-            reason: format!("mission `{}` is only observed; {}", mission.name(), mission.why()),
-            scope: format!("mission:{}", mission.name()),
-            note: None,
-            who: None,
+            ..self.opening(
+                ExceptionKind::Observe,
+                format!("mission:{}", mission.name()),
+                format!("mission `{}` is only observed; {}", mission.name(), mission.why()),
+                at,
+            )
         };
         let context = Context { mission: Some(mission.name().clone()), ..Context::system() };
         self.note(context.into(), body).await.map(|_| ())
@@ -595,18 +591,13 @@ impl Gateway {
     async fn refused(&self, path: &Path, error: &impl std::fmt::Display) {
         let at = now();
         let body = ExceptionRecord {
-            broken_glass: None,
-            signed: None,
-            due: Some(at.plus_micros(EXCEPTION_DUE_US)),
-            event: ExceptionEvent::Opened,
-            exception: ExceptionId::at(at, self.entropy.bits()),
-            kind: ExceptionKind::BadMission,
             mitigation: Some("the version in force stays".to_owned()),
-            owner: "operator".to_owned(),
-            reason: error.to_string().chars().take(4_096).collect(),
-            scope: format!("file:{}", path.display()),
-            note: None,
-            who: None,
+            ..self.opening(
+                ExceptionKind::BadMission,
+                format!("file:{}", path.display()),
+                error.to_string().chars().take(4_096).collect(),
+                at,
+            )
         };
         if let Err(error) = self.note(Context::system().into(), body).await {
             tracing::error!(%error, "the refusal could not be recorded");

@@ -9,12 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use evidence::ids::ExceptionId;
 use evidence::record::{
-    Context, Direction, ExceptionEvent, ExceptionKind, ExceptionRecord, VersionLog, VersionedKind, VersionedObject,
+    Context, Direction, ExceptionKind, ExceptionRecord, VersionLog, VersionedKind, VersionedObject,
 };
 use governance::decide::{Bounds, PolicySnapshot, bounds, compile};
-use governance::limits::{EXCEPTION_DUE_US, MISSION_BYTES_MAX};
+use governance::limits::MISSION_BYTES_MAX;
 use governance::mission::{self, Change, Mission, Organisation, Subject, groups_of, overall, parse_organisation};
 use serde::{Deserialize, Serialize};
 use store::Reader;
@@ -349,18 +348,8 @@ impl Gateway {
     ) {
         let at = now();
         let body = ExceptionRecord {
-            broken_glass: None,
-            signed: None,
-            due: Some(at.plus_micros(EXCEPTION_DUE_US)),
-            event: ExceptionEvent::Opened,
-            exception: ExceptionId::at(at, self.entropy.bits()),
-            kind,
             mitigation: Some(mitigation.to_owned()),
-            owner: "operator".to_owned(),
-            reason: reason.trim_end().chars().take(4_096).collect(),
-            scope: scope.to_owned(),
-            note: None,
-            who: None,
+            ..self.opening(kind, scope.to_owned(), reason.trim_end().chars().take(4_096).collect(), at)
         };
         if let Err(error) = self.note(Context::system().into(), body).await {
             tracing::error!(%error, "an exception about the organisation could not be recorded");

@@ -8,12 +8,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use evidence::ids::ExceptionId;
 use evidence::record::{
-    Context, Direction, ExceptionEvent, ExceptionKind, ExceptionRecord, VersionLog, VersionedKind, VersionedObject,
+    Context, Direction, ExceptionKind, ExceptionRecord, VersionLog, VersionedKind, VersionedObject,
 };
 use governance::approve::{People, parse_people};
-use governance::limits::{EXCEPTION_DUE_US, PEOPLE_BYTES_MAX};
+use governance::limits::PEOPLE_BYTES_MAX;
 use store::Reader;
 
 use crate::changes::{Asks, ChangeError, Kept, Proposal, owner_of};
@@ -199,18 +198,8 @@ impl Gateway {
     async fn people_refused(&self, path: &Path, error: &str) {
         let at = now();
         let body = ExceptionRecord {
-            broken_glass: None,
-            signed: None,
-            due: Some(at.plus_micros(EXCEPTION_DUE_US)),
-            event: ExceptionEvent::Opened,
-            exception: ExceptionId::at(at, self.entropy.bits()),
-            kind: ExceptionKind::BadPeople,
             mitigation: Some("the version in force stays; without one, nobody can approve".to_owned()),
-            note: None,
-            owner: "operator".to_owned(),
-            reason: error.to_owned(),
-            scope: format!("file:{}", path.display()),
-            who: None,
+            ..self.opening(ExceptionKind::BadPeople, format!("file:{}", path.display()), error.to_owned(), at)
         };
         if let Err(error) = self.note(Context::system().into(), body).await {
             tracing::error!(%error, "a refused file of persons could not be recorded");

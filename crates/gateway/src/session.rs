@@ -4,16 +4,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use evidence::ids::{ApprovalId, CallId, ExceptionId};
+use evidence::ids::{ApprovalId, CallId};
 use evidence::record::{
-    AccessToken, Authenticated, Channel, Context, Draft, ExceptionEvent, ExceptionKind, ExceptionRecord,
-    RequestContext, Surface, Tool,
+    AccessToken, Authenticated, Channel, Context, Draft, ExceptionKind, ExceptionRecord, RequestContext, Surface, Tool,
 };
 use governance::call::Refusal;
 use governance::classify::Standing;
 use governance::decide::PolicySnapshot;
 use governance::intercept::Intercepted;
-use governance::limits::EXCEPTION_DUE_US;
 use governance::reason::Reason;
 use surfaces::govern::{Answered, Aside, Execute, Misbehaviour, Place, Session};
 use surfaces::mcp::rounds::Rounds;
@@ -208,18 +206,13 @@ impl Session for AgentSession {
         }
         let at = now();
         let body = ExceptionRecord {
-            broken_glass: None,
-            signed: None,
-            due: Some(at.plus_micros(EXCEPTION_DUE_US)),
-            event: ExceptionEvent::Opened,
-            exception: ExceptionId::at(at, self.gateway.entropy.bits()),
-            kind: ExceptionKind::Protocol,
             mitigation: Some("the message was dropped".to_owned()),
-            owner: "operator".to_owned(),
-            reason: format!("`{who}` {what}"),
-            scope: format!("upstream:{}", self.upstream),
-            note: None,
-            who: None,
+            ..self.gateway.opening(
+                ExceptionKind::Protocol,
+                format!("upstream:{}", self.upstream),
+                format!("`{who}` {what}"),
+                at,
+            )
         };
         append_beside(&self.gateway, vec![Draft::new(self.context(), None, at, body)]);
     }

@@ -3,9 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use evidence::ids::ExceptionId;
-use evidence::record::{Context, ExceptionEvent, ExceptionKind, ExceptionRecord};
-use governance::limits::{EXCEPTION_DUE_US, SENTENCE_BYTES_MAX};
+use evidence::record::{Context, ExceptionKind, ExceptionRecord};
+use governance::limits::SENTENCE_BYTES_MAX;
 
 use crate::clock::now;
 use crate::{Gateway, Readiness};
@@ -33,18 +32,13 @@ impl Gateway {
         let text: String = String::from_utf8_lossy(&text).chars().take(SENTENCE_BYTES_MAX / 4).collect();
         let at = now();
         let body = ExceptionRecord {
-            broken_glass: None,
-            signed: None,
-            due: Some(at.plus_micros(EXCEPTION_DUE_US)),
-            event: ExceptionEvent::Opened,
-            exception: ExceptionId::at(at, self.entropy.bits()),
-            kind: ExceptionKind::Ledger,
             mitigation: Some("no call ran while evidence could not be written".to_owned()),
-            note: None,
-            owner: "operator".to_owned(),
-            reason: format!("evidence could not be written from {text} on, until the gateway was started again"),
-            scope: "ledger".to_owned(),
-            who: None,
+            ..self.opening(
+                ExceptionKind::Ledger,
+                "ledger".to_owned(),
+                format!("evidence could not be written from {text} on, until the gateway was started again"),
+                at,
+            )
         };
         match self.note(Context::system().into(), body).await {
             Ok(_) => {

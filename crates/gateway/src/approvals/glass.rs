@@ -8,7 +8,6 @@ use evidence::ids::ExceptionId;
 use evidence::record::approval::Answer;
 use evidence::record::{Context, ExceptionEvent, ExceptionKind, ExceptionRecord};
 use evidence::time::Timestamp;
-use governance::limits::EXCEPTION_DUE_US;
 
 use super::{ReviewError, SCOPE};
 use crate::Gateway;
@@ -25,20 +24,7 @@ impl Gateway {
     /// Records that no more glass of a mission is broken.
     pub(super) async fn no_more_glass(&self, context: Arc<Context>, mission: &str, at: Timestamp) -> ReviewError {
         let refused = ReviewError::Glass(mission.to_owned());
-        let exception = ExceptionRecord {
-            broken_glass: None,
-            due: Some(at.plus_micros(EXCEPTION_DUE_US)),
-            event: ExceptionEvent::Opened,
-            exception: ExceptionId::at(at, self.entropy.bits()),
-            kind: ExceptionKind::Approval,
-            mitigation: None,
-            note: None,
-            owner: "operator".to_owned(),
-            reason: refused.to_string(),
-            scope: format!("mission:{mission}"),
-            signed: None,
-            who: None,
-        };
+        let exception = self.opening(ExceptionKind::Approval, format!("mission:{mission}"), refused.to_string(), at);
         match self.note(context, exception).await {
             Ok(_) => refused,
             Err(error) => error.into(),

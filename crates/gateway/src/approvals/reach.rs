@@ -4,12 +4,11 @@
 
 use std::sync::Arc;
 
-use evidence::ids::{ApprovalId, ExceptionId};
+use evidence::ids::ApprovalId;
 use evidence::record::approval::Excluded;
-use evidence::record::{Draft, ExceptionEvent, ExceptionKind, ExceptionRecord};
+use evidence::record::{Draft, ExceptionKind};
 use evidence::time::Timestamp;
 use governance::approve::People;
-use governance::limits::EXCEPTION_DUE_US;
 
 use super::view::out_of_reach;
 use super::{Approvals, Entry, SCOPE};
@@ -55,20 +54,7 @@ impl Gateway {
             entry.is_warned |= is_new;
             let why = entry.unreachable.iter().map(|gate| out_of_reach(&entry.approval, gate)).collect::<Vec<_>>();
             let draft = is_new.then(|| {
-                let exception = ExceptionRecord {
-                    broken_glass: None,
-                    signed: None,
-                    due: Some(at.plus_micros(EXCEPTION_DUE_US)),
-                    event: ExceptionEvent::Opened,
-                    exception: ExceptionId::at(at, self.entropy.bits()),
-                    kind: ExceptionKind::Approval,
-                    mitigation: None,
-                    note: None,
-                    owner: "operator".to_owned(),
-                    reason: why.join("; "),
-                    scope: format!("{SCOPE}{id}"),
-                    who: None,
-                };
+                let exception = self.opening(ExceptionKind::Approval, format!("{SCOPE}{id}"), why.join("; "), at);
                 Draft::new(entry.context.clone(), entry.call, at, exception)
             });
             (entry.unreachable.clone(), draft)
