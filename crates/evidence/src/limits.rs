@@ -47,6 +47,9 @@ pub const REMINDERS_MAX: u32 = 96;
 /// Uses of approvals that are followed to their outcomes. Each keeps about 150 bytes: 300 MB at most.
 pub const USES_MAX: usize = 2_000_000;
 
+/// Tools whose accepted definitions are followed. Each keeps about 300 bytes: 30 MB at most; a gateway knows some 20,000 at the very most.
+pub const PINS_MAX: usize = 100_000;
+
 /// How long after the end of an endorsement a decision may still go by it, because both happened at once: what a busy machine puts between a look at the clock and at the book. In
 /// microseconds.
 pub const ENDORSED_LATE_US: i64 = 10_000_000;

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::ReviewFlaw;
 use crate::approvals::{Approval, Ground, endorsing};
 use crate::ids::ApprovalId;
-use crate::limits::ENDORSED_LATE_US;
+use crate::limits::{ENDORSED_LATE_US, PINS_MAX};
 use crate::record::approval::{ApprovalEvent, ApprovalRecord};
 use crate::record::{
     DecisionPoint, DecisionRecord, Effect, Origin, Record, TargetOrigin, TargetRole, VersionLog, VersionedKind,
@@ -67,19 +68,26 @@ fn is_before(at: Timestamp, end: Timestamp) -> bool {
 
 impl Endorsements {
     /// Takes a version: of the definition of a tool.
-    pub(super) fn version(&mut self, version: &VersionLog, at: Timestamp) {
+    ///
+    /// # Errors
+    /// [`ReviewFlaw::TooManyPins`].
+    pub(super) fn version(&mut self, version: &VersionLog, at: Timestamp) -> Result<(), ReviewFlaw> {
         if version.object.kind != VersionedKind::Pin {
-            return;
+            return Ok(());
         }
         let stated: Option<Stated> = version.state.as_deref().and_then(|state| serde_json::from_str(state).ok());
         let now = stated.and_then(|stated| stated.pinned);
         let known = self.pins.get(&version.object.name);
         // What is confirmed or refused of a tool leaves its definition.
         if known.is_some_and(|known| known.now == now) {
-            return;
+            return Ok(());
+        }
+        if known.is_none() && self.pins.len() >= PINS_MAX {
+            return Err(ReviewFlaw::TooManyPins);
         }
         let before = known.and_then(|known| known.now.clone());
         self.pins.insert(version.object.name.clone(), Pinned { before, now, since: at });
+        Ok(())
     }
 
     /// Takes an event of `approval`, after which it is as it is.

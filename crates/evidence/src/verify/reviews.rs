@@ -91,6 +91,9 @@ pub enum ReviewFlaw {
     /// There are more approvals than are followed.
     #[error("there are more approvals than are followed")]
     TooMany,
+    /// There are more pinned tools than are followed.
+    #[error("there are more pinned tools than are followed")]
+    TooManyPins,
     /// A version names an approval that was not used for it.
     #[error("it names an approval, and no use of it for this very change is right before it")]
     Unapproved,
@@ -182,8 +185,7 @@ impl Reviews {
             }
             Body::Version(version) => {
                 self.version(version);
-                self.endorsements.version(version, record.occurred_at);
-                Ok(())
+                self.endorsements.version(version, record.occurred_at)
             }
             Body::Access(_)
             | Body::Action(_)
