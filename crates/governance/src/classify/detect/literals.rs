@@ -1,9 +1,14 @@
 //! Literal texts that are looked for all at once.
 //!
 //! Every literal has two anchors: three bytes of it and the three that start one byte later, of which one starts at an even place wherever the literal stands. So
-//! every second place of a text is looked at, with one look into a small table, and only where an anchor may stand the literal is compared.
+//! every second place of a text is looked at, with one look into a small table, and only where an anchor may stand the literal is compared. Where the processor can
+//! look at 32 bytes at once or more, a [`Sieve`] does the same.
+
+mod sieve;
 
 use std::ops::Range;
+
+use self::sieve::Sieve;
 
 /// How many bytes an anchor has.
 const ANCHOR: usize = 3;
@@ -35,6 +40,8 @@ pub(super) struct Literals {
     slots: Box<[u8; 1 << HASH_BITS]>,
     /// Those that start with the sign.
     signed: Vec<usize>,
+    /// For processors that look at many bytes at once.
+    sieve: Sieve,
 }
 
 /// Where literals start, their numbers, and their places.
@@ -69,6 +76,7 @@ impl Literals {
             anchors: Vec::new(),
             slots: Box::new([0; 1 << HASH_BITS]),
             signed: Vec::new(),
+            sieve: Sieve::new(literals.iter().map(|(_, literal)| literal.as_slice())),
             literals: Vec::new(),
         };
         for (index, (_, literal)) in literals.iter().enumerate() {
@@ -112,24 +120,8 @@ impl Literals {
     /// Where they stand in `text`, in its order; none overlaps another of its list.
     pub(super) fn places(&self, text: &[u8]) -> Vec<Place> {
         let mut found = Vec::new();
-        if !self.signed.is_empty() {
-            for start in memchr::memchr_iter(SIGN, text) {
-                self.signed.iter().for_each(|index| self.compare(text, *index, start, &mut found));
-            }
-        }
-        let mut from = 0;
-        while let Some(bytes) = text.get(from..).and_then(|rest| rest.first_chunk::<{ STEP + 2 }>()) {
-            let [one, two, three, four] = numbers(bytes).map(|bytes| self.slot(bytes));
-            if one | two | three | four != 0 {
-                self.anchored(text, from, bytes, &mut found);
-            }
-            from += STEP;
-        }
-        while from < text.len() {
-            let mut bytes = [0; STEP + 2];
-            bytes.iter_mut().zip(text.get(from..).unwrap_or_default()).for_each(|(to, byte)| *to = *byte);
-            self.anchored(text, from, &bytes, &mut found);
-            from += STEP;
+        if !self.sieve.sift(text, |start, index| self.compare(text, index, start, &mut found)) {
+            self.look(text, &mut found);
         }
         found.sort_by_key(|(start, index, _)| (*start, *index));
         let mut places: Vec<Place> = Vec::with_capacity(found.len());
@@ -140,6 +132,29 @@ impl Literals {
             }
         }
         places
+    }
+
+    /// Looks at every second place.
+    fn look(&self, text: &[u8], found: &mut Found) {
+        if !self.signed.is_empty() {
+            for start in memchr::memchr_iter(SIGN, text) {
+                self.signed.iter().for_each(|index| self.compare(text, *index, start, found));
+            }
+        }
+        let mut from = 0;
+        while let Some(bytes) = text.get(from..).and_then(|rest| rest.first_chunk::<{ STEP + 2 }>()) {
+            let [one, two, three, four] = numbers(bytes).map(|bytes| self.slot(bytes));
+            if one | two | three | four != 0 {
+                self.anchored(text, from, bytes, found);
+            }
+            from += STEP;
+        }
+        while from < text.len() {
+            let mut bytes = [0; STEP + 2];
+            bytes.iter_mut().zip(text.get(from..).unwrap_or_default()).for_each(|(to, byte)| *to = *byte);
+            self.anchored(text, from, &bytes, found);
+            from += STEP;
+        }
     }
 
     #[inline]

@@ -88,10 +88,32 @@ impl Masks {
     }
 }
 
-/// Adds the masks of `blocks`: with vectors of 32 bytes where the processor has them, which the program finds out when it runs.
-#[multiversion(targets("x86_64+avx2"))]
+/// Adds the masks of `blocks`: with vectors of 64 or 32 bytes where the processor has them, which the program finds out when it runs.
+#[multiversion(targets("x86_64+avx512f+avx512bw", "x86_64+avx2"))]
 fn extend(masks: &mut Vec<Masks>, blocks: &[[u8; BLOCK]]) {
     match_target! {
+        "x86_64+avx512f+avx512bw" => {
+            use core::arch::x86_64::{
+                _mm512_cmpeq_epi8_mask, _mm512_cmple_epu8_mask, _mm512_or_si512, _mm512_set_epi64, _mm512_set1_epi8,
+                _mm512_sub_epi8,
+            };
+
+            masks.extend(blocks.iter().map(|block| {
+                let ([a, b, c, d, e, f, g, h], _) = block.as_chunks::<8>() else { return Masks::default() };
+                let [a, b, c, d, e, f, g, h] = [a, b, c, d, e, f, g, h].map(|eight| i64::from_le_bytes(*eight));
+                let bytes = _mm512_set_epi64(h, g, f, e, d, c, b, a);
+                let all = |byte: u8| _mm512_set1_epi8(byte.cast_signed());
+                let is = |byte: u8| _mm512_cmpeq_epi8_mask(bytes, all(byte));
+                let within = |value, first: u8, last: u8| {
+                    _mm512_cmple_epu8_mask(_mm512_sub_epi8(value, all(first)), all(last - first))
+                };
+                let digit = within(bytes, b'0', b'9');
+                let alnum = digit | within(_mm512_or_si512(bytes, all(0x20)), b'a', b'z');
+                let dash = is(b'-');
+                let sign = within(bytes, b':', b'@');
+                Masks { alnum, dash, digit, quote: is(b'"'), sign, word: alnum | dash | is(b'_') }
+            }));
+        },
         "x86_64+avx2" => {
             use core::arch::x86_64::{
                 __m256i, _mm256_cmpeq_epi8, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set_epi64x,

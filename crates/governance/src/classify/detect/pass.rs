@@ -8,6 +8,8 @@ mod signs;
 
 use std::ops::Range;
 
+use multiversion::multiversion;
+
 use super::bytes::{at, before, part, text as utf8};
 use super::decode;
 use super::field::{self, Value};
@@ -190,7 +192,7 @@ fn look_plainly(
     };
     pass.rows(&own, table);
     let (from, to) = (own.start.saturating_sub(REACH / 4), (own.end + REACH).min(text.len()));
-    pass.events(from, to);
+    walk(&mut pass, from, to);
     pass.triggers(from, to);
     if let Some(classes) = &lexicon.own {
         let matches = classes.look(text, own, &mut |units| pass.work.spend(units));
@@ -214,25 +216,26 @@ impl Near<'_> {
     }
 }
 
-impl Pass<'_> {
-    /// Walks over the blocks from `from` to `to`.
-    fn events(&mut self, from: usize, to: usize) {
-        let mut block = from - from % BLOCK;
-        let masks = Masks::around(self.text, block, to, self.recent.masks());
-        let mut in_run = false;
-        for near in masks.windows(3) {
-            let [previous, current, next] = near else { break };
-            if self.work.exhausted {
-                break;
-            }
-            in_run = self.block(block, &Near { previous, current, next }, in_run, to);
-            block += BLOCK;
+/// Walks over the blocks from `from` to `to`: with the instructions that count bits, where the processor has them.
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn walk(pass: &mut Pass<'_>, from: usize, to: usize) {
+    let mut block = from - from % BLOCK;
+    let masks = Masks::around(pass.text, block, to, pass.recent.masks());
+    let mut in_run = false;
+    for near in masks.windows(3) {
+        let [previous, current, next] = near else { break };
+        if pass.work.exhausted {
+            break;
         }
-        self.recent.keep_masks(masks);
+        in_run = pass.block(block, &Near { previous, current, next }, in_run, to);
+        block += BLOCK;
     }
+    pass.recent.keep_masks(masks);
+}
 
+impl Pass<'_> {
     /// Takes each place of a block that may be something to a candidate. Says whether a run that was seen goes on behind the block.
-    #[inline]
+    #[inline(always)]
     fn block(&mut self, block: usize, near: &Near<'_>, in_run: bool, to: usize) -> bool {
         let Near { previous, current, next } = *near;
         let low = |mask: u128| u64::try_from(mask & u128::from(u64::MAX)).unwrap_or(0);
