@@ -3,6 +3,7 @@
 //!
 //! One step takes away one layer; the pass asks again, a bounded number of times. Places in what comes out are mapped back exactly.
 
+use multiversion::multiversion;
 use wide::u8x16;
 
 use super::bytes::{at, part};
@@ -149,9 +150,15 @@ pub(super) fn fold_on(text: &[u8], room: Room, behind: usize) -> Result<Folded, 
     let (mut folding, known) = Folding::new(text, room, behind);
     // Where characters are not ASCII, another look may find what this one puts beside them.
     folding.may_hide |= !is_ascii;
-    let mut block = if known == 0 { first } else { next(text, known, is_ascii).unwrap_or(text.len()) };
-    // What is before this place was read with what stands before it.
-    let mut from = known;
+    let first = if known == 0 { first } else { next(text, known, is_ascii).unwrap_or(text.len()) };
+    unfold(&mut folding, text, known, first, is_ascii);
+    folding.end(text)
+}
+
+/// Takes away what hides characters from the place `block` on, what starts before `from` aside.
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn unfold(folding: &mut Folding, text: &[u8], from: usize, block: usize, is_ascii: bool) {
+    let (mut from, mut block) = (from, block);
     while block < text.len() {
         let mut left = signs(text, block);
         let is_sparse = left & left.wrapping_sub(1) == 0;
@@ -166,23 +173,12 @@ pub(super) fn fold_on(text: &[u8], room: Room, behind: usize) -> Result<Folded, 
                 _ => (0, 0),
             };
             if meant != 0 {
-                folding.take(text, place);
-                folding.put(meant, place + 2);
+                folding.simple(text, place, meant);
                 folding.may_hide |= second == b'\\';
                 from = place + 2;
                 continue;
             }
-            let Some((taken, meant)) = stands(text, place) else {
-                folding.may_hide = true;
-                from = place + 1;
-                // What an unknown escape escapes is not an escape's start.
-                if at(text, place) == b'\\' && at(text, from) == b'\\' {
-                    from += 1;
-                }
-                continue;
-            };
-            from = place + taken;
-            folding.other(text, place, from, meant);
+            from = folding.unusual(text, place);
         }
         block += BLOCK;
         if is_sparse {
@@ -190,7 +186,6 @@ pub(super) fn fold_on(text: &[u8], room: Room, behind: usize) -> Result<Folded, 
             block = sign;
         }
     }
-    folding.end(text)
 }
 
 /// The next place at or behind `from` where something may stand for something else; where characters are not ASCII, any place before it.
@@ -249,27 +244,39 @@ impl Folding {
         (Self { bytes, length: wide(last.here, u32::MAX), may_hide, pieces, done: wide(last.there, u32::MAX) }, known)
     }
 
-    /// Takes the text up to `end` as it stands: mostly few bytes, which are copied as sixteen.
+    /// Takes the text up to `place` as it stands, and `meant` for the escape of two characters there: mostly few bytes, which are copied as sixteen.
     #[inline(always)]
-    fn take(&mut self, text: &[u8], end: usize) {
-        let length = end.saturating_sub(self.done);
+    fn simple(&mut self, text: &[u8], place: usize, meant: u8) {
+        let length = place.saturating_sub(self.done);
         let near = text.get(self.done..).and_then(|rest| rest.first_chunk::<NEAR>());
-        let room = self.bytes.get_mut(self.length..).and_then(|rest| rest.first_chunk_mut::<NEAR>());
-        match (near, room) {
-            (Some(near), Some(room)) if length <= NEAR => *room = *near,
-            _ => {
-                if let Some(room) = self.bytes.get_mut(self.length..self.length + length) {
-                    room.copy_from_slice(part(text, self.done, end));
-                }
-            }
+        let room = self.bytes.get_mut(self.length..).and_then(|rest| rest.first_chunk_mut::<{ NEAR + 1 }>());
+        let (Some(near), Some(room), 0..=NEAR) = (near, room, length) else {
+            self.take(text, place);
+            return self.put(meant, place + 2);
+        };
+        let [first @ .., _] = room;
+        *first = *near;
+        if let Some(to) = room.get_mut(length) {
+            *to = meant;
         }
         // Texts are looked at in parts that are shorter than four gigabytes.
+        self.pieces.push(Piece { here: self.length as u32, there: self.done as u32, length: length as u32 });
+        self.length += length + 1;
+        self.done = place + 2;
+    }
+
+    /// Takes the text up to `end` as it stands.
+    #[inline(never)]
+    fn take(&mut self, text: &[u8], end: usize) {
+        let length = end.saturating_sub(self.done);
+        if let Some(room) = self.bytes.get_mut(self.length..self.length + length) {
+            room.copy_from_slice(part(text, self.done, end));
+        }
         self.pieces.push(Piece { here: self.length as u32, there: self.done as u32, length: length as u32 });
         self.length += length;
     }
 
     /// Puts what stands there for what ends at `done`.
-    #[inline(always)]
     fn put(&mut self, meant: u8, done: usize) {
         if let Some(to) = self.bytes.get_mut(self.length) {
             *to = meant;
@@ -278,9 +285,16 @@ impl Folding {
         self.done = done;
     }
 
-    /// What stands from `place` to `done` for a character, or for none.
+    /// Takes away what may stand for something else at `place` and is no escape of two characters. Gives the place from which on the next one may be.
     #[inline(never)]
-    fn other(&mut self, text: &[u8], place: usize, done: usize, meant: Option<char>) {
+    fn unusual(&mut self, text: &[u8], place: usize) -> usize {
+        let Some((taken, meant)) = stands(text, place) else {
+            self.may_hide = true;
+            // What an unknown escape escapes is not an escape's start.
+            let is_escaped = at(text, place) == b'\\' && at(text, place + 1) == b'\\';
+            return place + 1 + usize::from(is_escaped);
+        };
+        let done = place + taken;
         self.take(text, place);
         self.done = done;
         // Either may be the start of something that was not there before.
@@ -289,6 +303,7 @@ impl Folding {
         if let Some(meant) = meant {
             meant.encode_utf8(&mut room).bytes().for_each(|byte| self.put(byte, done));
         }
+        done
     }
 
     fn end(mut self, text: &[u8]) -> Result<Folded, Room> {
@@ -306,6 +321,7 @@ impl Folding {
 const NEAR: usize = 16;
 
 /// Where in the 64 bytes from `from` on something may stand for something else.
+#[inline(always)]
 fn signs(text: &[u8], from: usize) -> u64 {
     set(text, from, |bytes| {
         let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
