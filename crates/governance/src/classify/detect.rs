@@ -7,6 +7,7 @@ mod bytes;
 mod decode;
 mod field;
 mod fold;
+mod followers;
 mod grid;
 mod identifier;
 mod judge;

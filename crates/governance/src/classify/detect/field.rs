@@ -74,11 +74,11 @@ fn bare_name(text: &[u8], end: usize, separator: u8) -> Range<usize> {
 
 /// The name that is a value itself: `value` at `name` is the second of a pair, as in `{"name":"PASSWORD","value":"x"}` and `key="Password" value="x"`.
 pub(super) fn paired(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
-    if matches!(part(text, name.start, name.end), b"string" | b"String" | b"str") {
-        return typed(text, name.start);
-    }
-    if !part(text, name.start, name.end).eq_ignore_ascii_case(b"value") {
+    if !may_be_paired(part(text, name.start, name.end)) {
         return None;
+    }
+    if is_type(part(text, name.start, name.end)) {
+        return typed(text, name.start);
     }
     if let Some(label) = in_tag(text, name.start) {
         return Some(label);
@@ -97,6 +97,15 @@ pub(super) fn paired(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
     let label = part(text, label.start, label.end).to_ascii_lowercase();
     matches!(label.as_slice(), b"name" | b"key" | b"id" | b"field" | b"label" | b"parameter" | b"parameterkey")
         .then_some(first)
+}
+
+/// Whether a name may be one of a pair, or a type.
+pub(super) fn may_be_paired(name: &[u8]) -> bool {
+    is_type(name) || name.eq_ignore_ascii_case(b"value")
+}
+
+fn is_type(name: &[u8]) -> bool {
+    matches!(name, b"string" | b"String" | b"str")
 }
 
 /// The name of what has the type at `place`: of `var password string =` and `let password: String =`, `password`.

@@ -262,6 +262,7 @@ impl Pass<'_> {
         let dashes = current.dash & (current.dash >> 1 | next.dash << (BLOCK - 1));
         let dashes = dashes & !(current.dash << 1 | previous.dash >> (BLOCK - 1));
         let others = current.sign | dashes | runs | spread;
+        let members = current.sign & (current.quote << 1 | previous.quote >> (BLOCK - 1));
         // Digits of what was looked at already are passed over.
         let passed = |cluster_end: usize| match cluster_end.checked_sub(block) {
             Some(length @ 0..BLOCK) => u64::MAX << length,
@@ -277,22 +278,20 @@ impl Pass<'_> {
             let here = events & events.wrapping_neg();
             events ^= here;
             let place = block + bit as usize;
-            if current.sign & here != 0 {
-                // Which of the 64 bytes before the sign are of words; the last is the one before it.
-                let words = masks::ahead(previous.word, current.word, bit);
-                let quotes = masks::ahead(previous.quote, current.quote, bit);
-                if quotes >> (BLOCK - 1) == 1 && self.member(place, words << 1, quotes << 1) {
-                    let has_number = (here << 1 | here << 2) & current.digit != 0;
-                    if has_number && self.is_number(place, masks::ahead(current.digit, next.digit, bit)) {
-                        events &= others | passed(self.cluster_end);
-                    }
-                    continue;
+            if members & here != 0 && self.member(place, bit, near) {
+                let has_number = (here << 1 | here << 2) & current.digit != 0;
+                if has_number && self.is_number(place, masks::ahead(current.digit, next.digit, bit)) {
+                    events &= others | passed(self.cluster_end);
                 }
+                continue;
+            }
+            if current.sign & here != 0 {
                 // Of moments, most of them.
                 let is_between = current.digit & here << 1 != 0 && current.digit & here >> 1 != 0;
                 match at(self.text, place) {
                     b':' | b'=' if is_between => {}
-                    b':' | b'=' => self.separator(place, words),
+                    // Which of the 64 bytes before the sign are of words; the last is the one before it.
+                    b':' | b'=' => self.separator(place, masks::ahead(previous.word, current.word, bit)),
                     b'@' => self.address(place),
                     b'>' => self.element(place),
                     _ => {}

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::bytes::{at, part};
 use super::fold::{Folded, Room};
+use super::followers::Followers;
 use super::masks::Masks;
 use super::sentence::Listened;
 use crate::limits::DETECT_DEPTH_MAX;
@@ -435,6 +436,7 @@ const fn slot(mixed: u128, length: usize) -> usize {
 pub(super) struct Recent {
     /// A power of two of them.
     slots: Vec<[Known; 2]>,
+    followers: Followers,
     rooms: Vec<Room>,
     /// What the last text took that hid something, and where that started.
     last: Option<(Room, usize)>,
@@ -456,12 +458,19 @@ impl Recent {
         let slots = (bytes / Self::NAME_EVERY_BYTES).next_power_of_two().min(Self::SLOTS_MAX);
         Self {
             slots: vec![[NOTHING; 2]; slots],
+            followers: Followers::default(),
             rooms: Vec::new(),
             last: None,
             base: 0,
             masks: Vec::new(),
             listened: Listened::default(),
         }
+    }
+
+    /// Which names followed which.
+    #[inline(always)]
+    pub(super) fn followers(&mut self) -> &mut Followers {
+        &mut self.followers
     }
 
     /// What was heard around candidates.

@@ -4,16 +4,49 @@ use std::ops::Range;
 
 use super::super::bytes::{at, before, part};
 use super::super::field;
+use super::super::followers::AS_FAR;
 use super::super::grid;
-use super::super::masks::BLOCK;
+use super::super::masks::{self, BLOCK};
 use super::super::words::Interest;
-use super::{Field, Pass};
+use super::{Field, Near, Pass};
 
 impl Pass<'_> {
-    /// A sign at `place` behind a `"`: says whether it is the `:` of a member with a name of one word. `words` and `quotes` hold which of the 64 bytes before that `"` are
-    /// of words and `"`.
+    /// A sign at `place` behind a `"`, at `bit` of its block: says whether it is the `:` of a member with a name of one word.
     #[inline(always)]
-    pub(super) fn member(&mut self, place: usize, words: u64, quotes: u64) -> bool {
+    pub(super) fn member(&mut self, place: usize, bit: u32, near: &Near<'_>) -> bool {
+        let around = place.checked_sub(AS_FAR - 1).and_then(|from| self.text.get(from..));
+        let around = around.and_then(|around| around.first_chunk::<{ AS_FAR + 8 }>()).and_then(split);
+        let Some((before, after)) = around else { return self.unexpected(place, bit, near) };
+        let Some((length, mut interest)) = self.recent.followers().next(*before) else {
+            return self.unexpected(place, bit, near);
+        };
+        let name = place.wrapping_sub(1 + length)..place.wrapping_sub(1);
+        let [after_it, ..] = *after;
+        if after_it != b'"' {
+            if matches!(after_it, b':' | b'=' | b'/') {
+                return false;
+            }
+            if is_literal(after) {
+                interest = Interest::NONE.unknown();
+            }
+        }
+        if !interest.is_none() {
+            if self.in_container(name.start) {
+                self.value_of(place, name);
+                return true;
+            }
+            interest = interest.heard();
+        }
+        self.field = Field { interest, judged: 0..0, name, value: None, starts: place.wrapping_add(1) };
+        true
+    }
+
+    /// The same where the name is not the one that followed the last one before.
+    #[inline(never)]
+    fn unexpected(&mut self, place: usize, bit: u32, near: &Near<'_>) -> bool {
+        // Which of the bytes before the `"` are of words and `"`; the last is the one before it.
+        let words = masks::ahead(near.previous.word, near.current.word, bit) << 1;
+        let quotes = masks::ahead(near.previous.quote, near.current.quote, bit) << 1;
         let Some([b':', value @ ..]) = self.text.get(place..).and_then(|rest| rest.first_chunk::<9>()) else {
             return false;
         };
@@ -25,17 +58,19 @@ impl Pass<'_> {
         }
         let length = length as usize;
         let name = place.saturating_sub(1 + length)..place - 1;
-        let interest = if after_it != b'"' && is_literal(value) {
-            Some(Interest::NONE.unknown())
+        let is_literal = after_it != b'"' && is_literal(value);
+        let known = self.recent.name(&self.lexicon.vocabulary, self.text, &name);
+        if is_passed(known, part(self.text, name.start, name.end))
+            && let Some(before) = place.checked_sub(AS_FAR - 1).and_then(|from| self.text.get(from..)?.first_chunk())
+        {
+            self.recent.followers().follow(*before, length, known);
+        }
+        let interest = if is_literal { Interest::NONE.unknown() } else { known };
+        // Most names say nothing.
+        if interest.is_none() {
+            self.field = Field { interest, judged: 0..0, name, value: None, starts: place + 1 };
         } else {
-            self.recent.newest(self.text, name.start, length)
-        };
-        match interest {
-            // Most names say nothing.
-            Some(interest) if interest.is_none() => {
-                self.field = Field { interest, judged: 0..0, name, value: None, starts: place + 1 };
-            }
-            _ => self.value_of(place, name),
+            self.value_of(place, name);
         }
         true
     }
@@ -131,6 +166,17 @@ impl Pass<'_> {
             self.named(place + 1);
         }
     }
+}
+
+/// Whether the values of a name are passed over, where no name around it says otherwise.
+fn is_passed(interest: Interest, name: &[u8]) -> bool {
+    interest.is_none() || interest.is_generic() && !grid::may_hold(name) && !field::may_be_paired(name)
+}
+
+/// What stands before a sign, with it, and what behind it.
+#[inline(always)]
+fn split(near: &[u8; AS_FAR + 8]) -> Option<(&[u8; AS_FAR], &[u8; 8])> {
+    Some((near.first_chunk()?, near.last_chunk()?))
 }
 
 /// Whether a value is `null`, `true`, `false` or a digit, whatever its name.
