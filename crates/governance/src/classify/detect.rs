@@ -5,6 +5,7 @@
 
 mod bytes;
 mod decode;
+mod events;
 mod field;
 mod fold;
 mod followers;

@@ -12,10 +12,11 @@ use multiversion::multiversion;
 
 use super::bytes::{at, before, part, text as utf8};
 use super::decode;
+use super::events::{self, Events};
 use super::field::{self, Value};
 use super::fold::fold_on;
 use super::judge::{Context, Judged, Kind};
-use super::masks::{self, BLOCK, Masks, rows};
+use super::masks::{self, BLOCK, Masks};
 use super::table::Table;
 use super::words::{Interest, Recent, Words};
 use super::{Evidence, Lexicon, identifier, secret, sentence};
@@ -204,65 +205,31 @@ fn look_plainly(
 }
 
 /// The masks of three blocks in a row.
-struct Near<'m> {
-    previous: &'m Masks,
-    current: &'m Masks,
-    next: &'m Masks,
-}
-
-impl Near<'_> {
-    const fn ahead(current: u64, next: u64) -> u128 {
-        current as u128 | (next as u128) << BLOCK
-    }
-}
+type Near = [Masks; 3];
 
 /// Walks over the blocks from `from` to `to`: with the instructions that count bits, where the processor has them.
 #[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
 fn walk(pass: &mut Pass<'_>, from: usize, to: usize) {
     let mut block = from - from % BLOCK;
     let masks = Masks::around(pass.text, block, to, pass.recent.masks());
-    let mut in_run = false;
-    for near in masks.windows(3) {
-        let [previous, current, next] = near else { break };
+    let mut events = pass.recent.events();
+    events::of(&masks, to - block, &mut events);
+    for (near, events) in masks.array_windows().zip(&events) {
         if pass.work.exhausted {
             break;
         }
-        in_run = pass.block(block, &Near { previous, current, next }, in_run, to);
+        pass.block(block, near, events);
         block += BLOCK;
     }
-    pass.recent.keep_masks(masks);
+    pass.recent.keep_masks(masks, events);
 }
 
 impl Pass<'_> {
-    /// Takes each place of a block that may be something to a candidate. Says whether a run that was seen goes on behind the block.
+    /// Takes each place of a block that may be something to a candidate.
     #[inline(always)]
-    fn block(&mut self, block: usize, near: &Near<'_>, in_run: bool, to: usize) -> bool {
-        let Near { previous, current, next } = *near;
-        let low = |mask: u128| u64::try_from(mask & u128::from(u64::MAX)).unwrap_or(0);
-        let all_runs = if masks::may_have_row(current.word, next.word) {
-            low(rows(Near::ahead(current.word, next.word), 16))
-        } else {
-            0
-        };
-        let runs = all_runs & !(all_runs << 1 | u64::from(in_run));
-        let digit_starts = current.digit & !(current.digit << 1 | previous.digit >> (BLOCK - 1));
-        let alone = current.word
-            & !(current.word << 1 | previous.word >> (BLOCK - 1))
-            & !(current.word >> 1 | next.word << (BLOCK - 1));
-        let spread = if alone & alone >> 2 == 0 && alone >> (BLOCK - 2) == 0 {
-            0
-        } else {
-            // One character between two signs, eight times.
-            let word = Near::ahead(current.word, next.word);
-            let alone = word & !(word << 1 | u128::from(previous.word >> (BLOCK - 1))) & !(word >> 1);
-            let spread = alone & alone >> 2;
-            let spread = spread & spread >> 4;
-            low(spread & spread >> 8)
-        };
-        let dashes = current.dash & (current.dash >> 1 | next.dash << (BLOCK - 1));
-        let dashes = dashes & !(current.dash << 1 | previous.dash >> (BLOCK - 1));
-        let others = current.sign | dashes | runs | spread;
-        let members = current.sign & (current.quote << 1 | previous.quote >> (BLOCK - 1));
+    fn block(&mut self, block: usize, near: &Near, places: &Events) {
+        let [previous, current, next] = near;
+        let Events { digits: digit_starts, members, others, rare, .. } = *places;
         // Digits of what was looked at already are passed over.
         let passed = |cluster_end: usize| match cluster_end.checked_sub(block) {
             Some(length @ 0..BLOCK) => u64::MAX << length,
@@ -270,9 +237,6 @@ impl Pass<'_> {
             None => u64::MAX,
         };
         let mut events = others | digit_starts & passed(self.cluster_end);
-        if to - block < BLOCK {
-            events &= (1 << (to - block)) - 1;
-        }
         while events != 0 {
             let bit = events.trailing_zeros();
             let here = events & events.wrapping_neg();
@@ -299,7 +263,7 @@ impl Pass<'_> {
                 continue;
             }
             let digits = masks::ahead(current.digit, next.digit, bit);
-            if runs & here != 0 && place >= self.run_end {
+            if rare & here != 0 && places.runs & here != 0 && place >= self.run_end {
                 self.run(place, masks::ahead(current.word, next.word, bit), digits);
                 events &= others | passed(self.cluster_end);
             }
@@ -307,14 +271,15 @@ impl Pass<'_> {
                 self.digits(block, bit, near);
                 events &= others | passed(self.cluster_end);
             }
-            if spread & here != 0 && place >= self.spaced_end {
-                self.spaced(place);
-            }
-            if dashes & here != 0 {
-                self.dashes(place);
+            if rare & here != 0 {
+                if places.spread & here != 0 && place >= self.spaced_end {
+                    self.spaced(place);
+                }
+                if places.dashes & here != 0 {
+                    self.dashes(place);
+                }
             }
         }
-        all_runs >> (BLOCK - 1) == 1
     }
 
     /// Judges the value behind `from` with the field's name.

@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use multiversion::multiversion;
 use wide::u8x16;
 
 use super::bytes::{at, part};
@@ -38,6 +39,7 @@ struct Window<'t> {
 
 impl<'t> Window<'t> {
     /// The bytes from `start` to `end`, at most [`BEFORE_BYTES`].
+    #[inline(always)]
     fn new(text: &'t [u8], start: usize, end: usize) -> Self {
         let end = end.min(text.len());
         let start = start.min(end);
@@ -53,7 +55,7 @@ impl<'t> Window<'t> {
     }
 
     /// Where in the next `length` bytes from `from` on, or in 64, which stand, in the order of the alphabet; and in some bytes behind those.
-    #[inline]
+    #[inline(always)]
     fn block(text: &[u8], from: usize, length: usize) -> [u128; 8] {
         let mut sets = [0_u64; 8];
         for lane in 0..BLOCK / LANE {
@@ -288,24 +290,7 @@ impl Heard {
         // No sentence goes on behind them.
         let after = part(after, 0, memchr::memchr2(b'"', b'\n', after).unwrap_or(after.len()));
         let is_open = at(text, start).is_ascii_alphabetic();
-        listened.around(before, after, is_open, || self.listen(before, after, is_open))
-    }
-
-    /// The same of the bytes before and after a candidate.
-    #[inline(never)]
-    fn listen(&self, before: &[u8], after: &[u8], is_open: bool) -> u64 {
-        let mut lengths = 0;
-        if !before.is_empty() {
-            let mut window = Window::new(before, 0, before.len());
-            window.keep(u128::MAX.checked_shl(shift(start(&window, before.len()))).unwrap_or(0));
-            lengths |= self.lengths(&window, is_open);
-        }
-        if !after.is_empty() {
-            let mut window = Window::new(after, 0, after.len());
-            window.keep((1 << end(&window, after.len())) - 1);
-            lengths |= self.lengths(&window, false);
-        }
-        lengths
+        listened.around(before, after, is_open, || listen(self, before, after, is_open))
     }
 
     /// The same of a name.
@@ -316,7 +301,7 @@ impl Heard {
         self.lengths(&Window::new(text, name.start, name.end), false)
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn lengths(&self, window: &Window<'_>, is_open: bool) -> u64 {
         let mut lengths = 0;
         let mut last = Speech::default();
@@ -406,6 +391,23 @@ impl Heard {
         }
         Speech::default()
     }
+}
+
+/// How many letters and digits it may have what words before and after a candidate speak for.
+#[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
+fn listen(heard: &Heard, before: &[u8], after: &[u8], is_open: bool) -> u64 {
+    let mut lengths = 0;
+    if !before.is_empty() {
+        let mut window = Window::new(before, 0, before.len());
+        window.keep(u128::MAX.checked_shl(shift(start(&window, before.len()))).unwrap_or(0));
+        lengths |= heard.lengths(&window, is_open);
+    }
+    if !after.is_empty() {
+        let mut window = Window::new(after, 0, after.len());
+        window.keep((1 << end(&window, after.len())) - 1);
+        lengths |= heard.lengths(&window, false);
+    }
+    lengths
 }
 
 /// What was heard around candidates a moment ago: templates say the same around each of their values.

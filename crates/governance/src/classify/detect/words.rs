@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::bytes::{at, part};
+use super::events::Events;
 use super::fold::{Folded, Room};
 use super::followers::Followers;
 use super::masks::Masks;
@@ -442,6 +443,7 @@ pub(super) struct Recent {
     last: Option<(Room, usize)>,
     base: usize,
     masks: Vec<Masks>,
+    events: Vec<Events>,
     listened: Listened,
 }
 
@@ -463,6 +465,7 @@ impl Recent {
             last: None,
             base: 0,
             masks: Vec::new(),
+            events: Vec::new(),
             listened: Listened::default(),
         }
     }
@@ -483,9 +486,15 @@ impl Recent {
         std::mem::take(&mut self.masks)
     }
 
+    /// Room for what they say.
+    pub(super) fn events(&mut self) -> Vec<Events> {
+        std::mem::take(&mut self.events)
+    }
+
     /// Keeps room for the next ones.
-    pub(super) fn keep_masks(&mut self, masks: Vec<Masks>) {
+    pub(super) fn keep_masks(&mut self, masks: Vec<Masks>, events: Vec<Events>) {
         self.masks = masks;
+        self.events = events;
     }
 
     /// Says that the next text that is looked at starts at `base`.

@@ -13,8 +13,9 @@ use super::{Around, Pass, REACH};
 impl Pass<'_> {
     /// Rows of tables: the columns' names are the names of what stands in them.
     pub(super) fn rows(&mut self, own: &Range<usize>, table: &mut Option<Table>) {
-        let behind = self.while_behind(own.start, REACH, |byte| byte != b'\n');
-        let mut start = behind;
+        let from = own.start.saturating_sub(REACH);
+        let line = memchr::memrchr(b'\n', part(self.text, from, own.start));
+        let mut start = line.map_or(from, |end| from + end + 1);
         while start < own.end && !self.work.exhausted {
             if table.is_none() && start >= own.start {
                 match self.table_from(start, own.end) {

@@ -13,7 +13,7 @@ use super::{Field, Near, Pass};
 impl Pass<'_> {
     /// A sign at `place` behind a `"`, at `bit` of its block: says whether it is the `:` of a member with a name of one word.
     #[inline(always)]
-    pub(super) fn member(&mut self, place: usize, bit: u32, near: &Near<'_>) -> bool {
+    pub(super) fn member(&mut self, place: usize, bit: u32, near: &Near) -> bool {
         let around = place.checked_sub(AS_FAR - 1).and_then(|from| self.text.get(from..));
         let around = around.and_then(|around| around.first_chunk::<{ AS_FAR + 8 }>()).and_then(split);
         let Some((before, after)) = around else { return self.unexpected(place, bit, near) };
@@ -43,10 +43,11 @@ impl Pass<'_> {
 
     /// The same where the name is not the one that followed the last one before.
     #[inline(never)]
-    fn unexpected(&mut self, place: usize, bit: u32, near: &Near<'_>) -> bool {
+    fn unexpected(&mut self, place: usize, bit: u32, near: &Near) -> bool {
         // Which of the bytes before the `"` are of words and `"`; the last is the one before it.
-        let words = masks::ahead(near.previous.word, near.current.word, bit) << 1;
-        let quotes = masks::ahead(near.previous.quote, near.current.quote, bit) << 1;
+        let [previous, current, _] = near;
+        let words = masks::ahead(previous.word, current.word, bit) << 1;
+        let quotes = masks::ahead(previous.quote, current.quote, bit) << 1;
         let Some([b':', value @ ..]) = self.text.get(place..).and_then(|rest| rest.first_chunk::<9>()) else {
             return false;
         };

@@ -7,18 +7,19 @@ use super::{Near, Pass, SURE, is_uuid};
 
 impl Pass<'_> {
     /// Digits from `bit` of the block on: an identifier's, unless a look at the group that they are in says otherwise.
-    #[inline]
-    pub(super) fn digits(&mut self, block: usize, bit: u32, near: &Near<'_>) {
+    #[inline(always)]
+    pub(super) fn digits(&mut self, block: usize, bit: u32, near: &Near) {
+        let [previous, current, next] = near;
         let place = block + bit as usize;
-        let behind = masks::ahead(near.previous.alnum, near.current.alnum, bit).leading_ones() as usize;
-        let ahead = masks::ahead(near.current.alnum, near.next.alnum, bit).trailing_ones() as usize;
+        let behind = masks::ahead(previous.alnum, current.alnum, bit).leading_ones() as usize;
+        let ahead = masks::ahead(current.alnum, next.alnum, bit).trailing_ones() as usize;
         let (start, end) = (place - behind.min(place), place + ahead);
         self.cluster_end = end;
         if end - start > 63 {
             return;
         }
         let (left, right) = (before(self.text, start), at(self.text, end));
-        let digits = masks::ahead(near.current.digit, near.next.digit, bit).trailing_ones() as usize;
+        let digits = masks::ahead(current.digit, next.digit, bit).trailing_ones() as usize;
         let plain = start == place && digits == end - start;
         let unnamed = self.field.interest.is_none();
         let alone = matches!(left, b':' | b'"' | b'=' | b',' | b'[' | b' ')
@@ -65,7 +66,7 @@ impl Pass<'_> {
     }
 
     /// Whether the digits from `start` to `end` are the value of a name that nobody hears, or the whole part of that, and no card: most numbers of objects.
-    #[inline]
+    #[inline(always)]
     fn is_value(&mut self, start: usize, mut end: usize, left: u8) -> bool {
         let gap = start - self.field.starts.min(start);
         let is_value = match left {
