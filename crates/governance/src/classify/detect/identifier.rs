@@ -295,22 +295,13 @@ const fn by_length(alone_min: u8) -> ByLength {
 
 /// Whether letters, digits and signs between them may be of a sort without a word that speaks for it. Most numbers may not, which is soon told.
 pub(crate) fn may_stand_alone(text: &[u8]) -> bool {
-    if text.len() <= ALONE_BYTES && text.iter().all(u8::is_ascii_digit) {
-        return text.len() >= CARD_DIGITS_MIN;
-    }
-    let (mut bare, mut length, mut letters, mut dots, mut dashes) = ([0; ALONE_BYTES], 0, 0, 0, 0);
-    for byte in text {
-        match byte {
-            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
-                let Some(slot) = bare.get_mut(length) else { return true };
-                *slot = byte.to_ascii_uppercase();
-                length += 1;
-                letters += usize::from(byte.is_ascii_alphabetic());
-            }
-            b'.' => dots += 1,
-            b'-' => dashes += 1,
-            _ => return true,
-        }
+    let counts = text
+        .iter()
+        .fold(0_u64, |counts, byte| counts.wrapping_add(COUNTS.get(usize::from(*byte)).copied().unwrap_or(0)));
+    let [digits, letters, dots, dashes, others, ..] = counts.to_le_bytes().map(usize::from);
+    let length = digits + letters;
+    if others > 0 || length > ALONE_BYTES || text.len() > usize::from(u8::MAX) {
+        return true;
     }
     if letters == 0 {
         // With one dot they are a fraction, and two dashes make a date.
@@ -323,10 +314,34 @@ pub(crate) fn may_stand_alone(text: &[u8]) -> bool {
     if dots + dashes > 1 {
         return true;
     }
+    let mut bare = [0; ALONE_BYTES];
+    let letters = text.iter().filter(|byte| byte.is_ascii_alphanumeric());
+    bare.iter_mut().zip(letters).for_each(|(to, byte)| *to = byte.to_ascii_uppercase());
     let bare = bare.get(..length).and_then(|bare| str::from_utf8(bare).ok()).unwrap_or_default();
     ALONE_BY_LENGTH
         .get(length)
         .is_none_or(|sorts| sorts.iter().map_while(|sort| *sort).any(|sort| sort.fits(bare) && (sort.check)(bare)))
+}
+
+/// A count of one for each byte: of digits, letters, dots, dashes and others, in bytes of their own.
+static COUNTS: [u64; 256] = counts();
+
+const fn counts() -> [u64; 256] {
+    let mut counts = [0; 256];
+    let mut slots: &mut [u64] = &mut counts;
+    let mut byte = 0_u8;
+    while let Some((slot, rest)) = slots.split_first_mut() {
+        *slot = match byte {
+            b'0'..=b'9' => 1,
+            b'a'..=b'z' | b'A'..=b'Z' => 1 << 8,
+            b'.' => 1 << 16,
+            b'-' => 1 << 24,
+            _ => 1 << 32,
+        };
+        slots = rest;
+        byte = byte.wrapping_add(1);
+    }
+    counts
 }
 
 /// Digits alone may be a card, or one of the long numbers.
