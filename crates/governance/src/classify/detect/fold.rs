@@ -15,6 +15,8 @@ pub(super) struct Folded {
     pub(super) map: Map,
     /// Whether another layer may be under it.
     pub(super) may_hide: bool,
+    /// Whether the text is ASCII that it was taken from.
+    is_ascii: bool,
     bytes: Vec<u8>,
     length: usize,
 }
@@ -26,7 +28,13 @@ impl Folded {
 
     /// The room that it took, for another.
     pub(super) fn into_room(self) -> Room {
-        Room { bytes: self.bytes, pieces: self.map.pieces, text_bytes: self.map.end.1, may_hide: self.may_hide }
+        Room {
+            bytes: self.bytes,
+            pieces: self.map.pieces,
+            text_bytes: self.map.end.1,
+            may_hide: self.may_hide,
+            is_ascii: self.is_ascii,
+        }
     }
 }
 
@@ -38,12 +46,20 @@ pub(super) struct Room {
     /// How long the text was that it was taken for last, and whether that hid more.
     text_bytes: u32,
     may_hide: bool,
+    is_ascii: bool,
 }
 
 impl Room {
     /// Whether it takes more than is kept for another text: few are that dense with escapes.
     pub(super) const fn is_large(&self) -> bool {
         self.pieces.capacity() > PIECES_KEPT
+    }
+
+    /// Whether `text` is ASCII, which starts `behind` bytes behind the start of the last one: what both have is not looked at again.
+    fn is_ascii(&self, text: &[u8], behind: usize) -> bool {
+        let last = wide(self.text_bytes, u32::MAX);
+        let known = if self.is_ascii { last.saturating_sub(behind) } else { 0 };
+        part(text, known, text.len()).is_ascii()
     }
 
     /// Leaves what is known of a text that starts `behind` bytes behind the start of the last one. Gives the piece up to which that is, which is not there any more, and up
@@ -145,14 +161,14 @@ pub(super) fn fold(text: &[u8], room: Room) -> Result<Folded, Room> {
 
 /// The same of a text that goes on with the one that `room` was taken for last, and starts `behind` bytes behind the start of that: what both have is not read again.
 pub(super) fn fold_on(text: &[u8], room: Room, behind: usize) -> Result<Folded, Room> {
-    let is_ascii = text.is_ascii();
+    let is_ascii = room.is_ascii(text, behind);
     let Some(first) = next(text, 0, is_ascii) else { return Err(room) };
     let (mut folding, known) = Folding::new(text, room, behind);
     // Where characters are not ASCII, another look may find what this one puts beside them.
     folding.may_hide |= !is_ascii;
     let first = if known == 0 { first } else { next(text, known, is_ascii).unwrap_or(text.len()) };
     unfold(&mut folding, text, known, first, is_ascii);
-    folding.end(text)
+    folding.end(text, is_ascii)
 }
 
 /// Takes away what hides characters from the place `block` on, what starts before `from` aside.
@@ -306,14 +322,14 @@ impl Folding {
         done
     }
 
-    fn end(mut self, text: &[u8]) -> Result<Folded, Room> {
+    fn end(mut self, text: &[u8], is_ascii: bool) -> Result<Folded, Room> {
         if self.pieces.is_empty() {
             return Err(Room { bytes: self.bytes, ..Room::default() });
         }
         self.take(text, text.len());
         let end = (narrow(self.length), narrow(text.len()));
         let map = Map { pieces: self.pieces, end };
-        Ok(Folded { map, may_hide: self.may_hide, bytes: self.bytes, length: self.length })
+        Ok(Folded { map, may_hide: self.may_hide, is_ascii, bytes: self.bytes, length: self.length })
     }
 }
 
