@@ -310,6 +310,15 @@ mod tests {
                     start += first.map_or(1, |literal| literal.len());
                 }
             }
+            // Whatever the processor can.
+            let (mut looked, mut sifted) = (Vec::new(), Vec::new());
+            literals.look(text.as_bytes(), &mut looked);
+            let can = literals.sieve.sift(text.as_bytes(), |start, index| {
+                literals.compare(text.as_bytes(), index, start, &mut sifted);
+            });
+            looked.sort_by_key(|(start, index, _)| (*start, *index));
+            sifted.sort_by_key(|(start, index, _)| (*start, *index));
+            assert!(!can || looked == sifted, "{text}");
             expected.sort_by_key(|place| (place.range.start, place.list));
             let mut places = literals.places(text.as_bytes());
             places.sort_by_key(|place| (place.range.start, place.list));
