@@ -192,6 +192,9 @@ impl Table {
     /// Whether `line` goes on with it.
     pub(super) fn fits(&self, line: &Line<'_>) -> bool {
         if self.is_statement() {
+            // It may have begun within the same member.
+            let inner = line.within_member();
+            let line = inner.as_ref().unwrap_or(line);
             let bytes = part(line.text, line.start, line.end);
             return bytes.trim_ascii_start().first() == Some(&b'(')
                 || inserted(bytes).is_some_and(|(names, _)| {
@@ -212,6 +215,8 @@ impl Table {
         mut interest: impl FnMut(&[u8]) -> Interest,
     ) -> Vec<(&'c [u8], Interest, Range<usize>)> {
         if self.is_statement() {
+            let inner = line.within_member();
+            let line = inner.as_ref().unwrap_or(line);
             let bytes = part(line.text, line.start, line.end);
             let from = inserted(bytes).map_or(0, |(_, from)| from);
             let rows = tuples(bytes, from, self.fields);
@@ -384,7 +389,7 @@ mod tests {
                 }));
             } else {
                 table = Table::begin(&line, interest);
-                if table.as_ref().is_some_and(Table::is_statement) {
+                if table.as_ref().is_some_and(|table| table.is_statement() && table.fits(&line)) {
                     continue;
                 }
             }
@@ -407,6 +412,10 @@ mod tests {
             &[("ssn", "2"), ("ssn", "it''s, (4)")],
         );
         check("insert into people (id, ssn) values\n(1, '2'),\n(3, '4');\n", &[("ssn", "2"), ("ssn", "4")]);
+        check(
+            "{\"text\":\"INSERT INTO people (id, ssn) VALUES (1, '2');\n(3, '4');\"}\n",
+            &[("ssn", "2"), ("ssn", "4")],
+        );
         check("| Field | Value |\n|---|---|\n| **SSN** | 1 |\n| Id | 2 |\n", &[("SSN", "1")]);
         check("name,phone\nA,1\n", &[]);
         check("{\"a\", \"ssn\"\n1,2\n", &[]);

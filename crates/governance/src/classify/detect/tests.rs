@@ -49,6 +49,7 @@ fn a_value_is_found_in_any_context() {
         r#"{"ibans":["«DE89370400440532013000¦iban»"]}"#,
         r#"{"text":"id,iban,status\n1,«DE89370400440532013000¦iban»,open\n"}"#,
         "my iban is «de89370400440532013000¦iban»",
+        r#"{"text":"INSERT INTO people (id, sin) VALUES (1, '«046454286¦ca_sin»');\nINSERT INTO people (id, sin) VALUES (2, '«046454286¦ca_sin»');"}"#,
         r#"{"social_insurance":{"number":"«046 454 286¦ca_sin»"}}"#,
         "SOCIALINSURANCENUMBER=«046454286¦ca_sin»\n",
         "the customer (SIN «046 454 286¦ca_sin») called",

@@ -39,8 +39,8 @@ impl Pass<'_> {
                 }
             } else if start >= own.start {
                 *table = Table::begin(&line, |name| self.recent.name(&self.lexicon.vocabulary, name, &(0..name.len())));
-                // A statement has its first rows on the line of the names.
-                if table.as_ref().is_some_and(Table::is_statement) {
+                // A statement has its first rows on the line of the names: each line is looked at once more at the most.
+                if table.as_ref().is_some_and(|table| table.is_statement() && table.fits(&line)) {
                     continue;
                 }
             }
