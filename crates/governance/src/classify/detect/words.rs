@@ -460,7 +460,7 @@ impl Recent {
         let slots = (bytes / Self::NAME_EVERY_BYTES).next_power_of_two().min(Self::SLOTS_MAX);
         Self {
             slots: vec![[NOTHING; 2]; slots],
-            followers: Followers::default(),
+            followers: Followers::new(bytes),
             rooms: Vec::new(),
             last: None,
             base: 0,

@@ -60,13 +60,17 @@ impl Pass<'_> {
         let length = length as usize;
         let name = place.saturating_sub(1 + length)..place - 1;
         let is_literal = after_it != b'"' && is_literal(value);
-        let known = self.recent.name(&self.lexicon.vocabulary, self.text, &name);
-        if is_passed(known, part(self.text, name.start, name.end))
-            && let Some(before) = place.checked_sub(AS_FAR - 1).and_then(|from| self.text.get(from..)?.first_chunk())
-        {
-            self.recent.followers().follow(*before, length, known);
+        let mut interest = Interest::NONE.unknown();
+        if !is_literal || self.recent.followers().are_kept() {
+            let known = self.recent.name(&self.lexicon.vocabulary, self.text, &name);
+            if is_passed(known, part(self.text, name.start, name.end))
+                && let Some(before) =
+                    place.checked_sub(AS_FAR - 1).and_then(|from| self.text.get(from..)?.first_chunk())
+            {
+                self.recent.followers().follow(*before, length, known);
+            }
+            interest = if is_literal { interest } else { known };
         }
-        let interest = if is_literal { Interest::NONE.unknown() } else { known };
         // Most names say nothing.
         if interest.is_none() {
             self.field = Field { interest, judged: 0..0, name, value: None, starts: place + 1 };
