@@ -14,9 +14,11 @@ mod identifier;
 mod judge;
 mod literals;
 mod masks;
+mod pair;
 mod pass;
 mod secret;
 mod sentence;
+mod split;
 mod table;
 mod words;
 
@@ -313,27 +315,45 @@ const MARKS: usize = 0;
 
 /// Names that say nothing themselves; the names around them may.
 const GENERIC: &[&str] = &[
+    "actual",
+    "answer",
     "code",
+    "current",
     "data",
     "datarows",
+    "eq",
+    "equals",
+    "expected",
     "id",
     "identifier",
+    "input",
+    "literal",
+    "new",
     "no",
     "nr",
     "num",
     "number",
     "numero",
     "nummer",
+    "old",
+    "plain",
+    "plaintext",
+    "query",
     "raw",
     "records",
     "results",
     "rows",
     "s",
     "string",
+    "to",
     "v",
+    "val",
     "value",
     "values",
 ];
+
+/// Names of what is said, which may answer a question.
+const ANSWERS: &[&str] = &["body", "message", "msg"];
 
 impl Lexicon {
     fn new(threshold: u8) -> Self {
@@ -341,8 +361,11 @@ impl Lexicon {
         let words = interest(secret::WORDS, Interest::SECRET.and(Interest::HEARD_SECRET))
             .chain(interest(secret::SPEAKING, Interest::HEARD_SECRET))
             .chain(interest(identifier::WORDS, Interest::IDENTIFIER))
+            .chain(interest(identifier::NAMED_WORDS, Interest::IDENTIFIER))
             .chain(identifier::phrases().flat_map(heard))
             .chain(interest(GENERIC, Interest::GENERIC))
+            .chain(interest(pair::WORDS, Interest::SECOND))
+            .chain(interest(ANSWERS, Interest::SECOND))
             .map(|(word, interest)| (Cow::Borrowed(word), interest));
         // A name of several words may be written as one.
         let joined = identifier::phrases()

@@ -1,7 +1,8 @@
 //! The kinds of data that the detector tells apart, by name, for missions that speak of one.
 
 /// All of them, sorted: class and kind, as in `pii.email`.
-pub const KINDS: [&str; 409] = [
+pub const KINDS: [&str; 415] = [
+    "business_id.ar_cuit_company",
     "business_id.au_abn",
     "business_id.au_acn",
     "business_id.br_cnpj",
@@ -30,6 +31,8 @@ pub const KINDS: [&str; 409] = [
     "export.ear_legend",
     "export.itar_legend",
     "export.noforn",
+    "financial.ar_cbu",
+    "financial.au_bsb",
     "financial.bic",
     "financial.card_cvv",
     "financial.card_expiry",
@@ -37,12 +40,14 @@ pub const KINDS: [&str; 409] = [
     "financial.crypto_wallet",
     "financial.cusip",
     "financial.iban",
+    "financial.in_ifsc",
     "financial.mx_clabe",
     "financial.sedol",
     "financial.uk_sort_code",
     "financial.us_aba_routing",
     "financial.us_bank_account",
     "health.au_medicare",
+    "health.br_cns",
     "health.cda",
     "health.de_bsnr",
     "health.de_kvnr",
@@ -84,6 +89,7 @@ pub const KINDS: [&str; 409] = [
     "pii.de_idnr",
     "pii.de_rvnr",
     "pii.de_steuernummer",
+    "pii.device_serial",
     "pii.dk_cpr",
     "pii.driver_license",
     "pii.ee_isikukood",

@@ -235,6 +235,76 @@ pub(super) fn spaced(text: &[u8], start: usize) -> Option<(usize, Vec<u8>)> {
     (bytes.len() >= 8).then_some((place + 1, bytes))
 }
 
+/// The fewest bytes that are spelt one by one.
+const SPELT_MIN: usize = 8;
+
+/// The most of them.
+const SPELT_MAX: usize = 1024;
+
+/// How one byte is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spelling {
+    Binary,
+    Decimal,
+    Hexadecimal,
+    /// Behind `0x`.
+    Prefixed,
+}
+
+/// Bytes that are written one by one, with the same sign between each two: `67 68 70`, `0x67, 0x68`, `103,104,112`, `01100111 01101000`. Where they end, and what
+/// they say, if that is text.
+pub(super) fn spelt(text: &[u8], start: usize) -> Option<(usize, Vec<u8>)> {
+    let is_of_one = |byte: &u8| byte.is_ascii_alphanumeric();
+    let one = |from: usize| part(text, from, from + 9).iter().take_while(|byte| is_of_one(byte)).count();
+    let length = one(start);
+    let first = part(text, start, start + length);
+    let spelling = match first {
+        [b'0', b'x' | b'X', _, _] => Spelling::Prefixed,
+        [b'0', ..] if length == 8 => Spelling::Binary,
+        [_, _] => Spelling::Hexadecimal,
+        [_, _, _] => Spelling::Decimal,
+        _ => return None,
+    };
+    let sign = at(text, start + length);
+    let gap = if sign == b',' && at(text, start + length + 1) == b' ' { 2 } else { 1 };
+    if !matches!(sign, b' ' | b',' | b':' | b'-') {
+        return None;
+    }
+    // Numbers of two digits with commas are decimal.
+    let spelling = if sign == b',' && length == 2 { Spelling::Decimal } else { spelling };
+    let mut bytes = Vec::new();
+    let mut place = start;
+    loop {
+        let length = one(place);
+        let byte = spelt_byte(part(text, place, place + length), spelling)?;
+        if !matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..=0x7e) {
+            return None;
+        }
+        bytes.push(byte);
+        place += length;
+        let is_more = at(text, place) == sign
+            && (gap == 1 || at(text, place + 1) == b' ')
+            && spelt_byte(part(text, place + gap, place + gap + one(place + gap)), spelling).is_some();
+        if !is_more || bytes.len() == SPELT_MAX {
+            break;
+        }
+        place += gap;
+    }
+    (bytes.len() >= SPELT_MIN).then_some((place, bytes))
+}
+
+fn spelt_byte(digits: &[u8], spelling: Spelling) -> Option<u8> {
+    let pair = |high: u8, low: u8| Some(nibble(high)? << 4 | nibble(low)?);
+    match (spelling, digits) {
+        (Spelling::Hexadecimal, [high, low]) | (Spelling::Prefixed, [b'0', b'x' | b'X', high, low]) => {
+            pair(*high, *low)
+        }
+        (Spelling::Decimal, [_, _] | [_, _, _]) => super::bytes::text(digits).parse().ok(),
+        (Spelling::Binary, digits) if digits.len() == 8 => u8::from_str_radix(super::bytes::text(digits), 2).ok(),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,6 +312,24 @@ mod tests {
     fn check(run: &str, expected: Option<&str>) {
         let decoded = decode(run.as_bytes()).map(|decoded| String::from_utf8(decoded.bytes).unwrap());
         assert_eq!(decoded.as_deref(), expected, "{run}");
+    }
+
+    #[test]
+    fn bytes_that_are_spelt_are_read() {
+        for (text, expected) in [
+            ("68 65 6c 6c 6f 20 79 6F 75", Some("hello you")),
+            ("0x68, 0x65, 0x6c, 0x6c, 0x6f, 0x20, 0x79, 0x6f;", Some("hello yo")),
+            ("104,101,108,108,111,32,121,111,117]", Some("hello you")),
+            ("72, 101, 108, 108, 111, 32, 121, 111", Some("Hello yo")),
+            ("01101000 01100101 01101100 01101100 01101111 00100000 01111001 01101111", Some("hello yo")),
+            ("10:11:12", None),
+            ("00 01 02 03 04 05 06 07 08 09", None),
+            ("2a:9f:00:17:3c:5e", None),
+            ("2024-05-06", None),
+        ] {
+            let found = spelt(text.as_bytes(), 0).map(|(_, bytes)| String::from_utf8(bytes).unwrap());
+            assert_eq!(found.as_deref(), expected, "{text}");
+        }
     }
 
     #[test]

@@ -43,6 +43,24 @@ pub(super) fn name(text: &[u8], separator: usize) -> Option<Range<usize>> {
     part(text, name.start, name.end).iter().any(|byte| byte.is_ascii_alphabetic() || *byte >= 0x80).then_some(name)
 }
 
+/// The name at `name` with the words before it in its sentence, two at the most, where it stands before ` = `: `Codigo Fiscal = …`.
+pub(super) fn of_words(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
+    let mut start = name.start;
+    for _ in 0..2 {
+        if before(text, start) != b' ' {
+            break;
+        }
+        let word = part(text, start.saturating_sub(NAME_BYTES), start - 1);
+        let letters = word.iter().rev().take_while(|byte| byte.is_ascii_alphabetic() || **byte >= 0x80).count();
+        let behind = before(text, start - 1 - letters);
+        if letters < 2 || !matches!(behind, b' ' | b'\n' | b'\t' | b',' | b'(' | b'"' | 0) {
+            break;
+        }
+        start -= letters + 1;
+    }
+    (start < name.start).then_some(start..name.end)
+}
+
 fn quoted_name(text: &[u8], end: usize, quote: u8) -> Option<Range<usize>> {
     let from = end.saturating_sub(2 * NAME_BYTES);
     let before = part(text, from, end);
@@ -60,7 +78,9 @@ fn bare_name(text: &[u8], end: usize, separator: u8) -> Range<usize> {
             || byte >= 0x80
             || matches!(byte, b'_' | b'-' | b'.' | b'$')
             || spaced && matches!(byte, b' ' | b'/' | b'\'' | b'#' | b'(' | b')');
-        if !inside || byte == b' ' && before(text, start - 1) == b'.' {
+        // A quote behind a space opens what the name begins.
+        let opens = byte == b'\'' && matches!(before(text, start - 1), b' ' | b'=' | b'(' | b'\n');
+        if !inside || opens || byte == b' ' && before(text, start - 1) == b'.' {
             break;
         }
         start -= 1;
@@ -74,6 +94,10 @@ fn bare_name(text: &[u8], end: usize, separator: u8) -> Range<usize> {
 
 /// The name that is a value itself: `value` at `name` is the second of a pair, as in `{"name":"PASSWORD","value":"x"}` and `key="Password" value="x"`.
 pub(super) fn paired(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
+    // Tags of a page's own data hold it so.
+    if part(text, name.start, name.end) == b"content" && before(text, name.start) == b' ' {
+        return in_tag(text, name.start);
+    }
     if !may_be_paired(part(text, name.start, name.end)) {
         return None;
     }
@@ -118,6 +142,9 @@ fn typed(text: &[u8], place: usize) -> Option<Range<usize>> {
     (end < place && !name.is_empty()).then_some(name)
 }
 
+/// The longest tag behind a label.
+const TAG_NAME_BYTES: usize = 24;
+
 /// How far back the tag of an attribute starts at most.
 const TAG_BYTES: usize = 192;
 
@@ -126,7 +153,8 @@ fn in_tag(text: &[u8], place: usize) -> Option<Range<usize>> {
     let from = place.saturating_sub(TAG_BYTES);
     let before = part(text, from, place);
     let open = before.iter().rposition(|byte| matches!(byte, b'<' | b'>')).filter(|open| at(before, *open) == b'<')?;
-    let tag = part(before, open, before.len());
+    let length = part(text, place, place + TAG_BYTES).iter().take_while(|byte| **byte != b'>').count();
+    let tag = part(text, from + open, place + length);
     [&b" name=\""[..], b" id=\""].iter().find_map(|attribute| {
         let start = memchr::memmem::find(tag, attribute)? + attribute.len();
         let length = memchr::memchr(b'"', part(tag, start, tag.len()))?;
@@ -142,8 +170,20 @@ pub(super) fn value(text: &[u8], from: usize) -> Value {
     }
     start = skip(text, start, |byte| matches!(byte, b' ' | b'\t'), 64);
     // Behind a name that Markdown makes stand out: `**Name:** value`.
-    if part(text, start, start + 3) == b"** " {
-        start = skip(text, start + 3, |byte| matches!(byte, b' ' | b'\t'), 64);
+    let marks = skip(text, start, |byte| matches!(byte, b'*' | b'_' | b'`'), 2);
+    if marks > start && start == from && matches!(at(text, marks), b'\n' | b'\r') {
+        start = marks;
+    }
+    if marks > start && start == from && at(text, marks) == b' ' {
+        start = skip(text, marks, |byte| matches!(byte, b' ' | b'\t'), 64);
+    }
+    // Behind what a label stands out by on a page: `<b>Name:</b> value`.
+    for _ in 0..2 {
+        if at(text, start) != b'<' || before(text, from) != b':' {
+            break;
+        }
+        let Some(length) = memchr::memchr(b'>', part(text, start, start + TAG_NAME_BYTES)) else { break };
+        start = skip(text, start + length + 1, |byte| matches!(byte, b' ' | b'\t'), 64);
     }
     // A label with its value on the next line.
     if before(text, from) != b'=' && matches!(at(text, start), b'\n' | b'\r' | b'|' | b'>') {
@@ -151,6 +191,13 @@ pub(super) fn value(text: &[u8], from: usize) -> Value {
         if part(text, start, line).iter().filter(|byte| **byte == b'\n').count() <= 1 {
             start = line;
         }
+    }
+    // Behind a name in brackets, a value in brackets: `Key (name)=(value) exists`.
+    if at(text, start) == b'('
+        && part(text, from.saturating_sub(2), from) == b")="
+        && let Some(length) = memchr::memchr2(b')', b'\n', part(text, start, start + BARE_BYTES))
+    {
+        return Value { range: start + 1..start + length, quoted: false };
     }
     let letters = skip(
         text,
@@ -361,6 +408,23 @@ mod tests {
         check("Phone§:\n0487 98 11 92\n", "Phone", "0487 98 11 92");
         check("- **Full name§:** Ada B\n", "Full name", "Ada B");
         check("12§:30", "", "30");
+        check("Key (pin)§=(12) exists", "pin", "12");
+        check("*Pin§:* 12\n", "Pin", "12");
+        check("*Pin§:*\n12\n", "Pin", "12");
+        check("<b>Pin§:</b> 12</p>", "Pin", "12");
+        check("Pin§: <em>12</em>", "Pin", "12");
+        check("curl https://a.test/v1 -H 'X-Pin§: 12' -d x", "X-Pin", "12");
+    }
+
+    #[test]
+    fn a_name_may_be_of_several_words() {
+        let found = |text: &str, name: &str| {
+            let start = text.find(name).unwrap();
+            of_words(text.as_bytes(), &(start..start + name.len())).map(|range| show(text, range))
+        };
+        assert_eq!(found("on the call, Codigo Fiscal = 1", "Fiscal").as_deref(), Some("Codigo Fiscal"));
+        assert_eq!(found("the codigo fiscal = 1", "fiscal").as_deref(), Some("the codigo fiscal"));
+        assert_eq!(found("x.fiscal = 1", "fiscal"), None);
     }
 
     #[test]

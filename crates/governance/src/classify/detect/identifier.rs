@@ -18,6 +18,7 @@ mod tests;
 mod words;
 
 use super::judge::{Context, Judged};
+pub(crate) use contact::{NAMED_WORDS, is_family};
 pub(crate) use markings::{TRIGGERS, marking};
 pub(crate) use passage::{TRIGGERS as PASSAGE_TRIGGERS, passage};
 pub(crate) use sort::NUMBERS;
@@ -127,7 +128,7 @@ pub(crate) fn judge(value: &str, context: &Context<'_>) -> Option<Judged> {
         return None;
     }
     // What a name says about another value, it does not say of its own.
-    let unnamed = Context { name: &[], names_around: &[], ..*context };
+    let unnamed = Context { name: &["about"], names_around: &[], ..*context };
     let is_about = context.name.len() > 1 && context.name.last().is_some_and(|last| ABOUT.contains(last));
     let context = if is_about { &unnamed } else { context };
     let makeup = Makeup::of(text);
@@ -146,8 +147,94 @@ pub(crate) fn judge(value: &str, context: &Context<'_>) -> Option<Judged> {
 
 /// Last words of names whose values are about what the words before them name.
 const ABOUT: &[&str] = &[
-    "app", "consent", "count", "counts", "enabled", "format", "label", "layout", "length", "level", "provided", "rate",
-    "required", "set", "size", "status", "type", "url", "valid", "verified", "version", "zone",
+    "allowed",
+    "angle",
+    "app",
+    "attempts",
+    "brand",
+    "bytes",
+    "cm",
+    "color",
+    "column",
+    "consent",
+    "count",
+    "country",
+    "counts",
+    "currency",
+    "delay",
+    "directory",
+    "enabled",
+    "exists",
+    "format",
+    "height",
+    "hours",
+    "icon",
+    "image",
+    "index",
+    "interval",
+    "label",
+    "lang",
+    "language",
+    "layout",
+    "len",
+    "length",
+    "level",
+    "limit",
+    "locale",
+    "mask",
+    "max",
+    "min",
+    "mm",
+    "ms",
+    "offset",
+    "optional",
+    "pattern",
+    "percent",
+    "position",
+    "prefix",
+    "present",
+    "provided",
+    "px",
+    "quality",
+    "quota",
+    "rank",
+    "rate",
+    "ratio",
+    "regex",
+    "required",
+    "result",
+    "retries",
+    "rotation",
+    "score",
+    "seconds",
+    "set",
+    "size",
+    "speed",
+    "state",
+    "status",
+    "strength",
+    "suffix",
+    "supported",
+    "template",
+    "thickness",
+    "threshold",
+    "timeout",
+    "tolerance",
+    "total",
+    "ttl",
+    "type",
+    "unit",
+    "units",
+    "url",
+    "valid",
+    "verified",
+    "version",
+    "weight",
+    "width",
+    "year",
+    "years",
+    "zone",
+    "zoom",
 ];
 
 /// The score of a finding at the usual threshold.
@@ -179,6 +266,9 @@ fn after_word(text: &str, makeup: &Makeup, context: &Context<'_>) -> Option<Judg
             *slot = word;
         }
         let context = Context { before: &words, ..*context };
+        let skipped = rest.len() - rest.trim_start_matches('(').len();
+        let rest = rest.get(skipped..).map_or(rest, |inner| inner.strip_suffix(')').unwrap_or(inner));
+        let start = start + skipped;
         let makeup = Makeup::of(rest);
         if let Some(judged) = numbers(rest, &makeup, &context).or_else(|| contact::judge(rest, &makeup, &context)) {
             return Some(Judged { end: judged.end + start, start: judged.start + start, ..judged });
@@ -354,9 +444,18 @@ const ALONE_BYTES: usize = 24;
 fn numbers(text: &str, makeup: &Makeup, context: &Context<'_>) -> Option<Judged> {
     let digits = makeup.digits;
     // Without digits there are only the names of banks.
-    let is_shaped = if digits == 0 { matches!(text.len(), 8 | 11) } else { digits >= 3 || text.len() <= 11 };
+    let is_shaped = if digits == 0 { matches!(text.len(), 8 | 11) } else { digits >= 3 || text.len() <= 12 };
     let is_bracketed = makeup.strange > 0 && makeup.strange <= 2 && has_bracketed_end(text);
     if text.len() > NUMBER_BYTES_MAX || !is_shaped || makeup.strange > 0 && !is_bracketed {
+        return None;
+    }
+    // Words are no groups of a number.
+    let is_word = |group: &str| group.len() > 2 && group.bytes().all(|byte| byte.is_ascii_lowercase());
+    if makeup.spaces > 0 && text.split(' ').any(is_word) {
+        return None;
+    }
+    // Fractions are no numbers of anything.
+    if makeup.dots == 1 && makeup.letters == 0 && text.trim_start_matches(['-', '+']).len() == digits + 1 {
         return None;
     }
     let sorts = BY_LENGTH.get(digits + makeup.letters)?;
@@ -378,6 +477,9 @@ fn numbers(text: &str, makeup: &Makeup, context: &Context<'_>) -> Option<Judged>
             continue;
         }
         let Some((score, speaks)) = sort.score(bare, context, &said) else { continue };
+        if speaks != Speaks::Nothing && digits == text.len() && is_word_of_day(sort, context) {
+            continue;
+        }
         let score = weighed(score, speaks, sort, &layout, text.len() > bare.len(), context);
         let score = if speaks != Speaks::Nothing && layout.has(sort) { (score + WRITTEN).min(99) } else { score };
         // Small letters and digits are what programs name things with.
@@ -390,6 +492,12 @@ fn numbers(text: &str, makeup: &Makeup, context: &Context<'_>) -> Option<Judged>
     }
     let (score, sort) = best?;
     Some(Judged { end: text.len(), kind: &sort.kind, score, start: 0 })
+}
+
+/// Whether what speaks for the sort is a word of every day, which says nothing of a number that is not written as the sort is: `run_id`.
+fn is_word_of_day(sort: &Sort, context: &Context<'_>) -> bool {
+    const OTHERS: &[&str] = &["chile", "chileno", "numero run", "rol unico", "run number", "run numero", "rut"];
+    sort.kind.name == "cl_rut" && speaks(context, OTHERS) == Speaks::Nothing
 }
 
 /// Whether the check digit at the end stands in brackets, as in Hong Kong; the second of them may be cut off.
@@ -416,12 +524,16 @@ fn weighed(score: u8, speaks_for: Speaks, sort: &Sort, layout: &Layout, is_group
             if context.name.iter().all(|word| TEXTS.contains(word)) { 55 } else { 40 }
         }
         Speaks::Nothing if !is_against && layout.has(sort) => 64,
-        Speaks::Nothing if is_against => 0,
+        // An account that is proved is one wherever it stands.
+        Speaks::Nothing if is_against && score < ALONE_PROVED => 0,
         // What its digits prove, words beside it cannot take away.
         Speaks::Words if is_against && !is_grouped && sort.scores.0 < PROVED => score.saturating_sub(40),
         _ => score,
     }
 }
+
+/// The score without a word of sorts that nothing else is written like.
+const ALONE_PROVED: u8 = 85;
 
 /// The score of sorts whose check digits prove much.
 const PROVED: u8 = 93;
@@ -468,7 +580,7 @@ enum Card {
 impl Layout {
     fn of(text: &str, bare: &str) -> Self {
         if text.len() == bare.len() {
-            return Self { card: (bare.len() >= 15).then_some(Card::Plain), form: "" };
+            return Self { card: matches!(bare.len(), 15 | 16).then_some(Card::Plain), form: "" };
         }
         let (mut form, mut spaced) = ([0; NUMBER_BYTES_MAX], [0; NUMBER_BYTES_MAX]);
         for ((byte, to), plain) in text.bytes().zip(&mut form).zip(&mut spaced) {

@@ -19,7 +19,7 @@ use super::judge::{Context, Judged, Kind};
 use super::masks::{self, BLOCK, Masks};
 use super::table::Table;
 use super::words::{Interest, Recent, Words};
-use super::{Evidence, Lexicon, identifier, secret, sentence};
+use super::{Evidence, Lexicon, identifier, pair, secret, sentence};
 use crate::classify::own::Match;
 use crate::limits::{DETECT_DEPTH_MAX, DETECT_WORK_MAX};
 
@@ -287,6 +287,7 @@ impl Pass<'_> {
         let value = field::value(self.text, from);
         if value.range.is_empty() {
             self.container = Some(self.field.name.start);
+            self.parts_of(value.range.start);
             if at(self.text, value.range.start) == b'[' {
                 for element in field::elements(self.text, value.range.start) {
                     self.value(&element);
@@ -296,6 +297,32 @@ impl Pass<'_> {
         }
         self.value(&value);
         self.field.value = Some(value);
+    }
+
+    /// Judges what stands in the object at `open` for what its name says that it is.
+    fn parts_of(&mut self, open: usize) {
+        let Range { start, end } = self.field.name;
+        let words = self.lexicon.vocabulary.words_of(part(self.text, start, end));
+        let parts = pair::parts_of(words.list().as_slice());
+        if !parts.is_empty() && self.work.spend(pair::OBJECT_BYTES) {
+            self.parts_from(open, parts);
+        }
+    }
+
+    /// Judges what stands in the object behind `open` under one of the names of `parts`.
+    fn parts_from(&mut self, open: usize, parts: &[(&'static str, pair::Part)]) {
+        for (part, range) in pair::parts(self.text, open, parts) {
+            let name = match part {
+                pair::Part::Line => &b"address line"[..],
+                pair::Part::Name => b"owner name",
+                pair::Part::Given => b"first name",
+            };
+            let around = Around { name: Words::of(name), ..Around::none() };
+            let evidence = Evidence::NAME.and(Evidence::NAMES_AROUND);
+            if let Some(found) = self.ask(identifier::judge, range.start, range.end, &around, evidence) {
+                self.keep(found);
+            }
+        }
     }
 
     /// Whether an object or list with a name that matters may be around `place`.
@@ -319,9 +346,9 @@ impl Pass<'_> {
         }
         let name = self.field.name.clone();
         let interest = self.field.interest;
-        let in_container = self.in_container(name.start);
+        let in_container = self.in_container(name.start) || is_part_of_name(part(self.text, name.start, name.end));
         let mut around = Around::none();
-        around.name = Words::of(part(self.text, name.start, name.end));
+        around.name = self.lexicon.vocabulary.words_of(part(self.text, name.start, name.end));
         if !value.quoted {
             around.before = self.words_before(name.start, 0);
             around.after = self.words_after(end);
@@ -336,7 +363,7 @@ impl Pass<'_> {
                     joined.extend_from_slice(part(self.text, name.start, name.end));
                     joined.push(b' ');
                 }
-                around.names = Words::of(&joined);
+                around.names = self.lexicon.vocabulary.words_of(&joined);
                 let again = self.judge_value(value, interest, &around, Evidence::NAME.and(Evidence::NAMES_AROUND));
                 best = better(best, again);
             }
@@ -346,9 +373,20 @@ impl Pass<'_> {
         }
         if best.is_none() && !value.quoted && interest.has(Interest::IDENTIFIER) {
             best = self.beyond_comma(start, end, &around);
+            // Another sentence may follow it on its line.
+            let stop = memchr::memmem::find(part(self.text, start, end), b". ").filter(|length| *length > 3);
+            if let (None, Some(length)) = (best, stop) {
+                best = self.ask(identifier::judge, start, start + length, &around, Evidence::NAME);
+            }
         }
         if let Some(best) = best {
             self.keep_of(best, end, end - start >= field::VALUE_BYTES);
+            if best.kind.name == "person"
+                && identifier::is_family(around.name.list().as_slice())
+                && let Some(open) = pair::object_of(self.text, &name)
+            {
+                self.parts_from(open, pair::BESIDE_FAMILY);
+            }
         }
         // A name that says nothing, with none around it that does: its value is looked at by its shape.
         if in_container || !interest.is_generic() {
@@ -524,6 +562,12 @@ impl Pass<'_> {
             }
     }
 
+    /// Whether `start` is behind the opening of a cell of HTML: what other cells say is not said of it.
+    fn is_cell(&self, start: usize) -> bool {
+        before(self.text, start) == b'>'
+            && part(self.text, start.saturating_sub(4), start).eq_ignore_ascii_case(b"<td>")
+    }
+
     /// From where on words may speak for the value of the last name: the words before `number` say of what, as in `social security number=…`.
     fn words_from(&self) -> usize {
         let Range { start, end } = self.field.name;
@@ -544,11 +588,14 @@ impl Pass<'_> {
         let mut around = Around::none();
         let mut from = 0;
         if self.is_inside(start) {
-            around.name = Words::of(part(self.text, self.field.name.start, self.field.name.end));
+            let name = part(self.text, self.field.name.start, self.field.name.end);
+            around.name = self.lexicon.vocabulary.words_of(name);
             from = self.words_from();
         }
-        around.before = self.words_before(start, from);
-        around.after = self.words_after(end);
+        if !self.is_cell(start) {
+            around.before = self.words_before(start, from);
+            around.after = self.words_after(end);
+        }
         around
     }
 
@@ -629,6 +676,12 @@ fn trimmed(text: &[u8], start: usize, end: usize) -> Range<usize> {
         .take_while(|byte| matches!(byte, b'.' | b',' | b'~' | b')' | b':' | b'!'))
         .count();
     start..end - behind
+}
+
+/// Names of parts of a name, which are members of that: `{"name":{"family":"…"}}`.
+fn is_part_of_name(name: &[u8]) -> bool {
+    const PARTS: &[&[u8]] = &[b"family", b"first", b"given", b"last", b"middle"];
+    name.len() < 7 && PARTS.iter().any(|part| name.eq_ignore_ascii_case(part))
 }
 
 /// Whether a number is one of money or of a part: of a whole and up to two places, or less than one.

@@ -5,6 +5,7 @@
 
 mod armour;
 mod check;
+mod command;
 mod hashed;
 mod located;
 mod named;
@@ -74,7 +75,11 @@ const fn joined<const N: usize>(mut lists: &[&[&'static str]]) -> [&'static str;
 }
 
 /// Literal text, in any case of its letters, at which the line or block around is worth a look as a [`passage`].
-pub(crate) const TRIGGERS: &[&str] = passage::TRIGGERS;
+pub(crate) const TRIGGERS: &[&str] = &joined::<TRIGGERS_COUNT>(TRIGGER_LISTS);
+
+const TRIGGER_LISTS: &[&[&str]] = &[passage::TRIGGERS, command::TRIGGERS];
+
+const TRIGGERS_COUNT: usize = count(TRIGGER_LISTS);
 
 /// The best judgement of a candidate: a run of token characters, the value of a name, a block in armour.
 pub(crate) fn judge(value: &str, context: &Context<'_>) -> Option<Judged> {

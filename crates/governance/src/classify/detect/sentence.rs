@@ -168,6 +168,16 @@ fn start(window: &Window, place: usize) -> usize {
                 return behind;
             }
             lines += 1;
+            // The last name of a line of them.
+            let line = part(window.text, window.base, there);
+            if let Some(comma) = line
+                .iter()
+                .rposition(|byte| matches!(byte, b',' | b';' | b'\n'))
+                .filter(|comma| line.get(*comma) != Some(&b'\n'))
+                && at(line, comma + 1) != b' '
+            {
+                return window.base + comma + 1;
+            }
         } else if there > window.base && at(window.text, there - 1) == b'.' {
             // Dots that lead from a label to its value.
         } else if !is_abbreviation(part(window.text, window.base, there)) {

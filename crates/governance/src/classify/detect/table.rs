@@ -9,6 +9,9 @@ use super::words::Interest;
 /// The longest line that may be of a table.
 const LINE_BYTES: usize = 1024;
 
+/// The longest value behind a label.
+const VALUE_BYTES: usize = 160;
+
 /// The most columns with names that matter.
 const COLUMNS: usize = 32;
 
@@ -36,12 +39,60 @@ impl<'t> Line<'t> {
     /// The line without the start of the JSON that it is in: of `{"text":"a,b`, `a,b`.
     fn within_member(&self) -> Option<Self> {
         let bytes = part(self.text, self.start, self.end);
-        if !matches!(bytes.first(), Some(b'{' | b'[')) {
+        if !matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'[' | b'"')) {
             return None;
         }
         let quote = bytes.iter().rposition(|byte| *byte == b'"')?;
         let before = part(bytes, 0, quote).trim_ascii_end();
         (before.last() == Some(&b':')).then(|| Self { start: self.start + quote + 1, ..*self })
+    }
+
+    /// The label at the start of a line and the value behind it, where a sign that is none of names stands between.
+    pub(super) fn labelled(&self) -> Option<(Range<usize>, Range<usize>)> {
+        const SIGNS: &[&[u8]] = &[
+            b" - ",
+            b" -> ",
+            b" => ",
+            b" :: ",
+            " – ".as_bytes(),
+            " — ".as_bytes(),
+            b"\t",
+            b" | ",
+            b"|",
+            b"  ",
+            b" ..",
+        ];
+        let bytes = part(self.text, self.start, self.end);
+        let skipped =
+            bytes.iter().take_while(|byte| matches!(byte, b' ' | b'-' | b'*' | b'>' | b'|' | b'#' | b'+')).count();
+        let label = part(bytes, skipped, skipped + NAME_BYTES);
+        let length = label
+            .iter()
+            .take_while(|byte| {
+                byte.is_ascii_alphanumeric()
+                    || **byte >= 0x80
+                    || matches!(byte, b' ' | b'_' | b'/' | b'\'' | b'-' | b'.' | b'(' | b')')
+            })
+            .count();
+        // The first sign in what may be a label, or behind that.
+        let near = part(label, 0, length + 4);
+        let (place, sign) = (1..near.len()).find_map(|place| {
+            if !matches!(at(near, place), b' ' | b'\t' | b'|') {
+                return None;
+            }
+            let rest = part(label, place, label.len());
+            SIGNS.iter().find(|sign| rest.starts_with(sign)).map(|sign| (place, sign.len()))
+        })?;
+        let is_between = |byte: &u8| matches!(byte, b' ' | b'.' | b'\t' | b'|');
+        let value = part(bytes, skipped + place + sign, bytes.len());
+        let gap = value.iter().take_while(|byte| is_between(byte)).count();
+        let value = part(value, gap, value.len());
+        let end = value.iter().position(|byte| matches!(byte, b'|' | b'\t' | b'"')).unwrap_or(value.len());
+        let end = part(value, 0, end).trim_ascii_end().len();
+        let start = self.start + skipped + place + sign + gap;
+        let name = part(label, 0, place).trim_ascii_end().len();
+        let is_label = name >= 2 && (1..=VALUE_BYTES).contains(&end);
+        is_label.then_some((self.start + skipped..self.start + skipped + name, start..start + end))
     }
 
     /// Whether it only rules the line of names off: `----+----`.
@@ -245,7 +296,11 @@ impl Table {
 /// Whether an indented line may be one of names between bars: no member of an object, mostly.
 fn may_be_head(line: &[u8]) -> bool {
     let inner = line.trim_ascii_start();
-    !matches!(inner.first(), Some(b'"' | b'{' | b'}' | b'[' | b']' | b'-' | b'#' | b'/' | b'<') | None)
+    // A member whose text goes on in the next line.
+    if inner.first() == Some(&b'"') {
+        return inner.last().is_some_and(|last| last.is_ascii_alphabetic() || *last == b'|');
+    }
+    !matches!(inner.first(), Some(b'{' | b'}' | b'[' | b']' | b'-' | b'#' | b'/' | b'<') | None)
         && memchr::memchr(b'|', inner).is_some()
 }
 

@@ -8,6 +8,7 @@ use super::fold::{Folded, Room};
 use super::followers::Followers;
 use super::masks::Masks;
 use super::sentence::Listened;
+use super::split::{Beginnings, COMPANIONS, Piece, Pieces};
 use crate::limits::DETECT_DEPTH_MAX;
 
 /// The most words of one name or sentence that are looked at.
@@ -82,6 +83,17 @@ impl Words {
 
     fn end(&self) -> usize {
         self.count.checked_sub(1).map_or(0, |last| self.ends.get(last).copied().map_or(0, usize::from))
+    }
+
+    /// Each of them.
+    fn each(&self) -> impl Iterator<Item = &[u8]> {
+        let mut from = 0;
+        self.ends.iter().take(self.count).map(move |end| {
+            let end = usize::from(*end);
+            let word = part(&self.bytes, from, end);
+            from = end;
+            word
+        })
     }
 
     /// The words, and how many of them there are.
@@ -220,7 +232,7 @@ impl Key {
 
 /// Which judges a word matters to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Interest(u8);
+pub(super) struct Interest(u16);
 
 impl Interest {
     pub(super) const NONE: Self = Self(0);
@@ -237,8 +249,16 @@ impl Interest {
     /// One of those that follow it.
     pub(super) const GOES_ON: Self = Self(64);
 
+    /// It may have its name in another member of its object.
+    pub(super) const SECOND: Self = Self(128);
+    /// It says nothing, but may be written as one with what does: `number` of `siretnumber`.
+    pub(super) const COMPANION: Self = Self(256);
+
     /// Those for which a value is looked at.
-    const LOOKED_AT: u8 = Self::SECRET.0 | Self::IDENTIFIER.0 | Self::GENERIC.0;
+    const LOOKED_AT: u16 = Self::SECRET.0 | Self::IDENTIFIER.0 | Self::GENERIC.0;
+
+    /// Those for which a name is looked at.
+    const HAS_NAME: u16 = Self::LOOKED_AT | Self::SECOND.0;
 
     pub(super) const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -251,6 +271,16 @@ impl Interest {
     /// Whether a value under it is not looked at for its name.
     pub(super) const fn is_none(self) -> bool {
         self.0 & Self::LOOKED_AT == 0
+    }
+
+    /// Whether nothing has to be asked about it.
+    pub(super) const fn is_nothing(self) -> bool {
+        self.0 & Self::HAS_NAME == 0
+    }
+
+    /// The same, but for secrets.
+    pub(super) const fn without_secrets(self) -> Self {
+        Self(self.0 & !(Self::SECRET.0 | Self::HEARD_SECRET.0))
     }
 
     /// Of a name that was not looked up: any judge may hear it.
@@ -272,6 +302,8 @@ impl Interest {
 /// The words that matter, for one look each.
 #[derive(Debug)]
 pub(super) struct Vocabulary {
+    /// Of the words that may be written as one with others.
+    beginnings: Beginnings,
     slots: Vec<(Key, Interest)>,
     /// What words end in that are heard, whatever stands before it.
     tails: &'static [&'static str],
@@ -284,11 +316,18 @@ impl Vocabulary {
         words: impl Iterator<Item = (impl AsRef<str>, Interest)>,
         tails: &'static [&'static str],
     ) -> Self {
-        let words: Vec<(Key, Interest)> =
-            words.filter_map(|(word, interest)| Some((Key::of(word.as_ref().as_bytes())?, interest))).collect();
-        let size = (words.len() * 4).next_power_of_two().max(16);
+        let mut beginnings = Beginnings::new();
+        COMPANIONS.iter().for_each(|word| beginnings.add(word.as_bytes()));
+        let words: Vec<(Key, Interest)> = words
+            .filter_map(|(word, interest)| {
+                beginnings.add(word.as_ref().as_bytes());
+                Some((Key::of(word.as_ref().as_bytes())?, interest))
+            })
+            .collect();
+        let companions = COMPANIONS.iter().filter_map(|word| Some((Key::of(word.as_bytes())?, Interest::COMPANION)));
+        let size = ((words.len() + COMPANIONS.len()) * 4).next_power_of_two().max(16);
         let mut slots = vec![(Key::default(), Interest::NONE); size];
-        for (key, interest) in words {
+        for (key, interest) in words.into_iter().chain(companions) {
             let mut place = key.hash() & (size - 1);
             while let Some(slot) = slots.get_mut(place) {
                 if slot.0 == key || slot.1 == Interest::NONE {
@@ -300,7 +339,7 @@ impl Vocabulary {
         }
         let ends = tails.iter().filter_map(|tail| tail.as_bytes().last());
         let tail_ends = ends.fold(0, |ends, letter| ends | 1 << (letter & 0x7f));
-        Self { slots, tails, tail_ends }
+        Self { beginnings, slots, tails, tail_ends }
     }
 
     /// Whom one word in lower case interests. A number at its end does not matter: `password2`.
@@ -342,40 +381,77 @@ impl Vocabulary {
         Interest::NONE
     }
 
+    /// How a word that is nothing itself is made of others.
+    #[inline(never)]
+    fn pieces(&self, word: &[u8]) -> Option<Pieces> {
+        Pieces::of(word, &self.beginnings, &|piece| match self.exact(piece) {
+            found if found.has(Interest::SECRET.and(Interest::IDENTIFIER)) => Piece::Speaks,
+            found if found.has(Interest::COMPANION) => Piece::Companion,
+            _ => Piece::Unknown,
+        })
+    }
+
+    /// Whom a word of a name interests: it may be several that are written as one.
+    fn word_of_name(&self, word: &[u8]) -> Interest {
+        let found = self.word(word);
+        if !found.is_none() || found.has(Interest::COMPANION) {
+            return found;
+        }
+        self.pieces(word)
+            .map_or(found, |pieces| found.and(Self::all(pieces.words(word).map(|piece| self.exact(piece)))))
+    }
+
+    /// The words of `name`, those apart that are written as one.
+    pub(super) fn words_of(&self, name: &[u8]) -> Words {
+        let written = Words::of(name);
+        let mut words = Words::none();
+        for word in written.each() {
+            let found = self.word(word);
+            let pieces = if found.is_none() && !found.has(Interest::COMPANION) { self.pieces(word) } else { None };
+            let is_room = match pieces {
+                Some(pieces) => pieces.words(word).all(|piece| words.push(piece)),
+                None => words.push(word),
+            };
+            if !is_room {
+                break;
+            }
+        }
+        words
+    }
+
     /// Whom a name interests, by its words.
     pub(super) fn name(&self, name: &[u8]) -> Interest {
         if !name.is_ascii() {
             // Letters that are joined otherwise in judges' eyes.
-            return self.words(&Words::of(name)).and(Interest::HEARD_IDENTIFIER).and(Interest::HEARD_SECRET);
+            let words = Words::of(name);
+            let interest = Self::all(words.each().map(|word| self.word_of_name(word)));
+            return interest.and(Interest::HEARD_IDENTIFIER).and(Interest::HEARD_SECRET);
         }
         if name.iter().any(u8::is_ascii_uppercase) || name.len() > BYTES {
-            return self.words(&Words::of(name));
+            return Self::all(Words::of(name).each().map(|word| self.word_of_name(word)));
         }
         let words = name.split(|byte| !is_word(*byte)).filter(|word| !word.is_empty());
-        self.all(words.take(WORDS))
+        Self::all(words.take(WORDS).map(|word| self.word_of_name(word)))
     }
 
     /// Whom any of the words interests.
     pub(super) fn words(&self, words: &Words) -> Interest {
-        let mut from = 0;
-        self.all(words.ends.iter().take(words.count).map(|end| {
-            let end = usize::from(*end);
-            let word = part(&words.bytes, from, end);
-            from = end;
-            word
-        }))
+        Self::all(words.each().map(|word| self.word(word)))
     }
 
-    fn all<'w>(&self, words: impl Iterator<Item = &'w [u8]>) -> Interest {
+    fn all(words: impl Iterator<Item = Interest>) -> Interest {
         let mut interest = Interest::NONE;
         let mut last = Interest::NONE;
-        for word in words {
-            let found = self.word(word);
+        for found in words {
             // In either order: sentences are read from their end.
             if last.has(Interest::BEGINS) && found.has(Interest::GOES_ON)
                 || found.has(Interest::BEGINS) && last.has(Interest::GOES_ON)
             {
                 interest = interest.and(Interest::HEARD_IDENTIFIER);
+                // Words that say nothing alone: `id number`.
+                if last.is_generic() && found.is_generic() {
+                    interest = interest.and(Interest::IDENTIFIER);
+                }
             }
             interest = interest.and(found);
             last = found;

@@ -13,7 +13,7 @@ pub(super) const SORTS: &[Sort] = sorts! { Pii:
     "mx_curp" "AAAA999999AAAAAA*9" 18..18 97 78 curp, &["curp", "clave unica", "clave única"];
     "mx_rfc" "AAAA999999*" 13..13 90 0 rfc, &["rfc"];
     "mx_elector" "AAAAAA99999999A999" 18..18 92 0 unproved, &["clave de elector", "clave elector", "elector", "ine", "voter id"];
-    "ar_cuit" "9" 11..11 96 0 cuit, &["cuit", "cuil", "clave unica"];
+    "ar_cuit" "9" 11..11 96 0 person_cuit, &["cuit", "cuil", "clave unica"];
     "ar_dni" "9" 7..8 82 0 unproved, &["dni", "documento nacional", "documento", "documento de identidad", "nro documento"];
     "cl_rut" "9" 8..9 96 0 rut, &["rut", "run", "rol unico"];
     "cl_rut" "9999999k" 8..8 96 0 rut, &["rut", "run"];
@@ -72,7 +72,12 @@ fn rfc(text: &str) -> bool {
     has_date(text, 4, "yymmdd")
 }
 
-fn cuit(text: &str) -> bool {
+fn person_cuit(text: &str) -> bool {
+    text.starts_with('2') && cuit(text)
+}
+
+/// Of persons and companies.
+pub(super) fn cuit(text: &str) -> bool {
     const STARTS: [&str; 9] = ["20", "23", "24", "25", "26", "27", "30", "33", "34"];
     STARTS.iter().any(|start| text.starts_with(start)) && mod_11(text, &[5, 4, 3, 2, 7, 6, 5, 4, 3, 2], Some(9))
 }

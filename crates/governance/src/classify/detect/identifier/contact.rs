@@ -2,6 +2,7 @@
 
 mod words;
 
+pub(crate) use self::words::NAMED_WORDS;
 use self::words::{
     ADVERTISING_WORDS, BIRTH_WORDS, CODE_WORDS, EXPIRY_WORDS, IP_WORDS, MAC_WORDS, MONTHS, PERSON_WORDS, PHONE_WORDS,
     ROAD_WORDS, SOMEONE_WORDS, STREET_WORDS,
@@ -14,14 +15,31 @@ use super::sort::{Sort, Speaks, sorts, speaks, unproved};
 pub(super) const SORTS: &[Sort] = sorts! { Pii:
     "imei" "9" 15..15 95 0 luhn, &["imei", "handset", "imei number", "imei1", "imei2"];
     "imsi" "9" 14..15 86 0 unproved, &["imsi"];
+    "device_serial" "*" 8..16 55 0 serial, &["device serial", "device serial number", "serial number", "serial no", "serialnumber", "device sn", "hardware serial", "phone serial", "laptop serial", "imei serial", "asset serial", "seriennummer", "numero de serie", "numero serie", "numéro de série", "serial number device", "chassis serial", "machine serial", "disk serial", "handset serial", "system serial", "bios serial", "asset tag serial"];
     "iccid" "89" 18..20 94 0 iccid, &["iccid", "sim", "sim card", "sim card number", "sim number", "simcard", "sim serial"];
     "vin" "*" 17..17 92 0 vin, &["vin", "vehicle identification", "chassis", "vehicle id", "vehicle identification number", "chassis number", "bastidor", "fahrgestellnummer", "fahrzeug identifizierungsnummer", "numero de chassis", "numéro de châssis", "numero chassis", "telaio", "chassisnummer", "fin", "fin nummer"];
     "license_plate" "*" 4..9 80 0 mixed, &["plate", "license plate", "licence plate", "number plate", "registration number", "kennzeichen", "matricula", "registration plate", "plate number", "vehicle registration", "nummernschild", "immatriculation", "matrícula", "targa", "reg number", "kfz kennzeichen", "placa", "plaque immatriculation", "plaque d immatriculation", "numero de matricula", "vehicle plate", "amtliches kennzeichen"];
     "passport" "*" 6..10 84 0 passport, &["passport", "passport number", "passport no", "passnummer", "reisepass", "passeport", "pasaporte", "passaporto", "travel document", "reisepassnummer", "reisepass nr", "passportnummer", "numero passeport", "numéro passeport", "numero pasaporte", "numero de pasaporte", "travel document number", "护照号", "护照号码", "パスポート番号", "旅券番号", "여권번호", "паспорт", "paszport", "passi", "pass nummer", "travel doc", "numero passaporto", "numero do passaporte", "passaporte", "paspoort", "paspoortnummer", "numero de passeport"];
     "driver_license" "*" 5..16 81 0 licence, &["driver license", "driving licence", "drivers license", "license number", "licence number", "fuhrerschein", "führerschein", "führerscheinnummer", "permis de conduire", "rijbewijs", "licencia de conducir", "patente di guida", "licence", "dl number", "patente", "cnh", "carteira de motorista", "fuhrerscheinnummer", "fuehrerschein", "license no", "driver s license"];
     "tax_id" "*" 8..14 80 0 has_digits, &["tax id", "taxid", "tin", "tax number", "taxpayer id", "tax identification", "taxpayer"];
+    "national_id" "*" 8..18 79 0 proved, &["ssn", "social security", "social security number", "insurance number", "sin", "nin", "nif", "rut", "fiscal code", "citizen number", "government id", "government id number", "govt id", "id value", "personal code", "personal identification", "personal identification number", "national insurance number", "national identifier", "tax reference", "tax ref", "tax code", "document id", "id doc", "identity code", "numero identificacion", "numero de identificacion", "identificacion", "numero identite"];
     "national_id" "*" 6..18 80 0 has_digits, &["national id", "nationalid", "personal id", "identity number", "citizen id", "personal number", "id card", "identity card", "identification number", "id number", "resident number", "identity document", "id document", "document number", "identifikationsnummer", "personnel number", "carte identite", "carte d identité", "dowód osobisty", "dowod osobisty", "documento de identidade", "documento de identidad", "numero documento", "número documento", "dni nummer", "id kort"];
 };
+
+/// Whether it is a number of persons of any country, by its check digits.
+fn proved(text: &str) -> bool {
+    super::TABLES.iter().copied().flatten().any(|sort| {
+        let (least, most) = sort.length;
+        sort.kind.class == Class::Pii
+            && sort.scores.0 >= PROVED
+            && (least..=most).contains(&text.len())
+            && sort.fits(text)
+            && (sort.check)(text)
+    })
+}
+
+/// The score of sorts that check digits prove.
+const PROVED: u8 = 94;
 
 fn has_digits(text: &str) -> bool {
     text.bytes().filter(u8::is_ascii_digit).count() * 2 >= text.len()
@@ -30,12 +48,18 @@ fn has_digits(text: &str) -> bool {
 /// Half of it digits, or nearly so where a name begins it.
 fn licence(text: &str) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    has_digits(text) || text.len() >= 12 && digits >= 5
+    has_digits(text) || text.len() >= 8 && digits >= 4
 }
 
 /// Half of it digits, or as long as machines read it, with at least one.
 fn passport(text: &str) -> bool {
     has_digits(text) || matches!(text.len(), 8 | 9) && text.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+/// Letters and digits, as makers of devices number them, and not as programs do.
+fn serial(text: &str) -> bool {
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    digits >= 1 && text.len() - digits >= 2 && !text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn mixed(text: &str) -> bool {
@@ -94,7 +118,7 @@ pub(super) fn judge(value: &str, makeup: &Makeup, context: &Context<'_>) -> Opti
     ask(is_number && (6..=15).contains(&makeup.digits), phone);
     ask(is_spoken_for && (8..=24).contains(&value.len()) && makeup.digits >= 4, birth);
     ask(is_spoken_for && matches!(value.len(), 16 | 36), advertising);
-    ask(is_spoken_for && makeup.letters == 0 && matches!(value.len(), 5 | 7), expiry);
+    ask(is_spoken_for && makeup.letters == 0 && matches!(value.len(), 4..=7), expiry);
     ask(is_named && makeup.digits == 0 && makeup.at_signs + makeup.colons == 0, person);
     ask(is_named && makeup.digits > 0, address);
     best
@@ -158,7 +182,13 @@ fn phone(value: &str, context: &Context<'_>) -> Option<Judged> {
     let is_date_like = text.starts_with("20") && text.get(4..5) == Some("-");
     let score = match (speaks, is_international) {
         (Speaks::Name | Speaks::Around, _) => 88,
-        (Speaks::Words, _) if !is_date_like => 80,
+        (Speaks::Words, _) if !is_date_like => {
+            if digits < 7 {
+                60
+            } else {
+                80
+            }
+        }
         _ if digits < 7 => return None,
         (Speaks::Nothing, true) if digits >= 9 => 72,
         _ if is_grouped(text) => 60,
@@ -181,6 +211,13 @@ fn ip(value: &str, context: &Context<'_>) -> Option<Judged> {
     if !(is_dotted || is_colons) || value.len() > 49 {
         return None;
     }
+    // A network is no machine.
+    if let Some((network, bits)) = value.split_once('/')
+        && (network.ends_with(".0") || network.ends_with("::"))
+        && bits.parse::<u8>().is_ok_and(|bits| bits < 32 || network.ends_with("::") && bits < 128)
+    {
+        return None;
+    }
     let value =
         value.split_once('/').filter(|(_, bits)| bits.parse::<u8>().is_ok()).map_or(value, |(address, _)| address);
     let speaks_for = speaks(context, IP_WORDS);
@@ -191,6 +228,11 @@ fn ip(value: &str, context: &Context<'_>) -> Option<Judged> {
     }
     if value.parse::<core::net::Ipv4Addr>().is_ok_and(|ip| !ip.is_unspecified() && !ip.is_loopback()) {
         // Four small numbers are mostly a version.
+        // What every network has is nobody's.
+        let is_private = value.parse::<core::net::Ipv4Addr>().is_ok_and(|ip| ip.is_private() || ip.is_link_local());
+        if is_private && !is_named {
+            return None;
+        }
         let is_large =
             value.split('.').any(|part| part.len() == 3) && value.split('.').filter(|part| part.len() > 1).count() > 1;
         return (is_named || is_large).then(|| whole(value, &IP, if is_named { 88 } else { 62 }));
@@ -243,7 +285,7 @@ fn named<'c>(context: &Context<'c>) -> Context<'c> {
 
 /// A month and a year, as cards have them: `09/28`.
 fn expiry(value: &str, context: &Context<'_>) -> Option<Judged> {
-    let (month, year) = value.split_once(['/', '-'])?;
+    let (month, year) = value.split_once(['/', '-']).or_else(|| value.split_at_checked(2))?;
     let number = |text: &str| text.parse::<u32>().ok();
     let is_month = month.len() == 2 && number(month).is_some_and(|month| (1..=12).contains(&month));
     let is_year = match year.len() {
@@ -251,7 +293,10 @@ fn expiry(value: &str, context: &Context<'_>) -> Option<Judged> {
         4 => number(year).is_some_and(|year| (2020..=2059).contains(&year)),
         _ => false,
     };
-    (is_month && is_year && speaks(context, EXPIRY_WORDS) != Speaks::Nothing).then(|| whole(value, &EXPIRY, 80))
+    let speaks = speaks(context, EXPIRY_WORDS);
+    // Digits alone may be anything in a sentence.
+    let is_said = if value.len() == 5 || value.len() == 7 { speaks != Speaks::Nothing } else { speaks == Speaks::Name };
+    (is_month && is_year && is_said).then(|| whole(value, &EXPIRY, 80))
 }
 
 fn birth(value: &str, context: &Context<'_>) -> Option<Judged> {
@@ -290,32 +335,145 @@ fn is_written_date(date: &str) -> bool {
 fn person(value: &str, context: &Context<'_>) -> Option<Judged> {
     /// Who is no person.
     const NOBODY: &[&str] = &[
+        "AB",
+        "AG",
         "Account",
+        "Active",
         "Admin",
         "Administrator",
         "Agent",
+        "Airlines",
+        "Anonymous",
+        "Approved",
+        "Association",
+        "BV",
+        "Bank",
+        "Basic",
+        "Billing",
         "Bot",
+        "Capital",
+        "Care",
+        "Cie",
+        "Clinic",
+        "Club",
+        "Co",
+        "College",
         "Company",
+        "Consulting",
         "Corp",
+        "Corporation",
+        "Council",
         "Customer",
         "Default",
+        "Demo",
         "Department",
+        "Desk",
+        "Digital",
+        "Done",
+        "Electric",
+        "Energy",
+        "Engineering",
+        "Enterprise",
+        "Example",
+        "Finance",
+        "Foods",
+        "Foundation",
+        "Free",
+        "Gateway",
+        "Global",
         "GmbH",
+        "Group",
         "Guest",
+        "Health",
+        "Holding",
+        "Holdings",
+        "Hospital",
+        "Hotel",
+        "Inactive",
         "Inc",
+        "Industries",
+        "Institute",
+        "Insurance",
+        "International",
+        "LLC",
+        "LLP",
+        "Labs",
+        "Lda",
         "Limited",
+        "Logistics",
         "Ltd",
-        "None",
-        "Null",
+        "Ltda",
+        "Main",
+        "Marketing",
+        "Media",
+        "Mesa",
+        "Ministry",
+        "Motors",
+        "NV",
+        "Network",
+        "Networks",
+        "No",
         "Nobody",
+        "None",
+        "Not",
+        "Null",
+        "Office",
+        "Operations",
+        "Optional",
+        "Other",
+        "Oy",
+        "PLC",
+        "Partners",
+        "Payment",
+        "Pedido",
+        "Pending",
+        "Pharma",
+        "Plan",
+        "Platform",
+        "Plc",
+        "Premium",
+        "Primary",
+        "Producto",
+        "Required",
+        "Restaurant",
         "Root",
+        "SA",
+        "SARL",
+        "SAS",
+        "SL",
+        "SRL",
+        "Sales",
+        "Sample",
+        "Sarl",
+        "School",
+        "Secondary",
         "Service",
         "Services",
+        "Servicio",
+        "Shipping",
+        "Shop",
+        "Software",
+        "Solutions",
+        "SpA",
+        "Standard",
+        "Store",
+        "Studio",
+        "Studios",
         "Support",
         "System",
+        "Systems",
         "Team",
+        "Technologies",
+        "Technology",
+        "Test",
+        "Trading",
+        "Unassigned",
+        "University",
         "Unknown",
         "User",
+        "Various",
+        "Verified",
+        "Yes",
     ];
     let is_shaped =
         value.len() <= 60 && !value.bytes().any(|byte| byte.is_ascii_digit()) && value.chars().any(char::is_uppercase);
@@ -324,7 +482,9 @@ fn person(value: &str, context: &Context<'_>) -> Option<Judged> {
     }
     let named = named(context);
     let is_someone = matches!(speaks(&named, SOMEONE_WORDS), Speaks::Name);
-    if !is_someone && !matches!(speaks(&named, PERSON_WORDS), Speaks::Name) {
+    let is_part = matches!(context.name, ["family" | "first" | "given" | "last" | "middle"])
+        && context.names_around.first().is_some_and(|around| matches!(*around, "name" | "names"));
+    if !is_someone && !is_part && !matches!(speaks(&named, PERSON_WORDS), Speaks::Name) {
         return None;
     }
     // The words of a form stand apart with `+`.
@@ -339,61 +499,39 @@ fn person(value: &str, context: &Context<'_>) -> Option<Judged> {
     };
     let count = words.len();
     let is_named = (1..=5).contains(&count) && words.iter().any(is_name) && words.iter().all(is_word);
-    let is_nobody = words.iter().any(|word| NOBODY.contains(word));
+    let first = value.chars().next();
+    let is_masked = value.chars().filter(|one| one.is_alphabetic()).all(|one| Some(one) == first);
+    let is_nobody = is_masked || words.iter().any(|word| NOBODY.contains(word));
     (is_named && !is_nobody && (count > 1 || !is_someone)).then(|| whole(value, &PERSON, 78))
 }
 
+/// Whether a name is of what is the family's of a person's name: the rest of that stands beside it.
+pub(crate) fn is_family(name: &[&str]) -> bool {
+    const FAMILY: &[&str] = &[
+        "achternaam",
+        "apellido",
+        "apellidos",
+        "cognome",
+        "family name",
+        "last name",
+        "lastname",
+        "nachname",
+        "nazwisko",
+        "prijmeni",
+        "příjmení",
+        "sobrenome",
+        "surname",
+        "prenom",
+        "prénom",
+    ];
+    speaks(&Context { name, ..Context::default() }, FAMILY) == Speaks::Name
+}
+
 /// Names of what holds a value in an object of its own.
-const HOLDERS: &[&str] = &["s", "string", "text", "v", "val", "value"];
+const HOLDERS: &[&str] =
+    &["current", "eq", "equals", "new", "old", "query", "s", "string", "text", "to", "v", "val", "value"];
 
 fn address(value: &str, context: &Context<'_>) -> Option<Judged> {
-    const ENDS: &[&str] = &[
-        "street",
-        "st",
-        "avenue",
-        "ave",
-        "road",
-        "rd",
-        "lane",
-        "ln",
-        "drive",
-        "dr",
-        "boulevard",
-        "blvd",
-        "court",
-        "way",
-        "place",
-        "square",
-        "strasse",
-        "straße",
-        "weg",
-        "platz",
-        "allee",
-        "rue",
-        "via",
-        "calle",
-        "plaza",
-        "suite",
-        "apt",
-        "av",
-        "avda",
-        "avenida",
-        "box",
-        "camino",
-        "chemin",
-        "corso",
-        "largo",
-        "paseo",
-        "piazza",
-        "plac",
-        "praça",
-        "quai",
-        "rua",
-        "travessa",
-        "ul",
-        "ulica",
-        "viale",
-    ];
     let has_digit = value.bytes().any(|byte| byte.is_ascii_digit());
     if value.len() > 120 || !has_digit || context.name.is_empty() {
         return None;
@@ -413,16 +551,7 @@ fn address(value: &str, context: &Context<'_>) -> Option<Judged> {
     let words: Vec<String> =
         value.split([' ', ',', '.', '+']).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
     let has_letters = value.chars().any(char::is_alphabetic);
-    let is_street = words.iter().any(|word| {
-        ENDS.contains(&word.as_str())
-            || word.ends_with("straße")
-            || word.ends_with("strasse")
-            || word.ends_with("weg")
-            || word.ends_with("platz")
-            || ["gasse", "straat", "gatan", "gracht", "laan", "vej", "veien", "plein", "kade", "allee", "ufer", "damm"]
-                .iter()
-                .any(|end| word.len() > end.len() + 1 && word.ends_with(end))
-    });
+    let is_street = has_street(&words);
     // A word and a number are a house where the name says that it is in a road.
     let is_number = |word: &String| word.starts_with(|first: char| first.is_ascii_digit()) && word.len() <= 5;
     let is_house = is_street_named
@@ -431,6 +560,128 @@ fn address(value: &str, context: &Context<'_>) -> Option<Judged> {
         && value.chars().any(char::is_uppercase);
     let is_web = value.contains("://")
         || value.contains(['@', '=', '$', '^', '{', '}', '[', ']', '<', '>', '|', '\\', ';', '_']);
-    (has_letters && words.len() >= 2 && !is_web && (is_street || is_house || words.len() >= 3))
+    let is_placed = words.len() >= 3 && has_house(value);
+    (has_letters && words.len() >= 2 && !is_web && (is_street || is_house || is_placed))
         .then(|| whole(value, &ADDRESS, 78))
+}
+
+/// Whether a number stands beside a name, as that of a house does: `Rua das Flores 44`, and not `up to 120 characters`.
+fn has_house(value: &str) -> bool {
+    let words = || value.split([' ', ',', '+']).filter(|word| !word.is_empty());
+    let is_name = |word: &str| word.chars().next().is_some_and(|first| first.is_uppercase() || !first.is_ascii());
+    let is_number = |word: &str| word.starts_with(|first: char| first.is_ascii_digit());
+    words()
+        .zip(words().skip(1))
+        .any(|(one, other)| is_number(one) && is_name(other) || is_name(one) && is_number(other))
+}
+
+/// Words that roads are called by.
+const ENDS: &[&str] = &[
+    "street",
+    "st",
+    "avenue",
+    "ave",
+    "road",
+    "rd",
+    "lane",
+    "ln",
+    "drive",
+    "dr",
+    "boulevard",
+    "blvd",
+    "court",
+    "way",
+    "place",
+    "square",
+    "strasse",
+    "straße",
+    "weg",
+    "platz",
+    "allee",
+    "rue",
+    "via",
+    "calle",
+    "plaza",
+    "suite",
+    "apt",
+    "av",
+    "avda",
+    "avenida",
+    "box",
+    "camino",
+    "chemin",
+    "corso",
+    "largo",
+    "paseo",
+    "piazza",
+    "plac",
+    "praça",
+    "quai",
+    "rua",
+    "travessa",
+    "ul",
+    "ulica",
+    "viale",
+    "terrace",
+    "close",
+    "crescent",
+    "parkway",
+    "pkwy",
+    "highway",
+    "hwy",
+    "row",
+    "mews",
+    "grove",
+    "circle",
+    "terr",
+    "quay",
+    "esplanade",
+    "ruelle",
+    "impasse",
+    "passage",
+    "cours",
+    "faubourg",
+    "ronda",
+    "carrer",
+    "plaça",
+    "travesía",
+    "vicolo",
+    "lungomare",
+    "strada",
+    "alameda",
+    "estrada",
+    "rodovia",
+    "aleja",
+    "aleje",
+    "os",
+    "osiedle",
+    "ulice",
+    "náměstí",
+    "utca",
+    "út",
+    "tér",
+    "cad",
+    "sok",
+    "jalan",
+    "jl",
+];
+
+/// Endings of names of roads that are written as one word.
+const ENDINGS: &[&str] = &[
+    "allee", "damm", "gasse", "gatan", "gracht", "kade", "laan", "plein", "straat", "ufer", "vej", "veien", "weg",
+    "platz", "strasse", "straße", "vägen", "gata", "katu", "singel", "dijk", "stieg", "steig",
+];
+
+/// Whether one of `words`, in lower case, is of a road.
+fn has_street(words: &[String]) -> bool {
+    words.iter().any(|word| {
+        ENDS.contains(&word.as_str()) || ENDINGS.iter().any(|end| word.len() > end.len() + 2 && word.ends_with(end))
+    })
+}
+
+/// Whether an address in a sentence is one beyond doubt: with a house in a road.
+pub(super) fn is_in_road(value: &str) -> bool {
+    let words: Vec<String> =
+        value.split([' ', ',', '.']).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
+    has_street(&words) && has_house(value)
 }

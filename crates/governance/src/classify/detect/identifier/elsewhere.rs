@@ -25,7 +25,7 @@ pub(super) const SORTS: &[Sort] = sorts! { Pii:
     "lk_nic" "999999999*" 10..10 90 0 lankan, &["nic", "national identity"];
     "il_id" "9" 9..9 94 0 luhn, &["teudat zehut", "israeli id", "tz", "il id", "zehut", "תעודת זהות", "תעודת", "מספר זהות", "israeli national id"];
     "ir_national_id" "9" 10..10 95 0 iranian, &["melli", "kode melli", "national id", "ir id", "code melli", "kod melli", "national code", "iran national code", "کد ملی", "iranian national id", "کدملی"];
-    "za_id" "9" 13..13 96 0 south_african, &["za id", "south african id", "id number", "identity number", "sa id", "rsa id", "sa id number", "south african", "sa identity", "national id"];
+    "za_id" "9" 13..13 96 0 south_african, &["za id", "said", "rsaid", "id number za", "south african id", "id number", "identity number", "sa id", "rsa id", "sa id number", "south african", "sa identity", "national id"];
     "ng_nin" "9" 11..11 86 0 unproved, &["nin", "national identification", "nin number", "national identification number", "bvn"];
     "bd_nid" "9" 10..10 86 0 unproved, &["nid", "nid no", "nid number", "voter id", "smart nid"];
     "bd_nid" "9" 13..13 86 0 unproved, &["nid", "nid no", "nid number", "voter id", "smart nid"];

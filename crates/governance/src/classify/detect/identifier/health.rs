@@ -10,6 +10,7 @@ pub(super) const SORTS: &[Sort] = sorts! { Health:
     "us_medical_license" "AA9999999" 9..9 88 0 dea, &["medical license", "license"];
     "mrn" "*" 5..15 84 0 has_digits, &["mrn", "medical record", "medical record number", "patient id", "patient number", "chart number", "patientid", "patient identifier", "patient no", "patient mrn", "medical record no", "hospital number", "chart no", "chart id", "health record number", "med rec", "medical rec", "historia clinica", "historia clínica", "nhc", "patientennummer", "patienten nr", "numero dossier", "dossier patient", "numero dossier patient", "record number mrn", "cartella clinica", "prontuario", "prontuário"];
     "health_plan_id" "*" 6..17 83 0 has_digits, &["member id", "plan id", "policy number", "subscriber id", "health plan", "insurance id", "memberid", "subscriber number", "group number", "plan number", "policy no", "insurance member", "health plan beneficiary", "insurance number", "insurance policy", "insurance member id", "member number", "member no", "beneficiary number", "plan member", "plan member number", "insurance policy number", "health insurance number", "versicherungsscheinnummer", "beneficiary id"];
+    "br_cns" "9" 15..15 95 0 brazilian_card, &["cns", "cartao sus", "cartão sus", "cartao nacional de saude", "cartão nacional de saúde", "sus", "cns number", "numero cns", "cartao nacional saude"];
     "uk_nhs" "9" 10..10 96 0 nhs, &["nhs", "nhs number", "nhs no", "national health", "nhsnumber", "patient nhs"];
     "de_kvnr" "A999999999" 10..10 96 62 kvnr, &["kvnr", "krankenversichertennummer", "versichertennummer", "krankenkasse", "krankenversicherung", "krankenversicherungsnummer", "kv nummer", "versicherten nr", "versichertennr", "krankenversichertennr"];
     "de_lanr" "9" 9..9 90 0 lanr, &["lanr", "arztnummer", "lebenslange arztnummer"];
@@ -21,11 +22,22 @@ fn has_digits(text: &str) -> bool {
     text.bytes().filter(u8::is_ascii_digit).count() >= 4
 }
 
+/// The card of Brazil: the sum of its digits by fifteen to one is a multiple of eleven.
+fn brazilian_card(text: &str) -> bool {
+    let weights: Vec<u32> = (1..=15).rev().collect();
+    text.starts_with(['1', '2', '7', '8', '9'])
+        && digits(text).is_some_and(|digits| weighted(&digits, &weights).is_multiple_of(11))
+}
+
 fn npi(text: &str) -> bool {
     text.starts_with(['1', '2']) && luhn(&format!("80840{text}"))
 }
 
 fn dea(text: &str) -> bool {
+    // Articles of a knowledge base are numbered so.
+    if text.starts_with("KB") {
+        return false;
+    }
     let Some(digits) = text.get(2..).and_then(digits) else { return false };
     let at = |place: usize| digits.get(place).copied().unwrap_or_default();
     "ABCDEFGHJKLMPRSTUX".contains(text.get(..1).unwrap_or("?"))

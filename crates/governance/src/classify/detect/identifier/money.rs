@@ -10,12 +10,15 @@ pub(super) const SORTS: &[Sort] = sorts! { Financial:
     "credit_card" "9" 12..19 90 0 luhn, &["card", "credit card", "debit card", "card number", "cardnumber", "creditcard", "pan", "ccnum", "kreditkarte", "tarjeta", "kartennummer", "payment card", "card no", "card num", "card nr", "cardno", "cardnum", "numero carte", "carte bancaire", "carte bleue", "kreditkartennummer", "credit card no", "numero de tarjeta", "discover", "银行卡号", "信用卡号", "カード番号", "クレジットカード番号", "카드번호", "carta di credito", "numero cartao", "numero do cartao", "cartao de credito", "cartão de crédito", "numero carta", "primary account number", "card pan", "tarjeta de credito"];
     "us_aba_routing" "9" 9..9 96 0 aba, &["aba", "routing", "routing number", "routing no", "rtn", "routing transit", "routingnumber", "transit", "aba number", "aba no", "bank routing", "routing nr", "aba rtn"];
     "uk_sort_code" "9" 6..6 84 0 unproved, &["sort code", "sortcode"];
-    "us_bank_account" "9" 6..17 82 0 unproved, &["account number", "account no", "acct", "bank account", "accountnumber", "checking", "savings", "acct number", "kontonummer", "numero de cuenta", "compte", "acct no", "account nr", "account num", "bank account number", "bank acct", "口座番号", "계좌번호", "银行账号", "konto nr", "checking account", "savings account", "deposit account", "account id number", "numero de compte", "numéro de compte", "numero conto", "conta bancaria", "conta bancária", "numero de conta", "beneficiary account number", "rekeningnummer", "bank account no"];
+    "us_bank_account" "9" 6..17 82 0 unproved, &["account number", "account no", "acct", "bank account", "accountnumber", "checking", "savings", "acct number", "kontonummer", "numero de cuenta", "compte", "acct no", "account nr", "account num", "bank account number", "bank acct", "口座番号", "계좌번호", "银行账号", "konto nr", "checking account", "savings account", "deposit account", "account id number", "numero de compte", "numéro de compte", "numero conto", "conta bancaria", "conta bancária", "numero de conta", "beneficiary account number", "rekeningnummer", "bank account no", "conta corrente", "conta poupanca", "cuenta corriente", "cuenta bancaria", "cuenta de ahorro", "compte courant", "conto corrente", "girokonto", "nr konta", "numer konta", "numer rachunku", "account id bank", "iban or account", "dda", "from account", "to account", "source account number", "destination account number", "payee account", "account num bank", "acct num", "bank acc", "bank acc no", "acc no", "acc number", "clabe o cuenta"];
     "card_cvv" "9" 3..4 82 0 unproved, &["cvv", "cvc", "cvv2", "cvc2", "security code", "card code", "csc", "card verification", "verification value", "prufziffer", "prüfziffer", "kartenprufnummer", "kartenprüfnummer", "cryptogramme", "card cvc", "codigo de seguridad"];
     "bic" "AAAAAA*" 8..8 90 0 bic, &["bic", "swift", "swift code", "bic code", "swift bic", "bic swift", "bank code", "swiftcode"];
     "bic" "AAAAAA*" 11..11 90 0 bic, &["bic", "swift", "swift code", "bic code", "swift bic", "bic swift", "bank code", "swiftcode"];
     "cusip" "*" 9..9 88 0 cusip, &["cusip"];
     "sedol" "*" 7..7 86 0 sedol, &["sedol"];
+    "ar_cbu" "9" 22..22 96 0 cbu, &["cbu", "cvu", "clave bancaria", "clave bancaria uniforme", "cbu number", "numero cbu", "cuenta cbu", "cuenta", "account number", "bank account"];
+    "au_bsb" "9" 6..6 86 0 unproved, &["bsb", "bsb number", "bsb code", "bank state branch", "branch code"];
+    "in_ifsc" "AAAA0*" 11..11 92 0 ifsc, &["ifsc", "ifsc code", "rtgs code", "neft code", "bank code", "branch code"];
     "mx_clabe" "9" 18..18 95 0 clabe, &["clabe", "cuenta clabe", "clabe interbancaria", "interbancaria"];
 };
 
@@ -23,6 +26,7 @@ pub(super) const BUSINESS: &[Sort] = sorts! { BusinessId:
     "us_ein" "9" 9..9 86 0 ein, &["ein", "employer identification", "fein", "employer id", "federal tax id", "tax id", "employer identification number", "ein number", "fed tax id", "federal id", "tax identification number"];
     "eu_vat" "AA*" 8..15 92 62 vat, &["vat", "vat id", "vat number", "ust id", "ustid", "ust idnr", "tva", "iva", "btw", "umsatzsteuer", "vatin", "vat no", "partita iva", "nif", "tax id", "vat reg", "vat registration", "vat registration number", "vat reg no", "ustidnr", "ust nr", "btw nummer", "btw nr", "numero tva", "numéro tva", "tva intracommunautaire", "nif iva", "mwst", "moms", "alv", "partita", "piva", "p iva", "umsatzsteuer id", "vat code", "tax number"];
     "vat" "*" 5..16 82 0 has_digits, &["vat", "vat id", "vatin", "vat number", "tva", "btw", "umsatzsteuer", "ust idnr", "ust id", "ustid", "ust nr", "mwst"];
+    "ar_cuit_company" "9" 11..11 96 0 argentine, &["cuit", "cuil", "cuit empresa", "clave unica", "tax id", "cuit number"];
     "au_abn" "9" 11..11 96 0 abn, &["abn", "australian business", "abn number", "australian business number"];
     "au_acn" "9" 9..9 95 0 acn, &["acn", "australian company", "acn number", "australian company number"];
     "in_gstin" "99AAAAA9999A*A*" 15..15 97 80 gstin, &["gstin", "gst", "gst number", "gstin no", "gst no", "gstin number", "gstins"];
@@ -164,6 +168,10 @@ fn british(number: &[u32]) -> bool {
     [0, 42, 55].contains(&(sum % 97))
 }
 
+fn argentine(text: &str) -> bool {
+    text.starts_with(['3']) && super::americas::cuit(text)
+}
+
 fn abn(text: &str) -> bool {
     let Some(mut digits) = digits(text) else { return false };
     match digits.first_mut() {
@@ -283,6 +291,23 @@ fn chinese_company(text: &str) -> bool {
     };
     let sum: usize = places.iter().zip(WEIGHTS).map(|(place, weight)| place * weight).sum();
     places.get(17) == Some(&((31 - sum % 31) % 31))
+}
+
+/// Of Argentina: a bank and its branch, and an account, each with its check digit.
+fn cbu(text: &str) -> bool {
+    let Some(digits) = digits(text) else { return false };
+    let checked = |part: &[u32], weights: &[u32]| {
+        part.split_last().is_some_and(|(last, body)| (10 - weighted(body, weights) % 10) % 10 == *last)
+    };
+    let (bank, account) = digits.split_at_checked(8).unwrap_or_default();
+    checked(bank, &[7, 1, 3, 9, 7, 1, 3])
+        && checked(account, &[3, 9, 7, 1, 3, 9, 7, 1, 3, 9, 7, 1, 3])
+        && !is_one_digit(text)
+}
+
+/// Of India: a bank, a nought and a branch, which mostly has digits.
+fn ifsc(text: &str) -> bool {
+    text.bytes().skip(5).filter(u8::is_ascii_digit).count() >= 4
 }
 
 /// Three, seven and one, each product by ten.

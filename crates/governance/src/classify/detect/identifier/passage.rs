@@ -6,7 +6,25 @@ use super::FINDING;
 /// Literal text, in lower case, at which a line is looked at.
 pub(crate) const TRIGGERS: &[&str] = &[
     "<<<<",
+    "address is ",
+    "address (",
+    "address to ",
     "advertising id",
+    "birthday ",
+    "born on ",
+    "date of birth ",
+    "dob ",
+    "geboren am ",
+    "home address ",
+    "live at ",
+    "lives at ",
+    "living at ",
+    "moved to ",
+    "née le ",
+    "né le ",
+    "reside at ",
+    "resides at ",
+    "residing at ",
     "bic ",
     "bic:",
     "cvc ",
@@ -62,6 +80,9 @@ pub(crate) fn passage(text: &str) -> Option<Judged> {
         return zone(text);
     }
     let lower = text.to_ascii_lowercase();
+    if let Some(found) = place_or_day(text, &lower) {
+        return Some(found);
+    }
     let found = LABELS.iter().filter_map(|trigger| {
         let mut places = lower.match_indices(trigger);
         places.find_map(|(start, _)| {
@@ -72,6 +93,82 @@ pub(crate) fn passage(text: &str) -> Option<Judged> {
     found.min_by_key(|judged| judged.start)
 }
 
+/// Words, in lower case, behind which there may be where somebody lives.
+const PLACES: &[&str] = &[
+    "address is ",
+    "address (",
+    "address to ",
+    "home address ",
+    "live at ",
+    "lives at ",
+    "living at ",
+    "moved to ",
+    "reside at ",
+    "resides at ",
+    "residing at ",
+];
+
+/// Words, in lower case, behind which there may be when somebody was born.
+const DAYS: &[&str] = &["birthday ", "born on ", "date of birth ", "dob ", "geboren am ", "née le ", "né le "];
+
+/// Where somebody lives, or when somebody was born, behind words for that.
+fn place_or_day(text: &str, lower: &str) -> Option<Judged> {
+    let behind = |labels: &[&str]| {
+        let found = labels.iter().filter_map(|label| Some(lower.find(label)? + label.len()));
+        found.min()
+    };
+    let judged = |start: usize, value: &str, name: &[&str]| {
+        let context = Context { name, ..Context::default() };
+        let judged = super::judge(value, &context).filter(|judged| judged.score >= FINDING)?;
+        Some(Judged { end: start + judged.end, start: start + judged.start, ..judged })
+    };
+    if let Some(start) = behind(PLACES)
+        && let Some(rest) = text.get(start..)
+    {
+        let most = rest.char_indices().map(|(place, _)| place).take(ADDRESS_CHARS_MAX).last().unwrap_or(0);
+        let near = rest.get(..most).unwrap_or(rest);
+        let end = near.find(['(', ')', '\n', ';', '"', '?', '!']).unwrap_or(near.len());
+        let near = near.get(..end).unwrap_or(near);
+        // A part of a sentence in small letters goes on with something else.
+        let mut end = 0;
+        for part in near.split_inclusive(", ") {
+            let is_of_it = part.starts_with(|first: char| first.is_uppercase() || first.is_ascii_digit())
+                || end == 0 && part.get(..3).is_some_and(|start| matches!(start, "ul." | "via" | "rue"));
+            if !is_of_it {
+                break;
+            }
+            end += part.len();
+            if let Some((stop, _)) = part.match_indices(". ").find(|(at, _)| *at > 4) {
+                end -= part.len() - stop;
+                break;
+            }
+        }
+        let address = near.get(..end)?.trim_end_matches([' ', ',', '.']);
+        if let Some(found) = judged(start, address, &["street"])
+            .filter(|found| found.kind.name == "street_address" && super::contact::is_in_road(address))
+        {
+            // Its numbers are no telephone's.
+            return Some(Judged { score: 84, ..found });
+        }
+    }
+    let start = behind(DAYS)?;
+    let rest = text.get(start..)?;
+    let skipped = ["is ", "was ", "est le ", "(", ": "].iter().find_map(|word| rest.strip_prefix(word)).unwrap_or(rest);
+    let start = start + rest.len() - skipped.len();
+    // A day, a month and a year are three words.
+    let ends =
+        skipped.char_indices().filter(|(_, one)| matches!(one, ' ' | '.' | ')' | '\n' | ';' | '"')).map(|(at, _)| at);
+    let ends: Vec<usize> = ends.take(5).chain([skipped.len()]).collect();
+    ends.iter().rev().find_map(|end| {
+        let value = skipped.get(..*end)?.trim_end_matches([',', '.', ' ']);
+        judged(start, value, &["dob"])
+            .filter(|found| found.kind.name == "date_of_birth" && found.end - found.start == value.len())
+    })
+}
+
+/// How much of a sentence may be an address.
+const ADDRESS_CHARS_MAX: usize = 120;
+
 /// A line of the machine-readable zone of a passport or card (ICAO 9303): the one with the name, or the one with numbers and their check digits.
 fn zone(text: &str) -> Option<Judged> {
     const KIND: &Kind = &Kind { class: Class::Pii, name: "passport" };
@@ -81,14 +178,24 @@ fn zone(text: &str) -> Option<Judged> {
         let length = text.get(place..)?.bytes().take_while(|byte| is_of_zone(*byte)).count();
         from = place + length;
         let line = text.get(place..from)?;
-        let is_named =
-            line.starts_with(['P', 'I', 'A', 'C', 'V']) && line.contains("<<<") && line.split("<<").next()?.len() > 6;
+        let is_named = line.starts_with(['P', 'I', 'A', 'C', 'V'])
+            && line.contains("<<<")
+            && line.bytes().filter(u8::is_ascii_uppercase).count() > 6;
         let is_checked = |number: std::ops::Range<usize>| {
             let check = line.as_bytes().get(number.end).map(|digit| u32::from(digit.wrapping_sub(b'0')));
             line.get(number).is_some_and(|number| check == Some(weighed(number)))
         };
         let is_numbers = is_checked(0..9) && is_checked(13..19) && is_checked(21..27);
         if matches!(length, 30 | 36 | 44) && (is_named || is_numbers) {
+            // The lines below are of the same document.
+            while let Some(rest) = text.get(from..) {
+                let next = rest.trim_start_matches(['\n', '\r', ' ']);
+                let more = next.bytes().take_while(|byte| is_of_zone(*byte)).count();
+                if more != length || next.len() == rest.len() {
+                    break;
+                }
+                from += rest.len() - next.len() + more;
+            }
             return Some(Judged { end: from, kind: KIND, score: if is_numbers { 97 } else { 85 }, start: place });
         }
     }

@@ -187,6 +187,22 @@ enum Order {
     Forward,
 }
 
+/// Words that say of the word before them that the value is only about it: `pan_angle`.
+const ABOUT: &[&str] = &[
+    "angle",
+    "count",
+    "country",
+    "enabled",
+    "len",
+    "length",
+    "locale",
+    "mask",
+    "pattern",
+    "prefix",
+    "required",
+    "thickness",
+];
+
 /// Whether `words` have the words of a phrase one after the other, or as one word. Most phrases begin with a letter that no word begins with, so that is asked first.
 fn is_said(words: &[&str], order: Order, phrases: &[&str]) -> bool {
     let letter = |text: &str| 1_u32 << (text.as_bytes().first().copied().unwrap_or(0) & 31);
@@ -194,6 +210,12 @@ fn is_said(words: &[&str], order: Order, phrases: &[&str]) -> bool {
     phrases.iter().filter(|phrase| letters & letter(phrase) != 0).any(|phrase| {
         let first = phrase.as_bytes().first();
         words.iter().enumerate().filter(|(_, word)| word.as_bytes().first() == first).any(|(at, word)| {
+            // Read from the end, what comes before the word follows it.
+            let is_about = matches!(order, Order::Backward)
+                && at.checked_sub(1).and_then(|next| words.get(next)).is_some_and(|next| ABOUT.contains(next));
+            if is_about {
+                return false;
+            }
             let begins = |word: &str| match phrase.strip_prefix(word) {
                 None => false,
                 Some("") => true,

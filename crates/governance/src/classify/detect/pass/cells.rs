@@ -6,7 +6,6 @@ use super::super::bytes::{at, part};
 use super::super::field::Value;
 use super::super::masks::{self, BLOCK};
 use super::super::table::{Line, Table};
-use super::super::words::Words;
 use super::super::{Evidence, grid};
 use super::{Around, Pass, REACH};
 
@@ -29,7 +28,7 @@ impl Pass<'_> {
                 let cells =
                     known.cells(&line, |name| self.recent.name(&self.lexicon.vocabulary, name, &(0..name.len())));
                 for (name, interest, range) in cells {
-                    let around = Around { name: Words::of(name), ..Around::none() };
+                    let around = Around { name: self.lexicon.vocabulary.words_of(name), ..Around::none() };
                     let value = Value { range, quoted: true };
                     if value.range.len() >= 2
                         && let Some(found) = self.judge_value(&value, interest, &around, Evidence::COLUMN)
@@ -38,6 +37,7 @@ impl Pass<'_> {
                     }
                 }
             } else if start >= own.start {
+                self.labelled(&line);
                 *table = Table::begin(&line, |name| self.recent.name(&self.lexicon.vocabulary, name, &(0..name.len())));
                 // A statement has its first rows on the line of the names: each line is looked at once more at the most.
                 if table.as_ref().is_some_and(|table| table.is_statement() && table.fits(&line)) {
@@ -45,6 +45,25 @@ impl Pass<'_> {
                 }
             }
             start = next;
+        }
+    }
+
+    /// Judges what stands behind a label in a line without a colon: `Street - …`, `Plate -> …`, `Zip ..... …`.
+    fn labelled(&mut self, line: &Line<'_>) {
+        let Some((name, value)) = line.labelled() else { return };
+        let interest = self.recent.name(&self.lexicon.vocabulary, self.text, &name);
+        if interest.is_none() || interest.is_generic() || value.len() < 2 || !self.work.spend(64) {
+            return;
+        }
+        // What people call a secret in a line, a word may follow.
+        let bytes = part(self.text, value.start, value.end);
+        let is_drawn = bytes.iter().any(u8::is_ascii_digit) && !bytes.contains(&b' ');
+        let interest = if is_drawn { interest } else { interest.without_secrets() };
+        let name = self.lexicon.vocabulary.words_of(part(self.text, name.start, name.end));
+        let value = Value { range: value, quoted: true };
+        let found = self.judge_value(&value, interest, &Around { name, ..Around::none() }, Evidence::NAME);
+        if let Some(found) = found {
+            self.keep(found);
         }
     }
 
@@ -87,7 +106,7 @@ impl Pass<'_> {
             if interest.is_none() || cell.value.len() < 2 || !self.work.spend(64) {
                 continue;
             }
-            let name = Words::of(part(self.text, cell.name.start, cell.name.end));
+            let name = self.lexicon.vocabulary.words_of(part(self.text, cell.name.start, cell.name.end));
             let value = Value { range: cell.value, quoted: true };
             let found = self.judge_value(&value, interest, &Around { name, ..Around::none() }, Evidence::COLUMN);
             if let Some(found) = found {

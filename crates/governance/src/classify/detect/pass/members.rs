@@ -2,13 +2,15 @@
 
 use std::ops::Range;
 
+use super::super::Evidence;
 use super::super::bytes::{at, before, part};
-use super::super::field;
+use super::super::field::{self, Value};
 use super::super::followers::AS_FAR;
 use super::super::grid;
 use super::super::masks::{self, BLOCK};
+use super::super::pair;
 use super::super::words::Interest;
-use super::{Field, Near, Pass};
+use super::{Around, Field, Near, Pass};
 
 impl Pass<'_> {
     /// A sign at `place` behind a `"`, at `bit` of its block: says whether it is the `:` of a member with a name of one word.
@@ -31,7 +33,10 @@ impl Pass<'_> {
             }
         }
         if !interest.is_none() {
-            if self.in_container(name.start) {
+            let [_, then, ..] = *after;
+            let may_be_list = matches!(after_it, b'[' | b'\n' | b'\r' | b'\t')
+                || after_it == b' ' && matches!(then, b'[' | b' ' | b'\n' | b'\r' | b'\t');
+            if may_be_list || self.in_container(name.start) {
                 self.value_of(place, name);
                 return true;
             }
@@ -72,7 +77,7 @@ impl Pass<'_> {
             interest = if is_literal { interest } else { known };
         }
         // Most names say nothing.
-        if interest.is_none() {
+        if interest.is_nothing() {
             self.field = Field { interest, judged: 0..0, name, value: None, starts: place + 1 };
         } else {
             self.value_of(place, name);
@@ -156,13 +161,17 @@ impl Pass<'_> {
         if interest.is_generic() && grid::may_hold(part(self.text, name.start, name.end)) {
             self.grid(place + 1);
         }
-        let (name, interest) = match interest.has(Interest::GENERIC).then(|| field::paired(self.text, &name)).flatten()
-        {
-            Some(pair) => {
-                let paired = self.recent.name(&self.lexicon.vocabulary, self.text, &pair);
-                if paired.is_none() { (name, interest) } else { (pair, paired) }
-            }
-            None => (name, interest),
+        let (name, interest) = if interest.has(Interest::GENERIC.and(Interest::SECOND)) {
+            self.listed(place + 1, &name);
+            self.called(&name).unwrap_or((name, interest))
+        } else if at(self.text, place) == b'=' && at(self.text, place - 1) == b' ' {
+            self.of_words(&name, interest).unwrap_or((name, interest))
+        } else if interest.is_none() && at(self.text, place) == b':' && at(self.text, place - 1) != b'"' {
+            pair::asked_above(self.text, &name)
+                .and_then(|question| self.answer(place, question))
+                .unwrap_or((name, interest))
+        } else {
+            (name, interest)
         };
         let interest =
             if interest.is_generic() && !self.in_container(name.start) { interest.heard() } else { interest };
@@ -173,9 +182,10 @@ impl Pass<'_> {
     }
 }
 
-/// Whether the values of a name are passed over, where no name around it says otherwise.
+/// Whether the values of a name are passed over, where they are no lists and no name around it says otherwise.
 fn is_passed(interest: Interest, name: &[u8]) -> bool {
-    interest.is_none() || interest.is_generic() && !grid::may_hold(name) && !field::may_be_paired(name)
+    let may_matter = || grid::may_hold(name) || field::may_be_paired(name) || pair::may_be_called(name);
+    interest.is_nothing() || interest.is_generic() && !interest.has(Interest::SECOND) && !may_matter()
 }
 
 /// What stands before a sign, with it, and what behind it.
@@ -183,6 +193,89 @@ fn is_passed(interest: Interest, name: &[u8]) -> bool {
 fn split(near: &[u8; AS_FAR + 8]) -> Option<(&[u8; AS_FAR], &[u8; 8])> {
     Some((near.first_chunk()?, near.last_chunk()?))
 }
+
+impl Pass<'_> {
+    /// What the value with the name at `name` is called where another value is its name, and whom that interests.
+    #[inline(never)]
+    fn called(&mut self, name: &Range<usize>) -> Option<(Range<usize>, Interest)> {
+        let vocabulary = &self.lexicon.vocabulary;
+        if let Some(pair) = field::paired(self.text, name) {
+            let interest = self.recent.name(vocabulary, self.text, &pair);
+            if !interest.is_none() {
+                return Some((pair, interest));
+            }
+        }
+        if part(self.text, name.start, name.end).eq_ignore_ascii_case(b"content-disposition") {
+            self.form_part(name.end);
+            return None;
+        }
+        for label in pair::labels(self.text, name) {
+            let interest = self.recent.name(vocabulary, self.text, &label.range);
+            let interest = if label.of_secrets { interest } else { interest.without_secrets() };
+            if !interest.is_none() && !interest.is_generic() {
+                return Some((label.range, interest));
+            }
+        }
+        let question = pair::asked_before(self.text, name)?;
+        self.answer(name.end + 1, question)
+    }
+
+    /// The name with the words before it and whom that interests, where those say what it does not.
+    #[inline(never)]
+    fn of_words(&mut self, name: &Range<usize>, interest: Interest) -> Option<(Range<usize>, Interest)> {
+        if interest.has(Interest::SECRET) {
+            return None;
+        }
+        let words = field::of_words(self.text, name)?;
+        let more = self.recent.name(&self.lexicon.vocabulary, self.text, &words);
+        let says_more = !interest.has(Interest::HEARD_IDENTIFIER) && more.has(Interest::HEARD_IDENTIFIER);
+        (says_more && more.has(Interest::IDENTIFIER)).then_some((words, more))
+    }
+
+    /// Judges names and values that stand in a list one after the other.
+    #[inline(never)]
+    fn listed(&mut self, from: usize, name: &Range<usize>) {
+        for (name, value) in pair::listed(self.text, from, part(self.text, name.start, name.end)) {
+            let interest = self.recent.name(&self.lexicon.vocabulary, self.text, &name);
+            if interest.is_none() || interest.is_generic() || value.len() < 2 || !self.work.spend(64) {
+                continue;
+            }
+            let name = self.lexicon.vocabulary.words_of(part(self.text, name.start, name.end));
+            let value = Value { range: value, quoted: true };
+            let found = self.judge_value(&value, interest, &Around { name, ..Around::none() }, Evidence::NAME);
+            if let Some(found) = found {
+                self.keep(found);
+            }
+        }
+    }
+
+    /// Judges the part of a form whose head is at `from`: its name, and behind an empty line its value.
+    fn form_part(&mut self, from: usize) {
+        let Some((name, value)) = pair::form_part(self.text, from) else { return };
+        let interest = self.recent.name(&self.lexicon.vocabulary, self.text, &name);
+        if interest.is_none() || interest.is_generic() || !self.work.spend(64) {
+            return;
+        }
+        let name = self.lexicon.vocabulary.words_of(part(self.text, name.start, name.end));
+        let value = Value { range: value, quoted: true };
+        let found = self.judge_value(&value, interest, &Around { name, ..Around::none() }, Evidence::NAME);
+        if let Some(found) = found {
+            self.keep(found);
+        }
+    }
+
+    /// The question and whom it interests, where what stands behind the separator at `place` may be an answer to it: something with a digit.
+    fn answer(&mut self, place: usize, question: Range<usize>) -> Option<(Range<usize>, Interest)> {
+        let interest = self.recent.name(&self.lexicon.vocabulary, self.text, &question);
+        let value = field::value(self.text, place + 1).range;
+        let answer = part(self.text, value.start, value.end);
+        let is_one = answer.len() <= ANSWER_BYTES && answer.iter().any(u8::is_ascii_digit);
+        (is_one && !interest.is_none() && !interest.is_generic()).then_some((question, interest))
+    }
+}
+
+/// The longest answer that is a value.
+const ANSWER_BYTES: usize = 96;
 
 /// Whether a value is `null`, `true`, `false` or a digit, whatever its name.
 #[inline(always)]

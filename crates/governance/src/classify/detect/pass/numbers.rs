@@ -19,6 +19,9 @@ impl Pass<'_> {
             return;
         }
         let (left, right) = (before(self.text, start), at(self.text, end));
+        if matches!(end - start, 2 | 3 | 4 | 8) && matches!(right, b' ' | b',' | b':' | b'-') && self.spelt(start) {
+            return;
+        }
         let digits = masks::ahead(current.digit, next.digit, bit).trailing_ones() as usize;
         let plain = start == place && digits == end - start;
         let unnamed = self.field.interest.is_none();
@@ -120,7 +123,10 @@ impl Pass<'_> {
         {
             start = group_start;
         }
-        if matches!(before(self.text, start), b'+' | b'(') {
+        // What stands in brackets as a whole is no telephone's number that begins with one.
+        if before(self.text, start) == b'+'
+            || before(self.text, start) == b'(' && memchr::memchr(b')', part(self.text, start, end)).is_some()
+        {
             start -= 1;
             if before(self.text, start) == b'+' {
                 start -= 1;
@@ -206,7 +212,8 @@ impl Pass<'_> {
         let start = self.while_behind(end, 64, |byte| byte.is_ascii_alphanumeric());
         let group = part(self.text, start, end);
         let is_one = is_group(group) || matches!(last, b':' | b'-') && is_pair(group) || last == b':' && is_quad(group);
-        (is_one && !matches!(before(self.text, start), b'_' | b'.')).then_some(start)
+        let left = before(self.text, start);
+        (is_one && left < 0x80 && !matches!(left, b'_' | b'.')).then_some(start)
     }
 }
 

@@ -221,6 +221,23 @@ impl Pass<'_> {
         }
     }
 
+    /// Looks at the text whose bytes are written one by one from `start` on. Says whether there is one.
+    pub(super) fn spelt(&mut self, start: usize) -> bool {
+        if self.depth >= DETECT_DEPTH_MAX {
+            return false;
+        }
+        let Some((end, bytes)) = decode::spelt(self.text, start) else { return false };
+        self.cluster_end = end;
+        if self.work.spend(4 * bytes.len() + 64) {
+            let inner = 0..bytes.len();
+            let found = look(&bytes, inner, self.lexicon, self.recent, self.work, &mut None, self.depth + 1);
+            for raw in found {
+                self.keep(Raw { start, end, evidence: raw.evidence.and(Evidence::ENCODED), ..raw });
+            }
+        }
+        true
+    }
+
     /// What `range` decodes to, and how many of its bytes stand before that. A run that goes on from farther back may start anywhere in a group of four.
     fn decoded(&self, range: &Range<usize>) -> Option<(usize, decode::Decoded)> {
         let run = part(self.text, range.start, range.end);

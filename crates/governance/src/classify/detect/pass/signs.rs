@@ -119,17 +119,53 @@ impl Pass<'_> {
         {
             (name, interest) = named;
         }
-        if interest.is_none() {
+        if holds_value(part(tag, 0, length))
+            && let Some(named) = self.attribute(from + open, place).or_else(|| self.key_of(from + open))
+        {
+            (name, interest) = named;
+        }
+        // What a sentence shows as code is no value of what is around.
+        if interest.is_none() || interest.is_generic() && part(tag, 0, length) == b"code" {
             return;
         }
         let rest = part(self.text, place + 1, place + 1 + field::VALUE_BYTES);
-        let Some(end) = memchr::memchr(b'<', rest) else { return };
+        // What is no markup, whatever it has.
+        let (place, rest) = match rest.strip_prefix(b"<![CDATA[") {
+            Some(inner) => (place + b"<![CDATA[".len(), inner),
+            None => (place, rest),
+        };
+        let Some(end) = memchr::memchr2(b'<', b']', rest) else { return };
         let start = place + 1 + rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         let end = self.while_behind(place + 1 + end, 64, |byte| byte.is_ascii_whitespace());
         if start < end {
-            self.field = Field { interest, judged: 0..0, name, value: None, starts: start };
-            self.value(&Value { range: start..end, quoted: true });
+            let value = Value { range: start..end, quoted: true };
+            self.field = Field { interest, judged: 0..0, name, value: Some(value.clone()), starts: start };
+            self.value(&value);
         }
+    }
+
+    /// The name that stands in the element before the one at `open`: `<key>Password</key><string>`, `<name>pin</name><value>`.
+    fn key_of(&mut self, open: usize) -> Option<(Range<usize>, Interest)> {
+        let from = open.saturating_sub(LABEL_BYTES);
+        let before = part(self.text, from, open).trim_ascii_end().strip_suffix(b">")?;
+        let close = memchr::memmem::rfind(before, b"</")?;
+        let is_key = NAMES.iter().any(|name| part(before, close + 2, before.len()).eq_ignore_ascii_case(name));
+        let start = memchr::memrchr(b'>', part(before, 0, close))? + 1;
+        let name = from + start..from + close;
+        let interest = self.recent.name(&self.lexicon.vocabulary, self.text, &name);
+        (is_key && !interest.is_none()).then_some((name, interest))
+    }
+
+    /// The name that the tag from `open` to `end` has in an attribute: `<field name="pin">`.
+    fn attribute(&mut self, open: usize, end: usize) -> Option<(Range<usize>, Interest)> {
+        let tag = part(self.text, open, end);
+        let start = [&b" name=\""[..], b" key=\"", b" label=\"", b" id=\""]
+            .iter()
+            .find_map(|attribute| Some(memchr::memmem::find(tag, attribute)? + attribute.len()))?;
+        let length = memchr::memchr(b'"', part(tag, start, tag.len()))?;
+        let name = open + start..open + start + length;
+        let interest = self.recent.name(&self.lexicon.vocabulary, self.text, &name);
+        (!interest.is_none()).then_some((name, interest))
     }
 
     /// The name of the cell whose opening stands at `open`, of its row or its column; takes note of the heads of columns.
@@ -292,4 +328,31 @@ impl Pass<'_> {
             self.while_ahead(place, REACH / 2, |byte| byte != b'\n'),
         )
     }
+}
+
+/// Elements that hold names of what the next one holds.
+const NAMES: &[&[u8]] =
+    &[b"attribute", b"b", b"dt", b"field", b"key", b"label", b"name", b"property", b"strong", b"th", b"title", b"type"];
+
+/// Whether an element of this name may hold a value whose name stands elsewhere.
+fn holds_value(tag: &[u8]) -> bool {
+    const VALUES: &[&[u8]] = &[
+        b"attribute",
+        b"entry",
+        b"field",
+        b"item",
+        b"option",
+        b"output",
+        b"param",
+        b"property",
+        b"setting",
+        b"span",
+        b"string",
+        b"text",
+        b"val",
+        b"value",
+        b"var",
+        b"variable",
+    ];
+    VALUES.iter().any(|value| tag.eq_ignore_ascii_case(value))
 }

@@ -49,12 +49,18 @@ fn called(value: &str, context: &Context<'_>) -> Option<Judged> {
         "current",
         "data",
         "default",
+        "eq",
+        "equals",
+        "new",
+        "old",
         "plaintext",
+        "query",
         "raw",
         "s",
         "str",
         "string",
         "text",
+        "to",
         "v",
         "val",
         "value",
@@ -80,6 +86,10 @@ fn called(value: &str, context: &Context<'_>) -> Option<Judged> {
     }
     match sense {
         Sense::Never => None,
+        // Beside who logs in, short names are of nothing else.
+        Sense::Password if context.before.iter().chain(context.name).any(|word| USERS.contains(word)) => {
+            password::judge(value, &["password"])
+        }
         Sense::Password => password::judge(value, name),
         Sense::Secret => scheme(value).or_else(|| secret(value, name)),
         Sense::Hash => hashed::named(value).or_else(|| secret(value, name)),
@@ -107,6 +117,9 @@ fn called(value: &str, context: &Context<'_>) -> Option<Judged> {
         },
     }
 }
+
+/// Words for who logs in.
+const USERS: &[&str] = &["connect", "connecting", "login", "logon", "user", "username"];
 
 /// Words for what a maker's service keeps that is no key to it.
 const RELEASES: &[&str] = &[

@@ -2,7 +2,7 @@
 
 use super::super::judge::{Class, Context, Judged, Kind};
 use super::value::{self, Look, Makeup};
-use super::{armour, check, hashed, located, named};
+use super::{armour, check, command, hashed, located, named};
 
 macro_rules! kind {
     ($name:literal) => {
@@ -38,6 +38,8 @@ enum Place {
 }
 
 const USERS: &[&str] = &["-u", "--user", "--proxy-user", "-U"];
+/// Of programs that take the name of a database behind `-p` and a space.
+const GLUED: &[&str] = &["--password", "-p"];
 const PASSWORDS: &[&str] = &["-p", "--password", "-password", "-Password", "-pw", "--pass"];
 
 /// Forms by the text, in lower case, that starts them.
@@ -61,8 +63,8 @@ const FORMS: &[(&str, Place)] = &[
     ("login for", Place::Said),
     ("machine ", Place::Login),
     ("mot de passe", Place::Said),
-    ("mysql ", Place::Flags(PASSWORDS)),
-    ("mysqldump", Place::Flags(PASSWORDS)),
+    ("mysql ", Place::Flags(GLUED)),
+    ("mysqldump", Place::Flags(GLUED)),
     ("networkcredential(", Place::Argument),
     ("operator unseal", Place::Token),
     ("passcode", Place::Said),
@@ -167,6 +169,7 @@ pub(super) fn judge(text: &str) -> Option<Judged> {
     };
     keep(hashed::judge(text));
     keep(located::judge(text));
+    keep(command::judge(text));
     let mut before = b' ';
     let mut passed = 0;
     for (start, byte) in text.bytes().enumerate() {
@@ -300,12 +303,16 @@ fn flagged(rest: &str, flags: &[&str]) -> Option<Judged> {
             from = start + flag.len();
             let spaced = start == 0 || command.as_bytes().get(start - 1).is_some_and(|byte| b" \t\n".contains(byte));
             let next = command.as_bytes().get(from).copied().unwrap_or(b' ');
-            let glued =
-                *flag == "-p" && !b" =-".contains(&next) && !next.is_ascii_uppercase() || b" ='\"".contains(&next);
+            let is_glued = flags == GLUED;
+            let glued = *flag == "-p" && !b" =-".contains(&next) && (is_glued || !next.is_ascii_uppercase())
+                || b" ='\"".contains(&next);
             if !spaced || !glued {
                 continue;
             }
             let Some((at, value)) = word(command, from) else { continue };
+            if is_glued && *flag == "-p" && next == b' ' {
+                continue;
+            }
             let user = USERS.contains(flag);
             let (skipped, secret) = if user {
                 value.split_once(':').map_or((0, ""), |(user, secret)| (user.len() + 1, secret))
@@ -329,7 +336,7 @@ fn flagged(rest: &str, flags: &[&str]) -> Option<Judged> {
     None
 }
 
-fn chosen(value: &str, start: usize, score: u8) -> Option<Judged> {
+pub(super) fn chosen(value: &str, start: usize, score: u8) -> Option<Judged> {
     let context = Context { name: &["password"], ..Context::default() };
     let judged = named::judge(value, &context).filter(|judged| judged.score >= 50)?;
     Some(Judged {
@@ -397,7 +404,10 @@ fn below(rest: &str) -> Option<Judged> {
     let start = rest.len() - line.len();
     let value = line.split('\n').next().unwrap_or(line).trim_end();
     let made = Makeup::of(value);
-    let is_alone = made.spaces == 0 && (6..=64).contains(&value.len()) && is_made_up(value, &made);
+    let is_alone = made.spaces == 0
+        && !value.contains(['{', '}', '[', ']', '"'])
+        && (6..=64).contains(&value.len())
+        && is_made_up(value, &made);
     if is_alone { chosen(value, start, 70).filter(|found| found.score >= 70) } else { None }
 }
 
@@ -461,6 +471,8 @@ mod tests {
             ("Authorization: Basic ZGVwbG95Omc3SGstMjJ4", Some("ZGVwbG95Omc3SGstMjJ4")),
             ("db.host.test:5432:app:svc:Gr33n-Door", Some("Gr33n-Door")),
             ("docker login -u me -p 9fQz71xKq2Vm", Some("9fQz71xKq2Vm")),
+            ("mysql -u root -pS3cr3t-Pw9 db", Some("S3cr3t-Pw9")),
+            ("mysql -u root -P 3306 -p orders", None),
             ("Das Passwort lautet Sonne123!", Some("Sonne123!")),
             ("Your password must have 8 characters and is case sensitive.", None),
             ("curl -u user:password https://host.test/", None),
