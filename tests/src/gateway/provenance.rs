@@ -101,3 +101,39 @@ fn a_call_acts_on_what_somebody_named_whom_the_mission_trusts() {
     let expected = [&first[..], &other, &spoken, &again, &spoken_again].concat();
     assert_eq!(origins(&records), expected);
 }
+
+#[test]
+fn what_the_initiator_speaks_of_selects_what_a_call_acts_on() {
+    const DATA: &str = r#"
+[data]
+"mcp:upstream/record_4k:customer"      = "trusted"
+"mcp:upstream/record_4k:contact.name"  = "trusted"
+"mcp:upstream/record_4k:contact.email" = "trusted"
+untrusted-target = { else = "deny", selected = ["send"] }
+"#;
+    let child = binary("countersign-upstream").display().to_string();
+    let scratch = Scratch::new("selection-effects").unwrap();
+    let effects = scratch.path().join("effects").display().to_string();
+    let command = [child.as_str(), "--stdio", "--effects", &effects];
+    let mut http = Http::with("selection", &format!("command = {command:?}"), ALLOWS, DATA);
+    let robin = "robin.sample@engines.example";
+    let read = |http: &Http, session: &str| assert!(call(http, session, "record_4k", "{}").contains(robin));
+    http.token = http.home.token_with(&["--words", "Tell Robin Sample that the order is ready."]).unwrap();
+    let session = http.open();
+    read(&http, &session);
+    assert!(acts_on(&http, &session, robin), "of the record that the initiator spoke of");
+    let spoken = http.token.clone();
+    http.token = http.home.token_with(&["--words", "Tell Dana Meyer that the order is ready."]).unwrap();
+    let session = http.open();
+    read(&http, &session);
+    assert!(!acts_on(&http, &session, robin), "trusted, and not what the initiator spoke of");
+    assert!(call(&http, &session, "record_4k", r#"{"name":"Dana Meyer"}"#).contains(robin));
+    assert!(acts_on(&http, &session, robin), "asked for in the initiator's words");
+    http.token = spoken;
+    http.restart();
+    assert!(acts_on(&http, &http.open(), robin), "after a crash");
+    let records = http.end();
+    let email = Some("mcp:upstream/record_4k:contact.email");
+    let (trusted, selected) = ((Origin::Trusted, email), (Origin::Selected, email));
+    assert_eq!(origins(&records), [selected, trusted, selected, selected]);
+}
