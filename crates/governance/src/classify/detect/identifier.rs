@@ -17,7 +17,7 @@ mod sort;
 mod tests;
 mod words;
 
-use super::judge::{Context, Judged};
+use super::judge::{Context, Judged, Kind};
 pub(crate) use contact::{NAMED_WORDS, is_family};
 pub(crate) use markings::{TRIGGERS, marking};
 pub(crate) use passage::{TRIGGERS as PASSAGE_TRIGGERS, passage};
@@ -485,13 +485,23 @@ fn numbers(text: &str, makeup: &Makeup, context: &Context<'_>) -> Option<Judged>
         // Small letters and digits are what programs name things with.
         let is_small =
             speaks == Speaks::Nothing && !is_alone && score < 90 && text.bytes().any(|byte| byte.is_ascii_lowercase());
-        let score = if is_small { 0 } else { score };
+        // A year between dashes numbers papers, and nobody: `C-2026-38306`.
+        let is_of_year = speaks == Speaks::Nothing && text.len() > bare.len() && has_year(text);
+        let score = if is_small || is_of_year { 0 } else { score };
         if score > best.map_or(0, |(score, _)| score) {
             best = Some((score, sort));
         }
     }
     let (score, sort) = best?;
     Some(Judged { end: text.len(), kind: &sort.kind, score, start: 0 })
+}
+
+/// Whether a letter or more, a year and a number are written with dashes between them.
+fn has_year(text: &str) -> bool {
+    let mut groups = text.split('-');
+    let is_letters = groups.next().is_some_and(|first| first.bytes().all(|byte| byte.is_ascii_alphabetic()));
+    let year = groups.next().filter(|group| group.len() == 4).and_then(|group| group.parse::<u32>().ok());
+    is_letters && year.is_some_and(|year| (1990..2060).contains(&year)) && groups.next().is_some()
 }
 
 /// Whether what speaks for the sort is a word of every day, which says nothing of a number that is not written as the sort is: `run_id`.
@@ -520,8 +530,14 @@ fn weighed(score: u8, speaks_for: Speaks, sort: &Sort, layout: &Layout, is_group
         // Groups of four after an issuer's digits are a card to whoever reads them.
         Speaks::Nothing if sort.is_card() && layout.card == Some(Card::Grouped) => 85,
         // Numbers of 16 digits are the values of many names; of sentences they are a card's.
-        Speaks::Nothing if sort.is_card() && !is_against && layout.card == Some(Card::Plain) => {
-            if context.name.iter().all(|word| TEXTS.contains(word)) { 55 } else { 40 }
+        Speaks::Nothing if sort.is_card() && score == 0 && !is_against && layout.card == Some(Card::Plain) => {
+            if !sort.is_issued() {
+                0
+            } else if context.name.iter().all(|word| TEXTS.contains(word)) {
+                CARD_ALONE
+            } else {
+                40
+            }
         }
         Speaks::Nothing if !is_against && layout.has(sort) => 64,
         // An account that is proved is one wherever it stands.
@@ -530,6 +546,14 @@ fn weighed(score: u8, speaks_for: Speaks, sort: &Sort, layout: &Layout, is_group
         Speaks::Words if is_against && !is_grouped && sort.scores.0 < PROVED => score.saturating_sub(40),
         _ => score,
     }
+}
+
+/// The score of a card that only its digits and its issuer's tell.
+const CARD_ALONE: u8 = 55;
+
+/// Whether `judged` is a card by its digits alone: in a cell of a table with a name that says nothing, one number of ten passes.
+pub(crate) fn is_card_alone(kind: &Kind, score: u8) -> bool {
+    kind.name == "credit_card" && score == CARD_ALONE
 }
 
 /// The score without a word of sorts that nothing else is written like.

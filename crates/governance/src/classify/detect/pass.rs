@@ -504,7 +504,25 @@ impl Pass<'_> {
             }
         }
         let around = self.around(start, end);
-        self.ask(identifier::judge, start, end, &around, Evidence::SHAPE)
+        let found = self.ask(identifier::judge, start, end, &around, Evidence::SHAPE);
+        found.filter(|found| {
+            !identifier::is_card_alone(found.kind, found.score) || !self.is_in_cell(start, end, around.name.is_empty())
+        })
+    }
+
+    /// Whether `start..end` fills a cell of a table or, where it has no name, an element or a text in quotes.
+    fn is_in_cell(&self, start: usize, end: usize, is_unnamed: bool) -> bool {
+        let (left, right) = (before(self.text, start), at(self.text, end));
+        // On a card's magnetic stripe its number stands between these.
+        if left == b';' && right == b'=' {
+            return false;
+        }
+        let is_edge =
+            |byte: u8| matches!(byte, b'\t' | b'|') || is_unnamed && matches!(byte, b';' | b'"' | b'<' | b'>');
+        is_edge(left)
+            || is_edge(right)
+            || left == b' ' && before(self.text, start - 1) == b'|'
+            || right == b' ' && at(self.text, end + 1) == b'|'
     }
 
     /// Whether a word around what stands from `start` to `end` may speak for an identifier that is so long.

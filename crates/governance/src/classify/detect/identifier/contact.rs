@@ -206,6 +206,30 @@ fn is_grouped(text: &str) -> bool {
 
 fn ip(value: &str, context: &Context<'_>) -> Option<Judged> {
     const AGAINST: &[&str] = &["version", "ver", "release", "v", "build", "section", "oid"];
+    /// What has addresses of its own network, and is nobody's.
+    const MACHINES: &[&str] = &[
+        "bind",
+        "cluster",
+        "container",
+        "endpoint",
+        "eni",
+        "gateway",
+        "host",
+        "instance",
+        "internal",
+        "listen",
+        "load balancer",
+        "master",
+        "node",
+        "pod",
+        "private",
+        "replica",
+        "server",
+        "service",
+        "subnet",
+        "upstream",
+        "vpc",
+    ];
     let is_dotted = value.bytes().filter(|byte| *byte == b'.').count() == 3;
     let is_colons = value.bytes().filter(|byte| *byte == b':').count() >= 2;
     if !(is_dotted || is_colons) || value.len() > 49 {
@@ -230,7 +254,7 @@ fn ip(value: &str, context: &Context<'_>) -> Option<Judged> {
         // Four small numbers are mostly a version.
         // What every network has is nobody's.
         let is_private = value.parse::<core::net::Ipv4Addr>().is_ok_and(|ip| ip.is_private() || ip.is_link_local());
-        if is_private && !is_named {
+        if is_private && (!is_named || speaks(&heard, MACHINES) != Speaks::Nothing) {
             return None;
         }
         let is_large =
@@ -371,6 +395,7 @@ fn person(value: &str, context: &Context<'_>) -> Option<Judged> {
         "Digital",
         "Done",
         "Electric",
+        "Email",
         "Energy",
         "Engineering",
         "Enterprise",
@@ -423,6 +448,7 @@ fn person(value: &str, context: &Context<'_>) -> Option<Judged> {
         "Other",
         "Oy",
         "PLC",
+        "Password",
         "Partners",
         "Payment",
         "Pedido",
@@ -471,6 +497,7 @@ fn person(value: &str, context: &Context<'_>) -> Option<Judged> {
         "University",
         "Unknown",
         "User",
+        "Username",
         "Various",
         "Verified",
         "Yes",

@@ -45,6 +45,11 @@ impl Sort {
         self.kind.name == "credit_card"
     }
 
+    /// Whether the digits of an issuer are asked for too.
+    pub(super) fn is_issued(&self) -> bool {
+        self.is_card() && self.scores.0 >= ISSUED
+    }
+
     /// Whether `bare` has its letters and digits in their places.
     pub(super) fn fits(&self, bare: &str) -> bool {
         let mut form = self.form.bytes();
@@ -60,6 +65,9 @@ impl Sort {
         })
     }
 }
+
+/// The score of cards whose issuer is known.
+const ISSUED: u8 = 95;
 
 /// What speaks for a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,12 +158,20 @@ pub(super) fn speaks(context: &Context<'_>, phrases: &[&str]) -> Speaks {
     } else if !context.names_around.is_empty() && is_said_around(context, phrases) {
         Speaks::Around
     } else if is_said(context.before, Order::Backward, phrases)
-        || is_said(context.after.get(..AFTER_WORDS_MAX).unwrap_or(context.after), Order::Forward, phrases)
+        // What has a name of its own is not named by the next one.
+        || context.name.is_empty()
+            && is_said(near(context.after), Order::Forward, phrases)
     {
         Speaks::Words
     } else {
         Speaks::Nothing
     }
+}
+
+/// The words after a value that may speak for it, and the one behind the last where that is only about it.
+fn near<'w, 'c>(after: &'w [&'c str]) -> &'w [&'c str] {
+    let is_about = after.get(AFTER_WORDS_MAX).is_some_and(|next| ABOUT.contains(next));
+    after.get(..AFTER_WORDS_MAX + usize::from(is_about)).unwrap_or(after)
 }
 
 /// Whether the names around a name have a phrase, or begin one that the name ends: `{"sort":{"code":…}}`.
@@ -190,6 +206,7 @@ enum Order {
 /// Words that say of the word before them that the value is only about it: `pan_angle`.
 const ABOUT: &[&str] = &[
     "angle",
+    "brand",
     "count",
     "country",
     "enabled",
@@ -201,6 +218,8 @@ const ABOUT: &[&str] = &[
     "prefix",
     "required",
     "thickness",
+    "verified",
+    "version",
 ];
 
 /// Whether `words` have the words of a phrase one after the other, or as one word. Most phrases begin with a letter that no word begins with, so that is asked first.
@@ -211,8 +230,11 @@ fn is_said(words: &[&str], order: Order, phrases: &[&str]) -> bool {
         let first = phrase.as_bytes().first();
         words.iter().enumerate().filter(|(_, word)| word.as_bytes().first() == first).any(|(at, word)| {
             // Read from the end, what comes before the word follows it.
-            let is_about = matches!(order, Order::Backward)
-                && at.checked_sub(1).and_then(|next| words.get(next)).is_some_and(|next| ABOUT.contains(next));
+            let next = match order {
+                Order::Backward => at.checked_sub(1),
+                Order::Forward => at.checked_add(1),
+            };
+            let is_about = next.and_then(|next| words.get(next)).is_some_and(|next| ABOUT.contains(next));
             if is_about {
                 return false;
             }

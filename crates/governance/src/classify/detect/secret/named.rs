@@ -592,6 +592,7 @@ fn session(value: &str) -> Option<Judged> {
         at += part.len() + 1;
         let drawn =
             secret.len() >= 20 && matches!(value::look(secret), Look::Random | Look::Hex) && !value::stands_in(secret);
+        let drawn = drawn && !value::called(secret);
         if drawn && best.is_none_or(|known| secret.len() > known.end - known.start) {
             best = Some(Judged { end: start + secret.len(), kind: kind!("session"), score: 65, start });
         }

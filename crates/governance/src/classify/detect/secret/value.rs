@@ -169,7 +169,7 @@ fn program(value: &str) -> bool {
         "::", "->", "=>", " == ", " != ", " && ", " || ", "()", "[\"", "['", "();", ");", "?.", " + ", " | ", " as ",
         " if ", "\\n",
     ];
-    if OPERATORS.iter().any(|operator| value.contains(operator)) {
+    if OPERATORS.iter().any(|operator| value.contains(operator)) || pattern(value) {
         return true;
     }
     if let Some((callee, rest)) = value.split_once(['(', '[', '<']) {
@@ -191,6 +191,27 @@ fn program(value: &str) -> bool {
             .all(|byte| byte != b'!' || path.ends_with('!') && !path.bytes().any(|byte| byte.is_ascii_digit()))
         && !(path.len() >= 20 && randomness::drawn(path))
         && !path.split('.').any(|name| name.len() >= 8 && randomness::drawn(name))
+}
+
+/// Whether it is the start of a call whose arguments were taken apart, or a name of several words with one number at most: `not_in_rfc6265bis_draft`.
+pub(super) fn called(value: &str) -> bool {
+    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let mut words = 0_usize;
+    let mut others = 0_usize;
+    for word in value.split('_') {
+        *(if is_word(word) { &mut words } else { &mut others }) += 1;
+    }
+    value.contains('(') || words >= 3 && others <= 1
+}
+
+/// Whether a class of letters that may repeat is in it, as in expressions that texts are matched with: `[A-Za-z0-9_-]+`.
+fn pattern(value: &str) -> bool {
+    value.split('[').skip(1).any(|class| {
+        class.split_once(']').is_some_and(|(letters, behind)| {
+            matches!(letters.as_bytes(), [b'a' | b'A' | b'0', b'-', b'z' | b'Z' | b'9' | b'f' | b'F', ..])
+                && behind.starts_with(['+', '*', '{', '?'])
+        })
+    })
 }
 
 /// Words that say that the secret stands elsewhere or is yet to be filled in.
