@@ -324,6 +324,7 @@ const GENERIC: &[&str] = &[
     "eq",
     "equals",
     "expected",
+    "formatted",
     "id",
     "identifier",
     "input",

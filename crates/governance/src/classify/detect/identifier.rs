@@ -446,7 +446,9 @@ fn numbers(text: &str, makeup: &Makeup, context: &Context<'_>) -> Option<Judged>
     // Without digits there are only the names of banks.
     let is_shaped = if digits == 0 { matches!(text.len(), 8 | 11) } else { digits >= 3 || text.len() <= 12 };
     let is_bracketed = makeup.strange > 0 && makeup.strange <= 2 && has_bracketed_end(text);
-    if text.len() > NUMBER_BYTES_MAX || !is_shaped || makeup.strange > 0 && !is_bracketed {
+    // How foreigners are numbered in the United States: `A#123456789`.
+    let is_hashed = makeup.strange == 1 && text.starts_with("A#");
+    if text.len() > NUMBER_BYTES_MAX || !is_shaped || makeup.strange > 0 && !is_bracketed && !is_hashed {
         return None;
     }
     // Words are no groups of a number.
@@ -477,7 +479,7 @@ fn numbers(text: &str, makeup: &Makeup, context: &Context<'_>) -> Option<Judged>
             continue;
         }
         let Some((score, speaks)) = sort.score(bare, context, &said) else { continue };
-        if speaks != Speaks::Nothing && digits == text.len() && is_word_of_day(sort, context) {
+        if speaks != Speaks::Nothing && text.trim_start_matches('+').len() == digits && is_word_of_day(sort, context) {
             continue;
         }
         let score = weighed(score, speaks, sort, &layout, text.len() > bare.len(), context);
@@ -507,7 +509,11 @@ fn has_year(text: &str) -> bool {
 /// Whether what speaks for the sort is a word of every day, which says nothing of a number that is not written as the sort is: `run_id`.
 fn is_word_of_day(sort: &Sort, context: &Context<'_>) -> bool {
     const OTHERS: &[&str] = &["chile", "chileno", "numero run", "rol unico", "run number", "run numero", "rut"];
-    sort.kind.name == "cl_rut" && speaks(context, OTHERS) == Speaks::Nothing
+    match sort.words {
+        // Two letters that random text has too.
+        ["rg", ..] => speaks(&Context { before: &[], after: &[], ..*context }, sort.words) == Speaks::Nothing,
+        _ => sort.kind.name == "cl_rut" && speaks(context, OTHERS) == Speaks::Nothing,
+    }
 }
 
 /// Whether the check digit at the end stands in brackets, as in Hong Kong; the second of them may be cut off.

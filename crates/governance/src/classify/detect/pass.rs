@@ -492,6 +492,9 @@ impl Pass<'_> {
 
     /// Judges what stands from `start` to `end` as an identifier, by its shape and by what stands around it.
     fn identifier(&mut self, start: usize, end: usize) -> Option<Raw> {
+        if at(self.text, end) == b'=' && before(self.text, start) == b';' {
+            return self.stripe(start, end);
+        }
         // Words that nobody hears can only speak against it: what is nothing without them is nothing.
         if !self.is_spoken_for(start, end) {
             let is_nothing = !identifier::may_stand_alone(part(self.text, start, end)) || {
@@ -510,13 +513,22 @@ impl Pass<'_> {
         })
     }
 
+    /// The second track of a card's magnetic stripe, with the card's number from `start` to `end`: `;4539578763621486=28102010000012300000?`.
+    fn stripe(&mut self, start: usize, end: usize) -> Option<Raw> {
+        let rest = self.while_ahead(end + 1, TRACK_BYTES, |byte| byte.is_ascii_digit());
+        if rest < end + 1 + TRACK_LEAST {
+            return None;
+        }
+        let mut around = Around::none();
+        around.name = self.lexicon.vocabulary.words_of(b"card");
+        let card = self.ask(identifier::judge, start, end, &around, Evidence::SHAPE)?;
+        self.cluster_end = self.cluster_end.max(rest);
+        Some(Raw { start: start - 1, end: rest + usize::from(at(self.text, rest) == b'?'), ..card })
+    }
+
     /// Whether `start..end` fills a cell of a table or, where it has no name, an element or a text in quotes.
     fn is_in_cell(&self, start: usize, end: usize, is_unnamed: bool) -> bool {
         let (left, right) = (before(self.text, start), at(self.text, end));
-        // On a card's magnetic stripe its number stands between these.
-        if left == b';' && right == b'=' {
-            return false;
-        }
         let is_edge =
             |byte: u8| matches!(byte, b'\t' | b'|') || is_unnamed && matches!(byte, b';' | b'"' | b'<' | b'>');
         is_edge(left)
@@ -657,6 +669,10 @@ impl Pass<'_> {
         to - part(self.text, to.saturating_sub(most), to).iter().rev().take_while(|byte| holds(**byte)).count()
     }
 }
+
+/// The most digits behind a card's number on its second track, and the least: a month, and what the card may do.
+const TRACK_BYTES: usize = 28;
+const TRACK_LEAST: usize = 7;
 
 fn better(one: Option<Raw>, other: Option<Raw>) -> Option<Raw> {
     match (one, other) {

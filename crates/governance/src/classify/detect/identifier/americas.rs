@@ -11,13 +11,13 @@ pub(super) const SORTS: &[Sort] = sorts! { Pii:
     "ca_sin" "9" 9..9 96 0 luhn, &["sin", "social insurance", "social insurance number", "nas", "insurance sociale", "insurance number", "canadian sin", "numero assurance sociale", "assurance sociale"];
     "br_cpf" "9" 11..11 97 0 cpf, &["cpf", "cadastro de pessoas", "documento", "cpf cliente"];
     "mx_curp" "AAAA999999AAAAAA*9" 18..18 97 78 curp, &["curp", "clave unica", "clave única"];
-    "mx_rfc" "AAAA999999*" 13..13 90 0 rfc, &["rfc"];
+    "mx_rfc" "AAAA999999*" 13..13 90 0 rfc, &["r f c", "rfc"];
     "mx_elector" "AAAAAA99999999A999" 18..18 92 0 unproved, &["clave de elector", "clave elector", "elector", "ine", "voter id"];
     "ar_cuit" "9" 11..11 96 0 person_cuit, &["cuit", "cuil", "clave unica"];
     "ar_dni" "9" 7..8 82 0 unproved, &["dni", "documento nacional", "documento", "documento de identidad", "nro documento"];
-    "cl_rut" "9" 8..9 96 0 rut, &["rut", "run", "rol unico"];
-    "cl_rut" "9999999k" 8..8 96 0 rut, &["rut", "run"];
-    "cl_rut" "99999999k" 9..9 96 0 rut, &["rut", "run"];
+    "cl_rut" "9" 8..9 96 0 rut, &["r u t", "rut", "run", "rol unico"];
+    "cl_rut" "9999999k" 8..8 96 0 rut, &["r u t", "rut", "run"];
+    "cl_rut" "99999999k" 9..9 96 0 rut, &["r u t", "rut", "run"];
     "co_nit" "9" 9..10 92 0 nit, &["nit", "cedula", "cédula"];
     "pe_dni" "9" 8..8 80 0 unproved, &["dni", "documento"];
 };

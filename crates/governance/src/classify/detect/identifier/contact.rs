@@ -20,8 +20,10 @@ pub(super) const SORTS: &[Sort] = sorts! { Pii:
     "vin" "*" 17..17 92 0 vin, &["vin", "vehicle identification", "chassis", "vehicle id", "vehicle identification number", "chassis number", "bastidor", "fahrgestellnummer", "fahrzeug identifizierungsnummer", "numero de chassis", "numéro de châssis", "numero chassis", "telaio", "chassisnummer", "fin", "fin nummer"];
     "license_plate" "*" 4..9 80 0 mixed, &["plate", "license plate", "licence plate", "number plate", "registration number", "kennzeichen", "matricula", "registration plate", "plate number", "vehicle registration", "nummernschild", "immatriculation", "matrícula", "targa", "reg number", "kfz kennzeichen", "placa", "plaque immatriculation", "plaque d immatriculation", "numero de matricula", "vehicle plate", "amtliches kennzeichen"];
     "passport" "*" 6..10 84 0 passport, &["passport", "passport number", "passport no", "passnummer", "reisepass", "passeport", "pasaporte", "passaporto", "travel document", "reisepassnummer", "reisepass nr", "passportnummer", "numero passeport", "numéro passeport", "numero pasaporte", "numero de pasaporte", "travel document number", "护照号", "护照号码", "パスポート番号", "旅券番号", "여권번호", "паспорт", "paszport", "passi", "pass nummer", "travel doc", "numero passaporto", "numero do passaporte", "passaporte", "paspoort", "paspoortnummer", "numero de passeport"];
-    "driver_license" "*" 5..16 81 0 licence, &["driver license", "driving licence", "drivers license", "license number", "licence number", "fuhrerschein", "führerschein", "führerscheinnummer", "permis de conduire", "rijbewijs", "licencia de conducir", "patente di guida", "licence", "dl number", "patente", "cnh", "carteira de motorista", "fuhrerscheinnummer", "fuehrerschein", "license no", "driver s license"];
+    "driver_license" "*" 5..16 81 0 licence, &["licencia conducir", "licencia de conduccion", "permiso de conducir", "permiso conducir", "permis conduire", "num licencia", "carta conducao", "carta de conducao", "prawo jazdy", "korkort", "körkort", "dl no", "dl num", "kierowcy", "driver license", "driving licence", "drivers license", "license number", "licence number", "fuhrerschein", "führerschein", "führerscheinnummer", "permis de conduire", "rijbewijs", "licencia de conducir", "patente di guida", "licence", "dl number", "patente", "cnh", "carteira de motorista", "fuhrerscheinnummer", "fuehrerschein", "license no", "driver s license"];
     "tax_id" "*" 8..14 80 0 has_digits, &["tax id", "taxid", "tin", "tax number", "taxpayer id", "tax identification", "taxpayer"];
+    "national_id" "a99999999*" 9..10 82 0 numbered, &["alien number", "alien no", "alien registration", "alien registration number", "uscis", "uscis number", "uscis no", "a number", "green card number"];
+    "national_id" "99999999*" 8..9 82 0 unproved, &["rg", "registro geral", "numero rg", "rg number", "numero do rg", "carteira de identidade"];
     "national_id" "*" 8..18 79 0 proved, &["ssn", "social security", "social security number", "insurance number", "sin", "nin", "nif", "rut", "fiscal code", "citizen number", "government id", "government id number", "govt id", "id value", "personal code", "personal identification", "personal identification number", "national insurance number", "national identifier", "tax reference", "tax ref", "tax code", "document id", "id doc", "identity code", "numero identificacion", "numero de identificacion", "identificacion", "numero identite"];
     "national_id" "*" 6..18 80 0 has_digits, &["national id", "nationalid", "personal id", "identity number", "citizen id", "personal number", "id card", "identity card", "identification number", "id number", "resident number", "identity document", "id document", "document number", "identifikationsnummer", "personnel number", "carte identite", "carte d identité", "dowód osobisty", "dowod osobisty", "documento de identidade", "documento de identidad", "numero documento", "número documento", "dni nummer", "id kort"];
 };
@@ -40,6 +42,11 @@ fn proved(text: &str) -> bool {
 
 /// The score of sorts that check digits prove.
 const PROVED: u8 = 94;
+
+/// A letter, and nothing but digits behind it.
+fn numbered(text: &str) -> bool {
+    text.bytes().skip(1).all(|byte| byte.is_ascii_digit())
+}
 
 fn has_digits(text: &str) -> bool {
     text.bytes().filter(u8::is_ascii_digit).count() * 2 >= text.len()
@@ -307,9 +314,18 @@ fn named<'c>(context: &Context<'c>) -> Context<'c> {
     Context { name, ..Context::default() }
 }
 
-/// A month and a year, as cards have them: `09/28`.
+/// Words that say of a month that it is a card's.
+const CARDS: &[&str] = &["card", "carte", "cartao", "cc", "gueltig", "gultig", "gültig", "karte", "tarjeta", "valid"];
+
+/// A month and a year, as cards have them: `09/28`, or `2028-09`.
 fn expiry(value: &str, context: &Context<'_>) -> Option<Judged> {
     let (month, year) = value.split_once(['/', '-']).or_else(|| value.split_at_checked(2))?;
+    // A month of any other matter has its year first too.
+    let is_of_card = || {
+        let words = context.name.iter().chain(context.names_around).chain(context.before.iter().take(4));
+        words.into_iter().any(|word| CARDS.contains(word))
+    };
+    let (month, year) = if month.len() == 4 && is_of_card() { (year, month) } else { (month, year) };
     let number = |text: &str| text.parse::<u32>().ok();
     let is_month = month.len() == 2 && number(month).is_some_and(|month| (1..=12).contains(&month));
     let is_year = match year.len() {
@@ -556,7 +572,7 @@ pub(crate) fn is_family(name: &[&str]) -> bool {
 
 /// Names of what holds a value in an object of its own.
 const HOLDERS: &[&str] =
-    &["current", "eq", "equals", "new", "old", "query", "s", "string", "text", "to", "v", "val", "value"];
+    &["current", "eq", "equals", "formatted", "new", "old", "query", "s", "string", "text", "to", "v", "val", "value"];
 
 fn address(value: &str, context: &Context<'_>) -> Option<Judged> {
     let has_digit = value.bytes().any(|byte| byte.is_ascii_digit());

@@ -19,7 +19,7 @@ pub(super) const SORTS: &[Sort] = sorts! { Pii:
     "jp_my_number" "9" 12..12 96 0 japanese, &["my number", "mynumber", "kojin bango", "individual number", "マイナンバー", "個人番号", "kojinbango"];
     "th_tnin" "9" 13..13 96 0 thai, &["tnin", "thai id", "citizen id", "national id", "identity card", "เลขบัตรประชาชน", "เลขประจำตัวประชาชน", "id number", "id card", "national identification"];
     "id_nik" "9" 16..16 92 0 indonesian, &["nik", "ktp", "nomor induk kependudukan", "nomor ktp", "no ktp"];
-    "my_nric" "9" 12..12 90 0 malaysian, &["nric", "mykad", "kad pengenalan", "ic number", "ic no", "no kad pengenalan", "my kad", "identity card"];
+    "my_nric" "9" 12..12 90 0 malaysian, &["nokp", "no kp", "no k p", "nombor kp", "nokp baru", "nric", "mykad", "kad pengenalan", "ic number", "ic no", "no kad pengenalan", "my kad", "identity card"];
     "ph_tin" "9" 9..12 84 0 unproved, &["tin", "tax identification", "tin number", "tax id"];
     "pk_cnic" "9" 13..13 90 0 pakistani, &["cnic", "nic", "shanakhti", "nadra", "national id", "national identity card", "cnic number", "cnic no"];
     "lk_nic" "999999999*" 10..10 90 0 lankan, &["nic", "national identity"];

@@ -9,7 +9,7 @@ pub(super) const SORTS: &[Sort] = sorts! { Pii:
     "uk_nino" "AA999999" 8..8 86 0 nino, &["nino", "national insurance", "ni"];
     "uk_utr" "9" 10..10 90 0 utr, &["utr", "unique taxpayer", "self assessment"];
     "uk_driving_licence" "*****9" 16..16 90 0 unproved, &["licence", "driving licence", "license"];
-    "de_idnr" "9" 11..11 97 0 german_tax, &["idnr", "steuer id", "steuerid", "steueridentifikationsnummer", "identifikationsnummer", "steuer identifikationsnummer", "tax id", "tin", "steuernummer", "steuerliche identifikationsnummer", "tax identification number", "tax identification", "german tax id", "steuer idnr", "steuernr", "id nr"];
+    "de_idnr" "9" 11..11 97 0 german_tax, &["steueridentnr", "steuer ident nr", "steueridentnummer", "steuer identnummer", "idnr", "steuer id", "steuerid", "steueridentifikationsnummer", "identifikationsnummer", "steuer identifikationsnummer", "tax id", "tin", "steuernummer", "steuerliche identifikationsnummer", "tax identification number", "tax identification", "german tax id", "steuer idnr", "steuernr", "id nr"];
     "de_steuernummer" "9" 10..13 82 0 unproved, &["steuernummer", "steuer nr", "tax number", "stnr"];
     "de_rvnr" "99999999A999" 12..12 95 60 german_pension, &["rvnr", "rentenversicherungsnummer", "sozialversicherungsnummer", "versicherungsnummer", "sv nummer", "rentenversicherung", "rentenversicherungsnr", "rv nummer", "sv nr"];
     "de_id_card" "*" 9..10 86 0 german_card, &["personalausweis", "ausweis", "ausweisnummer", "personalausweisnummer", "id card", "identity card", "ausweis nr", "personalausweis nr", "personalausweisnr", "id card number"];
@@ -20,8 +20,8 @@ pub(super) const SORTS: &[Sort] = sorts! { Pii:
     "it_codice_fiscale" "AAAAAA**A**A***A" 16..16 97 80 italian, &["codice fiscale", "cf", "fiscal code", "codicefiscale", "c f", "codice fisc", "tax code"];
     "it_identity_card" "AA99999*" 9..9 86 0 unproved, &["carta d identita", "carta identita", "identity card", "cie", "documento", "carta d identità", "carta identità", "carta di identita", "carta di identità", "numero carta identita", "numero carta"];
     "pt_nif" "9" 9..9 95 0 portuguese, &["nif", "contribuinte", "numero de contribuinte", "tax id", "número de contribuinte", "numero contribuinte", "número contribuinte", "numero fiscal", "número fiscal", "numero identificacao fiscal", "nif number"];
-    "nl_bsn" "9" 9..9 96 0 dutch, &["bsn", "burgerservicenummer", "sofinummer", "citizen service", "bsn nummer", "bsnnummer", "sofi nummer"];
-    "be_nrn" "9" 11..11 96 0 belgian, &["nrn", "rijksregisternummer", "registre national", "insz", "niss", "national register", "national number", "rijksregister", "numero registre national", "numéro de registre national", "numero national", "numéro national", "rijksregisternr"];
+    "nl_bsn" "9" 9..9 96 0 dutch, &["burger service nummer", "burgerservice nummer", "bsn", "burgerservicenummer", "sofinummer", "citizen service", "bsn nummer", "bsnnummer", "sofi nummer"];
+    "be_nrn" "9" 11..11 96 0 belgian, &["inss", "bis number", "nrn", "rijksregisternummer", "registre national", "insz", "niss", "national register", "national number", "rijksregister", "numero registre national", "numéro de registre national", "numero national", "numéro national", "rijksregisternr"];
     "pl_pesel" "9" 11..11 96 0 polish, &["pesel", "numer pesel", "nr pesel"];
     "gr_afm" "9" 9..9 94 0 greek_tax, &["afm", "αφμ", "afm number"];
     "hu_taj" "9" 9..9 94 0 hungarian_health, &["taj", "taj szam", "taj szám", "tajszam", "tajszám", "taj number"];
@@ -32,7 +32,7 @@ pub(super) const SORTS: &[Sort] = sorts! { Pii:
     "fi_hetu" "999999A999*" 11..11 96 62 finnish, &["hetu", "henkilotunnus", "personal identity", "sotu", "henkilötunnus", "finnish personal id", "personal id"];
     "fi_hetu" "999999999*" 10..10 95 0 finnish, &["hetu", "henkilotunnus", "personal identity", "sotu", "henkilötunnus", "finnish personal id", "personal id"];
     "ch_ahv" "7569" 13..13 96 0 swiss, &["ahv", "avs", "ahvn13", "navs", "avs number", "ahv nummer", "social security", "ahv nr", "ahvnummer", "numero avs", "numéro avs", "sozialversicherungsnummer", "ahvnr"];
-    "at_svnr" "9" 10..10 95 0 austrian, &["svnr", "sozialversicherungsnummer", "sv nummer", "sv nr", "versicherungsnummer", "sozialversicherung"];
+    "at_svnr" "9" 10..10 95 0 austrian, &["vsnr", "sozialversicherungsnr", "sozialvers nr", "sozialversicherungs nr", "svnr", "sozialversicherungsnummer", "sv nummer", "sv nr", "versicherungsnummer", "sozialversicherung"];
     "ie_pps" "9999999A" 8..8 95 0 irish, &["pps", "ppsn", "pps number", "personal public service", "pps no"];
     "ie_pps" "9999999AA" 9..9 95 0 irish, &["pps", "ppsn", "pps number", "personal public service", "pps no"];
     "cz_rodne_cislo" "9" 10..10 95 0 czech, &["rodne cislo", "rc", "birth number", "rodnecislo", "rodné číslo", "rodné cislo", "rč", "rodne č", "rodne cisla"];
@@ -41,9 +41,9 @@ pub(super) const SORTS: &[Sort] = sorts! { Pii:
     "bg_egn" "9" 10..10 95 0 bulgarian, &["egn", "edinen grazhdanski nomer", "uniform civil", "егн"];
     "hr_oib" "9" 11..11 95 0 mod_11_10, &["oib", "osobni identifikacijski broj", "oib broj"];
     "si_emso" "9" 13..13 96 0 yugoslav, &["emso", "jmbg", "umcn", "emšo", "emšo", "ембг", "јмбг"];
-    "ee_isikukood" "9" 11..11 96 0 baltic, &["isikukood", "asmens kodas", "personal code", "ak", "asmenskodas", "asmens kodo"];
-    "lv_personas_kods" "9" 11..11 90 0 unproved, &["personas kods", "pk", "personaskods"];
-    "gr_amka" "9" 11..11 95 0 greek, &["amka", "αμκα"];
+    "ee_isikukood" "9" 11..11 96 0 baltic, &["isiku kood", "eesti isikukood", "isikukood", "asmens kodas", "personal code", "ak", "asmenskodas", "asmens kodo"];
+    "lv_personas_kods" "9" 11..11 90 0 unproved, &["personal code", "personal code lv", "latvian personal code", "personas kods lv", "personas kods", "pk", "personaskods"];
+    "gr_amka" "9" 11..11 95 0 greek, &["α μ κ α", "a m k a", "amka", "αμκα"];
     "tr_national_id" "9" 11..11 95 0 turkish, &["tckn", "tc kimlik", "kimlik", "tc kimlik no", "national id", "tc kimlik numarası", "kimlik no", "kimlik numarası", "tc no", "t c kimlik", "tckimlik", "tckimlikno", "kişi", "vatandaslik"];
     "ru_inn" "9" 12..12 95 0 russian_tax, &["inn", "tax id", "инн"];
     "ru_snils" "9" 11..11 95 0 snils, &["snils", "снилс"];
