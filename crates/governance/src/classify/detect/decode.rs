@@ -22,8 +22,12 @@ const RUN_BYTES: usize = 10;
 /// How much of what it decodes to says whether it may be text.
 const BEGINNING_BYTES: usize = 9;
 
-/// What `run` decodes to, if that is text.
+/// What `run` decodes to, if that is text. What a patch adds stands behind `+`, which base64 has too.
 pub(super) fn decode(run: &[u8]) -> Option<Decoded> {
+    decode_whole(run).or_else(|| run.strip_prefix(b"+").and_then(decode_whole))
+}
+
+fn decode_whole(run: &[u8]) -> Option<Decoded> {
     if run.len() < RUN_BYTES {
         return None;
     }
@@ -33,6 +37,9 @@ pub(super) fn decode(run: &[u8]) -> Option<Decoded> {
     let bytes = hexadecimal(run).or_else(|| base64(run))?;
     if is_text(&bytes) {
         return Some(Decoded { bytes, even: true });
+    }
+    if let Some(bytes) = narrowed(&bytes) {
+        return is_text(&bytes).then_some(Decoded { bytes, even: true });
     }
     let bytes = inflate(&bytes)?;
     is_text(&bytes).then_some(Decoded { bytes, even: false })
@@ -45,7 +52,10 @@ pub(super) fn layers(value: &[u8]) -> Vec<Vec<u8>> {
         let last = layers.last().map_or(value, Vec::as_slice);
         let next = match decode(last.trim_ascii()) {
             Some(decoded) => decoded.bytes,
-            None if layers.is_empty() => break,
+            None if layers.is_empty() => match base32(last).or_else(|| spelt_whole(last)) {
+                Some(bytes) => bytes,
+                None => break,
+            },
             None => match fold(last, Room::default()) {
                 Ok(folded) => folded.bytes().to_vec(),
                 Err(_) => break,
@@ -119,6 +129,43 @@ fn base64(run: &[u8]) -> Option<Vec<u8>> {
     (held < 6).then_some(bytes)
 }
 
+/// The bytes of base32 (RFC 4648), if they are text: capitals and some digits in whole groups of eight, as names of programs are not.
+fn base32(value: &[u8]) -> Option<Vec<u8>> {
+    let digits = value.trim_ascii();
+    let padding = digits.iter().rev().take_while(|byte| **byte == b'=').count();
+    if digits.len() < 16 || !digits.len().is_multiple_of(8) || padding > 6 {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(digits.len());
+    let (mut bits, mut held) = (0_u32, 0);
+    for byte in part(digits, 0, digits.len() - padding) {
+        let digit = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'2'..=b'7' => byte - b'2' + 26,
+            _ => return None,
+        };
+        bits = bits << 5 | u32::from(digit);
+        held += 5;
+        if held >= 8 {
+            held -= 8;
+            let [.., byte] = (bits >> held).to_be_bytes();
+            bytes.push(byte);
+        }
+    }
+    is_text(&bytes).then_some(bytes)
+}
+
+/// What all of `value` spells byte by byte.
+fn spelt_whole(value: &[u8]) -> Option<Vec<u8>> {
+    spelt(value, 0).filter(|(end, _)| *end == value.len()).map(|(_, bytes)| bytes)
+}
+
+/// The text of UTF-16 in which all is ASCII, the lower byte first.
+fn narrowed(bytes: &[u8]) -> Option<Vec<u8>> {
+    let is_wide = bytes.len() >= 8 && at(bytes, 1) == 0 && bytes.chunks_exact(2).all(|pair| at(pair, 1) == 0);
+    is_wide.then(|| bytes.iter().copied().step_by(2).collect())
+}
+
 #[inline]
 fn sextet(byte: u8) -> Option<u8> {
     SEXTETS.get(usize::from(byte)).copied().filter(|value| *value < 64)
@@ -153,10 +200,11 @@ const fn values(mut one: &[u8], mut other: &[u8]) -> [u8; 256] {
 
 /// Whether a text may begin like that, or what is compressed: most of what is neither ends within few bytes.
 fn begins(bytes: impl Iterator<Item = u8>) -> bool {
-    let mut last = 0;
+    let mut last = 0_u8;
     let mut following = 0;
     for (place, byte) in bytes.take(BEGINNING_BYTES).enumerate() {
-        if place == 1 && (last == 0x1f && byte == 0x8b || last == 0x78) {
+        // What is compressed, or has two bytes for each letter.
+        if place == 1 && (last == 0x1f && byte == 0x8b || last == 0x78 || byte == 0 && last.is_ascii_graphic()) {
             return true;
         }
         if following > 0 && byte & 0xc0 == 0x80 {
@@ -341,6 +389,21 @@ mod tests {
         check("68656c6c6f20776f726c64", Some("hello world"));
         check("H4sIAAAAAAAC/8tIzcnJVyjPL8pJAQCFEUoNCwAAAA==", Some("hello world"));
         check("eJzLSM3JyVcozy/KSQEAGgsEXQ==", Some("hello world"));
+        check("+aGVsbG8gd29ybGQsIGhlbA", Some("hello world, hel"));
+        check("aABlAGwAbABvACAAeQBvAHUA", Some("hello you"));
+    }
+
+    #[test]
+    fn named_values_are_read_in_more_writings() {
+        for (value, expected) in [
+            ("NBSWY3DPEB3W64TMMQ======", Some("hello world")),
+            ("68 65 6c 6c 6f 20 79 6F 75", Some("hello you")),
+            ("NBSWY3DP", None),
+            ("CURRENCYNOTALLOWED", None),
+        ] {
+            let found = layers(value.as_bytes()).into_iter().next().map(|bytes| String::from_utf8(bytes).unwrap());
+            assert_eq!(found.as_deref(), expected, "{value}");
+        }
     }
 
     #[test]
