@@ -3,6 +3,7 @@
 //! A [`Detector`] passes once over the bytes, and hands what may be something to the judges with the names and words around it. It decides nothing and changes
 //! nothing. Start at [`Detector::scan`]; [`Stream`] finds the same in a text that comes in pieces. How it works, and how well: `docs/design/classification.md`.
 
+mod bound;
 mod bytes;
 mod decode;
 mod events;

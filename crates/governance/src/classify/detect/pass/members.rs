@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::super::Evidence;
+use super::super::bound;
 use super::super::bytes::{at, before, part};
 use super::super::field::{self, Value};
 use super::super::followers::AS_FAR;
@@ -235,7 +236,8 @@ impl Pass<'_> {
     /// Judges names and values that stand in a list one after the other.
     #[inline(never)]
     fn listed(&mut self, from: usize, name: &Range<usize>) {
-        for (name, value) in pair::listed(self.text, from, part(self.text, name.start, name.end)) {
+        let listed = pair::listed(self.text, from, part(self.text, name.start, name.end));
+        for (name, value) in listed.into_iter().chain(bound::bound(self.text, from, name)) {
             let interest = self.recent.name(&self.lexicon.vocabulary, self.text, &name);
             if interest.is_none() || interest.is_generic() || value.len() < 2 || !self.work.spend(64) {
                 continue;
