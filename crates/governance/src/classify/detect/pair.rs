@@ -180,6 +180,8 @@ pub(super) const WORDS: &[&str] = &[
     "args",
     "argv",
     "attributes",
+    "bindings",
+    "binds",
     "cmd",
     "command",
     "content",
