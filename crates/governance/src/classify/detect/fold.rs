@@ -18,20 +18,19 @@ pub(super) struct Folded {
     /// Whether the text is ASCII that it was taken from.
     is_ascii: bool,
     bytes: Vec<u8>,
-    length: usize,
 }
 
 impl Folded {
     pub(super) fn bytes(&self) -> &[u8] {
-        part(&self.bytes, 0, self.length)
+        part(&self.bytes, 0, self.map.length)
     }
 
     /// The room that it took, for another.
     pub(super) fn into_room(self) -> Room {
         Room {
             bytes: self.bytes,
-            pieces: self.map.pieces,
-            text_bytes: self.map.end.1,
+            blocks: self.map.blocks,
+            text_bytes: self.map.text_bytes,
             may_hide: self.may_hide,
             is_ascii: self.is_ascii,
         }
@@ -42,113 +41,128 @@ impl Folded {
 #[derive(Debug, Default)]
 pub(super) struct Room {
     bytes: Vec<u8>,
-    pieces: Vec<Piece>,
+    blocks: Vec<Taken>,
     /// How long the text was that it was taken for last, and whether that hid more.
-    text_bytes: u32,
+    text_bytes: usize,
     may_hide: bool,
     is_ascii: bool,
 }
 
 impl Room {
-    /// Whether it takes more than is kept for another text: few are that dense with escapes.
-    pub(super) const fn is_large(&self) -> bool {
-        self.pieces.capacity() > PIECES_KEPT
-    }
-
     /// Whether `text` is ASCII, which starts `behind` bytes behind the start of the last one: what both have is not looked at again.
     fn is_ascii(&self, text: &[u8], behind: usize) -> bool {
-        let last = wide(self.text_bytes, u32::MAX);
-        let known = if self.is_ascii { last.saturating_sub(behind) } else { 0 };
+        let known = if self.is_ascii { self.text_bytes.saturating_sub(behind) } else { 0 };
         part(text, known, text.len()).is_ascii()
     }
 
-    /// Leaves what is known of a text that starts `behind` bytes behind the start of the last one. Gives the piece up to which that is, which is not there any more, and up
-    /// to where the text was read.
-    fn go_on(&mut self, behind: usize) -> Option<(Piece, usize)> {
-        let start = u32::try_from(behind).ok()?;
+    /// Leaves what is known of a text that starts `behind` bytes behind the start of the last one. Gives how long that is, and what is known of the block behind it.
+    fn go_on(&mut self, behind: usize) -> Option<(usize, Taken)> {
         // What is near its end may mean another thing when more follows.
-        let end = self.text_bytes.checked_sub(STANDS_BYTES_MAX)?;
-        let first = self.pieces.partition_point(|piece| piece.there <= start).checked_sub(1)?;
-        let last = self.pieces.partition_point(|piece| piece.there <= end).checked_sub(1)?;
-        let taken = self.pieces.get(first).copied()?;
-        let skipped = start - taken.there;
+        let end = self.text_bytes.checked_sub(STANDS_BYTES_MAX)? / BLOCK;
+        let first = behind / BLOCK;
+        let (opening, open) = (*self.blocks.get(first)?, *self.blocks.get(end)?);
         // A text that starts in the middle of something reads otherwise.
-        if skipped > taken.length || last <= first {
+        if !behind.is_multiple_of(BLOCK) || end <= first || opening.joined & 1 == 1 {
             return None;
         }
-        self.pieces.truncate(last + 1);
-        self.pieces.drain(..first);
-        let here = taken.here + skipped;
-        for piece in &mut self.pieces {
-            (piece.here, piece.there) = (piece.here.saturating_sub(here), piece.there.saturating_sub(start));
+        let begun = low(open.joined.trailing_ones());
+        let open = Taken { before: 0, kept: open.kept & begun, joined: open.joined & begun };
+        let length = self.blocks.get(end)?.before - opening.before + open.kept.count_ones();
+        self.blocks.truncate(end);
+        self.blocks.drain(..first);
+        for block in &mut self.blocks {
+            block.before -= opening.before;
         }
-        let opening = self.pieces.first_mut()?;
-        opening.length -= skipped;
-        let last = self.pieces.pop()?;
-        let known = (last.there + last.length).min(end - start);
-        self.bytes.copy_within(wide(here, u32::MAX)..wide(here + last.here, u32::MAX), 0);
-        Some((last, wide(known, u32::MAX)))
+        let from = wide(opening.before);
+        self.bytes.copy_within(from..from + wide(length), 0);
+        Some((wide(length), open))
     }
 }
 
-/// The most pieces that room is kept for: one in seven bytes of a stretch with what is in view around it, of 12 bytes each.
-const PIECES_KEPT: usize = 4096;
-
 /// More than what stands for one character takes, and what says so.
-const STANDS_BYTES_MAX: u32 = 32;
+const STANDS_BYTES_MAX: usize = 32;
 
-/// Where the parts of a text came from: what was taken as it stood, piece by piece. Between two pieces is what stands for something else.
-#[derive(Debug, Default)]
-pub(super) struct Map {
-    pieces: Vec<Piece>,
-    end: (u32, u32),
+/// What was taken of sixty-four bytes of a text, a bit for each.
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken {
+    /// How many bytes were taken before these.
+    before: u32,
+    /// Where a byte was taken: the one that stands there, or one of what stands there for it.
+    kept: u64,
+    /// What goes with the byte before it: of what stands for one character, all but its first.
+    joined: u64,
 }
 
-/// What was taken as it stood: where it starts here and there, and how long it is.
-#[derive(Clone, Copy, Debug, Default)]
-struct Piece {
-    here: u32,
-    there: u32,
-    length: u32,
+/// Where the parts of a text came from.
+#[derive(Debug, Default)]
+pub(super) struct Map {
+    blocks: Vec<Taken>,
+    /// How many bytes were taken, and of how many.
+    length: usize,
+    text_bytes: usize,
 }
 
 impl Map {
     /// The place there of the byte at `here`.
     pub(super) fn start(&self, here: usize) -> usize {
-        let here = narrow(here);
-        let (piece, _) = self.span(self.pieces.partition_point(|piece| piece.here <= here));
-        wide(piece.there + (here - piece.here).min(piece.length), self.end.1)
+        self.begin(self.place(here))
     }
 
     /// The place there behind the byte before `here`.
     pub(super) fn end(&self, here: usize) -> usize {
         let Some(last) = here.checked_sub(1) else { return 0 };
-        let last = narrow(last);
-        let (piece, next) = self.span(self.pieces.partition_point(|piece| piece.here <= last));
-        let length = last - piece.here;
-        wide(if length < piece.length { piece.there + length + 1 } else { next }, self.end.1)
+        let mut end = self.place(last) + 1;
+        while self.is_joined(end) {
+            end += 1;
+        }
+        end.min(self.text_bytes)
     }
 
     /// The place here of what stands at `there`, or of what follows where nothing of it is left.
     pub(super) fn here(&self, there: usize) -> usize {
-        let there = narrow(there);
-        let (piece, _) = self.span(self.pieces.partition_point(|piece| piece.there <= there));
-        wide(piece.here + (there - piece.there).min(piece.length), self.end.0)
+        let there = self.begin(there);
+        match self.blocks.get(there / BLOCK) {
+            Some(block) => {
+                wide(block.before + (block.kept & low((there % BLOCK) as u32)).count_ones()).min(self.length)
+            }
+            None => self.length,
+        }
     }
 
-    /// The piece before the one at `after`, and where there the next one starts. The first starts where the text does.
-    fn span(&self, after: usize) -> (Piece, u32) {
-        let piece = after.checked_sub(1).and_then(|index| self.pieces.get(index)).copied().unwrap_or_default();
-        (piece, self.pieces.get(after).map_or(self.end.1, |next| next.there))
+    /// Where there the byte at `here` was taken.
+    fn place(&self, here: usize) -> usize {
+        let after = self.blocks.partition_point(|block| wide(block.before) <= here);
+        let Some((index, block)) = after.checked_sub(1).and_then(|index| Some((index, self.blocks.get(index)?))) else {
+            return self.text_bytes;
+        };
+        let mut kept = block.kept;
+        for _ in wide(block.before)..here {
+            kept &= kept.wrapping_sub(1);
+        }
+        if kept == 0 { self.text_bytes } else { index * BLOCK + kept.trailing_zeros() as usize }
+    }
+
+    /// Where what stands at `there` starts.
+    fn begin(&self, mut there: usize) -> usize {
+        while self.is_joined(there) {
+            there -= 1;
+        }
+        there
+    }
+
+    fn is_joined(&self, there: usize) -> bool {
+        self.blocks.get(there / BLOCK).is_some_and(|block| block.joined >> (there % BLOCK) & 1 == 1)
     }
 }
 
-fn wide(place: u32, end: u32) -> usize {
-    usize::try_from(place.min(end)).unwrap_or(usize::MAX)
+fn wide(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-fn narrow(place: usize) -> u32 {
-    u32::try_from(place).unwrap_or(u32::MAX)
+/// The lowest `count` bits.
+#[inline]
+const fn low(count: u32) -> u64 {
+    if count < u64::BITS { !(u64::MAX << count) } else { u64::MAX }
 }
 
 /// What stands for something else at a place: how many bytes it takes, and the character meant, if it means one.
@@ -162,44 +176,30 @@ pub(super) fn fold(text: &[u8], room: Room) -> Result<Folded, Room> {
 /// The same of a text that goes on with the one that `room` was taken for last, and starts `behind` bytes behind the start of that: what both have is not read again.
 pub(super) fn fold_on(text: &[u8], room: Room, behind: usize) -> Result<Folded, Room> {
     let is_ascii = room.is_ascii(text, behind);
-    let Some(first) = next(text, 0, is_ascii) else { return Err(room) };
-    let (mut folding, known) = Folding::new(text, room, behind);
+    if next(text, 0, is_ascii).is_none() {
+        return Err(room);
+    }
+    let mut folding = Folding::new(text, room, behind);
     // Where characters are not ASCII, another look may find what this one puts beside them.
     folding.may_hide |= !is_ascii;
-    let first = if known == 0 { first } else { next(text, known, is_ascii).unwrap_or(text.len()) };
-    unfold(&mut folding, text, known, first, is_ascii);
+    unfold(&mut folding, text, is_ascii);
     folding.end(text, is_ascii)
 }
 
-/// Takes away what hides characters from the place `block` on, what starts before `from` aside.
+/// Takes away what hides characters, a block at a time.
 #[multiversion(targets("x86_64+avx2+bmi1+bmi2+lzcnt+popcnt"))]
-fn unfold(folding: &mut Folding, text: &[u8], from: usize, block: usize, is_ascii: bool) {
-    let (mut from, mut block) = (from, block);
+fn unfold(folding: &mut Folding, text: &[u8], is_ascii: bool) {
+    let mut block = folding.blocks.len() * BLOCK;
     while block < text.len() {
-        let mut left = signs(text, block);
-        let is_sparse = left & left.wrapping_sub(1) == 0;
-        while left != 0 {
-            let place = block + left.trailing_zeros() as usize;
-            left &= left - 1;
-            if place < from {
-                continue;
-            }
-            let (meant, second) = match text.get(place..).and_then(|rest| rest.first_chunk::<2>()) {
-                Some([b'\\', second]) => (SIMPLE.get(usize::from(*second)).copied().unwrap_or(0), *second),
-                _ => (0, 0),
-            };
-            if meant != 0 {
-                folding.simple(text, place, meant);
-                folding.may_hide |= second == b'\\';
-                from = place + 2;
-                continue;
-            }
-            from = folding.unusual(text, place);
-        }
-        block += BLOCK;
-        if is_sparse {
-            let Some(sign) = next(text, block, is_ascii) else { break };
-            block = sign;
+        let signs = signs(text, block);
+        if signs != 0 || folding.open.joined != 0 {
+            folding.block(text, block, signs);
+            block += BLOCK;
+        } else {
+            let sign = next(text, text.len().min(block + BLOCK), is_ascii).unwrap_or(text.len());
+            let end = if sign < text.len() { sign - sign % BLOCK } else { sign };
+            folding.plain(text, block, end);
+            block = end;
         }
     }
 }
@@ -235,103 +235,149 @@ const fn simple() -> [u8; 256] {
 
 /// What is taken away so far.
 struct Folding {
-    /// With room behind `length`, so that sixteen bytes can always be written.
+    /// With room behind `length`, so that a block can always be written.
     bytes: Vec<u8>,
+    blocks: Vec<Taken>,
     length: usize,
     may_hide: bool,
-    pieces: Vec<Piece>,
-    /// Where what follows starts in the text.
-    done: usize,
+    /// What is known of the next block: what was begun before it.
+    open: Taken,
 }
 
 impl Folding {
-    /// What is taken away from a text so far, and up to where.
-    fn new(text: &[u8], mut room: Room, behind: usize) -> (Self, usize) {
-        let may_hide = room.may_hide;
-        let shared = room.go_on(behind);
-        let Room { mut bytes, mut pieces, .. } = room;
-        if bytes.len() < text.len() + NEAR {
-            bytes.resize(text.len() + NEAR, 0);
+    /// What is taken away from a text so far.
+    fn new(text: &[u8], mut room: Room, behind: usize) -> Self {
+        let known = room.go_on(behind);
+        let Room { mut bytes, mut blocks, may_hide, .. } = room;
+        if bytes.len() < text.len() + ROOM {
+            bytes.resize(text.len() + ROOM, 0);
         }
-        let Some((last, known)) = shared else {
-            pieces.clear();
-            return (Self { bytes, length: 0, may_hide: false, pieces, done: 0 }, 0);
-        };
-        (Self { bytes, length: wide(last.here, u32::MAX), may_hide, pieces, done: wide(last.there, u32::MAX) }, known)
+        match known {
+            Some((length, open)) => Self { bytes, blocks, length, may_hide, open },
+            None => {
+                blocks.clear();
+                blocks.reserve(text.len().div_ceil(BLOCK));
+                Self { bytes, blocks, length: 0, may_hide: false, open: Taken::default() }
+            }
+        }
     }
 
-    /// Takes the text up to `place` as it stands, and `meant` for the escape of two characters there: mostly few bytes, which are copied as sixteen.
+    /// Takes the text from a block's start to `end` as it stands.
+    fn plain(&mut self, text: &[u8], block: usize, end: usize) {
+        let taken = part(text, block, end);
+        if let Some(room) = self.bytes.get_mut(self.length..self.length + taken.len()) {
+            room.copy_from_slice(taken);
+        }
+        for bytes in taken.chunks(BLOCK) {
+            self.blocks.push(Taken { before: self.length as u32, kept: low(bytes.len() as u32), joined: 0 });
+            self.length += bytes.len();
+        }
+    }
+
+    /// Takes the block of `text` at `block` with what its `signs` stand for.
     #[inline(always)]
-    fn simple(&mut self, text: &[u8], place: usize, meant: u8) {
-        let length = place.saturating_sub(self.done);
-        let near = text.get(self.done..).and_then(|rest| rest.first_chunk::<NEAR>());
-        let room = self.bytes.get_mut(self.length..).and_then(|rest| rest.first_chunk_mut::<{ NEAR + 1 }>());
-        let (Some(near), Some(room), 0..=NEAR) = (near, room, length) else {
-            self.take(text, place);
-            return self.put(meant, place + 2);
+    fn block(&mut self, text: &[u8], block: usize, signs: u64) {
+        let mut last = [0; BLOCK + NEAR];
+        let near = match text.get(block..).and_then(|rest| rest.first_chunk::<{ BLOCK + NEAR }>()) {
+            Some(near) => near,
+            None => {
+                last.iter_mut().zip(part(text, block, text.len())).for_each(|(to, byte)| *to = *byte);
+                &last
+            }
         };
-        let [first @ .., _] = room;
-        *first = *near;
-        if let Some(to) = room.get_mut(length) {
-            *to = meant;
-        }
+        let Some(room) = self.bytes.get_mut(self.length..).and_then(|rest| rest.first_chunk_mut::<ROOM>()) else {
+            return;
+        };
+        let open = std::mem::take(&mut self.open);
         // Texts are looked at in parts that are shorter than four gigabytes.
-        self.pieces.push(Piece { here: self.length as u32, there: self.done as u32, length: length as u32 });
-        self.length += length + 1;
-        self.done = place + 2;
+        let before = self.length as u32 - open.kept.count_ones();
+        let end = BLOCK.min(text.len() - block);
+        let begun = open.joined.trailing_ones();
+        let (mut kept, mut joined) = (open.kept | low(end as u32) & !low(begun), open.joined);
+        // Up to where the block is taken, and how much of that is gone.
+        let (mut from, mut gone) = (begun as usize, begun as usize);
+        let (mut left, mut escapes) = (signs & !low(begun), 0_u64);
+        while left != 0 {
+            let bit = left.trailing_zeros();
+            let place = bit as usize;
+            left &= left - 1;
+            if place < from {
+                continue;
+            }
+            let meant = match near.get(place % BLOCK..).and_then(|rest| rest.first_chunk::<2>()) {
+                Some([b'\\', second]) => SIMPLE.get(usize::from(*second)).copied().unwrap_or(0),
+                _ => 0,
+            };
+            if meant != 0 {
+                copy(near, room, from, place, gone);
+                if let Some(to) = room.get_mut(place.wrapping_sub(gone) % BLOCK) {
+                    *to = meant;
+                }
+                escapes |= 1 << bit;
+                from = place + 2;
+                gone += 1;
+                continue;
+            }
+            let Some((taken, meant)) = stands(text, block + place) else {
+                self.may_hide = true;
+                continue;
+            };
+            copy(near, room, from, place, gone);
+            // Either may be the start of something that was not there before.
+            self.may_hide |= meant.is_none_or(|meant| !meant.is_ascii() || matches!(meant, '\\' | '%' | '&'));
+            let mut character = [0; 4];
+            let meant = meant.map_or(&[][..], |meant| meant.encode_utf8(&mut character).as_bytes());
+            let put = room.iter_mut().skip(place - gone).zip(meant);
+            put.for_each(|(to, byte)| *to = *byte);
+            // What stands for a character is never shorter than that.
+            let span = |count: usize| u128::from(low(count as u32)) << bit;
+            let (all, those) = (span(taken), span(meant.len()));
+            let behind_first = all & !(1 << bit);
+            kept = kept & !(all as u64) | those as u64;
+            joined |= behind_first as u64;
+            self.open.kept |= (those >> BLOCK) as u64;
+            self.open.joined |= (behind_first >> BLOCK) as u64;
+            from = place + taken;
+            gone += taken - meant.len();
+        }
+        if from < end {
+            copy(near, room, from, end, gone);
+        }
+        self.length += from.max(end) - gone;
+        self.may_hide |= signs & signs >> 1 != 0 && near.windows(2).any(|two| two == b"\\\\");
+        self.may_hide |= signs >> (BLOCK - 1) == 1 && near.get(BLOCK) == Some(&b'\\');
+        self.open.joined |= escapes >> (BLOCK - 1);
+        self.blocks.push(Taken { before, kept: kept & !(escapes << 1), joined: joined | escapes << 1 });
     }
 
-    /// Takes the text up to `end` as it stands.
-    #[inline(never)]
-    fn take(&mut self, text: &[u8], end: usize) {
-        let length = end.saturating_sub(self.done);
-        if let Some(room) = self.bytes.get_mut(self.length..self.length + length) {
-            room.copy_from_slice(part(text, self.done, end));
+    fn end(self, text: &[u8], is_ascii: bool) -> Result<Folded, Room> {
+        let Self { bytes, blocks, length, may_hide, .. } = self;
+        if blocks.iter().all(|block| block.joined == 0) {
+            return Err(Room { bytes, blocks, ..Room::default() });
         }
-        self.pieces.push(Piece { here: self.length as u32, there: self.done as u32, length: length as u32 });
-        self.length += length;
-    }
-
-    /// Puts what stands there for what ends at `done`.
-    fn put(&mut self, meant: u8, done: usize) {
-        if let Some(to) = self.bytes.get_mut(self.length) {
-            *to = meant;
-        }
-        self.length += 1;
-        self.done = done;
-    }
-
-    /// Takes away what may stand for something else at `place` and is no escape of two characters. Gives the place from which on the next one may be.
-    #[inline(never)]
-    fn unusual(&mut self, text: &[u8], place: usize) -> usize {
-        let Some((taken, meant)) = stands(text, place) else {
-            self.may_hide = true;
-            // What an unknown escape escapes is not an escape's start.
-            let is_escaped = at(text, place) == b'\\' && at(text, place + 1) == b'\\';
-            return place + 1 + usize::from(is_escaped);
-        };
-        let done = place + taken;
-        self.take(text, place);
-        self.done = done;
-        // Either may be the start of something that was not there before.
-        self.may_hide |= meant.is_none_or(|meant| !meant.is_ascii() || matches!(meant, '\\' | '%' | '&'));
-        let mut room = [0; 4];
-        if let Some(meant) = meant {
-            meant.encode_utf8(&mut room).bytes().for_each(|byte| self.put(byte, done));
-        }
-        done
-    }
-
-    fn end(mut self, text: &[u8], is_ascii: bool) -> Result<Folded, Room> {
-        if self.pieces.is_empty() {
-            return Err(Room { bytes: self.bytes, ..Room::default() });
-        }
-        self.take(text, text.len());
-        let end = (narrow(self.length), narrow(text.len()));
-        let map = Map { pieces: self.pieces, end };
-        Ok(Folded { map, may_hide: self.may_hide, is_ascii, bytes: self.bytes, length: self.length })
+        let map = Map { blocks, length, text_bytes: text.len() };
+        Ok(Folded { map, may_hide, is_ascii, bytes })
     }
 }
+
+/// Copies what stands `from` a place of a block on `to` another to where it belongs, `gone` bytes before, sixteen at a time. What is behind it is overwritten.
+#[inline(always)]
+fn copy(near: &[u8; BLOCK + NEAR], room: &mut [u8; ROOM], mut from: usize, to: usize, gone: usize) {
+    loop {
+        let there = near.get(from % BLOCK..).and_then(|rest| rest.first_chunk::<NEAR>());
+        let here = room.get_mut(from.wrapping_sub(gone) % BLOCK..).and_then(|rest| rest.first_chunk_mut::<NEAR>());
+        if let (Some(there), Some(here)) = (there, here) {
+            *here = *there;
+        }
+        from += NEAR;
+        if from >= to {
+            break;
+        }
+    }
+}
+
+/// How many bytes a block takes at most, with what is begun in it and what is overwritten behind it.
+const ROOM: usize = BLOCK + 2 * NEAR;
 
 /// How many bytes are copied at once.
 const NEAR: usize = 16;
@@ -552,7 +598,7 @@ mod tests {
                     (_, Err(room)) => (room, usize::MAX),
                     (_, Ok(_)) => unreachable!(),
                 };
-                start += 1 + next(250);
+                start += if next(2) == 0 { BLOCK * (1 + next(4)) } else { 1 + next(250) };
             }
         }
     }

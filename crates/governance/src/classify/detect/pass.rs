@@ -601,12 +601,12 @@ impl Pass<'_> {
     /// From where on words may speak for the value of the last name: the words before `number` say of what, as in `social security number=…`.
     fn words_from(&self) -> usize {
         let Range { start, end } = self.field.name;
-        let name = part(self.text, start, end);
-        let is_number = identifier::NUMBERS
-            .iter()
-            .chain(&["number", "id"])
-            .any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
-        if is_number && before(self.text, start) == b' ' {
+        let is_number = || {
+            let name = part(self.text, start, end);
+            let mut known = identifier::NUMBERS.iter().chain(&["number", "id"]);
+            known.any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+        };
+        if before(self.text, start) == b' ' && is_number() {
             start.saturating_sub(NAME_WORDS_BYTES)
         } else {
             self.field.starts

@@ -589,7 +589,7 @@ impl Recent {
     /// Keeps what a text took, for the one that goes on with it or for any.
     pub(super) fn keep_folded(&mut self, folded: Folded, depth: usize) {
         let room = folded.into_room();
-        if depth == 0 && !room.is_large() {
+        if depth == 0 {
             self.last = Some((room, self.base));
         } else {
             self.keep_room(room);
@@ -598,7 +598,7 @@ impl Recent {
 
     /// Keeps room for any text: as much as there are layers.
     pub(super) fn keep_room(&mut self, room: Room) {
-        if self.rooms.len() < DETECT_DEPTH_MAX && !room.is_large() {
+        if self.rooms.len() < DETECT_DEPTH_MAX {
             self.rooms.push(room);
         }
     }

@@ -81,7 +81,9 @@ impl Pass<'_> {
         if !is_value || self.field.starts == 0 || self.field.interest.has(Interest::HEARD_IDENTIFIER) {
             return false;
         }
-        if at(self.text, end) == b'.' && left != b'"' {
+        if left == b'"' {
+            end = self.while_ahead(end, 24, |byte| matches!(byte, b'0'..=b'9' | b'.' | b'-'));
+        } else if at(self.text, end) == b'.' {
             end = self.while_ahead(end + 1, 24, |byte| byte.is_ascii_digit());
         }
         // No word may follow it.
@@ -136,6 +138,9 @@ impl Pass<'_> {
         if judged.start <= start && end <= judged.end && end - start + 2 >= judged.len() {
             return;
         }
+        if self.is_whole_value(start, end) && !identifier::may_stand_alone(part(self.text, start, end)) {
+            return;
+        }
         let whole = self.identifier(start, end);
         if let Some(whole) = whole {
             self.keep(whole);
@@ -143,6 +148,19 @@ impl Pass<'_> {
         if count > 1 && whole.is_none_or(|whole| whole.score < SURE) {
             self.parts(groups.get(..count).unwrap_or_default());
         }
+    }
+
+    /// Whether `start..end` is all that stands in quotes as the value of a name that nobody hears: no word speaks for it.
+    fn is_whole_value(&self, start: usize, end: usize) -> bool {
+        let field = &self.field;
+        let gap = start - field.starts.min(start);
+        at(self.text, end) == b'"'
+            && before(self.text, start) == b'"'
+            && (gap == 1 || gap == 2 && at(self.text, field.starts) == b' ')
+            && field.starts > 0
+            && field.interest.is_none()
+            && !field.interest.has(Interest::HEARD_IDENTIFIER)
+            && before(self.text, field.starts - 1) == b'"'
     }
 
     /// Digests, ids of machines and random text: groups that no identifier has.
