@@ -29,6 +29,7 @@ mod pins;
 mod power_cut;
 mod provenance;
 mod recall;
+mod rederive;
 mod runs;
 mod standing;
 mod stateless;

@@ -133,6 +133,11 @@ impl Home {
         if path.exists() { Ok(()) } else { keep(&path, source, Durability::Durable) }
     }
 
+    /// The text of the accepted version of a mission with the digest `sha256`.
+    pub(crate) fn mission_source(&self, sha256: &str) -> Option<String> {
+        crate::missions::read(&self.mission(sha256)).ok()
+    }
+
     /// Keeps a change that waits for people, durably, under what its approval is bound to.
     pub(crate) fn keep_change(&self, sha256: &str, text: &str) -> io::Result<()> {
         keep(&self.0.join("changes").join(format!("{sha256}.json")), text, Durability::Durable)

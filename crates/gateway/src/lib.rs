@@ -38,6 +38,7 @@ pub mod persons;
 pub mod pins;
 mod provenance;
 mod recall;
+pub mod rederive;
 mod refusals;
 pub mod runs;
 mod seal;

@@ -245,3 +245,6 @@ pub const OPENED_BYTES_MAX: u64 = 6 << 20;
 
 /// Entries of each list in the picture of one run: some 200 bytes each. The ledger has all.
 pub const PICTURED_MAX: usize = 256;
+
+/// Decisions that are shown which came out otherwise when they were decided again. All are counted.
+pub const REDERIVED_SHOWN_MAX: usize = 64;

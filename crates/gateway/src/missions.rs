@@ -668,7 +668,7 @@ fn stamp(path: &Path) -> Option<Stamp> {
     Some(Stamp { bytes: found.len(), modified: found.modified().ok()? })
 }
 
-fn read(path: &Path) -> std::io::Result<String> {
+pub(crate) fn read(path: &Path) -> std::io::Result<String> {
     let mut source = String::new();
     let limit = MISSION_BYTES_MAX as u64;
     File::open(path)?.take(limit + 1).read_to_string(&mut source)?;
@@ -680,5 +680,5 @@ fn read(path: &Path) -> std::io::Result<String> {
 
 /// The version of a mission that was accepted before, if the home still has it.
 fn kept(home: &Home, sha256: &str) -> Option<Mission> {
-    mission::parse(&read(&home.mission(sha256)).ok()?).ok()
+    mission::parse(&home.mission_source(sha256)?).ok()
 }

@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use evidence::record::{
     Context, Direction, ExceptionKind, ExceptionRecord, VersionLog, VersionedKind, VersionedObject,
 };
+use evidence::time::Timestamp;
 use governance::decide::{Bounds, PolicySnapshot, bounds, compile};
 use governance::limits::MISSION_BYTES_MAX;
 use governance::mission::{self, Change, Mission, Organisation, Subject, groups_of, overall, parse_organisation};
@@ -21,6 +22,7 @@ use store::Reader;
 use crate::changes::{Asks, ChangeError, Kept as Waiting, Proposal, is_wider, owner_of};
 use crate::classes::undefined_class;
 use crate::clock::now;
+use crate::home::Home;
 use crate::missions::LoadError;
 use crate::{Gateway, OpenError, versions};
 
@@ -100,6 +102,16 @@ pub fn read_organisation(path: &Path) -> Result<Bounds, String> {
 /// # Errors
 /// What is wrong with it, one line for each thing, as `file:line:column: reason`.
 pub fn compile_within(mission: &Mission, bounds: Option<&Arc<Bounds>>, file: &str) -> Result<PolicySnapshot, String> {
+    compile_within_at(mission, bounds, file, now())
+}
+
+/// The same as of a moment.
+pub(crate) fn compile_within_at(
+    mission: &Mission,
+    bounds: Option<&Arc<Bounds>>,
+    file: &str,
+    at: Timestamp,
+) -> Result<PolicySnapshot, String> {
     let Some(bounds) = bounds else {
         if let Some(group) = groups_of(mission).first() {
             return Err(format!(
@@ -112,7 +124,7 @@ pub fn compile_within(mission: &Mission, bounds: Option<&Arc<Bounds>>, file: &st
     let lines = |lines: Vec<String>| lines.into_iter().map(|line| format!("{file}:{line}\n")).collect::<String>();
     let within =
         organisation.within(mission).map_err(|problems| lines(problems.iter().map(ToString::to_string).collect()))?;
-    let breaches = organisation.breaches(&within, now());
+    let breaches = organisation.breaches(&within, at);
     if !breaches.is_empty() {
         let told = breaches.iter().map(|breach| {
             format!("{}:1: invariant `{}` of the organisation: {}", breach.line, breach.invariant, breach.sentence)
@@ -167,7 +179,7 @@ impl Gateway {
             self.organisation_refused(&path, error).await;
         }
         if self.organisation.bounds().is_none() {
-            let kept = accepted.as_deref().and_then(|sha256| self.kept_organisation(sha256));
+            let kept = accepted.as_deref().and_then(|sha256| kept_organisation(&self.home, sha256));
             let lost = || LoadError::Organisation("the version in force is not in the home any more".to_owned());
             self.organisation.put(Arc::new(kept.ok_or_else(|| stays.unwrap_or_else(lost))?));
             self.bind_missions().await;
@@ -189,7 +201,9 @@ impl Gateway {
         match (self.organisation.bounds(), self.organisation.accepted()) {
             (Some(bounds), _) => Ok(Some(bounds)),
             (None, None) => Ok(None),
-            (None, Some(sha256)) => self.kept_organisation(&sha256).map(|bounds| Some(Arc::new(bounds))).ok_or(()),
+            (None, Some(sha256)) => {
+                kept_organisation(&self.home, &sha256).map(|bounds| Some(Arc::new(bounds))).ok_or(())
+            }
         }
     }
 
@@ -198,8 +212,8 @@ impl Gateway {
         let _one_at_a_time = self.missions.loading.lock().await;
         let lost = || LoadError::Organisation("what was approved is not in the home any more".to_owned());
         let sha256 = &*kept.version.to;
-        let Kept { files, .. } = self.kept_parts(sha256).ok_or_else(lost)?;
-        let fresh = self.kept_organisation(sha256).ok_or_else(lost)?;
+        let Kept { files, .. } = kept_parts(&self.home, sha256).ok_or_else(lost)?;
+        let fresh = kept_organisation(&self.home, sha256).ok_or_else(lost)?;
         let path = self.home.path().join(FILE);
         match self.accept_organisation(Arc::new(fresh), files, &path, Asks::Nothing, &kept.version.who).await? {
             None => Ok(()),
@@ -219,7 +233,7 @@ impl Gateway {
         let accepted = self.organisation.accepted();
         if accepted.as_deref() != Some(&**fresh.sha256()) {
             self.knows_captured_classes(fresh.organisation(), path, who).await?;
-            let old = accepted.as_deref().and_then(|sha256| self.kept_organisation(sha256));
+            let old = accepted.as_deref().and_then(|sha256| kept_organisation(&self.home, sha256));
             let old = old.as_ref().map(|old| old.organisation().clone());
             if old.as_ref().is_some_and(|old| old.why() == fresh.organisation().why()) {
                 let why = "the organisation file changed and its `why` did not; say in `why` what this version is for";
@@ -233,7 +247,7 @@ impl Gateway {
                 Ok(gate) => gate,
                 Err(error) => return Ok(Some(error)),
             };
-            let before = accepted.as_deref().and_then(|sha256| self.kept_parts(sha256));
+            let before = accepted.as_deref().and_then(|sha256| kept_parts(&self.home, sha256));
             let mut body = version_of(&fresh, old.as_deref(), before.as_ref(), &kept);
             body.from = accepted.as_deref().map(Into::into);
             body.who = if gate.is_some() && asks == Asks::Anew { owner_of(path) } else { who.to_owned() };
@@ -321,17 +335,6 @@ impl Gateway {
         paths.into_iter().map(look).collect()
     }
 
-    /// The version with the digest `sha256` as it was accepted, if the home still has it whole.
-    fn kept_organisation(&self, sha256: &str) -> Option<Bounds> {
-        let kept = self.kept_parts(sha256)?;
-        let bounds = bounds(Arc::new(parse_organisation(&kept.source).ok()?), &kept.files).ok()?;
-        (**bounds.sha256() == *sha256).then_some(bounds)
-    }
-
-    fn kept_parts(&self, sha256: &str) -> Option<Kept> {
-        serde_json::from_str(&self.home.organisation(sha256)?).ok()
-    }
-
     async fn organisation_refused(&self, path: &Path, error: &LoadError) {
         tracing::error!(%error, "organisation file refused; a version in force stays");
         let scope = format!("file:{}", path.display());
@@ -355,6 +358,17 @@ impl Gateway {
             tracing::error!(%error, "an exception about the organisation could not be recorded");
         }
     }
+}
+
+/// The version with the digest `sha256` as it was accepted, if the home still has it whole.
+pub(crate) fn kept_organisation(home: &Home, sha256: &str) -> Option<Bounds> {
+    let kept = kept_parts(home, sha256)?;
+    let bounds = bounds(Arc::new(parse_organisation(&kept.source).ok()?), &kept.files).ok()?;
+    (**bounds.sha256() == *sha256).then_some(bounds)
+}
+
+fn kept_parts(home: &Home, sha256: &str) -> Option<Kept> {
+    serde_json::from_str(&home.organisation(sha256)?).ok()
 }
 
 /// What a version changes; in whose name, and from which version, is for whoever records it.

@@ -7,6 +7,9 @@ mod cases;
 mod compile;
 mod evaluate;
 mod example;
+mod facts;
+mod forecast;
+mod rederive;
 
 use std::sync::Arc;
 
@@ -18,7 +21,10 @@ pub use compile::{
     SUBSCRIBING, bounds, compile,
 };
 pub use evaluate::decide;
+use evaluate::decide_on;
 pub use example::{Example, Proved, Versions};
+pub use forecast::{Forecast, forecast};
+pub use rederive::{Difference, NotDerivable, Rederived, rederive};
 
 use crate::reason::Reason;
 

@@ -310,15 +310,15 @@ impl Home {
         Ok(())
     }
 
-    /// Verifies the ledger, and gives what the program said about it.
+    /// Verifies the ledger and decides everything again, and gives what the program said about it.
     ///
     /// # Errors
     /// When it does not verify.
     pub fn verify(&self) -> anyhow::Result<String> {
-        let out = self.command(&["verify", "--ledger"])?.output()?;
+        let out = self.command(&["verify", "--ledger", "--replay"])?.output()?;
         let said = String::from_utf8_lossy(&out.stdout).into_owned();
         if !out.status.success() {
-            bail!("`verify --ledger` gave {}:\n{said}\n{}", out.status, self.said());
+            bail!("`verify --ledger --replay` gave {}:\n{said}\n{}", out.status, self.said());
         }
         Ok(said)
     }

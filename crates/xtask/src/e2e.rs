@@ -457,7 +457,7 @@ pub(crate) struct Evidence {
 impl Evidence {
     pub(crate) fn of(place: &mut Workplace, home: &Path, calls_min: usize) -> Result<Evidence> {
         let mut verify = Command::new(place.built("countersign"));
-        verify.args(["verify", "--ledger", "--home"]).arg(home);
+        verify.args(["verify", "--ledger", "--replay", "--home"]).arg(home);
         let ran = place.run(&mut verify)?;
         let mut audit = Command::new(place.built("countersign"));
         audit.args(["audit", "type:action_record", "--format", "json", "--limit", "0", "--home"]).arg(home);

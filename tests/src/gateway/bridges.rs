@@ -130,7 +130,7 @@ impl World {
     }
 
     pub(super) fn assert_verified(&self) {
-        let (code, out) = self.run(&["verify", "--ledger", "--rebuild"]);
+        let (code, out) = self.run(&["verify", "--ledger", "--rebuild", "--replay"]);
         assert_eq!(code, Some(0), "{out}");
     }
 }

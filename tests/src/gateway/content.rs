@@ -207,7 +207,7 @@ fn how_much_is_kept_follows_what_a_content_holds_and_nothing_of_it_is_there_in_p
     let folder = home.path().join("content").join(kept[0].correlation.run.unwrap().to_string());
     let file = |sha256: &str| folder.join(format!("{sha256}.sealed"));
     let verified = |says: &str, exit| {
-        let (said, code) = say(home, &["verify", "--ledger"]);
+        let (said, code) = say(home, &["verify", "--ledger", "--replay"]);
         assert!(said.contains(says) && code == Some(exit), "{says}: {said} {code:?}");
     };
     verified("content of calls: 7 kept, of which 0 are not", 0);
@@ -313,7 +313,7 @@ fn what_was_kept_before_a_crash_is_opened_after_it() {
     let contents = opened(&http.home, flying);
     let [(content, text)] = contents.as_slice() else { panic!("{contents:?}") };
     assert!(content == "arguments" && text.contains("in-flight"), "{text}");
-    let (said, code) = say(&http.home, &["verify", "--ledger"]);
+    let (said, code) = say(&http.home, &["verify", "--ledger", "--replay"]);
     assert!(said.contains("content of calls: 3 kept, of which 0 are not") && code == Some(0), "{said}");
     let status = |record: &Record| match &record.body {
         Body::Action(action) => action.status,

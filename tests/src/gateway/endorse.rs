@@ -294,7 +294,7 @@ fn a_decision_that_claims_an_endorsement_which_there_was_not_is_found() {
     let ledger = Ledger::open(&world.0.scratch.join("home"), Options::default()).unwrap();
     let receipts = ledger.append_blocking(drafts).unwrap();
     ledger.close_blocking().unwrap();
-    let (code, out, _) = world.run(&["verify", "--ledger"]);
+    let (code, out, _) = world.run(&["verify", "--ledger", "--replay"]);
     assert_eq!(code, Some(1), "{out}");
     let told = |seq: u64| {
         let lines = out.lines().filter(|line| line.contains("no endorsement before it is in force"));

@@ -224,6 +224,6 @@ fn flushed(flushed: io::Result<()>) -> Result<(), Failure> {
 }
 
 /// A cell that a spreadsheet would run as a formula begins with an apostrophe.
-fn harmless(cell: String) -> String {
+pub(super) fn harmless(cell: String) -> String {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell }
 }

@@ -5,25 +5,28 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use evidence::record::Direction;
+use evidence::record::{Direction, Effect};
 use gateway::changes::Waits;
 use gateway::classes::undefined_class;
 use gateway::clock;
 use gateway::control::{Answer, Ask};
 use gateway::home::Home;
 use gateway::missions::{Taken, Tried};
-use gateway::organisation::{compile_within, read_organisation};
+use gateway::organisation::{self, compile_within, read_organisation};
+use gateway::rederive::{Forecasts, forecast_all};
 use governance::classify::detect::Detector;
 use governance::classify::own::OwnClasses;
 use governance::decide::{Bounds, Cases, Example, PolicySnapshot, Proved, Versions, parse_cases};
 use governance::limits::{CASES_BYTES_MAX, MISSION_BYTES_MAX};
 use governance::mission::{self, Mission as Parsed};
 use serde_json::json;
+use store::Reader;
 
+use super::audit::{harmless, visible};
 use super::classes::own_classes;
 use super::init::Init;
 use super::tools::definitions;
-use super::{Format, ask, table};
+use super::{Format, ask, counting, table};
 use crate::exit_code::{Exit, Failure};
 
 /// What missions are held to beside their own words.
@@ -35,6 +38,12 @@ pub(crate) struct Within {
 }
 
 impl Within {
+    /// The organisation file of `home`, where another is not said.
+    fn or_of(self, home: &Home) -> Self {
+        let of_home = home.path().join(organisation::FILE);
+        Self { organisation: self.organisation.or_else(|| of_home.exists().then_some(of_home)) }
+    }
+
     fn bounds(&self) -> Result<Option<Arc<Bounds>>, Failure> {
         let read = self.organisation.as_deref().map(|file| read_organisation(file).map_err(Failure::no));
         Ok(read.transpose()?.map(Arc::new))
@@ -51,6 +60,7 @@ impl Within {
   countersign mission apply reader.toml
   countersign mission revoke pay-suppliers --why 'supplier list is being checked'
   countersign mission diff /etc/countersign/missions/reader.toml reader.toml
+  countersign mission replay reader.toml --since 14d
   countersign mission compile missions/document-reader.toml")]
 pub(crate) enum Mission {
     /// Take a mission file up in your name: what it changes is told and recorded
@@ -104,6 +114,23 @@ pub(crate) enum Mission {
     },
     /// Start a server, ask for its tools, and print a mission that allows nothing yet
     Init(Init),
+    /// Say what a mission file would have decided on the calls that are on record
+    ///
+    /// Each call of the mission is decided again by the file's rules, from what its record says was looked at then. Where the file's rules look at something else, it cannot
+    /// be known, and that is said. What the home's organisation file demands holds for it too.
+    Replay {
+        /// The file of the version that would follow
+        #[arg(value_name = "NEW")]
+        file: PathBuf,
+        /// How far back: a number of `m`inutes, `h`ours, `d`ays or `w`eeks
+        #[arg(long, value_name = "AGE", default_value = "30d", value_parser = age)]
+        since: i64,
+        /// How to write it [default: a table in a terminal, else json]
+        #[arg(long)]
+        format: Option<Format>,
+        #[command(flatten)]
+        within: Within,
+    },
     /// Withdraw a mission's authority now, in every run, until another version is taken up
     Revoke {
         /// The mission
@@ -133,6 +160,11 @@ impl Mission {
                 ask(&home()?, Ask::RevokeMission { mission: mission.clone(), why })?;
                 println!("mission {mission} is revoked");
                 Ok(Exit::Done)
+            }
+            Self::Replay { file, since, format, within } => {
+                let home = home()?;
+                let bounds = within.or_of(&home).bounds()?;
+                replay(&home, &file, since, bounds.as_ref(), Format::or_fitting(format))
             }
             Self::Check { files, within } => {
                 let bounds = within.bounds()?;
@@ -280,6 +312,97 @@ fn diff(changes: &[Proved], format: Format) -> Result<Exit, Failure> {
 }
 
 const DIFF_COLUMNS: [&str; 4] = ["direction", "change", "newly allowed", "newly denied"];
+
+/// An age in microseconds, as `90m`, `12h`, `30d` or `2w`.
+fn age(text: &str) -> Result<i64, String> {
+    let wrong = || format!("`{text}` is no age; write a number and `m`, `h`, `d` or `w`, as in `30d`");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let minutes: i64 = match unit {
+        'm' => 1,
+        'h' => 60,
+        'd' => 24 * 60,
+        'w' => 7 * 24 * 60,
+        _ => return Err(wrong()),
+    };
+    let number: u32 = text.strip_suffix(unit).unwrap_or_default().parse().map_err(|_| wrong())?;
+    i64::from(number).checked_mul(minutes * 60_000_000).ok_or_else(wrong)
+}
+
+/// Says what the version in `file` would have decided on what is on record.
+fn replay(home: &Home, file: &Path, since: i64, bounds: Option<&Arc<Bounds>>, format: Format) -> Result<Exit, Failure> {
+    let (mission, new) = compiled(file, bounds)?;
+    let reader = Reader::open(home.path()).map_err(Failure::could_not)?;
+    let progress = counting("calls");
+    let since = clock::now().plus_micros(-since);
+    let (found, lost) =
+        forecast_all(home, &reader, &new, since, |done| progress.set_position(done)).map_err(Failure::could_not)?;
+    progress.finish_and_clear();
+    let word = |effect: Option<Effect>| effect.map_or_else(|| "unknown".to_owned(), |effect| effect.to_string());
+    let newest = |forecasts: &Forecasts| match forecasts.newest {
+        (_, Some(call)) => format!("call:{call}"),
+        (seq, None) => format!("seq:{seq}"),
+    };
+    match format {
+        Format::Json => {
+            for it in &found {
+                println!(
+                    "{}",
+                    json!({
+                        "calls": it.calls,
+                        "change": it.change(),
+                        "newest": newest(it),
+                        "now": word(it.now),
+                        "tool": it.tool,
+                        "was": it.was,
+                        "why": it.sentence,
+                    })
+                );
+            }
+        }
+        Format::Csv => {
+            let mut out = csv::Writer::from_writer(std::io::stdout().lock());
+            out.write_record(REPLAY_COLUMNS).map_err(Failure::could_not)?;
+            for it in &found {
+                out.write_record(replay_row(it, &word(it.now), newest(it)).map(harmless))
+                    .map_err(Failure::could_not)?;
+            }
+            out.flush().map_err(Failure::could_not)?;
+        }
+        Format::Table => {
+            let mut table = table(&REPLAY_COLUMNS);
+            for it in &found {
+                // A number fits into a line, and finds the same.
+                let (seq, _) = it.newest;
+                table.add_row(replay_row(it, &word(it.now), format!("seq:{seq}")).map(visible));
+            }
+            if !found.is_empty() {
+                println!("{table}");
+            }
+        }
+    }
+    for (why, calls) in &lost {
+        eprintln!("{calls} calls could not be compared: {why}");
+    }
+    let of = |change: &str| found.iter().filter(|it| it.change() == change).map(|it| it.calls).sum::<u64>();
+    let all: u64 = found.iter().map(|it| it.calls).sum();
+    eprintln!(
+        "mission {}: {all} calls since {since}: {} the same, {} newly denied, {} newly asked, {} newly allowed, {} unknown",
+        mission.name(),
+        of("same"),
+        of("newly denied"),
+        of("newly asked"),
+        of("newly allowed"),
+        of("unknown"),
+    );
+    Ok(Exit::Done)
+}
+
+const REPLAY_COLUMNS: [&str; 7] = ["change", "calls", "tool", "was", "now", "why", "newest"];
+
+fn replay_row(it: &Forecasts, now: &str, newest: String) -> [String; 7] {
+    let Forecasts { calls, sentence, tool, was, .. } = it;
+    [it.change().to_owned(), calls.to_string(), tool.clone(), was.to_string(), now.to_owned(), sentence.clone(), newest]
+}
 
 /// Decides all cases of all files: one line for each that is not decided as expected, and one for each file.
 fn test(files: &[PathBuf], bounds: Option<&Arc<Bounds>>, own: Option<Arc<OwnClasses>>) -> Result<Exit, Failure> {

@@ -33,6 +33,7 @@ use gateway::control::{Answer, Ask};
 use gateway::home::Home;
 use gateway::limits::{CALL_TIMEOUT, START_WAIT, TRY_AGAIN};
 use gateway::{Gateway, OpenError};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
 use crate::exit_code::Failure;
 
@@ -95,4 +96,14 @@ pub(crate) fn table(headings: &[&str]) -> Table {
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(headings.iter().map(|heading| Cell::new(heading).add_attribute(Attribute::Bold)));
     table
+}
+
+/// Counts `what` on standard error, where a person looks, until it is finished.
+fn counting(what: &'static str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{spinner} {human_pos} {msg}, {per_sec}");
+    let bar = ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    bar.with_message(what).with_finish(ProgressFinish::AndClear)
 }

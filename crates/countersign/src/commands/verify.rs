@@ -4,8 +4,10 @@ use clap::Args;
 use gateway::attachments::faults;
 use gateway::content;
 use gateway::home::Home;
+use gateway::rederive::rederive_all;
 use store::{Reader, fsck, rebuild};
 
+use super::counting;
 use crate::exit_code::{Exit, Failure};
 
 /// Check the ledger byte by byte
@@ -13,9 +15,13 @@ use crate::exit_code::{Exit, Failure};
 #[command(after_help = "Examples:
   countersign verify --ledger
   countersign verify --ledger --rebuild
+  countersign verify --ledger --replay
 
 Reads every byte of the log: frames, canonical records, gapless numbers, one intent before each outcome, commitments, Merkle tree,
-tiles, the signed checkpoint, the files that are attached to records, and the content of calls that is kept. Exit code 1 and the first bad byte where something does not fit.")]
+tiles, the signed checkpoint, the files that are attached to records, and the content of calls that is kept. Exit code 1 and the first bad byte where something does not fit.
+
+With --replay every decision is made again from what its record says it looked at, by the version of the mission and of the organisation that it names, which the home keeps.
+Each is `same`, `different` (exit code 1) or not derivable, with the reason: what a result held is not on record, only its digest.")]
 pub(crate) struct Verify {
     /// Check the home's ledger
     #[arg(long, required = true)]
@@ -23,6 +29,9 @@ pub(crate) struct Verify {
     /// Also make the index anew from the log and compare the two row by row
     #[arg(long)]
     rebuild: bool,
+    /// Also decide again everything that was decided, and compare
+    #[arg(long)]
+    replay: bool,
 }
 
 impl Verify {
@@ -51,6 +60,13 @@ impl Verify {
         }
         faults.iter().for_each(|fault| println!("{fault}"));
         sound &= faults.is_empty();
+        if self.replay {
+            let progress = counting("decisions");
+            let report = rederive_all(home, &reader, |done| progress.set_position(done)).map_err(Failure::could_not)?;
+            progress.finish_and_clear();
+            println!("{report}");
+            sound &= report.is_sound();
+        }
         Ok(if sound { Exit::Done } else { Exit::No })
     }
 }

@@ -26,6 +26,7 @@ use evidence::time::Timestamp;
 
 use super::Decision;
 use super::compile::{Permission, PolicySnapshot, SeenByOrganisation, Slice, SliceExcept};
+use super::facts::Facts;
 use crate::classify::{Classified, Standing};
 use crate::mission::{Mode, SUBSCRIBING};
 use crate::reason::Reason;
@@ -37,22 +38,27 @@ use question::Question;
 /// What stands behind the call comes first, then what its protocol objects to, then the slice of its tool. Any error of the policy engine denies: Cedar alone would skip a `forbid` that fails.
 #[must_use]
 pub fn decide(classified: &Classified, policy: &PolicySnapshot, at: Timestamp) -> Decision {
-    let tool = classified.intercepted.tool();
+    decide_on(&Facts::of(classified), policy, at)
+}
+
+/// The same from facts, wherever those come from.
+pub(super) fn decide_on(facts: &Facts<'_>, policy: &PolicySnapshot, at: Timestamp) -> Decision {
+    let tool = facts.tool;
     let slice = policy.slice(tool);
-    let effect_class = match (effect_class(policy, tool), classified.confirmed) {
+    let effect_class = match (effect_class(policy, tool), facts.confirmed) {
         (EffectClass::Unconfirmed, Some(confirmed)) if tool.endpoint == Endpoint::Tool => confirmed,
         (said, _) => said,
     };
-    let question = Question::new(classified, policy, slice, effect_class, at);
-    let verdict = match (classified.standing, classified.intercepted.objection()) {
+    let question = Question::new(facts, policy, slice, effect_class, at);
+    let verdict = match (facts.standing, facts.objection) {
         (Standing::Good, None) => match policy.suspension() {
             Some(why) => Verdict::Denied(vec![explain::suspended(why)]),
-            None => judge(classified, &question),
+            None => judge(&question),
         },
         (Standing::Good, Some(reason)) => Verdict::Denied(vec![explain::objection(reason)]),
         (stopped, _) => Verdict::Denied(vec![explain::standing(stopped)]),
     };
-    let verdict = match (verdict, forbidden(classified, policy, effect_class, at)) {
+    let verdict = match (verdict, forbidden(facts, policy, effect_class, at)) {
         (Verdict::Allowed(_) | Verdict::Asked(..), forbidden) if !forbidden.is_empty() => Verdict::Denied(forbidden),
         (Verdict::Denied(findings), forbidden) => Verdict::Denied(findings.into_iter().chain(forbidden).collect()),
         (verdict, _) => verdict,
@@ -60,7 +66,7 @@ pub fn decide(classified: &Classified, policy: &PolicySnapshot, at: Timestamp) -
     let mut decision = Decision {
         effect: Effect::Deny,
         effect_class,
-        gates: classified.gates.clone(),
+        gates: facts.gates.to_vec(),
         policy: policy.recorded(Some(slice)),
         reasons: Vec::new(),
         rules: Vec::new(),
@@ -89,7 +95,7 @@ pub fn decide(classified: &Classified, policy: &PolicySnapshot, at: Timestamp) -
     }
     if decision.effect != Effect::Deny {
         question.excepts().for_each(|except| decision.lifted_by(except));
-        for endorsed in explain::endorsed(&classified.provenance) {
+        for endorsed in explain::endorsed(facts.provenance) {
             decision.sentence = format!("{}; {endorsed}", decision.sentence).into();
         }
     }
@@ -122,17 +128,10 @@ impl Decision {
 }
 
 /// What the organisation has against the call, whatever the mission says.
-fn forbidden(classified: &Classified, policy: &PolicySnapshot, effect: EffectClass, at: Timestamp) -> Vec<Finding> {
+fn forbidden(facts: &Facts<'_>, policy: &PolicySnapshot, effect: EffectClass, at: Timestamp) -> Vec<Finding> {
     let Some(bounds) = policy.bounds() else { return Vec::new() };
-    let context = classified.intercepted.context();
-    let seen = SeenByOrganisation {
-        agent: &context.agent.name,
-        at,
-        effect,
-        initiator: &context.initiator.name,
-        mission: context.mission.as_deref().unwrap_or_default(),
-        tool: classified.intercepted.tool(),
-    };
+    let Facts { agent, initiator, mission, tool, .. } = facts;
+    let seen = SeenByOrganisation { agent, at, effect, initiator, mission, tool };
     match bounds.forbidding(&seen) {
         Some(rules) => rules.into_iter().map(explain::organisation).collect(),
         None => vec![explain::failed()],
@@ -212,26 +211,26 @@ enum Verdict {
 }
 
 /// Asks Cedar: first whether everything holds at once, and where it does not, which policies say so.
-fn judge(classified: &Classified, question: &Question<'_>) -> Verdict {
+fn judge(question: &Question<'_>) -> Verdict {
     let whole = question.slice.whole().filter(|_| question.gates.is_empty());
     let permitted = whole.filter(|whole| holds(question, whole)).map(|whole| whole.permit);
     // Every unit test and property that decides asks both ways.
     #[cfg(test)]
     if permitted.is_some() {
-        let each = match explained(classified, question) {
+        let each = match explained(question) {
             Verdict::Allowed(places) => places.first().copied(),
             Verdict::Asked(..) | Verdict::Denied(_) => None,
         };
-        assert_eq!(permitted, each, "the policies of `{}` in one, and each of them", classified.intercepted.tool());
+        assert_eq!(permitted, each, "the policies of `{}` in one, and each of them", question.tool);
     }
     match permitted {
         Some(permit) => Verdict::Allowed(BTreeSet::from([permit])),
-        None => or_asked(classified, question, explained(classified, question)),
+        None => or_asked(question, explained(question)),
     }
 }
 
 /// What is denied, decided again as if every gate were satisfied that could lift what forbids it: where it is allowed then, people are asked.
-fn or_asked(classified: &Classified, question: &Question<'_>, verdict: Verdict) -> Verdict {
+fn or_asked(question: &Question<'_>, verdict: Verdict) -> Verdict {
     let Verdict::Denied(mut findings) = verdict else { return verdict };
     let gates: BTreeSet<Arc<str>> = findings.iter().filter_map(|finding| finding.gate.clone()).collect();
     if gates.is_empty() {
@@ -239,7 +238,7 @@ fn or_asked(classified: &Classified, question: &Question<'_>, verdict: Verdict) 
     }
     let missing: Vec<Arc<str>> = gates.into_iter().collect();
     let all: Vec<Arc<str>> = question.gates.iter().cloned().chain(missing.iter().cloned()).collect();
-    match explained(classified, &Question { gates: &all, ..question.clone() }) {
+    match explained(&Question { gates: &all, ..question.clone() }) {
         Verdict::Allowed(_) => Verdict::Asked(missing, findings),
         Verdict::Asked(..) | Verdict::Denied(_) => {
             // What no approval could lift decides.
@@ -263,7 +262,7 @@ fn holds(question: &Question<'_>, whole: &Permission) -> bool {
 /// Asks each policy by itself: once, or once for each element where arguments are lists.
 ///
 /// Each `forbid` looks at one argument, so the elements of all lists are judged side by side: the questions are as many as the longest list has elements.
-fn explained(classified: &Classified, question: &Question<'_>) -> Verdict {
+fn explained(question: &Question<'_>) -> Verdict {
     let (slice, tool) = (question.slice, question.tool);
     let entities = Entities::empty();
     let (mut permits, mut forbids) = (BTreeSet::new(), BTreeSet::new());
@@ -291,7 +290,7 @@ fn explained(classified: &Classified, question: &Question<'_>) -> Verdict {
         (true, true) => Verdict::Denied(vec![explain::not_allowed(tool)]),
         (true, false) => {
             let rules = forbids.iter().filter_map(|place| slice.rules().get(*place));
-            Verdict::Denied(explain::forbidden(rules, question, classified))
+            Verdict::Denied(explain::forbidden(rules, question))
         }
     }
 }

@@ -121,6 +121,23 @@ impl Plan {
         Self { arguments, demanded: BTreeSet::new(), others: Others::Name, sources: BTreeMap::new() }
     }
 
+    /// What it needs of arguments that `known`, if anything, did not look at: their names, and `*` for those that no rule names.
+    pub(crate) fn beyond<'a>(&'a self, known: Option<&'a Self>) -> impl Iterator<Item = &'a str> {
+        let is_unseen = move |name: &Arc<str>, need: Need| {
+            let seen = known.and_then(|known| known.need(name));
+            let is_the_same = match need {
+                // Whatever is known of it, it is known to be there.
+                Need::Presence => seen.is_some(),
+                Need::Returned => seen == Some(need) && known.and_then(|known| known.source(name)) == self.source(name),
+                _ => seen == Some(need),
+            };
+            !is_the_same
+        };
+        let names_others = self.others == Others::Name && known.is_none_or(|known| known.others == Others::Ignore);
+        let named = self.arguments.iter().filter(move |(name, need)| is_unseen(name, **need)).map(|(name, _)| &**name);
+        named.chain(names_others.then_some("*"))
+    }
+
     /// What is needed of the argument `name`; `None` where nothing is.
     #[must_use]
     pub fn need(&self, name: &str) -> Option<Need> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use evidence::record::{Endpoint, Facet, Rule, Surface, Tool};
 
 use super::question::{Question, facet};
-use crate::classify::{Classified, Standing, UNPARSED, WHOLE};
+use crate::classify::{Standing, UNPARSED, WHOLE};
 use crate::count::Counter;
 use crate::decide::compile::{Part, Slice, SliceRule};
 use crate::mission::{ArgumentRule, Constraint, brief, list};
@@ -167,13 +167,8 @@ pub(super) fn not_allowed(tool: &Tool) -> Finding {
 }
 
 /// What each of these rules objects to.
-pub(super) fn forbidden<'a>(
-    rules: impl Iterator<Item = &'a SliceRule>,
-    question: &Question<'_>,
-    classified: &Classified,
-) -> Vec<Finding> {
-    let (slice, provenance) = (question.slice, classified.provenance.as_slice());
-    let facets = classified.facets.as_slice();
+pub(super) fn forbidden<'a>(rules: impl Iterator<Item = &'a SliceRule>, question: &Question<'_>) -> Vec<Finding> {
+    let Question { facets, origins: provenance, slice, .. } = *question;
     let whole = facet(facets, WHOLE).and_then(|facet| facet.values.first()).filter(|value| *value.kind == *UNPARSED);
     let mut findings: Vec<Finding> = Vec::new();
     for SliceRule { part, rule } in rules {
@@ -184,7 +179,7 @@ pub(super) fn forbidden<'a>(
             (Part::Until, _) => of_until(),
             (Part::Counter { counter, danger, gate }, _) => {
                 // What cannot be added up has a rule of its own that says so.
-                match of_counter(counter, danger.as_deref(), gate.as_ref(), classified) {
+                match of_counter(counter, danger.as_deref(), gate.as_ref(), question) {
                     Some(finding) => finding,
                     None if findings.is_empty() => failed(),
                     None => continue,
@@ -311,10 +306,9 @@ fn of_counter(
     counter: &Counter,
     danger: Option<&str>,
     gate: Option<&Arc<str>>,
-    classified: &Classified,
+    question: &Question<'_>,
 ) -> Option<Finding> {
-    let tally = classified.tallies.iter().find(|tally| tally.counter.id == counter.id)?;
-    let after = tally.after()?;
+    let (_, after) = question.after.iter().find(|(id, _)| *id == counter.id)?;
     let within = counter.period.within();
     let what = format!("{} would come to {after} in {within}, and {} is the most", counter.of, counter.most);
     Some(match danger {

@@ -11,8 +11,9 @@ use evidence::decimal::Number;
 use evidence::record::{EffectClass, Facet, FacetValue, Origin, TargetOrigin, Tool};
 use evidence::time::Timestamp;
 
-use crate::classify::{ANY, Classified, ELSEWHERE};
+use crate::classify::{ANY, ELSEWHERE};
 use crate::decide::compile::{Attribute, Permission, PolicySnapshot, Slice, SliceExcept, TextKind, scalar_text};
+use crate::decide::facts::Facts;
 use crate::mission::{is_plain, minute_of_week};
 
 /// A call, and the slice that decides it.
@@ -45,29 +46,27 @@ type Pair = (Arc<str>, ast::Value);
 
 impl<'a> Question<'a> {
     pub(super) fn new(
-        classified: &'a Classified,
+        facts: &Facts<'a>,
         policy: &'a PolicySnapshot,
         slice: &'a Slice,
         effect: EffectClass,
         at: Timestamp,
     ) -> Self {
-        let after = classified.tallies.iter().filter_map(|tally| Some((tally.counter.id.clone(), tally.after()?)));
-        let context = classified.intercepted.context();
         Self {
-            after: after.collect(),
-            agent: &context.agent.name,
+            after: facts.after.clone(),
+            agent: facts.agent,
             at,
-            classes: &classified.data_classes,
-            data_fields: &classified.data_fields,
+            classes: facts.data_classes,
+            data_fields: facts.data_fields,
             effect,
-            facets: &classified.facets,
-            gates: &classified.gates,
-            initiator: &context.initiator.name,
-            met: &classified.met,
-            origins: &classified.provenance,
+            facets: facts.facets,
+            gates: facts.gates,
+            initiator: facts.initiator,
+            met: facts.met,
+            origins: facts.provenance,
             policy,
             slice,
-            tool: classified.intercepted.tool(),
+            tool: facts.tool,
         }
     }
 

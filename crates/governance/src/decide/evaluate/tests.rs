@@ -4,15 +4,16 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use bytes::Bytes;
-use evidence::ids::CallId;
-use evidence::record::{Agent, Authenticated, Context as Actor, Initiator};
+use evidence::ids::{CallId, RecordId};
+use evidence::record::{Agent, Authenticated, Body, Context as Actor, DecisionPoint, Initiator, Place, read, write};
 use serde::Deserialize;
 
 use super::*;
 use crate::classify::{Returned, classify};
-use crate::decide::compile;
+use crate::decide::{Rederived, compile, rederive};
 use crate::intercept::Intercepted;
 use crate::mission;
+use crate::record;
 
 /// One file of `corpus/decisions`.
 #[derive(Deserialize)]
@@ -114,6 +115,7 @@ fn check(case: &Case, policy: &PolicySnapshot) -> Result<(), String> {
         classified = classify(classified.intercepted, plan, classified.standing, &returned);
     }
     let decision = decide(&classified, policy, case.at.parse().unwrap());
+    from_record(&classified, &decision, policy, case.at.parse().unwrap())?;
     let reasons: Vec<&str> = decision.reasons.iter().map(|reason| reason.code()).collect();
     match &case.expect {
         Expect::Allow(word) => {
@@ -149,6 +151,25 @@ fn check(case: &Case, policy: &PolicySnapshot) -> Result<(), String> {
     match &case.rules {
         Some(expected) if rules != *expected => Err(format!("by {rules:?}")),
         _ => Ok(()),
+    }
+}
+
+/// Whoever has the record decides the same.
+fn from_record(
+    classified: &Classified,
+    decision: &Decision,
+    policy: &PolicySnapshot,
+    at: Timestamp,
+) -> Result<(), String> {
+    let draft = record::decision(classified, decision, DecisionPoint::Call, None, at);
+    let place = Place { emitter: "cs-0123456789abcdef", id: RecordId::from_bytes([3; 16]), recorded_at: at, seq: 7 };
+    let mut bytes = Vec::new();
+    write(&draft, place, &mut bytes).map_err(|error| error.to_string())?;
+    let record = read(&bytes).map_err(|error| error.to_string())?;
+    let Body::Decision(recorded) = &record.body else { return Err("no decision".to_owned()) };
+    match rederive(&record, recorded, policy) {
+        Rederived::Same => Ok(()),
+        other => Err(format!("decided again: {other:?}")),
     }
 }
 
