@@ -11,6 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
+use evidence::filter::Field;
 use gateway::config::Config;
 use governance::decide::{compile, parse_cases};
 use governance::mission;
@@ -388,6 +389,19 @@ fn the_table_of_reason_codes_is_that_of_the_code() {
     let rows = Page::read("docs/agent-developer.md").table("Reason codes");
     let wanted: String = meanings.iter().map(|row| format!("| {} | {} |\n", row[0], row[1])).collect();
     assert_eq!(rows, meanings, "\nthe table must be\n\n{wanted}");
+}
+
+#[test]
+fn the_table_of_the_fields_of_filters_is_that_of_the_code() {
+    let in_code = |text: &str| format!("`{text}`");
+    let wanted: Vec<Vec<String>> = Field::ALL
+        .iter()
+        .map(|field| {
+            vec![in_code(field.name()), field.value().into(), in_code(field.example()), field.matches().into()]
+        })
+        .collect();
+    let text: String = wanted.iter().map(|row| format!("| {} |\n", row.join(" | "))).collect();
+    assert_eq!(Page::read("docs/evidence.md").table("Filters"), wanted, "\nthe table must be\n\n{text}");
 }
 
 #[test]

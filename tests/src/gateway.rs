@@ -4,6 +4,7 @@ mod approval_life;
 mod approvals;
 mod approved_changes;
 mod attachments;
+mod audit;
 mod bridges;
 mod changes;
 mod clients;

@@ -115,7 +115,7 @@ fn main() -> ExitCode {
         Command::People(command) => home().and_then(|home| command.run(&home)),
         Command::Attach(command) => home().and_then(|home| command.run(&home)),
         Command::Attachments(command) => home().and_then(|home| command.run(&home)),
-        Command::Audit(command) => home().and_then(|home| command.run(&home)),
+        Command::Audit(command) => command.run(home),
         Command::Classes(command) => home().and_then(|home| command.run(&home)),
         Command::Classify(command) => command.run(home().ok().as_ref()),
         Command::Content(command) => home().and_then(|home| command.run(&home)),

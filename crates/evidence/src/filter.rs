@@ -2,18 +2,23 @@
 //!
 //! Terms are `field:value`; a space or `and` joins them, `or` and `not` and parentheses do what they say. A value may be bare or quoted, may hold `*` for any
 //! text, and a comma separates alternatives: `type:action_record tool:mcp:bank/* status:done,unknown after:2026-11-01`. A term does not match a record that lacks
-//! its field. [`Filter::matches`] defines the meaning; a store may translate the syntax tree to its own query language and must agree with it.
+//! its field. What is no term is looked for in the record's sentences. `call(...)`, `run(...)` and `approval(...)` ask about the other records of the same call, run or approval.
+//! [`Filter::matches_in`] defines the meaning; a store may translate the syntax tree to its own query language and must agree with it. Fields are made in [`Field`].
 
+mod field;
+mod moment;
 mod parse;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 
-use crate::ids::{CallId, RunId};
-use crate::record::{Body, Effect, ExceptionKind, Origin, Record, RecordType, Status, Tool};
+use crate::ids::{ApprovalId, CallId, ExceptionId, RecordId, RunId};
+use crate::record::{Body, ExceptionKind, Record, RecordType};
 use crate::time::Timestamp;
 
+pub use field::Field;
+pub use moment::Span;
 pub use parse::FilterError;
 
 /// A question about one record. [`Filter::And`] of nothing is what the empty text means: every record.
@@ -25,8 +30,30 @@ pub enum Filter {
     Or(Vec<Filter>),
     /// It does not match.
     Not(Box<Filter>),
+    /// Some record of the same call, run or approval matches.
+    Join(Join),
     /// The field has one of the values.
     Term(Term),
+}
+
+/// What records are taken together by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Along {
+    /// The call that they are about.
+    Call,
+    /// The run that they happened in.
+    Run,
+    /// The approval that they are about: an identical call that comes later uses what was approved for an earlier one.
+    Approval,
+}
+
+/// A question about the other records of the same call, run or approval, and about this one too. Never true of a record that has none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Join {
+    /// Which records are asked about.
+    pub along: Along,
+    /// What one of them must match.
+    pub inner: Box<Filter>,
 }
 
 /// A field with the values that match. Lists are alternatives and never empty.
@@ -34,82 +61,30 @@ pub enum Filter {
 pub enum Term {
     /// The record's type.
     Type(Vec<RecordType>),
-    /// The mission's name.
-    Mission(Vec<Pattern>),
-    /// The agent's name.
-    Agent(Vec<Pattern>),
-    /// The initiator's name.
-    Initiator(Vec<Pattern>),
-    /// The tool's text form, e.g. `mcp:bank/send_money`; decisions and actions have one.
-    Tool(Vec<Pattern>),
-    /// The effect of a decision.
-    Decision(Vec<Effect>),
-    /// The status of an outcome.
-    Status(Vec<Status>),
-    /// What a decision would have been, where the mission is only observed.
-    Would(Vec<Effect>),
     /// The kind of an exception.
     Kind(Vec<ExceptionKind>),
-    /// Any of the classes of data.
-    Class(Vec<Pattern>),
-    /// Who named any of what a call acts on, as its decision saw it.
-    Origin(Vec<Origin>),
-    /// Any of a decision's reason codes, or an outcome's.
-    Reason(Vec<Pattern>),
+    /// Any value of the field is like one of these.
+    Value(Field, Vec<Pattern>),
+    /// A sentence of the record is like one of these, in lower case.
+    Text(Vec<Pattern>),
     /// The call, or calls whose identifiers start alike.
     Call(Vec<IdRange<CallId>>),
     /// The run, or runs whose identifiers start alike.
     Run(Vec<IdRange<RunId>>),
+    /// The session, likewise.
+    Session(Vec<IdRange<RecordId>>),
+    /// The approval, likewise.
+    Approval(Vec<IdRange<ApprovalId>>),
+    /// The exception, likewise.
+    Exception(Vec<IdRange<ExceptionId>>),
     /// Recorded at this time or later. Ledger time never goes back, so this cuts the log at one place.
     After(Timestamp),
     /// Recorded before this time.
     Before(Timestamp),
+    /// Recorded in one of these spans of time.
+    On(Vec<Span>),
     /// The record's number.
     Seq(Vec<SeqRange>),
-}
-
-/// The fields, as they are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Field {
-    Type,
-    Mission,
-    Agent,
-    Initiator,
-    Tool,
-    Decision,
-    Status,
-    Reason,
-    Call,
-    Run,
-    After,
-    Before,
-    Seq,
-    Would,
-    Kind,
-    Class,
-    Origin,
-}
-
-impl Field {
-    const ALL: &'static [(&'static str, Self)] = &[
-        ("type", Self::Type),
-        ("mission", Self::Mission),
-        ("agent", Self::Agent),
-        ("initiator", Self::Initiator),
-        ("tool", Self::Tool),
-        ("decision", Self::Decision),
-        ("status", Self::Status),
-        ("reason", Self::Reason),
-        ("call", Self::Call),
-        ("run", Self::Run),
-        ("after", Self::After),
-        ("before", Self::Before),
-        ("seq", Self::Seq),
-        ("would", Self::Would),
-        ("kind", Self::Kind),
-        ("class", Self::Class),
-        ("origin", Self::Origin),
-    ];
 }
 
 /// Text with `*` for any text, also none. Upper and lower case differ.
@@ -130,6 +105,25 @@ impl Pattern {
     #[must_use]
     pub fn exactly(text: &str) -> Self {
         Self { segments: vec![text.to_owned()] }
+    }
+
+    /// Matches every text that holds one that this matches.
+    fn anywhere(self) -> Self {
+        let ends = || std::iter::once(String::new());
+        Self { segments: ends().chain(self.segments).chain(ends()).collect() }.collapsed()
+    }
+
+    /// What [`Self::anywhere`] was made of.
+    fn without_ends(&self) -> Self {
+        let inner = self.segments.len().saturating_sub(2);
+        Self { segments: self.segments.iter().skip(1).take(inner).cloned().collect() }
+    }
+
+    /// Takes `**` as `*`: no empty segment but the first and the last.
+    fn collapsed(self) -> Self {
+        let last = self.segments.len().saturating_sub(1);
+        let keep = |(at, segment): (usize, String)| (at == 0 || at == last || !segment.is_empty()).then_some(segment);
+        Self { segments: self.segments.into_iter().enumerate().filter_map(keep).collect() }
     }
 
     /// The literal parts between the wildcards: one part means that the whole text must be equal.
@@ -189,14 +183,72 @@ impl Filter {
         Self::And(Vec::new())
     }
 
-    /// Whether `record` matches.
+    /// Whether `record` matches, where it is all that is known: joins see it alone.
     #[must_use]
     pub fn matches(&self, record: &Record) -> bool {
+        self.matches_in(record, &mut |join, record| join.along.key(record).is_some() && join.inner.matches(record))
+    }
+
+    /// Whether `record` matches among `records`, which hold all of its call and run.
+    #[must_use]
+    pub fn matches_among(&self, record: &Record, records: &[Record]) -> bool {
+        self.matches_in(record, &mut |join, record| {
+            let key = join.along.key(record);
+            let together = records.iter().filter(|other| key.is_some() && join.along.key(other) == key);
+            together.into_iter().any(|other| join.inner.matches_among(other, records))
+        })
+    }
+
+    /// Whether `record` matches, where `joined` says of a join whether some record of its call or run does.
+    pub fn matches_in(&self, record: &Record, joined: &mut dyn FnMut(&Join, &Record) -> bool) -> bool {
         match self {
-            Self::And(all) => all.iter().all(|filter| filter.matches(record)),
-            Self::Or(any) => any.iter().any(|filter| filter.matches(record)),
-            Self::Not(filter) => !filter.matches(record),
+            Self::And(all) => all.iter().all(|filter| filter.matches_in(record, joined)),
+            Self::Or(any) => any.iter().any(|filter| filter.matches_in(record, joined)),
+            Self::Not(filter) => !filter.matches_in(record, joined),
+            Self::Join(join) => joined(join, record),
             Self::Term(term) => term.matches(record),
+        }
+    }
+
+    /// The joins outside of other joins, in the order in which they are written.
+    #[must_use]
+    pub fn joins(&self) -> Vec<&Join> {
+        match self {
+            Self::And(filters) | Self::Or(filters) => filters.iter().flat_map(Self::joins).collect(),
+            Self::Not(filter) => filter.joins(),
+            Self::Join(join) => vec![join],
+            Self::Term(_) => Vec::new(),
+        }
+    }
+
+    /// Records with a number from `low` to `high` that match.
+    #[must_use]
+    pub fn within(self, low: u64, high: u64) -> Self {
+        Self::And(vec![self, Self::Term(Term::Seq(vec![SeqRange { low, high }]))])
+    }
+}
+
+impl Along {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[Self::Call, Self::Run, Self::Approval];
+
+    /// How it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Run => "run",
+            Self::Approval => "approval",
+        }
+    }
+
+    /// Whose records `record` is taken together with, as the bytes of its identifier.
+    #[must_use]
+    pub fn key(self, record: &Record) -> Option<[u8; 16]> {
+        match self {
+            Self::Call => record.correlation.call.map(|call| *call.as_bytes()),
+            Self::Run => record.correlation.run.map(|run| *run.as_bytes()),
+            Self::Approval => field::approval(&record.body).map(|approval| *approval.as_bytes()),
         }
     }
 }
@@ -208,89 +260,33 @@ impl Term {
         let correlation = &record.correlation;
         match self {
             Self::Type(types) => types.contains(&record.record_type),
-            Self::Mission(names) => matches(names, correlation.mission.as_deref()),
-            Self::Agent(names) => matches(names, Some(&*record.agent.name)),
-            Self::Initiator(names) => matches(names, Some(&*record.initiator.name)),
-            Self::Tool(tools) => matches(tools, tool(&record.body).map(ToString::to_string).as_deref()),
-            Self::Decision(effects) => effect(&record.body).is_some_and(|effect| effects.contains(&effect)),
-            Self::Status(statuses) => status(&record.body).is_some_and(|status| statuses.contains(&status)),
-            Self::Would(effects) => {
-                matches!(&record.body, Body::Decision(decision) if decision.would.is_some_and(|would| effects.contains(&would)))
+            Self::Kind(kinds) => matches!(&record.body, Body::Exception(exception) if kinds.contains(&exception.kind)),
+            Self::Value(field, patterns) => {
+                field.values(record).iter().any(|value| patterns.iter().any(|pattern| pattern.matches(value)))
             }
-            Self::Kind(kinds) => {
-                matches!(&record.body, Body::Exception(exception) if kinds.contains(&exception.kind))
-            }
-            // A kind is of its class too.
-            Self::Class(classes) => {
-                let labels = || record.data_classes.iter().map(|label| &**label);
-                let of_kinds = labels().filter_map(|label| Some(label.split_once('.')?.0));
-                matches(classes, labels().chain(of_kinds))
-            }
-            Self::Origin(origins) => match &record.body {
-                Body::Decision(decision) => {
-                    decision.input.provenance.iter().any(|target| origins.contains(&target.origin))
-                }
+            Self::Text(patterns) => Field::Text.values(record).iter().any(|sentence| {
+                let sentence = sentence.to_lowercase();
+                patterns.iter().any(|pattern| pattern.matches(&sentence))
+            }),
+            Self::Call(ids) => IdRange::any_has(ids, correlation.call),
+            Self::Run(ids) => IdRange::any_has(ids, correlation.run),
+            Self::Session(ids) => IdRange::any_has(ids, field::session(record)),
+            Self::Approval(ids) => IdRange::any_has(ids, field::approval(&record.body)),
+            Self::Exception(ids) => match &record.body {
+                Body::Exception(exception) => IdRange::any_has(ids, Some(exception.exception)),
                 _ => false,
             },
-            Self::Reason(codes) => matches(codes, reasons(&record.body)),
-            Self::Call(ids) => correlation.call.is_some_and(|id| ids.iter().any(|ids| ids.low <= id && id <= ids.high)),
-            Self::Run(ids) => correlation.run.is_some_and(|id| ids.iter().any(|ids| ids.low <= id && id <= ids.high)),
             Self::After(at) => record.recorded_at >= *at,
             Self::Before(at) => record.recorded_at < *at,
+            Self::On(spans) => spans.iter().any(|span| (span.from..=span.until).contains(&record.recorded_at)),
             Self::Seq(ranges) => ranges.iter().any(|range| (range.low..=range.high).contains(&record.seq)),
         }
     }
 }
 
-fn matches<'a>(patterns: &[Pattern], texts: impl IntoIterator<Item = &'a str>) -> bool {
-    texts.into_iter().any(|text| patterns.iter().any(|pattern| pattern.matches(text)))
-}
-
-fn tool(body: &Body) -> Option<&Tool> {
-    match body {
-        Body::Action(action) => Some(&action.tool),
-        Body::Approval(approval) => Some(&approval.tool),
-        Body::Decision(decision) => Some(&decision.input.tool),
-        Body::Access(_) | Body::Exception(_) | Body::Ledger(_) | Body::Request(_) | Body::Version(_) => None,
-    }
-}
-
-fn effect(body: &Body) -> Option<Effect> {
-    match body {
-        Body::Decision(decision) => Some(decision.effect),
-        Body::Access(_)
-        | Body::Action(_)
-        | Body::Approval(_)
-        | Body::Exception(_)
-        | Body::Ledger(_)
-        | Body::Request(_)
-        | Body::Version(_) => None,
-    }
-}
-
-fn status(body: &Body) -> Option<Status> {
-    match body {
-        Body::Action(action) => action.status,
-        Body::Access(_)
-        | Body::Approval(_)
-        | Body::Decision(_)
-        | Body::Exception(_)
-        | Body::Ledger(_)
-        | Body::Request(_)
-        | Body::Version(_) => None,
-    }
-}
-
-fn reasons(body: &Body) -> Vec<&str> {
-    match body {
-        Body::Action(action) => action.reason.as_deref().into_iter().collect(),
-        Body::Decision(decision) => decision.reasons.iter().map(|reason| &**reason).collect(),
-        Body::Access(_)
-        | Body::Approval(_)
-        | Body::Exception(_)
-        | Body::Ledger(_)
-        | Body::Request(_)
-        | Body::Version(_) => Vec::new(),
+impl<T: Copy + Ord> IdRange<T> {
+    fn any_has(ranges: &[Self], id: Option<T>) -> bool {
+        id.is_some_and(|id| ranges.iter().any(|range| range.low <= id && id <= range.high))
     }
 }
 
@@ -304,7 +300,7 @@ impl fmt::Display for Filter {
                     f.write_str(if at == 0 { "" } else { " " })?;
                     match filter {
                         Self::And(_) | Self::Or(_) => grouped(f, filter)?,
-                        Self::Not(_) | Self::Term(_) => filter.fmt(f)?,
+                        Self::Not(_) | Self::Join(_) | Self::Term(_) => filter.fmt(f)?,
                     }
                 }
                 Ok(())
@@ -314,7 +310,7 @@ impl fmt::Display for Filter {
                     f.write_str(if at == 0 { "" } else { " or " })?;
                     match filter {
                         Self::Or(_) => grouped(f, filter)?,
-                        Self::And(_) | Self::Not(_) | Self::Term(_) => filter.fmt(f)?,
+                        Self::And(_) | Self::Not(_) | Self::Join(_) | Self::Term(_) => filter.fmt(f)?,
                     }
                 }
                 Ok(())
@@ -323,9 +319,10 @@ impl fmt::Display for Filter {
                 f.write_str("not ")?;
                 match &**filter {
                     Self::And(_) | Self::Or(_) => grouped(f, filter),
-                    Self::Not(_) | Self::Term(_) => filter.fmt(f),
+                    Self::Not(_) | Self::Join(_) | Self::Term(_) => filter.fmt(f),
                 }
             }
+            Self::Join(Join { along, inner }) => write!(f, "{}({inner})", along.as_str()),
             Self::Term(term) => term.fmt(f),
         }
     }
@@ -334,29 +331,29 @@ impl fmt::Display for Filter {
 impl fmt::Display for Term {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Type(values) => list(f, "type", values),
-            Self::Mission(values) => list(f, "mission", values),
-            Self::Agent(values) => list(f, "agent", values),
-            Self::Initiator(values) => list(f, "initiator", values),
-            Self::Tool(values) => list(f, "tool", values),
-            Self::Decision(values) => list(f, "decision", values),
-            Self::Status(values) => list(f, "status", values),
-            Self::Would(values) => list(f, "would", values),
-            Self::Kind(values) => list(f, "kind", values),
-            Self::Class(values) => list(f, "class", values),
-            Self::Origin(values) => list(f, "origin", values),
-            Self::Reason(values) => list(f, "reason", values),
-            Self::Call(values) => list(f, "call", values),
-            Self::Run(values) => list(f, "run", values),
+            Self::Type(values) => list(f, Field::Type, values),
+            Self::Kind(values) => list(f, Field::Kind, values),
+            Self::Value(field, values) => list(f, *field, values),
+            Self::Text(values) => {
+                // What matches a sentence anywhere is written without the wildcards around it.
+                let inner = values.iter().map(Pattern::without_ends).collect::<Vec<_>>();
+                list(f, Field::Text, &inner)
+            }
+            Self::Call(values) => list(f, Field::Call, values),
+            Self::Run(values) => list(f, Field::Run, values),
+            Self::Session(values) => list(f, Field::Session, values),
+            Self::Approval(values) => list(f, Field::Approval, values),
+            Self::Exception(values) => list(f, Field::Exception, values),
             Self::After(at) => write!(f, "after:{at}"),
             Self::Before(at) => write!(f, "before:{at}"),
-            Self::Seq(values) => list(f, "seq", values),
+            Self::On(values) => list(f, Field::On, values),
+            Self::Seq(values) => list(f, Field::Seq, values),
         }
     }
 }
 
-fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, field: &str, values: &[T]) -> fmt::Result {
-    write!(f, "{field}:")?;
+fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, field: Field, values: &[T]) -> fmt::Result {
+    write!(f, "{}:", field.name())?;
     for (at, value) in values.iter().enumerate() {
         write!(f, "{}{value}", if at == 0 { "" } else { "," })?;
     }

@@ -32,6 +32,9 @@ pub const FILTER_BYTES_MAX: usize = 4_096;
 /// `not` and `(` within each other in one filter; each takes one call on the stack, of at most 1 KiB.
 pub const FILTER_DEPTH_MAX: usize = 64;
 
+/// `call(...)` and the like in one filter; each takes one pass over the index and one bit for each call, run or approval.
+pub const FILTER_JOINS_MAX: usize = 8;
+
 /// Exceptions that are followed through their lives. Each keeps about 500 bytes: 500 MB at most; a gateway opens some 50,000 a day at the very most.
 pub const EXCEPTIONS_MAX: usize = 1_000_000;
 

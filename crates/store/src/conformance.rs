@@ -1,5 +1,7 @@
 //! What every backend of the ledger does, as tests: each takes a home that can be opened again and again.
 
+mod filters;
+
 use std::ops::ControlFlow;
 use std::sync::{Arc, atomic::AtomicU64, atomic::Ordering};
 use std::time::{Duration, Instant};
@@ -457,98 +459,6 @@ fn the_latest_version_of_every_object_is_complete_at_once() {
 }
 
 #[test]
-fn every_filter_gives_what_reading_the_whole_log_gives() {
-    for home in homes() {
-        let ledger = home.open();
-        for n in 0..30 {
-            let name = if n % 3 == 0 { "send_money" } else { "list\u{0}accounts" };
-            let effect = if n % 5 == 0 { Effect::Deny } else { Effect::Allow };
-            let mut drafts = vec![decision(n, effect, name)];
-            if effect == Effect::Allow {
-                drafts.push(action(n, ActionEvent::Intent, None, name));
-            }
-            ledger.append_blocking(drafts).unwrap();
-            if effect == Effect::Allow && n % 7 != 0 {
-                let status = if n % 2 == 0 { Status::Done } else { Status::ToolError };
-                ledger.append_blocking(vec![action(n, ActionEvent::Outcome, Some(status), name)]).unwrap();
-            }
-            // A later decision on the same call, and an outcome that should not be: both must be found.
-            if n % 11 == 0 {
-                ledger.append_blocking(vec![decision(n, Effect::Deny, "other")]).unwrap();
-                ledger.append_blocking(ended(n, Status::Cancelled)).unwrap();
-            }
-            ledger.append_blocking(vec![version("run", "x")]).unwrap();
-        }
-        let records = ledger.reader().unwrap();
-        let log = all(&records);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(ledger.indexed(log.len() as u64));
-        let (first, last) = (call(0), call(7));
-        for text in [
-            "",
-            "type:action_record",
-            "type:decision_record,version_log",
-            "not type:action_record",
-            "decision:deny",
-            "not decision:deny",
-            "status:done",
-            "not status:done,tool_error",
-            "status:cancelled or decision:allow",
-            "reason:tool_not_allowed",
-            "reason:late",
-            "not reason:late",
-            "reason:tool*",
-            "class:fin* type:action_record",
-            "class:pii or not class:secret,financial",
-            "tool:mcp:bank/*",
-            "tool:mcp:bank/send_money",
-            "tool:*accounts",
-            "tool:mcp*ban*money",
-            "not tool:*",
-            "mission:pay",
-            "not mission:pay",
-            "not mission:other",
-            "agent:ap-bot initiator:ana",
-            "agent:countersign",
-            "run:* not type:action_record",
-            "seq:5..17",
-            "not seq:3..",
-            "after:2026-11-23T09:30:00.020000Z",
-            "before:2026-11-23T09:30:00.020000Z type:action_record",
-            "not (after:2026-11-23T09:30:00.020000Z or status:done)",
-            &format!("call:{first}"),
-            &format!("call:{last} or call:{first}"),
-            &format!("not call:{last}"),
-        ] {
-            let Ok(filter) = text.parse::<Filter>() else { panic!("`{text}` is no filter") };
-            let want: Vec<u64> = log.iter().filter(|record| filter.matches(record)).map(|record| record.seq).collect();
-            for order in [Order::OldestFirst, Order::NewestFirst] {
-                let mut expected = want.clone();
-                if order == Order::NewestFirst {
-                    expected.reverse();
-                }
-                for limit in [None, Some(3), Some(0)] {
-                    let found = records.query(&filter, order, limit).unwrap();
-                    let found: Vec<u64> = found.iter().map(|record| record.seq).collect();
-                    assert_eq!(
-                        found,
-                        expected[..limit.unwrap_or(usize::MAX).min(expected.len())],
-                        "`{text}` {order:?} {limit:?}"
-                    );
-                }
-            }
-        }
-        for n in 0..30 {
-            let want: Vec<u64> =
-                log.iter().filter(|record| record.correlation.call == Some(call(n))).map(|record| record.seq).collect();
-            let found: Vec<u64> = records.call(call(n)).unwrap().iter().map(|record| record.seq).collect();
-            assert_eq!(found, want);
-        }
-        ledger.close_blocking().unwrap();
-    }
-}
-
-#[test]
 fn a_reader_sees_what_the_index_does_not_know_yet() {
     for home in homes() {
         let ledger = home.open();
@@ -603,7 +513,8 @@ fn a_closed_ledger_verifies_and_its_index_is_what_its_log_gives() {
         if let Some(directory) = &home._directory {
             let rebuilt = crate::rebuild(directory.path()).unwrap();
             assert!(rebuilt.is_sound(), "{rebuilt}");
-            assert_eq!((rebuilt.records, rebuilt.rows), (902, 300 + 2 + 1));
+            // A row for each call, and more for what its records are found by.
+            assert!(rebuilt.records == 902 && rebuilt.rows > 300 + 2 + 1, "{rebuilt}");
         }
     }
 }

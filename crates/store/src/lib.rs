@@ -10,7 +10,7 @@ pub mod limits;
 pub mod memory;
 pub mod ports;
 
-pub use embedded::reader::{Order, ReadError, Reader};
+pub use embedded::reader::{Group, Order, ReadError, Reader};
 pub use embedded::rebuild::{RebuildError, Rebuilt, rebuild};
 pub use ledger::{AppendError, CloseError, Health, Integration, Lag, Ledger, OpenError, Options, fsck};
 

@@ -80,3 +80,28 @@ pub const TREE_NOTE_RECORDS: u64 = 64 * 1024;
 
 /// How long the operator has to look into a call whose outcome is unknown: one day.
 pub const UNKNOWN_OUTCOME_DUE_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
+
+/// Records in one block of the index's postings: a set of them has at most 512 bytes, so that a row stays in its page, and 10 million records are 2,442 blocks, each some
+/// 2 µs to look up.
+pub const INDEX_BLOCK_RECORDS: u64 = 4_096;
+
+/// Records whose places the index keeps in one row: 12 bytes each, 3 KiB, less than a page; it is what one batch of few records writes again.
+pub const INDEX_CHUNK_RECORDS: u64 = 256;
+
+/// Longest word of a sentence that the index has; a sentence with a longer one is read to be sure.
+pub const INDEX_WORD_BYTES_MAX: usize = 64;
+
+/// Values of fields whose numbers the writer of the index keeps in memory, some 100 bytes each: 6 MB at most; then it begins anew.
+pub const INDEX_VALUES_KEPT_MAX: usize = 65_536;
+
+/// Values of one field that are looked up one by one in each block; beyond that all of a block's are looked through.
+pub const INDEX_LOOKUPS_MAX: usize = 64;
+
+/// Groups in one count: some 100 bytes each, 100 MB at most. Beyond it a count is refused; a narrower filter or another field helps.
+pub const COUNT_GROUPS_MAX: usize = 1_000_000;
+
+/// Records that one SQL statement reads at most: at 10 µs each under a minute, at some 500 bytes a row 1 GB of temporary space.
+pub const SQL_RECORDS_MAX: usize = 2_000_000;
+
+/// Steps of SQLite's machine between two looks at the clock: well under a millisecond.
+pub const SQL_STEPS: i32 = 10_000;

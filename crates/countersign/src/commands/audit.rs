@@ -1,62 +1,134 @@
-//! `countersign audit`: filters over the evidence, as table, JSON or CSV.
+//! `countersign audit`: filters over the evidence, as table, timeline, JSON or CSV.
 
-use std::io::{self, BufWriter, Write};
+mod count;
+mod story;
+
+use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::ops::ControlFlow;
 
-use clap::Args;
-use evidence::filter::{Filter, FilterError};
+use clap::{Args, ValueEnum};
+use evidence::filter::{Field, Filter, FilterError, IdRange, Term};
 use evidence::record::{Body, Record};
 use gateway::home::Home;
 use store::{Order, Reader};
 
-use super::{Format, table};
+use super::table;
 use crate::exit_code::{Exit, Failure};
 
 /// Filter the evidence
 #[derive(Args)]
-#[command(after_help = "Examples:
-  countersign audit                                        the newest records
-  countersign audit 'decision:deny after:2026-11-01'
-  countersign audit 'tool:mcp:bank/* status:unknown,tool_error'
-  countersign audit 'call:0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f' --format json
-  countersign audit 'type:action_record not agent:ap-bot' --format csv --limit 0 > actions.csv
-
-Fields: type mission agent initiator tool decision status reason call run after before seq.
-Join with spaces (and), `or`, `not` and parentheses; `*` stands for any text; commas list values.")]
+#[command(after_help = help())]
 pub(crate) struct Audit {
     /// What to look for [default: everything]
     #[arg(default_value = "", value_name = "FILTER")]
     filter: String,
-    /// How to write it [default: a table in a terminal, else json]
+    /// How to write it [default: in a terminal a timeline of one call, run, approval or exception, a table of anything else; json in a pipe]
     #[arg(long)]
-    format: Option<Format>,
+    format: Option<Shape>,
     /// The most records, the newest ones; 0 for all
     #[arg(long, default_value_t = 1_000, value_name = "N")]
     limit: usize,
+    /// Count what matches, by the values of these fields, separated by commas: any field, or day; of none the total
+    #[arg(long, value_name = "FIELDS", num_args = 0..=1, default_missing_value = "")]
+    count: Option<String>,
+    /// Show the fields of filters, with an example of each
+    #[arg(long)]
+    fields: bool,
+}
+
+/// How records are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Shape {
+    /// Comma-separated values
+    Csv,
+    /// One JSON object a line
+    Json,
+    /// A table for people
+    Table,
+    /// What happened, one after the other: who, what, why, and how long it took
+    Timeline,
+}
+
+fn help() -> String {
+    let names: Vec<&str> = Field::ALL.iter().map(|field| field.name()).collect();
+    format!(
+        "Examples:
+  countersign audit                                        the newest records
+  countersign audit 'decision:deny after:7d'
+  countersign audit 'tool:mcp:bank/* status:unknown,tool_error'
+  countersign audit 'call:0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f'
+  countersign audit '\"unknown payee\" on:2026-11'           words in sentences
+  countersign audit 'event:intent effect_class:pay not call(event:consumed)'
+  countersign audit 'decision:deny after:30d' --count mission,reason
+  countersign audit 'type:action_record not agent:ap-bot' --format csv --limit 0 > actions.csv
+
+Fields: {}.
+Join with spaces (and), `or`, `not` and parentheses; `*` stands for any text; commas list values;
+`call(...)`, `run(...)` and `approval(...)` ask about the other records of the same one. --fields says what each field is.",
+        names.join(" ")
+    )
 }
 
 impl Audit {
-    pub(crate) fn run(self, home: &Home) -> Result<Exit, Failure> {
-        let filter = if self.filter.trim().is_empty() {
-            Filter::everything()
-        } else {
-            self.filter.parse().map_err(|error| pointed(&self.filter, &error))?
-        };
-        let reader = Reader::open(home.path()).map_err(Failure::could_not)?;
+    pub(crate) fn run(self, home: impl FnOnce() -> Result<Home, Failure>) -> Result<Exit, Failure> {
+        if self.fields {
+            fields();
+            return Ok(Exit::Done);
+        }
+        let filter = parsed(&self.filter)?;
+        let by = self.count.as_deref().map(count::fields).transpose()?;
+        let reader = Reader::open(home()?.path()).map_err(Failure::could_not)?;
+        if let Some(by) = by {
+            count::write(&reader, &filter, &by, self.format.unwrap_or_else(|| Shape::fitting(&Filter::everything())))?;
+            return Ok(Exit::Done);
+        }
+        let shape = self.format.unwrap_or_else(|| Shape::fitting(&filter));
         let found = Found { filter, limit: (self.limit > 0).then_some(self.limit), reader };
-        match Format::or_fitting(self.format) {
-            Format::Csv => csv(&found)?,
-            Format::Json => json(&found)?,
-            Format::Table => {
-                let records = found.newest()?;
-                print(&records);
-                if found.limit == Some(records.len()) {
-                    eprintln!("the newest {} records; --limit 0 shows all", records.len());
-                }
-            }
+        match shape {
+            Shape::Csv => csv(&found)?,
+            Shape::Json => json(&found)?,
+            Shape::Table => found.show(&self.filter, print)?,
+            Shape::Timeline => found.with_approvals()?.show(&self.filter, story::print)?,
         }
         Ok(Exit::Done)
     }
+}
+
+impl Shape {
+    /// For people in a terminal, for programs in a pipe.
+    fn fitting(filter: &Filter) -> Self {
+        /// Whether it is one thing that has a story.
+        fn is_one<T: PartialEq>(ids: &[IdRange<T>]) -> bool {
+            matches!(ids, [id] if id.low == id.high)
+        }
+        match filter {
+            _ if !io::stdout().is_terminal() => Self::Json,
+            Filter::Term(Term::Call(ids)) if is_one(ids) => Self::Timeline,
+            Filter::Term(Term::Run(ids)) if is_one(ids) => Self::Timeline,
+            Filter::Term(Term::Approval(ids)) if is_one(ids) => Self::Timeline,
+            Filter::Term(Term::Exception(ids)) if is_one(ids) => Self::Timeline,
+            _ => Self::Table,
+        }
+    }
+}
+
+/// The filter that is asked now.
+fn parsed(text: &str) -> Result<Filter, Failure> {
+    Filter::parse_at(text, gateway::clock::now()).map_err(|error| pointed(text, &error))
+}
+
+fn fields() {
+    let mut table = table(&["field", "value", "example", "matches"]);
+    for field in Field::ALL {
+        let plain = |text: &str| text.replace('`', "");
+        table.add_row([
+            field.name().to_owned(),
+            plain(field.value()),
+            field.example().to_owned(),
+            plain(field.matches()),
+        ]);
+    }
+    println!("{table}");
 }
 
 /// What was asked for, in the order of the log.
@@ -71,6 +143,42 @@ impl Found {
     fn newest(&self) -> Result<Vec<Record>, Failure> {
         let records = self.reader.query(&self.filter, Order::NewestFirst, self.limit);
         records.map(|records| records.into_iter().rev().collect()).map_err(Failure::could_not)
+    }
+
+    /// Of one call, what belongs to its approvals too: an identical call that comes later uses what was asked for an earlier one.
+    fn with_approvals(mut self) -> Result<Self, Failure> {
+        if matches!(self.filter, Filter::Term(Term::Call(_))) {
+            let mut approvals = Vec::new();
+            for record in self.newest()? {
+                let of = Field::Approval.values(&record).into_iter().filter_map(|approval| approval.parse().ok());
+                approvals.extend(of.map(|approval| IdRange { low: approval, high: approval }));
+            }
+            approvals.dedup();
+            if !approvals.is_empty() {
+                self.filter = Filter::Or(vec![self.filter, Filter::Term(Term::Approval(approvals))]);
+            }
+        }
+        Ok(self)
+    }
+
+    /// Shows people what they asked for with `text`.
+    fn show(&self, text: &str, print: fn(&[Record])) -> Result<(), Failure> {
+        let records = self.newest()?;
+        if records.is_empty() {
+            eprintln!("no record matches");
+            let words =
+                text.split(|letter: char| !letter.is_alphanumeric() && letter != '_').filter_map(Filter::field_of);
+            let looked_for = matches!(&self.filter, Filter::Term(Term::Text(_)) | Filter::And(_) | Filter::Or(_));
+            for term in words.filter(|term| looked_for && !text.contains(term.as_str())) {
+                eprintln!("a word without a field is looked for in sentences; did you mean `{term}`?");
+            }
+        } else {
+            print(&records);
+        }
+        if self.limit == Some(records.len()) {
+            eprintln!("the newest {} records; --limit 0 shows all", records.len());
+        }
+        Ok(())
     }
 
     /// Gives each record to `each`; without a limit one at a time, so that a large ledger needs no large memory. A reader that went away (`| head`) ends it.

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Field, Filter, IdRange, Pattern, SeqRange, Term};
-use crate::limits::{FILTER_BYTES_MAX, FILTER_DEPTH_MAX};
-use crate::record::{Effect, ExceptionKind, Origin, RecordType, Status};
+use super::moment::{self, NoTime};
+use super::{Along, Field, Filter, IdRange, Join, Pattern, SeqRange, Span, Term};
+use crate::limits::{FILTER_BYTES_MAX, FILTER_DEPTH_MAX, FILTER_JOINS_MAX};
+use crate::record::{ExceptionKind, RecordType, VersionedKind};
 use crate::time::Timestamp;
 
 /// Why a text is not a filter.
@@ -34,8 +35,30 @@ pub(super) fn is_bare(c: char) -> bool {
 impl FromStr for Filter {
     type Err = FilterError;
 
+    /// Reads a filter that is kept and has no now: times like `7d` are refused.
     fn from_str(text: &str) -> Result<Self, FilterError> {
-        let mut reader = Reader { text, at: 0, depth: 0 };
+        Self::read(text, None)
+    }
+}
+
+impl Filter {
+    /// Reads a filter that is asked at `now`: `after:7d` begins seven days before.
+    ///
+    /// # Errors
+    /// [`FilterError`] says where the trouble is.
+    pub fn parse_at(text: &str, now: Timestamp) -> Result<Self, FilterError> {
+        Self::read(text, Some(now))
+    }
+
+    /// The field, with its value, that somebody may have meant who wrote a bare word: `deny` is a `decision`.
+    #[must_use]
+    pub fn field_of(word: &str) -> Option<String> {
+        let of = |field: &&Field| field.words().is_some_and(|words| words.contains(&word));
+        Field::ALL.iter().find(of).map(|field| format!("{}:{word}", field.name()))
+    }
+
+    fn read(text: &str, now: Option<Timestamp>) -> Result<Self, FilterError> {
+        let mut reader = Reader { text, at: 0, depth: 0, joins: 0, now };
         if text.len() > FILTER_BYTES_MAX {
             return reader.refuse(0, format!("a filter has at most {FILTER_BYTES_MAX} bytes"));
         }
@@ -55,6 +78,8 @@ struct Reader<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    joins: usize,
+    now: Option<Timestamp>,
 }
 
 impl<'a> Reader<'a> {
@@ -128,7 +153,7 @@ impl<'a> Reader<'a> {
     }
 
     fn rest_starts_with_or(&self) -> bool {
-        Reader { text: self.text, at: self.at, depth: 0 }.word("or")
+        Reader { depth: 0, ..*self }.word("or")
     }
 
     /// `not one`, `( any )` or a term.
@@ -141,15 +166,13 @@ impl<'a> Reader<'a> {
         let one = if self.word("not") {
             Filter::Not(Box::new(self.one()?))
         } else if self.peek() == Some('(') {
-            self.at += 1;
-            self.skip_space();
-            let inner = self.any()?;
-            if self.peek() != Some(')') {
-                return self.refuse(start, "`(` without a `)` after it");
+            self.group(start)?
+        } else if let Some(along) = self.join() {
+            self.joins += 1;
+            if self.joins > FILTER_JOINS_MAX {
+                return self.refuse(start, format!("more than {FILTER_JOINS_MAX} `call(...)` and the like"));
             }
-            self.at += 1;
-            self.skip_space();
-            inner
+            Filter::Join(Join { along, inner: Box::new(self.group(start)?) })
         } else {
             Filter::Term(self.term()?)
         };
@@ -157,38 +180,94 @@ impl<'a> Reader<'a> {
         Ok(one)
     }
 
+    /// `( any )`, which stands here.
+    fn group(&mut self, start: usize) -> Result<Filter, FilterError> {
+        self.at += 1;
+        self.skip_space();
+        let inner = self.any()?;
+        if self.peek() != Some(')') {
+            return self.refuse(start, "`(` without a `)` after it");
+        }
+        self.at += 1;
+        self.skip_space();
+        Ok(inner)
+    }
+
+    /// Takes the word of a join that stands here, up to its `(`.
+    fn join(&mut self) -> Option<Along> {
+        let starts = |along: &Along| self.rest().strip_prefix(along.as_str()).is_some_and(|rest| rest.starts_with('('));
+        let along = Along::ALL.iter().copied().find(starts)?;
+        self.at += along.as_str().len();
+        Some(along)
+    }
+
     fn term(&mut self) -> Result<Term, FilterError> {
         let start = self.at;
         let name = self.take(|c| is_bare(c) && c != ':');
         if self.peek() != Some(':') {
-            return Err(self.not_a_term(start, name));
+            if let Some(error) = self.not_a_term(start, name) {
+                return Err(error);
+            }
+            self.at = start;
+            return self.text();
         }
-        let Some((_, field)) = Field::ALL.iter().find(|(known, _)| *known == name) else {
-            let known = Field::ALL.iter().map(|(known, _)| *known);
-            let names = known.clone().collect::<Vec<_>>().join(", ");
-            let what = format!("there is no field `{}`; the fields are {names}", shortened(name));
-            return Err(FilterError { at: start, what, suggestion: nearest(name, known) });
+        let Some(field) = Field::named(name) else {
+            let names = || Field::ALL.iter().map(|field| field.name());
+            let known = names().collect::<Vec<_>>().join(", ");
+            let what = format!(
+                "there is no field `{}`; the fields are {known}; to look for the text, put it in quotes",
+                shortened(name)
+            );
+            return Err(FilterError { at: start, what, suggestion: nearest(name, names()) });
         };
         self.at += 1;
-        let values = self.values(name)?;
+        if field == Field::Text {
+            return self.text();
+        }
+        let values = self.values(field.name())?;
         self.skip_space();
-        typed(*field, name, values)
+        typed(field, values, self.now)
     }
 
-    /// What stands at `start` is no term: says what it could have been.
-    fn not_a_term(&self, start: usize, name: &str) -> FilterError {
+    /// Text that sentences are to hold.
+    fn text(&mut self) -> Result<Term, FilterError> {
+        let values = self.values(Field::Text.name())?;
+        if let Some((at, _)) = values.iter().find(|(_, pattern)| pattern.segments.iter().all(String::is_empty)) {
+            return self.refuse(*at, "a text to look for has at least one letter");
+        }
+        self.skip_space();
+        let lower = |pattern: Pattern| Pattern {
+            segments: pattern.segments.iter().map(|segment| segment.to_lowercase()).collect(),
+        };
+        Ok(Term::Text(values.into_iter().map(|(_, pattern)| lower(pattern).anywhere()).collect()))
+    }
+
+    /// Whether what stands at `start` is neither a term nor a text to look for, and what it could have been.
+    fn not_a_term(&self, start: usize, name: &str) -> Option<FilterError> {
         let lower = name.to_lowercase();
-        let (what, suggestion) = match (self.rest().chars().next(), lower.as_str()) {
+        let next = self.rest().chars().next();
+        let (what, suggestion) = match (next, lower.as_str()) {
             (None, "") => ("a term is missing at the end".into(), None),
-            (Some(c), "") => (format!("`{}` cannot start a term; a term is field:value", c.escape_debug()), None),
+            (Some('"' | '*' | '\\'), "") => return None,
+            (Some(c), "") => {
+                (format!("`{}` cannot start a term; a term is field:value, or text", c.escape_debug()), None)
+            }
             (_, "and" | "or" | "not") if lower != name => (format!("`{name}` is not a term"), Some(lower)),
             (_, "and" | "or" | "not") => (format!("a term is missing before `{name}`"), None),
+            (Some('('), _) => {
+                let names = || Along::ALL.iter().map(|along| along.as_str());
+                let known: Vec<String> = names().map(|along| format!("`{along}(`")).collect();
+                let what = format!("there is no `{}(`; {} ask about other records", shortened(name), known.join(", "));
+                (what, nearest(name, names()).map(|along| along + "("))
+            }
             _ => {
+                let (field, value) = name.split_once(['=', '<', '>'])?;
+                Field::named(field)?;
                 let what = format!("`{}` is not a term; a term is field:value", shortened(name));
-                (what, name.contains('=').then(|| name.replacen('=', ":", 1)).or_else(|| field_of(name)))
+                (what, Some(format!("{field}:{value}")).filter(|_| !value.is_empty()))
             }
         };
-        FilterError { at: start, what, suggestion }
+        Some(FilterError { at: start, what, suggestion })
     }
 
     /// The values after the colon, with the bytes where they start.
@@ -200,7 +279,7 @@ impl<'a> Reader<'a> {
             if self.at == start {
                 return self.refuse(start, format!("`{field}:` has no value here; a value follows without a space"));
             }
-            values.push((start, Pattern { segments: collapsed(segments) }));
+            values.push((start, Pattern { segments }.collapsed()));
             match self.peek() {
                 Some(',') => self.at += 1,
                 None | Some('(' | ')') => return Ok(values),
@@ -252,35 +331,46 @@ fn one_or(mut filters: Vec<Filter>, several: fn(Vec<Filter>) -> Filter) -> Filte
     }
 }
 
-/// Takes `**` as `*`: no empty segment but the first and the last.
-fn collapsed(segments: Vec<String>) -> Vec<String> {
-    let last = segments.len().saturating_sub(1);
-    let keep = |(at, segment): (usize, String)| (at == 0 || at == last || !segment.is_empty()).then_some(segment);
-    segments.into_iter().enumerate().filter_map(keep).collect()
-}
-
 type Values = Vec<(usize, Pattern)>;
 
 /// Gives the values the type of their field.
-fn typed(field: Field, name: &str, values: Values) -> Result<Term, FilterError> {
+fn typed(field: Field, values: Values, now: Option<Timestamp>) -> Result<Term, FilterError> {
     Ok(match field {
-        Field::Type => Term::Type(words(name, values, RecordType::ALL, RecordType::as_str)?),
-        Field::Decision => Term::Decision(words(name, values, Effect::ALL, Effect::as_str)?),
-        Field::Status => Term::Status(words(name, values, Status::ALL, Status::as_str)?),
-        Field::Would => Term::Would(words(name, values, Effect::ALL, Effect::as_str)?),
-        Field::Origin => Term::Origin(words(name, values, Origin::ALL, Origin::as_str)?),
-        Field::Kind => Term::Kind(words(name, values, ExceptionKind::ALL, ExceptionKind::as_str)?),
-        Field::Mission => Term::Mission(patterns(values)),
-        Field::Agent => Term::Agent(patterns(values)),
-        Field::Initiator => Term::Initiator(patterns(values)),
-        Field::Class => Term::Class(patterns(values)),
-        Field::Reason => Term::Reason(patterns(values)),
-        Field::Tool => Term::Tool(tools(values)?),
-        Field::Call => Term::Call(ids(name, &values)?),
-        Field::Run => Term::Run(ids(name, &values)?),
-        Field::After => Term::After(time(name, &values)?),
-        Field::Before => Term::Before(time(name, &values)?),
+        Field::Type => Term::Type(words(field, &values, RecordType::ALL, RecordType::as_str)?),
+        Field::Kind => Term::Kind(words(field, &values, ExceptionKind::ALL, ExceptionKind::as_str)?),
+        Field::Tool => Term::Value(field, tools(values)?),
+        Field::Version => Term::Value(field, digests(values)),
+        Field::Object => Term::Value(field, objects(values)?),
+        Field::Call => Term::Call(ids(field, &values)?),
+        Field::Run => Term::Run(ids(field, &values)?),
+        Field::Session => Term::Session(ids(field, &values)?),
+        Field::Approval => Term::Approval(ids(field, &values)?),
+        Field::Exception => Term::Exception(ids(field, &values)?),
+        Field::After => Term::After(time(field, &values, now)?),
+        Field::Before => Term::Before(time(field, &values, now)?),
+        Field::On => Term::On(spans(field, &values, now)?),
         Field::Seq => Term::Seq(ranges(&values)?),
+        Field::Decision
+        | Field::Would
+        | Field::Origin
+        | Field::Answer
+        | Field::Resolution
+        | Field::Event
+        | Field::Status
+        | Field::EffectClass
+        | Field::Direction => {
+            let picked = words(field, &values, &field.words().unwrap_or_default(), |word| word)?;
+            Term::Value(field, picked.into_iter().map(Pattern::exactly).collect())
+        }
+        Field::Mission
+        | Field::Agent
+        | Field::Initiator
+        | Field::Person
+        | Field::Reason
+        | Field::Gate
+        | Field::Approver
+        | Field::Class
+        | Field::Text => Term::Value(field, patterns(values)),
     })
 }
 
@@ -288,19 +378,51 @@ fn patterns(values: Values) -> Vec<Pattern> {
     values.into_iter().map(|(_, pattern)| pattern).collect()
 }
 
-/// The words of a closed set that the values match, in the order of the set.
-fn words<T: Copy>(field: &str, values: Values, all: &[T], spell: fn(T) -> &'static str) -> Result<Vec<T>, FilterError> {
-    let known = || all.iter().map(|word| spell(*word));
+/// The start of a digest is enough.
+fn digests(values: Values) -> Vec<Pattern> {
+    let start = |pattern: Pattern| Pattern {
+        segments: pattern.segments.into_iter().chain(std::iter::once(String::new())).collect(),
+    };
+    patterns(values).into_iter().map(|pattern| start(pattern).collapsed()).collect()
+}
+
+fn objects(values: Values) -> Result<Vec<Pattern>, FilterError> {
     for (at, pattern) in &values {
+        if let Some(text) = pattern.exact()
+            && !text.contains(':')
+        {
+            let kinds = VersionedKind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>();
+            let what = format!("`{}` is not kind:name; kinds are {}", shortened(text), kinds.join(", "));
+            let meant = if kinds.contains(&text) { format!("{text}:*") } else { format!("*:{text}") };
+            return Err(FilterError { at: *at, what, suggestion: typable(meant) });
+        }
+    }
+    Ok(patterns(values))
+}
+
+/// The words of a closed set that the values match, in the order of the set.
+fn words<T: Copy>(
+    field: Field,
+    values: &Values,
+    all: &[T],
+    spell: fn(T) -> &'static str,
+) -> Result<Vec<T>, FilterError> {
+    let known = || all.iter().map(|word| spell(*word));
+    for (at, pattern) in values {
         if !known().any(|word| pattern.matches(word)) {
-            let what =
-                format!("`{}` is not a {field}; known are {}", shown(pattern), known().collect::<Vec<_>>().join(", "));
+            let known_words = known().collect::<Vec<_>>().join(", ");
+            let what = format!("`{}` is not {}; known are {known_words}", shown(pattern), article(field));
             let suggestion = nearest(&pattern.segments.concat(), known());
             return Err(FilterError { at: *at, what, suggestion });
         }
     }
     let picked = all.iter().copied().filter(|word| values.iter().any(|(_, pattern)| pattern.matches(spell(*word))));
     Ok(picked.collect())
+}
+
+/// A suggestion is to be typed, and must not carry what a terminal would obey.
+fn typable(meant: String) -> Option<String> {
+    Some(meant).filter(|meant| !meant.contains(char::is_control))
 }
 
 fn tools(values: Values) -> Result<Vec<Pattern>, FilterError> {
@@ -310,15 +432,13 @@ fn tools(values: Values) -> Result<Vec<Pattern>, FilterError> {
         {
             let what = format!("`{}` is not a tool; tools are written like mcp:bank/send_money", shortened(text));
             let meant = if text.contains('/') { format!("*:{text}") } else { format!("*/{text}") };
-            // A suggestion is to be typed, and must not carry what a terminal would obey.
-            let suggestion = Some(meant).filter(|meant| !meant.contains(char::is_control));
-            return Err(FilterError { at: *at, what, suggestion });
+            return Err(FilterError { at: *at, what, suggestion: typable(meant) });
         }
     }
     Ok(patterns(values))
 }
 
-fn ids<T: FromStr>(field: &str, values: &Values) -> Result<Vec<IdRange<T>>, FilterError> {
+fn ids<T: FromStr>(field: Field, values: &Values) -> Result<Vec<IdRange<T>>, FilterError> {
     let read = |(at, pattern): &(usize, Pattern)| {
         let range = match pattern.segments.as_slice() {
             [text] => id_range(text, text),
@@ -332,7 +452,11 @@ fn ids<T: FromStr>(field: &str, values: &Values) -> Result<Vec<IdRange<T>>, Filt
         };
         range.ok_or_else(|| FilterError {
             at: *at,
-            what: format!("`{}` is not a {field}; want a UUID in lower case, or its start and `*`", shown(pattern)),
+            what: format!(
+                "`{}` is not {}; want a UUID in lower case, or its start and `*`",
+                shown(pattern),
+                article(field)
+            ),
             suggestion: None,
         })
     };
@@ -343,19 +467,47 @@ fn id_range<T: FromStr>(low: &str, high: &str) -> Option<IdRange<T>> {
     Some(IdRange { low: low.parse().ok()?, high: high.parse().ok()? })
 }
 
-fn time(field: &str, values: &Values) -> Result<Timestamp, FilterError> {
+/// The field's name in prose, with its article.
+fn article(field: Field) -> String {
+    let article = if field.name().starts_with(['a', 'e', 'o']) { "an" } else { "a" };
+    format!("{article} {}", field.name().replace('_', " "))
+}
+
+fn time(field: Field, values: &Values, now: Option<Timestamp>) -> Result<Timestamp, FilterError> {
     let [(at, pattern)] = values.as_slice() else {
         let at = values.get(1).map_or(0, |(at, _)| *at);
-        return Err(FilterError { at, what: format!("`{field}:` takes one time"), suggestion: None });
+        return Err(FilterError { at, what: format!("`{}:` takes one time", field.name()), suggestion: None });
     };
-    let text = pattern.exact().unwrap_or_default();
-    let is_date = text.len() == 10;
-    let read = if is_date { format!("{text}T00:00:00Z").parse() } else { text.parse::<Timestamp>() };
-    read.map_err(|_| FilterError {
-        at: *at,
-        what: format!("`{}` is not a time; want 2026-11-01 (its start in UTC) or 2026-11-01T09:30:00Z", shown(pattern)),
-        suggestion: None,
-    })
+    let read = moment::read(pattern.exact().unwrap_or_default(), now);
+    read.map(|span| span.from).map_err(|why| no_time(*at, pattern, why))
+}
+
+fn spans(field: Field, values: &Values, now: Option<Timestamp>) -> Result<Vec<Span>, FilterError> {
+    let read = |(at, pattern): &(usize, Pattern)| {
+        moment::read_span(pattern.exact().unwrap_or_default(), now).map_err(|why| {
+            let mut error = no_time(*at, pattern, why);
+            if why == NoTime::Unknown && pattern.exact().is_some_and(|text| text.contains("..")) {
+                error.what = format!(
+                    "`{}` is no span for `{}:`; want from..until, each of them {}",
+                    shown(pattern),
+                    field.name(),
+                    moment::WANTED
+                );
+            }
+            error
+        })
+    };
+    values.iter().map(read).collect()
+}
+
+fn no_time(at: usize, pattern: &Pattern, why: NoTime) -> FilterError {
+    let what = match why {
+        NoTime::Unknown => format!("`{}` is not a time; want {}", shown(pattern), moment::WANTED),
+        NoTime::Relative => {
+            format!("`{}` counts from now, which a filter that is kept does not have; write a date", shown(pattern))
+        }
+    };
+    FilterError { at, what, suggestion: None }
 }
 
 fn ranges(values: &Values) -> Result<Vec<SeqRange>, FilterError> {
@@ -386,20 +538,6 @@ fn shown(pattern: &Pattern) -> String {
 /// User text for a message: bounded and without control characters.
 fn shortened(text: &str) -> String {
     text.chars().take(64).flat_map(char::escape_debug).collect()
-}
-
-/// The term that has `word` as one of its known values.
-fn field_of(word: &str) -> Option<String> {
-    let field = if word.parse::<RecordType>().is_ok() {
-        "type"
-    } else if word.parse::<Effect>().is_ok() {
-        "decision"
-    } else if word.parse::<Status>().is_ok() {
-        "status"
-    } else {
-        return None;
-    };
-    Some(format!("{field}:{word}"))
 }
 
 /// The known word that takes the fewest edits to get to, of those that are near: a third of its letters and one, or the same first three letters.

@@ -1,41 +1,41 @@
 //! The index of the embedded ledger: one SQLite file, derived from the log, thrown away and made anew whenever it does not fit.
 //!
-//! One row a call and one for every other record, with offsets into the log; what a row says is checked against the record itself by the reader.
+//! It has where every record is, one row for each call, and for every value of a field which records have it: their places in blocks of the log, as sets. So a filter is
+//! an operation on sets, block by block, from whichever end the records are wanted. What it proposes is checked against the record itself by the reader.
 //! WAL with `synchronous = NORMAL`: a power cut may take the last transactions, and opening the ledger applies them again.
 
-use std::ops::ControlFlow;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use evidence::decimal::Number;
-use evidence::filter::Filter;
-use evidence::ids::{CallId, RunId};
-use evidence::record::{Count, Effect, Status, VersionedKind};
+use evidence::ids::CallId;
+use evidence::record::{Count, VersionedKind};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 
-use super::query::{Order, select};
+use super::query::Block;
+use super::writer::Writer;
 use crate::ledger::log::{Cursor, Spot};
-use crate::ledger::rows::{Batch, CallRow, Counted, PartRow, RecordRow};
+use crate::ledger::rows::{Batch, CallRow, Counted, StrayRow, VersionRow};
+use crate::limits::INDEX_BLOCK_RECORDS;
 use crate::ports::{Index, IndexError};
 
 /// Changes whenever tables or the meaning of a column change; an index with another number is made anew.
-const SCHEMA: i64 = 4;
+const SCHEMA: i64 = 5;
 
 const TABLES: &str = "
 CREATE TABLE calls (
-    call BLOB PRIMARY KEY, run BLOB, mission TEXT, agent TEXT NOT NULL, initiator TEXT NOT NULL, tool TEXT,
-    effect TEXT, status TEXT, reasons TEXT NOT NULL, classes TEXT NOT NULL,
-    decision_seq INTEGER, decision_offset INTEGER, decision_at INTEGER,
-    intent_seq INTEGER, intent_offset INTEGER, intent_at INTEGER,
-    outcome_seq INTEGER, outcome_offset INTEGER, outcome_at INTEGER
+    call BLOB PRIMARY KEY, first INTEGER NOT NULL,
+    decision_seq INTEGER, decision_offset INTEGER, intent_seq INTEGER, intent_offset INTEGER, outcome_seq INTEGER, outcome_offset INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX open_calls ON calls (intent_seq) WHERE intent_seq IS NOT NULL AND outcome_seq IS NULL;
-CREATE INDEX calls_of_run ON calls (run) WHERE run IS NOT NULL;
-CREATE TABLE records (
-    seq INTEGER PRIMARY KEY, offset INTEGER NOT NULL, type TEXT NOT NULL, call BLOB, run BLOB, mission TEXT, agent TEXT NOT NULL,
-    initiator TEXT NOT NULL, tool TEXT, effect TEXT, status TEXT, reasons TEXT NOT NULL, classes TEXT NOT NULL,
-    recorded_at INTEGER NOT NULL
-) STRICT;
-CREATE INDEX records_of_run ON records (run) WHERE run IS NOT NULL;
+CREATE TABLE strays (
+    call BLOB NOT NULL, seq INTEGER NOT NULL, offset INTEGER NOT NULL, is_action INTEGER NOT NULL, PRIMARY KEY (call, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX stray_actions ON strays (seq) WHERE is_action = 1;
+CREATE TABLE places (chunk INTEGER PRIMARY KEY, at INTEGER NOT NULL, places BLOB NOT NULL) STRICT;
+CREATE TABLE terms (term INTEGER PRIMARY KEY, field TEXT NOT NULL, value TEXT NOT NULL) STRICT;
+CREATE UNIQUE INDEX terms_by_value ON terms (field, value);
+CREATE TABLE postings (block INTEGER NOT NULL, term INTEGER NOT NULL, places BLOB NOT NULL, PRIMARY KEY (block, term)) STRICT, WITHOUT ROWID;
 CREATE TABLE versions (
     kind TEXT NOT NULL, name TEXT NOT NULL, seq INTEGER NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (kind, name)
 ) STRICT, WITHOUT ROWID;
@@ -52,6 +52,7 @@ CREATE TABLE progress (
 pub struct SqliteIndex {
     connection: Connection,
     emitter: String,
+    writer: Writer,
 }
 
 /// Where an index is kept.
@@ -99,7 +100,11 @@ impl SqliteIndex {
         }
         let known: Option<String> =
             connection.query_row("SELECT emitter FROM progress", [], |row| row.get(0)).optional()?;
-        Ok((known.as_deref() == Some(emitter)).then(|| Self { connection, emitter: emitter.to_owned() }))
+        Ok((known.as_deref() == Some(emitter)).then(|| Self {
+            connection,
+            emitter: emitter.to_owned(),
+            writer: Writer::default(),
+        }))
     }
 
     fn fresh(mut connection: Connection, emitter: &str) -> Result<Self, IndexError> {
@@ -109,7 +114,7 @@ impl SqliteIndex {
         transaction.pragma_update(None, "user_version", SCHEMA)?;
         note_progress(&transaction, emitter, Cursor::START)?;
         transaction.commit()?;
-        Ok(Self { connection, emitter: emitter.to_owned() })
+        Ok(Self { connection, emitter: emitter.to_owned(), writer: Writer::default() })
     }
 
     /// The log that the index in this file was made of, as it says itself.
@@ -133,7 +138,7 @@ impl SqliteIndex {
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         connection.busy_timeout(BUSY)?;
         let schema: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        let index = Self { connection, emitter: emitter.to_owned() };
+        let index = Self { connection, emitter: emitter.to_owned(), writer: Writer::default() };
         Ok((schema == SCHEMA && index.known_emitter()?.as_deref() == Some(emitter)).then_some(index))
     }
 
@@ -152,43 +157,19 @@ impl SqliteIndex {
             "SELECT decision_seq AS seq, decision_offset FROM calls WHERE call = ?1 AND decision_seq IS NOT NULL
              UNION ALL SELECT intent_seq, intent_offset FROM calls WHERE call = ?1 AND intent_seq IS NOT NULL
              UNION ALL SELECT outcome_seq, outcome_offset FROM calls WHERE call = ?1 AND outcome_seq IS NOT NULL
-             UNION ALL SELECT seq, offset FROM records WHERE call = ?1
+             UNION ALL SELECT seq, offset FROM strays WHERE call = ?1
              ORDER BY seq",
         )?;
         let spots = statement.query_map([call.as_bytes()], spot)?.collect::<Result<_, _>>()?;
         Ok((spots, self.progress()?))
     }
 
-    /// The records of a run, with how far the index is, both as of one moment.
-    pub(crate) fn run(&self, run: RunId) -> Result<(Vec<Spot>, Cursor), IndexError> {
-        let moment = self.connection.unchecked_transaction()?;
-        let mut statement = moment.prepare_cached(
-            "SELECT decision_seq AS seq, decision_offset FROM calls WHERE run = ?1 AND decision_seq IS NOT NULL
-             UNION ALL SELECT intent_seq, intent_offset FROM calls WHERE run = ?1 AND intent_seq IS NOT NULL
-             UNION ALL SELECT outcome_seq, outcome_offset FROM calls WHERE run = ?1 AND outcome_seq IS NOT NULL
-             UNION ALL SELECT seq, offset FROM records WHERE run = ?1
-             ORDER BY seq",
-        )?;
-        let spots = statement.query_map([run.as_bytes()], spot)?.collect::<Result<_, _>>()?;
-        Ok((spots, self.progress()?))
-    }
-
-    /// Gives the places of the records that may match to `each`, in order, until it breaks.
-    pub(crate) fn candidates<E: From<IndexError>>(
-        &self,
-        filter: &Filter,
-        order: Order,
-        each: &mut dyn FnMut(Spot) -> Result<ControlFlow<()>, E>,
-    ) -> Result<(), E> {
-        let (sql, values) = select(filter, order);
-        let mut statement = self.connection.prepare(&sql).map_err(IndexError::from)?;
-        let mut rows = statement.query(rusqlite::params_from_iter(values)).map_err(IndexError::from)?;
-        while let Some(row) = rows.next().map_err(IndexError::from)? {
-            if each(spot(row).map_err(IndexError::from)?)?.is_break() {
-                break;
-            }
-        }
-        Ok(())
+    /// Where a record is, if the index knows it.
+    pub(crate) fn spot(&self, seq: u64) -> Result<Option<Spot>, IndexError> {
+        let Some(before) = seq.checked_sub(1) else { return Ok(None) };
+        let (number, at) = (before / INDEX_BLOCK_RECORDS, before % INDEX_BLOCK_RECORDS);
+        let records = self.progress()?.records();
+        if seq > records { Ok(None) } else { Block::new(&self.connection, number, records).spot(at) }
     }
 
     /// Makes everything that is read until the guard is dropped be as of one moment.
@@ -212,6 +193,36 @@ impl SqliteIndex {
     pub(crate) fn versions_with_progress(&self, kind: VersionedKind) -> Result<(Vec<Spot>, Cursor), IndexError> {
         let _moment = self.connection.unchecked_transaction()?;
         Ok((self.latest_versions(kind)?, self.progress()?))
+    }
+}
+
+impl SqliteIndex {
+    fn apply_all(&mut self, batch: &Batch, upto: Cursor) -> Result<(), IndexError> {
+        let transaction = self.connection.transaction()?;
+        let mut calls = Calls::of(batch);
+        for row in &batch.calls {
+            if calls.upsert(&transaction, row)? {
+                continue;
+            }
+            for (alone, stray) in row.apart() {
+                if !calls.upsert(&transaction, &alone)? {
+                    calls.insert_stray(&transaction, &stray)?;
+                }
+            }
+        }
+        for row in &batch.strays {
+            calls.insert_stray(&transaction, row)?;
+        }
+        for row in &batch.versions {
+            insert_version(&transaction, row)?;
+        }
+        self.writer.write(&transaction, &batch.postings, &calls.firsts)?;
+        for (counted, amount) in &batch.counted {
+            add_count(&transaction, counted, *amount)?;
+        }
+        note_progress(&transaction, &self.emitter, upto)?;
+        transaction.commit()?;
+        Ok(())
     }
 }
 
@@ -252,41 +263,29 @@ impl Index for SqliteIndex {
     }
 
     fn apply(&mut self, batch: &Batch, upto: Cursor) -> Result<(), IndexError> {
-        let transaction = self.connection.transaction()?;
-        for row in &batch.calls {
-            if upsert_call(&transaction, row)? {
-                continue;
-            }
-            for (alone, record) in row.apart() {
-                if !upsert_call(&transaction, &alone)? {
-                    insert_record(&transaction, &record)?;
-                }
-            }
+        let applied = self.apply_all(batch, upto);
+        if applied.is_err() {
+            // What was given a number in this transaction has lost it.
+            self.writer = Writer::default();
         }
-        for row in &batch.others {
-            insert_record(&transaction, row)?;
-        }
-        for (counted, amount) in &batch.counted {
-            add_count(&transaction, counted, *amount)?;
-        }
-        note_progress(&transaction, &self.emitter, upto)?;
-        transaction.commit()?;
-        Ok(())
+        applied
     }
 
     fn clear(&mut self) -> Result<(), IndexError> {
         let transaction = self.connection.transaction()?;
-        transaction
-            .execute_batch("DELETE FROM calls; DELETE FROM counts; DELETE FROM records; DELETE FROM versions;")?;
+        transaction.execute_batch(
+            "DELETE FROM calls; DELETE FROM counts; DELETE FROM places; DELETE FROM postings; DELETE FROM strays;
+                 DELETE FROM terms; DELETE FROM versions;",
+        )?;
+        self.writer = Writer::default();
         note_progress(&transaction, &self.emitter, Cursor::START)?;
         transaction.commit()?;
         Ok(())
     }
 
     fn stray_actions(&self) -> Result<Vec<Spot>, IndexError> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT seq, offset FROM records WHERE type = 'action_record' ORDER BY seq")?;
+        let mut statement =
+            self.connection.prepare_cached("SELECT seq, offset FROM strays WHERE is_action = 1 ORDER BY seq")?;
         let spots = statement.query_map([], spot)?.collect::<Result<_, _>>()?;
         Ok(spots)
     }
@@ -312,11 +311,11 @@ fn spot(row: &rusqlite::Row<'_>) -> rusqlite::Result<Spot> {
 }
 
 /// Sequence numbers and offsets stay below 2^53, so the sign is never used.
-const fn unsigned(value: i64) -> u64 {
+pub(super) const fn unsigned(value: i64) -> u64 {
     value.unsigned_abs()
 }
 
-const fn signed(value: u64) -> i64 {
+pub(super) const fn signed(value: u64) -> i64 {
     value.cast_signed()
 }
 
@@ -345,83 +344,87 @@ fn add_count(transaction: &Transaction<'_>, counted: &Counted, amount: Number) -
     Ok(())
 }
 
-/// Adds a call's row or completes it; false if what is known of the call contradicts the row.
-fn upsert_call(transaction: &Transaction<'_>, row: &CallRow) -> Result<bool, IndexError> {
-    let mut statement = transaction.prepare_cached(
-        "INSERT INTO calls VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)
-         ON CONFLICT (call) DO UPDATE SET
-            effect = coalesce(effect, excluded.effect), status = coalesce(status, excluded.status),
-            reasons = CASE '' WHEN reasons THEN excluded.reasons WHEN excluded.reasons THEN reasons
-                ELSE reasons || ' ' || excluded.reasons END,
-            classes = CASE '' WHEN classes THEN excluded.classes WHEN excluded.classes THEN classes
-                ELSE classes || ' ' || excluded.classes END,
-            decision_seq = coalesce(decision_seq, excluded.decision_seq),
-            decision_offset = coalesce(decision_offset, excluded.decision_offset),
-            decision_at = coalesce(decision_at, excluded.decision_at),
-            intent_seq = coalesce(intent_seq, excluded.intent_seq),
-            intent_offset = coalesce(intent_offset, excluded.intent_offset),
-            intent_at = coalesce(intent_at, excluded.intent_at),
-            outcome_seq = coalesce(outcome_seq, excluded.outcome_seq),
-            outcome_offset = coalesce(outcome_offset, excluded.outcome_offset),
-            outcome_at = coalesce(outcome_at, excluded.outcome_at)
-         WHERE (decision_seq IS NULL OR excluded.decision_seq IS NULL) AND (intent_seq IS NULL OR excluded.intent_seq IS NULL)
-            AND (outcome_seq IS NULL OR excluded.outcome_seq IS NULL)
-            AND run IS excluded.run AND mission IS excluded.mission AND agent IS excluded.agent AND initiator IS excluded.initiator
-            AND tool IS excluded.tool",
-    )?;
-    let seq = |part: &Option<PartRow>| part.as_ref().map(|part| signed(part.spot.seq));
-    let offset = |part: &Option<PartRow>| part.as_ref().map(|part| signed(part.spot.offset));
-    let at = |part: &Option<PartRow>| part.as_ref().map(|part| part.recorded_at.micros());
-    let changed = statement.execute(params![
-        row.call.as_bytes(),
-        row.about.run.map(|run| *run.as_bytes()),
-        row.about.mission,
-        row.about.agent,
-        row.about.initiator,
-        row.about.tool,
-        row.effect().map(Effect::as_str),
-        row.status().map(Status::as_str),
-        row.reasons(),
-        row.classes(),
-        seq(&row.decision),
-        offset(&row.decision),
-        at(&row.decision),
-        seq(&row.intent),
-        offset(&row.intent),
-        at(&row.intent),
-        seq(&row.outcome),
-        offset(&row.outcome),
-        at(&row.outcome),
-    ])?;
-    Ok(changed == 1)
+/// The calls of a batch, with the first record of each, by which the index knows it.
+struct Calls {
+    firsts: HashMap<CallId, u64>,
 }
 
-fn insert_record(transaction: &Transaction<'_>, row: &RecordRow) -> Result<(), IndexError> {
-    transaction
-        .prepare_cached("INSERT INTO records VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)")?
-        .execute(params![
+impl Calls {
+    /// What the batch knows: right for calls that begin in it.
+    fn of(batch: &Batch) -> Self {
+        let mut firsts = HashMap::new();
+        for posted in &batch.postings.records {
+            if let Some(call) = posted.call {
+                firsts.entry(call).or_insert(posted.spot.seq);
+            }
+        }
+        Self { firsts }
+    }
+
+    fn first(&self, call: CallId) -> i64 {
+        signed(self.firsts.get(&call).copied().unwrap_or_default())
+    }
+
+    /// Adds a call's row or completes it; false if what is known of the call contradicts the row.
+    fn upsert(&mut self, transaction: &Transaction<'_>, row: &CallRow) -> Result<bool, IndexError> {
+        let mut statement = transaction.prepare_cached(
+            "INSERT INTO calls VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT (call) DO UPDATE SET
+                decision_seq = coalesce(decision_seq, excluded.decision_seq),
+                decision_offset = coalesce(decision_offset, excluded.decision_offset),
+                intent_seq = coalesce(intent_seq, excluded.intent_seq),
+                intent_offset = coalesce(intent_offset, excluded.intent_offset),
+                outcome_seq = coalesce(outcome_seq, excluded.outcome_seq),
+                outcome_offset = coalesce(outcome_offset, excluded.outcome_offset)
+             WHERE (decision_seq IS NULL OR excluded.decision_seq IS NULL)
+                AND (intent_seq IS NULL OR excluded.intent_seq IS NULL)
+                AND (outcome_seq IS NULL OR excluded.outcome_seq IS NULL)
+             RETURNING first",
+        )?;
+        let seq = |part: &Option<Spot>| part.map(|spot| signed(spot.seq));
+        let offset = |part: &Option<Spot>| part.map(|spot| signed(spot.offset));
+        let first: Option<i64> = statement
+            .query_row(
+                params![
+                    row.call.as_bytes(),
+                    self.first(row.call),
+                    seq(&row.decision),
+                    offset(&row.decision),
+                    seq(&row.intent),
+                    offset(&row.intent),
+                    seq(&row.outcome),
+                    offset(&row.outcome),
+                ],
+                |row| row.get(0),
+            )
+            .optional()?;
+        self.firsts.extend(first.map(|first| (row.call, unsigned(first))));
+        Ok(first.is_some())
+    }
+
+    fn insert_stray(&mut self, transaction: &Transaction<'_>, row: &StrayRow) -> Result<(), IndexError> {
+        transaction.prepare_cached("INSERT INTO strays VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+            row.call.as_bytes(),
             signed(row.spot.seq),
             signed(row.spot.offset),
-            row.record_type.as_str(),
-            row.call.map(|call| *call.as_bytes()),
-            row.about.run.map(|run| *run.as_bytes()),
-            row.about.mission,
-            row.about.agent,
-            row.about.initiator,
-            row.about.tool,
-            row.effect.map(Effect::as_str),
-            row.status.map(Status::as_str),
-            row.reasons.join(" "),
-            row.classes.join(" "),
-            row.recorded_at.micros(),
+            row.is_action,
         ])?;
-    if let Some((kind, name)) = &row.version {
-        transaction.prepare_cached("INSERT OR REPLACE INTO versions VALUES (?1, ?2, ?3, ?4)")?.execute(params![
-            kind.as_str(),
-            name,
-            signed(row.spot.seq),
-            signed(row.spot.offset)
-        ])?;
+        let first: i64 = transaction
+            .prepare_cached(
+                "INSERT INTO calls (call, first) VALUES (?1, ?2) ON CONFLICT (call) DO UPDATE SET first = first RETURNING first",
+            )?
+            .query_row(params![row.call.as_bytes(), self.first(row.call)], |row| row.get(0))?;
+        self.firsts.insert(row.call, unsigned(first));
+        Ok(())
     }
+}
+
+fn insert_version(transaction: &Transaction<'_>, row: &VersionRow) -> Result<(), IndexError> {
+    transaction.prepare_cached("INSERT OR REPLACE INTO versions VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+        row.kind.as_str(),
+        row.name,
+        signed(row.spot.seq),
+        signed(row.spot.offset)
+    ])?;
     Ok(())
 }

@@ -8,17 +8,20 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use evidence::filter::{Filter, SeqRange, Term};
+use evidence::filter::{Field, Filter, IdRange, Term};
 use evidence::ids::{CallId, RunId};
 use evidence::record::{self, Body, Count, ReadRecordError, Record, VersionedKind};
 
 use super::disk::HomeDisk;
 use super::index::{IndexPlace, SqliteIndex};
 pub use super::query::Order;
+pub use super::view::Group;
+use super::view::View;
 use crate::ledger::INDEX;
 use crate::ledger::log::{Cursor, LogError, LogFault, LogReader, Spot};
 use crate::ledger::{IdentityError, frame, identity, segment};
-use crate::ports::{Disk, Index as _, IndexError};
+use crate::limits::COUNT_GROUPS_MAX;
+use crate::ports::{Disk, IndexError};
 
 /// Why a ledger cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -35,12 +38,15 @@ pub enum ReadError {
     /// The log cannot be read.
     #[error("read ledger: {0}")]
     Log(#[from] LogError),
+    /// A count has more groups than it may.
+    #[error("count: there are more than {COUNT_GROUPS_MAX} groups; count by another field, or narrow the filter")]
+    Groups,
 }
 
 /// Reads one ledger. Not shared between threads: open one for each.
 pub struct Reader {
-    disk: Arc<dyn Disk>,
-    index: Option<SqliteIndex>,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) index: Option<SqliteIndex>,
 }
 
 impl Reader {
@@ -75,6 +81,11 @@ impl Reader {
     /// # Errors
     /// [`ReadError`].
     pub fn record(&self, seq: u64) -> Result<Option<Record>, ReadError> {
+        if let Some(index) = &self.index
+            && let Some(spot) = index.spot(seq)?
+        {
+            return Ok(Some(Segments::new(&self.disk)?.read(spot)?));
+        }
         let segments = segment::list(&*self.disk).map_err(|error| LogError::io(1, 0, error))?;
         let Some(first) = segments.iter().rev().find(|first| **first <= seq).copied().filter(|_| seq > 0) else {
             return Ok(None);
@@ -113,70 +124,29 @@ impl Reader {
         &self,
         filter: &Filter,
         order: Order,
-        mut each: impl FnMut(Record) -> ControlFlow<()>,
+        each: impl FnMut(Record) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
-        let moment = self.index.as_ref().map(|index| Ok::<_, ReadError>((index, index.moment()?))).transpose()?;
-        let mut from = match &moment {
-            Some((index, _)) => index.progress()?,
-            None => Cursor::START,
-        };
-        if order == Order::NewestFirst {
-            // The newest segment is read from the log in any case: what is asked for is mostly there, and the index would have to sort all that it has.
-            from = self.last_segment()?.filter(|last| last.next_seq < from.next_seq).unwrap_or(from);
-            if self.visit_tail_backwards(filter, from, &mut each)?.is_break() {
-                return Ok(());
-            }
-        }
-        if let Some((index, _)) = &moment {
-            let mut segments = Segments::new(&self.disk)?;
-            let mut flow = ControlFlow::Continue(());
-            let before = Filter::Term(Term::Seq(vec![SeqRange { low: 0, high: from.records() }]));
-            let older = Filter::And(vec![filter.clone(), before]);
-            index.candidates(&older, order, &mut |spot| {
-                let record = segments.read(spot)?;
-                flow = if filter.matches(&record) { each(record) } else { ControlFlow::Continue(()) };
-                Ok::<_, ReadError>(flow)
-            })?;
-            if flow.is_break() {
-                return Ok(());
-            }
-        }
-        if order == Order::OldestFirst {
-            self.scan(from, |segment, spot, bytes| {
-                let record = read_bytes(segment, spot, bytes)?;
-                Ok(if filter.matches(&record) { each(record) } else { ControlFlow::Continue(()) })
-            })?;
-        }
-        Ok(())
+        let view = View::new(self)?;
+        view.matcher(filter)?.visit(order, each)
     }
 
-    /// The start of the last segment.
-    fn last_segment(&self) -> Result<Option<Cursor>, ReadError> {
-        let segments = segment::list(&*self.disk).map_err(|error| LogError::io(1, 0, error))?;
-        Ok(segments.last().map(|first| Cursor { next_seq: *first, segment: *first, ..Cursor::START }))
+    /// How many records match `filter`. What the index is sure of is counted there, and not read.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn count(&self, filter: &Filter) -> Result<u64, ReadError> {
+        let view = View::new(self)?;
+        view.matcher(filter)?.count()
     }
 
-    /// What the log has from `from` on, the newest first. The log reads forwards only, so the places come first.
-    fn visit_tail_backwards(
-        &self,
-        filter: &Filter,
-        from: Cursor,
-        each: &mut impl FnMut(Record) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, ReadError> {
-        let mut spots = Vec::new();
-        self.scan(from, |segment, spot, bytes| {
-            if filter.matches(&read_bytes(segment, spot, bytes)?) {
-                spots.push(spot);
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
-        let mut segments = Segments::new(&self.disk)?;
-        for spot in spots.iter().rev() {
-            if each(segments.read(*spot)?).is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
+    /// How many records match `filter` for each combination of values of the fields, `None` where a record has none. A record that has several values counts for each of
+    /// them. The most come first.
+    ///
+    /// # Errors
+    /// [`ReadError::Groups`] if there are too many; else as ever.
+    pub fn count_by(&self, filter: &Filter, fields: &[Field]) -> Result<Vec<(Group, u64)>, ReadError> {
+        let view = View::new(self)?;
+        view.matcher(filter)?.count_by(fields)
     }
 
     /// All records of a call, in the order of the log.
@@ -202,21 +172,8 @@ impl Reader {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn visit_run(&self, run: RunId, mut each: impl FnMut(Record) -> ControlFlow<()>) -> Result<(), ReadError> {
-        let (spots, from) = match &self.index {
-            Some(index) => index.run(run)?,
-            None => (Vec::new(), Cursor::START),
-        };
-        let mut segments = Segments::new(&self.disk)?;
-        for spot in spots {
-            if each(segments.read(spot)?).is_break() {
-                return Ok(());
-            }
-        }
-        self.scan(from, |segment, spot, bytes| {
-            let record = read_bytes(segment, spot, bytes)?;
-            Ok(if record.correlation.run == Some(run) { each(record) } else { ControlFlow::Continue(()) })
-        })
+    pub fn visit_run(&self, run: RunId, each: impl FnMut(Record) -> ControlFlow<()>) -> Result<(), ReadError> {
+        self.visit(&Filter::Term(Term::Run(vec![IdRange { low: run, high: run }])), Order::OldestFirst, each)
     }
 
     /// The latest `version_log` record of every object of a kind, in the order of the log.
@@ -271,7 +228,7 @@ impl Reader {
     }
 
     /// Gives every record with its segment, from `from` to the end of the log to `each`, until it has enough.
-    fn scan(
+    pub(super) fn scan(
         &self,
         from: Cursor,
         mut each: impl FnMut(u64, Spot, &[u8]) -> Result<ControlFlow<()>, LogError>,
@@ -295,19 +252,19 @@ pub(crate) fn read_spot(disk: &Arc<dyn Disk>, spot: Spot) -> Result<Record, Read
 }
 
 /// Segments by their first records, the one that was read last kept open.
-struct Segments<'a> {
+pub(super) struct Segments<'a> {
     disk: &'a dyn Disk,
     first_seqs: Vec<u64>,
     open: Option<segment::SegmentReader>,
 }
 
 impl<'a> Segments<'a> {
-    fn new(disk: &'a Arc<dyn Disk>) -> Result<Self, LogError> {
+    pub(super) fn new(disk: &'a Arc<dyn Disk>) -> Result<Self, LogError> {
         let first_seqs = segment::list(&**disk).map_err(|error| LogError::io(1, 0, error))?;
         Ok(Self { disk: &**disk, first_seqs, open: None })
     }
 
-    fn read(&mut self, spot: Spot) -> Result<Record, LogError> {
+    pub(super) fn read(&mut self, spot: Spot) -> Result<Record, LogError> {
         let before = self.first_seqs.partition_point(|first| *first <= spot.seq);
         let first = before.checked_sub(1).and_then(|at| self.first_seqs.get(at)).copied().unwrap_or(1);
         let here = |error: io::Error| LogError::io(first, spot.offset, error);
@@ -326,7 +283,7 @@ impl<'a> Segments<'a> {
     }
 }
 
-fn read_bytes(segment: u64, spot: Spot, bytes: &[u8]) -> Result<Record, LogError> {
+pub(super) fn read_bytes(segment: u64, spot: Spot, bytes: &[u8]) -> Result<Record, LogError> {
     record::read(bytes).map_err(|source: ReadRecordError| LogError {
         file: segment::path(segment),
         offset: spot.offset,

@@ -75,8 +75,16 @@ impl fmt::Display for Rebuilt {
     }
 }
 
-const TABLES: [(&str, &str); 4] =
-    [("calls", "call"), ("records", "seq"), ("versions", "kind, name"), ("progress", "one")];
+const TABLES: [(&str, &str); 8] = [
+    ("calls", "call"),
+    ("strays", "call, seq"),
+    ("places", "chunk"),
+    ("terms", "term"),
+    ("postings", "block, term"),
+    ("versions", "kind, name"),
+    ("counts", "mission, counter, span"),
+    ("progress", "one"),
+];
 
 /// Makes the index of a home anew from its log and compares it with the one that is there, up to where that one is.
 ///

@@ -91,8 +91,10 @@ fn an_index_that_does_not_fit_is_made_anew_and_equals_the_log() {
 fn a_changed_row_in_the_index_is_named() {
     let home = home(10);
     for change in [
-        "UPDATE calls SET status = 'unknown' WHERE decision_seq = 5",
-        "DELETE FROM records WHERE seq = 1",
+        "UPDATE calls SET decision_offset = 7 WHERE decision_seq = 5",
+        "DELETE FROM postings WHERE term = 1",
+        "UPDATE terms SET value = 'x' WHERE term = 2",
+        "UPDATE places SET places = zeroblob(12)",
         "INSERT INTO versions VALUES ('run', 'x', 3, 9)",
     ] {
         let index = home.path().join("ledger/index.sqlite");

@@ -1,4 +1,4 @@
-//! What of a record goes into the index and into the tree: one row a call, one row for every other record, one leaf for each. Pure.
+//! What of a record goes into the index and into the tree: one row a call, what filters find it by, one leaf for each. Pure.
 //!
 //! Reads only the fields it needs, borrowed from the record's bytes: this runs for every record the gateway writes, beside the hot path.
 
@@ -7,84 +7,48 @@ use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
 
 use evidence::decimal::Number;
-use evidence::ids::{CallId, RecordId, RunId};
+use evidence::ids::{CallId, RecordId};
 use evidence::leaf::{self, Leaf, Salt};
-use evidence::record::{ActionEvent, DecisionPoint, Effect, Endpoint, RecordType, Status, Surface, VersionedKind};
+use evidence::record::{ActionEvent, DecisionPoint, Endpoint, RecordType, Surface, VersionedKind};
 use evidence::time::Timestamp;
 use serde::Deserialize;
 
 use super::log::Spot;
+use super::postings::Postings;
 
 /// Records of one call that the index finds through one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallRow {
     /// The call.
     pub call: CallId,
-    /// What its records share.
-    pub about: About,
     /// The decision.
-    pub decision: Option<PartRow>,
+    pub decision: Option<Spot>,
     /// The intent.
-    pub intent: Option<PartRow>,
+    pub intent: Option<Spot>,
     /// The outcome.
-    pub outcome: Option<PartRow>,
+    pub outcome: Option<Spot>,
 }
 
-/// One record of a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PartRow {
+/// A record about a call that is not in its row: approvals, exceptions, later decisions and attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StrayRow {
+    /// The call.
+    pub call: CallId,
     /// Where it is.
     pub spot: Spot,
-    /// When it was taken.
-    pub recorded_at: Timestamp,
-    /// What a decision says.
-    pub effect: Option<Effect>,
-    /// What an outcome says.
-    pub status: Option<Status>,
-    /// Its reason codes.
-    pub reasons: Vec<String>,
-    /// The classes of data that it is labelled with.
-    pub classes: Vec<String>,
+    /// Whether it is an action.
+    pub is_action: bool,
 }
 
-/// Any other record.
+/// What a `version_log` is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordRow {
+pub struct VersionRow {
+    /// What kind.
+    pub kind: VersionedKind,
+    /// Its name.
+    pub name: String,
     /// Where it is.
     pub spot: Spot,
-    /// Its type.
-    pub record_type: RecordType,
-    /// Its call, if it is about one.
-    pub call: Option<CallId>,
-    /// Mission, run and so on.
-    pub about: About,
-    /// What a decision says.
-    pub effect: Option<Effect>,
-    /// What an outcome says.
-    pub status: Option<Status>,
-    /// Its reason codes.
-    pub reasons: Vec<String>,
-    /// The classes of data that it is labelled with.
-    pub classes: Vec<String>,
-    /// When it was taken.
-    pub recorded_at: Timestamp,
-    /// What a `version_log` is about.
-    pub version: Option<(VersionedKind, String)>,
-}
-
-/// The fields that every kind of row has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct About {
-    /// The run.
-    pub run: Option<RunId>,
-    /// The mission's name.
-    pub mission: Option<String>,
-    /// The agent's name.
-    pub agent: String,
-    /// The initiator's name.
-    pub initiator: String,
-    /// The tool, as [`evidence::record::Tool`] displays it.
-    pub tool: Option<String>,
 }
 
 /// A counter of a mission, in one run, hour or day.
@@ -105,53 +69,60 @@ pub struct Batch {
     pub calls: Vec<CallRow>,
     /// What is added to the counters of missions.
     pub counted: BTreeMap<Counted, Number>,
-    /// Rows of other records.
-    pub others: Vec<RecordRow>,
+    /// What else is about calls.
+    pub strays: Vec<StrayRow>,
+    /// Changes.
+    pub versions: Vec<VersionRow>,
+    /// Every record, with what filters find it by.
+    pub postings: Postings,
     /// Where the last row of a call is in `calls`.
     last: HashMap<CallId, usize>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Wire<'a> {
+pub(super) struct Wire<'a> {
     #[serde(borrow)]
-    agent: Named<'a>,
+    pub(super) agent: Named<'a>,
     #[serde(borrow)]
-    body: WireBody<'a>,
+    pub(super) body: WireBody<'a>,
     #[serde(borrow)]
-    correlation: Correlation<'a>,
+    pub(super) correlation: Correlation<'a>,
     #[serde(borrow)]
-    data_classes: Option<Vec<Text<'a>>>,
-    id: RecordId,
+    pub(super) data_classes: Option<Vec<Text<'a>>>,
+    pub(super) id: RecordId,
     #[serde(borrow)]
-    initiator: Named<'a>,
-    recorded_at: Timestamp,
+    pub(super) initiator: Named<'a>,
+    pub(super) recorded_at: Timestamp,
     schema: u32,
     seq: u64,
     #[serde(rename = "type")]
-    record_type: RecordType,
+    pub(super) record_type: RecordType,
 }
 
 #[derive(Debug, Deserialize)]
-struct Named<'a> {
+pub(super) struct Named<'a> {
     #[serde(borrow)]
-    name: Cow<'a, str>,
+    pub(super) name: Cow<'a, str>,
 }
 
 /// A text that is borrowed where it can be; inside of an `Option` or `Vec` a bare `Cow` never is.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 #[derive(Debug, Deserialize)]
-struct Correlation<'a> {
-    call: Option<CallId>,
+pub(super) struct Correlation<'a> {
+    pub(super) call: Option<CallId>,
     #[serde(borrow)]
-    mission: Option<Text<'a>>,
-    run: Option<RunId>,
+    pub(super) context: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) mission: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) run: Option<Text<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
-struct WireTool<'a> {
+pub(super) struct WireTool<'a> {
     endpoint: Endpoint,
     #[serde(borrow)]
     name: Cow<'a, str>,
@@ -162,7 +133,7 @@ struct WireTool<'a> {
 
 impl WireTool<'_> {
     /// As [`evidence::record::Tool`] displays it; a test holds the two together.
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let Self { endpoint, name, surface, upstream } = self;
         match endpoint {
             Endpoint::Tool => format!("{surface}:{upstream}/{name}"),
@@ -171,34 +142,74 @@ impl WireTool<'_> {
     }
 }
 
-/// The fields of all bodies that rows are made of. One reading for all types, because the type comes after the body, and reading a body twice is most of the work.
-#[derive(Debug, Deserialize)]
-struct WireBody<'a> {
-    attempt: Option<u32>,
-    #[serde(borrow)]
-    counted: Option<Vec<WireCount<'a>>>,
-    #[serde(borrow)]
-    effect: Option<Text<'a>>,
-    #[serde(borrow)]
-    event: Option<Text<'a>>,
-    #[serde(borrow)]
-    input: Option<WireInput<'a>>,
-    #[serde(borrow)]
-    object: Option<WireObject<'a>>,
-    #[serde(borrow)]
-    point: Option<Text<'a>>,
-    #[serde(borrow)]
-    reason: Option<Text<'a>>,
-    #[serde(borrow)]
-    reasons: Option<Vec<Text<'a>>>,
-    #[serde(borrow)]
-    status: Option<Text<'a>>,
-    #[serde(borrow)]
-    tool: Option<WireTool<'a>>,
+/// Declares what is read of an object, all of it optional: first what borrows from the record's bytes, then what does not.
+macro_rules! wire {
+    ($(#[$meta:meta])* $name:ident { $($field:ident: $type:ty),+ $(,)? } $({ $($plain:ident: $plain_type:ty),+ })?) => {
+        $(#[$meta])*
+        #[derive(Debug, Deserialize)]
+        pub(super) struct $name<'a> {
+            $(#[serde(borrow)] pub(super) $field: Option<$type>,)+
+            $($(pub(super) $plain: Option<$plain_type>,)+)?
+        }
+    };
 }
 
+wire! {
+    /// The fields of all bodies that rows are made of. One reading for all types, because the type comes after the body, and reading a body twice is most of the work.
+    WireBody {
+        approval: Text<'a>,
+        broken_glass: WireGlass<'a>,
+        counted: Vec<WireCount<'a>>,
+        delegation: Vec<Text<'a>>,
+        detail: Text<'a>,
+        difference: Vec<Text<'a>>,
+        direction: Text<'a>,
+        effect: Text<'a>,
+        effect_class: Text<'a>,
+        event: Text<'a>,
+        exception: Text<'a>,
+        from: Text<'a>,
+        gate: Text<'a>,
+        gates: Vec<Text<'a>>,
+        grant: WireGrant<'a>,
+        input: WireInput<'a>,
+        kind: Text<'a>,
+        mitigation: Text<'a>,
+        note: Text<'a>,
+        object: WireObject<'a>,
+        owner: Text<'a>,
+        point: Text<'a>,
+        policy: WirePolicy<'a>,
+        purpose: WirePurpose<'a>,
+        question: WireQuestion<'a>,
+        reason: Text<'a>,
+        reasons: Vec<Text<'a>>,
+        reported: WireReported<'a>,
+        resolution: Text<'a>,
+        review: WireReview<'a>,
+        sentence: Text<'a>,
+        status: Text<'a>,
+        to: Text<'a>,
+        tool: WireTool<'a>,
+        who: Text<'a>,
+        why: Text<'a>,
+        would: Text<'a>,
+    } { attempt: u32 }
+}
+
+wire! { WireGlass { approval: Text<'a> } }
+wire! { WireGrant { break_glass: Vec<Text<'a>> } }
+wire! { WireInput { provenance: Vec<WireTarget<'a>>, tool: WireTool<'a> } }
+wire! { WireTarget { origin: Text<'a> } }
+wire! { WirePolicy { mission_sha256: Text<'a>, organisation_sha256: Text<'a> } }
+wire! { WirePurpose { text: Text<'a> } }
+wire! { WireQuestion { gates: Vec<WireGate<'a>>, sentence: Text<'a> } }
+wire! { WireGate { name: Text<'a> } }
+wire! { WireReported { note: Text<'a> } }
+wire! { WireReview { answer: Text<'a>, on_behalf_of: Text<'a>, reason: Text<'a>, reviewer: Text<'a> } }
+
 #[derive(Debug, Deserialize)]
-struct WireCount<'a> {
+pub(super) struct WireCount<'a> {
     #[serde(borrow)]
     amount: Cow<'a, str>,
     #[serde(borrow)]
@@ -208,22 +219,10 @@ struct WireCount<'a> {
 }
 
 #[derive(Debug, Deserialize)]
-struct WireInput<'a> {
+pub(super) struct WireObject<'a> {
+    pub(super) kind: VersionedKind,
     #[serde(borrow)]
-    tool: WireTool<'a>,
-}
-
-#[derive(Debug, Deserialize)]
-struct WireObject<'a> {
-    kind: VersionedKind,
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-}
-
-impl Text<'_> {
-    fn into_owned(self) -> String {
-        self.0.into_owned()
-    }
+    pub(super) name: Cow<'a, str>,
 }
 
 /// A record as far as index and tree need it, borrowed from its bytes.
@@ -248,61 +247,40 @@ impl<'a> Glance<'a> {
 impl Batch {
     /// Adds one record.
     pub(crate) fn add(&mut self, spot: Spot, Glance(wire): Glance<'_>) -> Result<(), serde_json::Error> {
-        let body = wire.body;
-        let mut row = RecordRow {
-            spot,
-            record_type: wire.record_type,
-            call: wire.correlation.call,
-            about: About {
-                run: wire.correlation.run,
-                mission: wire.correlation.mission.map(Text::into_owned),
-                agent: wire.agent.name.into_owned(),
-                initiator: wire.initiator.name.into_owned(),
-                tool: None,
-            },
-            effect: None,
-            status: None,
-            reasons: Vec::new(),
-            classes: wire.data_classes.into_iter().flatten().map(Text::into_owned).collect(),
-            recorded_at: wire.recorded_at,
-            version: None,
-        };
+        self.postings.add(spot, &wire);
+        let Wire { body, correlation, record_type, .. } = wire;
         // The first decision, the first intent and its outcome share the call's row; anything further about the call is a row of its own.
         let mut part = None;
-        match wire.record_type {
+        match record_type {
             RecordType::DecisionRecord => {
-                row.about.tool = Some(needed(body.input, "input")?.tool.text());
-                row.effect = Some(word(body.effect, "effect")?);
-                row.reasons = needed(body.reasons, "reasons")?.into_iter().map(Text::into_owned).collect();
                 let point: DecisionPoint = word(body.point, "point")?;
                 part = (point == DecisionPoint::Call).then_some(Part::Decision);
             }
             RecordType::ActionRecord => {
                 for count in body.counted.into_iter().flatten() {
-                    self.count(row.about.mission.as_deref().unwrap_or_default(), count);
+                    self.count(correlation.mission.as_ref().map_or("", |mission| &mission.0), count);
                 }
-                row.about.tool = Some(needed(body.tool, "tool")?.text());
-                row.status = body.status.map(|status| word(Some(status), "status")).transpose()?;
-                row.reasons = body.reason.into_iter().map(Text::into_owned).collect();
                 let event: ActionEvent = word(body.event, "event")?;
                 part = (needed(body.attempt, "attempt")? == 1).then_some(match event {
                     ActionEvent::Intent => Part::Intent,
                     ActionEvent::Outcome => Part::Outcome,
                 });
             }
-            RecordType::ApprovalRecord => row.about.tool = Some(needed(body.tool, "tool")?.text()),
             RecordType::VersionLog => {
                 let object = needed(body.object, "object")?;
-                row.version = Some((object.kind, object.name.into_owned()));
+                self.versions.push(VersionRow { kind: object.kind, name: object.name.into_owned(), spot });
             }
-            RecordType::EvidenceAccess
+            RecordType::ApprovalRecord
+            | RecordType::EvidenceAccess
             | RecordType::ExceptionRecord
             | RecordType::LedgerState
             | RecordType::RequestContext => {}
         }
-        match (row.call, part) {
-            (Some(call), Some(part)) => self.add_to_call(call, part, row),
-            _ => self.others.push(row),
+        let is_action = record_type == RecordType::ActionRecord;
+        match (correlation.call, part) {
+            (Some(call), Some(part)) => self.add_to_call(call, part, spot),
+            (Some(call), None) => self.strays.push(StrayRow { call, spot, is_action }),
+            (None, _) => {}
         }
         Ok(())
     }
@@ -314,17 +292,16 @@ impl Batch {
         *sum = sum.plus(Number::parse(&amount).unwrap_or(Number::MAX)).unwrap_or(Number::MAX);
     }
 
-    fn add_to_call(&mut self, call: CallId, part: Part, row: RecordRow) {
-        let known = self.last.get(&call).and_then(|at| self.calls.get_mut(*at));
-        if let Some(known) = known.filter(|known| known.about == row.about)
+    fn add_to_call(&mut self, call: CallId, part: Part, spot: Spot) {
+        if let Some(known) = self.last.get(&call).and_then(|at| self.calls.get_mut(*at))
             && let slot @ None = known.slot(part)
         {
-            *slot = Some(row.into());
+            *slot = Some(spot);
             return;
         }
-        // The first of the call in this batch, or a second record of its kind, or one that contradicts the row: the index decides what becomes of it.
+        // The first of the call in this batch, or a second record of its kind: the index decides what becomes of it.
         self.last.insert(call, self.calls.len());
-        self.calls.push(CallRow::of(call, part, row));
+        self.calls.push(CallRow::of(call, part, spot));
     }
 }
 
@@ -346,22 +323,14 @@ enum Part {
     Outcome,
 }
 
-impl From<RecordRow> for PartRow {
-    fn from(row: RecordRow) -> Self {
-        let RecordRow { spot, recorded_at, effect, status, reasons, classes, .. } = row;
-        Self { spot, recorded_at, effect, status, reasons, classes }
-    }
-}
-
 impl CallRow {
-    fn of(call: CallId, part: Part, row: RecordRow) -> Self {
-        let about = row.about.clone();
-        let mut fresh = Self { call, about, decision: None, intent: None, outcome: None };
-        *fresh.slot(part) = Some(row.into());
+    fn of(call: CallId, part: Part, spot: Spot) -> Self {
+        let mut fresh = Self { call, decision: None, intent: None, outcome: None };
+        *fresh.slot(part) = Some(spot);
         fresh
     }
 
-    const fn slot(&mut self, part: Part) -> &mut Option<PartRow> {
+    const fn slot(&mut self, part: Part) -> &mut Option<Spot> {
         match part {
             Part::Decision => &mut self.decision,
             Part::Intent => &mut self.intent,
@@ -369,63 +338,17 @@ impl CallRow {
         }
     }
 
-    /// The parts that are there, in the order of the log.
-    fn parts(&self) -> impl Iterator<Item = &PartRow> {
-        let mut parts: Vec<&PartRow> = [&self.decision, &self.intent, &self.outcome].into_iter().flatten().collect();
-        parts.sort_by_key(|part| part.spot);
-        parts.into_iter()
-    }
-
-    /// What the decision says.
-    #[must_use]
-    pub fn effect(&self) -> Option<Effect> {
-        self.parts().find_map(|part| part.effect)
-    }
-
-    /// What became of the call.
-    #[must_use]
-    pub fn status(&self) -> Option<Status> {
-        self.parts().find_map(|part| part.status)
-    }
-
-    /// The reason codes of all parts, joined by spaces.
-    #[must_use]
-    pub fn reasons(&self) -> String {
-        self.parts().flat_map(|part| &part.reasons).map(String::as_str).collect::<Vec<_>>().join(" ")
-    }
-
-    /// The classes of data of all parts, joined by spaces.
-    #[must_use]
-    pub fn classes(&self) -> String {
-        self.parts().flat_map(|part| &part.classes).map(String::as_str).collect::<Vec<_>>().join(" ")
-    }
-
     /// Every part as a row of this kind and as a row of its own, in the order of the log.
     #[must_use]
-    pub fn apart(&self) -> Vec<(Self, RecordRow)> {
-        let kinds = [(Part::Decision, &self.decision), (Part::Intent, &self.intent), (Part::Outcome, &self.outcome)];
-        let mut apart: Vec<(Self, RecordRow)> = Vec::new();
+    pub fn apart(&self) -> Vec<(Self, StrayRow)> {
+        let kinds = [(Part::Decision, self.decision), (Part::Intent, self.intent), (Part::Outcome, self.outcome)];
+        let mut apart: Vec<(Self, StrayRow)> = Vec::new();
         for (kind, part) in kinds {
-            let Some(part) = part.clone() else { continue };
-            let record_type = match kind {
-                Part::Decision => RecordType::DecisionRecord,
-                Part::Intent | Part::Outcome => RecordType::ActionRecord,
-            };
-            let row = RecordRow {
-                spot: part.spot,
-                record_type,
-                call: Some(self.call),
-                about: self.about.clone(),
-                effect: part.effect,
-                status: part.status,
-                reasons: part.reasons,
-                classes: part.classes,
-                recorded_at: part.recorded_at,
-                version: None,
-            };
-            apart.push((Self::of(self.call, kind, row.clone()), row));
+            let Some(spot) = part else { continue };
+            let stray = StrayRow { call: self.call, spot, is_action: kind != Part::Decision };
+            apart.push((Self::of(self.call, kind, spot), stray));
         }
-        apart.sort_by_key(|(_, row)| row.spot);
+        apart.sort_by_key(|(_, stray)| stray.spot);
         apart
     }
 }

@@ -1,0 +1,134 @@
+//! `countersign audit` over a call that people approved and one that they denied: filters over people, gates and sentences, joins along calls, stories, counts.
+
+use serde_json::{Value, json};
+use testkit::wait;
+
+use super::approvals::{Gated, denied, pending, said};
+use super::bridges::PATIENCE;
+
+/// A home in which one call was approved by two persons and ran, and another was denied by one of them.
+fn audited(name: &str) -> Gated {
+    let world = Gated::new(name);
+    world.enrol(&["ana", "carl"]);
+    let mut client = world.open();
+    assert_eq!(said(&client.call(1, "effect", json!({ "key": "one" }))), pending());
+    let id = world.asked();
+    for person in ["ana", "carl"] {
+        assert_eq!(world.say("approve", &id, person).0, Some(0));
+    }
+    let answer = client.call(2, "effect", json!({ "key": "one" }));
+    assert_eq!(said(&answer), ("none".to_owned(), "none".to_owned()), "{answer}");
+    assert_eq!(said(&client.call(3, "effect", json!({ "key": "two" }))), pending());
+    let id = world.asked();
+    assert_eq!(world.say("deny", &id, "carl").0, Some(0));
+    assert_eq!(said(&client.call(4, "effect", json!({ "key": "two" }))), denied("approval_denied"));
+    assert!(client.close().success());
+    // A read answers before its outcome is written, and an effect's is written before; both are there once the gateway has ended.
+    let ended = wait::until("the end of the gateway", PATIENCE, || {
+        let (_, out, _) = world.run(&["audit", "event:stopped", "--format", "json"]);
+        if out.is_empty() { Err("it runs".to_owned()) } else { Ok(()) }
+    });
+    ended.unwrap();
+    world
+}
+
+fn lines(world: &Gated, args: &[&str]) -> Vec<Value> {
+    let (code, out, err) = world.run(&[&["audit"], args, &["--format", "json"]].concat());
+    assert_eq!(code, Some(0), "{err}");
+    out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn an_audit_finds_people_gates_and_sentences_and_joins_calls() {
+    let world = audited("audit-finds");
+    let count = |filter: &str| lines(&world, &[filter]).len();
+    for (filter, want) in [
+        ("approver:ana", 1),
+        ("approver:carl", 2),
+        ("answer:deny", 1),
+        ("\"LOOKED at\" type:approval_record event:review", 3),
+        ("gate:two event:requested", 2),
+        ("event:intent", 1),
+        ("event:intent call(event:consumed)", 1),
+        ("event:intent not call(event:consumed)", 0),
+        ("event:requested call(answer:deny)", 1),
+        ("event:requested call(status:done)", 0),
+        ("event:requested approval(call(status:done))", 1),
+        ("event:requested not approval(event:consumed)", 1),
+        ("event:intent run(answer:deny)", 1),
+        ("on:today event:review", 3),
+        ("after:1h event:review", 3),
+        ("before:1h", 0),
+        ("object:mission:effects direction:wider", 1),
+    ] {
+        assert_eq!(count(filter), want, "{filter}");
+    }
+    assert!(count("person:ana") > count("approver:ana"));
+    let version = lines(&world, &["object:mission:effects"]);
+    let [version] = version.as_slice() else { panic!("{version:?}") };
+    let digest: String = version["body"]["to"].as_str().unwrap().chars().take(8).collect();
+    assert_eq!(count(&format!("type:decision_record version:{digest}")), count("type:decision_record"));
+
+    let (code, _, err) = world.run(&["audit", "type:action_record approvr:ana"]);
+    assert_eq!(code, Some(2));
+    assert!(err.contains("did you mean `approver`?"), "{err}");
+    assert!(err.ends_with("  type:action_record approvr:ana\n                     ^\n"), "{err}");
+    let (code, out, _) = world.run(&["audit", "--fields"]);
+    assert!(code == Some(0) && out.contains("approver:eva@corp.example"), "{out}");
+    let (_, _, err) = world.run(&["audit", "deny", "--format", "table"]);
+    assert!(err.contains("no record matches") && err.contains("did you mean `decision:deny`?"), "{err}");
+    world.0.assert_verified();
+}
+
+#[test]
+fn a_call_is_told_as_its_story() {
+    let world = audited("audit-story");
+    let done = lines(&world, &["status:done tool:mcp:up/effect"]);
+    let call = done[0]["correlation"]["call"].as_str().unwrap();
+    let (code, out, err) = world.run(&["audit", &format!("call:{call}"), "--format", "timeline"]);
+    assert_eq!(code, Some(0), "{err}");
+    // The call that asked, and the identical one that used the answer.
+    let (calls, rest) = out.split_once('\n').unwrap();
+    assert!(calls.starts_with("call       ") && calls.ends_with(call), "{out}");
+    assert!(rest.starts_with("tool       mcp:up/effect\nmission    effects\n"), "{out}");
+    let mut rest = out.as_str();
+    for part in [
+        " ask           ",
+        " asked         ",
+        "gate two: 1 of leads and 1 of treasury",
+        " approve       ana: looked at it",
+        "device_key, signed, ",
+        " approve       carl: looked at it",
+        " approved      ",
+        "good once until ",
+        " allow at use  ",
+        " used          ",
+        " intent        about to run",
+        " done          ran ",
+    ] {
+        let Some((_, after)) = rest.split_once(part) else { panic!("no `{part}` in its place:\n{out}") };
+        rest = after;
+    }
+    assert!(out.lines().all(|line| line.chars().count() <= 100) && !out.contains('\u{1b}'), "{out}");
+    let run = done[0]["correlation"]["run"].as_str().unwrap();
+    let (_, out, _) = world.run(&["audit", &format!("run:{run}"), "--format", "timeline"]);
+    assert!(out.contains("session       bot for ") && out.contains("deny          carl: looked at it"), "{out}");
+}
+
+#[test]
+fn an_audit_counts_by_any_fields() {
+    let world = audited("audit-counts");
+    assert_eq!(lines(&world, &["event:review", "--count"]), [json!({ "count": 3 })]);
+    let by = lines(&world, &["event:review", "--count", "approver,answer"]);
+    let row = |approver: &str, answer: &str| json!({ "approver": approver, "answer": answer, "count": 1 });
+    assert_eq!(by, [row("ana", "approve"), row("carl", "approve"), row("carl", "deny")]);
+    let by = lines(&world, &["type:action_record", "--count", "status"]);
+    assert_eq!(by, [json!({ "status": null, "count": 1 }), json!({ "status": "done", "count": 1 })]);
+    let (_, out, _) = world.run(&["audit", "event:review", "--count", "day", "--format", "csv"]);
+    let rows: Vec<&str> = out.lines().collect();
+    let [head, rows @ ..] = rows.as_slice() else { panic!("{out}") };
+    assert_eq!(*head, "day,count");
+    assert_eq!(rows.iter().map(|row| row.split(',').nth(1).unwrap().parse::<u32>().unwrap()).sum::<u32>(), 3, "{out}");
+    let (code, _, err) = world.run(&["audit", "--count", "text"]);
+    assert!(code == Some(2) && err.contains("`text` is nothing to count by; known are day, type,"), "{err}");
+}
