@@ -30,12 +30,15 @@ enum What {
     Approvals(bench::ApprovalsOptions),
     /// How much the detector of data finds of the corpus, and how fast it looks.
     Classify(bench::ClassifyOptions),
+    /// Filters over a large ledger: first pages, counts, the story of a call.
+    Evidence(bench::EvidenceOptions),
     /// The log alone, with the records of governed calls.
     Ledger(bench::LedgerOptions),
 }
 
 /// The names of all measurements, the shorter ones first.
-const ALL: [&str; 8] = ["missions", "classify", "counts", "approvals", "path", "ledger", "growth", "sustained"];
+const ALL: [&str; 9] =
+    ["missions", "classify", "counts", "approvals", "path", "ledger", "evidence", "growth", "sustained"];
 
 fn main() -> ExitCode {
     match measure(Arguments::parse().what) {
@@ -62,6 +65,7 @@ fn measure(what: What) -> anyhow::Result<()> {
         What::Approvals(options) => tasks.block_on(&runtime, bench::approvals(&options)),
         What::Classify(options) => bench::classify(&options),
         What::Missions(options) => bench::missions(&options),
+        What::Evidence(options) => tasks.block_on(&runtime, bench::evidence(&options)),
         What::Ledger(options) => tasks.block_on(&runtime, bench::ledger(&options)),
     }
 }
