@@ -6,6 +6,7 @@ mod approved_changes;
 mod attachments;
 mod audit;
 mod bridges;
+mod bundles;
 mod changes;
 mod clients;
 mod console;

@@ -86,7 +86,9 @@ enum Command {
     /// See to what was outside the plan: open, mitigate, review, close
     #[command(subcommand)]
     Exceptions(commands::exceptions::Exceptions),
-    /// Check the ledger byte by byte
+    /// Write a bundle of records that an outsider can verify
+    Export(commands::export::Export),
+    /// Check a bundle, or the ledger, byte by byte
     Verify(commands::verify::Verify),
     /// Stop everything, a mission or an agent now
     Halt(commands::halt::Halt),
@@ -120,7 +122,8 @@ fn main() -> ExitCode {
         Command::Classify(command) => command.run(home().ok().as_ref()),
         Command::Content(command) => home().and_then(|home| command.run(&home)),
         Command::Exceptions(command) => home().and_then(|home| command.run(&home)),
-        Command::Verify(command) => home().and_then(|home| command.run(&home)),
+        Command::Export(command) => home().and_then(|home| command.run(&home)),
+        Command::Verify(command) => command.run(home),
         Command::Halt(command) => home().and_then(|home| command.run(&home, gateway::halts::Switch::Halted)),
         Command::Resume(command) => home().and_then(|home| command.run(&home, gateway::halts::Switch::Resumed)),
         Command::Doctor(command) => home().and_then(|home| command.run(&home)),

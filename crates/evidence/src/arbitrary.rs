@@ -448,7 +448,8 @@ fn captured() -> impl Strategy<Value = Captured> {
 }
 
 fn access() -> impl Strategy<Value = Body> {
-    (name(), name(), name()).prop_map(|(channel, who, why)| Body::Access(EvidenceAccess { channel, who, why }))
+    (name(), option::of(name()), name(), name())
+        .prop_map(|(channel, filter, who, why)| Body::Access(EvidenceAccess { channel, filter, who, why }))
 }
 
 fn ledger() -> impl Strategy<Value = Body> {

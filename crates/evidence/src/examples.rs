@@ -71,7 +71,7 @@ fn signed_in() -> Arc<Context> {
 }
 
 /// [`Context::system`] of the version that wrote the examples first.
-fn by_itself() -> Arc<Context> {
+pub(crate) fn by_itself() -> Arc<Context> {
     let agent = Agent { name: "countersign".into(), version: Some("0.1.0".into()) };
     Arc::new(Context { agent, ..Context::system() })
 }
@@ -623,10 +623,18 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
     drafts.push(("action_record-reported", draft(3_600_064, Some(11), reported.into())));
     let access = EvidenceAccess {
         channel: "api".into(),
+        filter: None,
         who: "bea".into(),
         why: "The supplier says that another account was agreed (FIN-2304).".into(),
     };
     drafts.push(("evidence_access", draft(3_600_065, Some(7), access.into())));
+    let export = EvidenceAccess {
+        channel: "cli".into(),
+        filter: Some("type:action_record after:2026-11-01".into()),
+        who: "audit".into(),
+        why: "The annual audit asks for every action of November.".into(),
+    };
+    drafts.push(("evidence_access-export", draft(3_600_066, None, export.into())));
     for (name, draft) in &mut drafts {
         if draft.call.is_some() {
             draft.data_classes = vec!["financial".into(), "pii".into()];

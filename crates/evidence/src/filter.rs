@@ -6,6 +6,7 @@
 //! [`Filter::matches_in`] defines the meaning; a store may translate the syntax tree to its own query language and must agree with it. Fields are made in [`Field`].
 
 mod field;
+mod leaf;
 mod moment;
 mod parse;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use crate::record::{Body, ExceptionKind, Record, RecordType};
 use crate::time::Timestamp;
 
 pub use field::Field;
+pub use leaf::Bounds;
 pub use moment::Span;
 pub use parse::FilterError;
 

@@ -31,6 +31,13 @@ macro_rules! id {
                 Self(uuid::Builder::from_unix_timestamp_millis(at.millis(), &entropy).into_uuid())
             }
 
+            /// The millisecond in which it was made, which is its first 48 bits.
+            #[must_use]
+            pub fn minted_at(&self) -> Timestamp {
+                let [a, b, c, d, e, f, ..] = *self.as_bytes();
+                Timestamp::from_micros(i64::from_be_bytes([0, 0, a, b, c, d, e, f]) * 1_000)
+            }
+
             /// The identifier's 16 bytes, big-endian.
             #[must_use]
             pub const fn as_bytes(&self) -> &[u8; 16] {

@@ -6,6 +6,7 @@
 pub mod approvals;
 #[cfg(test)]
 mod arbitrary;
+pub mod bundle;
 pub mod checkpoint;
 pub mod decimal;
 #[cfg(test)]
@@ -16,6 +17,7 @@ pub mod ids;
 pub mod leaf;
 pub mod limits;
 pub mod merkle;
+pub mod proof;
 pub mod record;
 #[cfg(test)]
 mod schemas;

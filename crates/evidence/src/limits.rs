@@ -56,3 +56,27 @@ pub const PINS_MAX: usize = 100_000;
 /// How long after the end of an endorsement a decision may still go by it, because both happened at once: what a busy machine puts between a look at the clock and at the book. In
 /// microseconds.
 pub const ENDORSED_LATE_US: i64 = 10_000_000;
+
+/// Hashes in one inclusion proof: the height of a tree of 2^64 leaves.
+pub const PROOF_HASHES_MAX: usize = 64;
+
+/// Bytes of one record in a bundle: what a ledger takes at most (256 KiB, and 4 KiB for its own), twice.
+pub const BUNDLE_RECORD_BYTES_MAX: usize = 520 * 1024;
+
+/// Bytes of a bundle's manifest: some 150 for each file, of which a log of a hundred million records has 800,000.
+pub const MANIFEST_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// Bytes of one tile: 256 entries with their lengths.
+pub const TILE_BYTES_MAX: usize = TILE_WIDTH as usize * (ENTRY_BYTES_MAX + 2);
+
+/// Open calls and pauses that a manifest lists; all are counted. 10,000 × 300 bytes = 3 MB.
+pub const LISTED_MAX: usize = 10_000;
+
+/// Records beside the selected ones that a bundle holds: keys with which people signed, and links of files. 100,000 × 1 KiB = 100 MB.
+pub const BUNDLE_CONTEXT_MAX: usize = 100_000;
+
+/// Proof files of a bundle; the tiles in it prove all records, these are for tools that read one. 1,000 × 1 KiB = 1 MB.
+pub const BUNDLE_PROOFS_MAX: u64 = 1_000;
+
+/// Hash tiles of the lowest level up to which a bundle has all of them, so that every older checkpoint can be compared: 4,096 × 8 KiB = 32 MiB, of a million records.
+pub const BUNDLE_LEAF_TILES_MAX: u64 = 4_096;

@@ -26,8 +26,8 @@ use crate::time::Timestamp;
 
 use calls::Calls;
 pub use calls::OpenIntent;
-pub use reviews::ReviewFlaw;
 use reviews::Reviews;
+pub use reviews::{PersonKeys, ReviewFlaw};
 
 /// Something that is wrong with a log.
 #[derive(Debug)]

@@ -191,7 +191,7 @@ pub fn find(reader: &Reader, which: Which) -> Result<Option<Record>, ReadError> 
         Which::Id(id) => id,
     };
     // An id holds the millisecond in which the record was taken.
-    let Some(at) = minted_at(id) else { return Ok(None) };
+    let at = id.minted_at();
     let (from, to) = (at.plus_micros(-SECOND_US), at.plus_micros(SECOND_US));
     let filter = Filter::And(vec![Filter::Term(Term::After(from)), Filter::Term(Term::Before(to))]);
     let mut found = None;
@@ -207,13 +207,6 @@ pub fn find(reader: &Reader, which: Which) -> Result<Option<Record>, ReadError> 
 
 /// Microseconds of one second.
 const SECOND_US: i64 = 1_000_000;
-
-/// When an id (UUIDv7, RFC 9562) was made.
-pub(crate) fn minted_at(id: impl std::fmt::Display) -> Option<Timestamp> {
-    let digits: String = id.to_string().chars().filter(|character| *character != '-').take(12).collect();
-    let millis = i64::from_str_radix(&digits, 16).ok()?;
-    millis.checked_mul(1_000).map(Timestamp::from_micros)
-}
 
 impl Gateway {
     /// Attaches a file for `who`; gives its digest.

@@ -343,7 +343,12 @@ impl Gateway {
         let (opened, found) = blocking(move || open(&reader, &contents, wanted)).await?;
         let context =
             Context { mission: found.correlation.mission.clone(), run: found.correlation.run, ..Context::system() };
-        let access = EvidenceAccess { channel: channel.as_str().to_owned(), who: who.to_owned(), why: why.to_owned() };
+        let access = EvidenceAccess {
+            channel: channel.as_str().to_owned(),
+            filter: None,
+            who: who.to_owned(),
+            why: why.to_owned(),
+        };
         let mut draft = Draft::new(context.into(), Some(wanted.call), now(), access);
         draft.links = opened.iter().map(|(_, link)| link.clone()).collect();
         draft.data_classes = opened.iter().flat_map(|(opened, _)| opened.classes.iter().cloned()).collect();

@@ -14,6 +14,7 @@ use crate::attachments::{Attach, AttachError};
 use crate::changes::Waits;
 use crate::content::{OpenContentError, Opened, Wanted as WantedContent};
 use crate::exceptions::{Deed, DeedError};
+use crate::export::ExportError;
 use crate::halts::{Scope, Switch};
 use crate::keys::{Confirmation, Enrolment, KeyError, PersonKey};
 use crate::missions::{LoadError, RevokeError, Taken, Tried};
@@ -66,6 +67,13 @@ pub enum Ask {
     InvitePerson {
         /// Whom.
         person: String,
+    },
+    /// Record that records are exported.
+    Export {
+        /// Which, as a filter; empty for all.
+        filter: String,
+        /// Why.
+        why: String,
     },
     /// Open what is kept of the content of a call.
     OpenContent {
@@ -197,6 +205,8 @@ pub enum Answer {
     Invited(String),
     /// What is kept of the content of a call.
     Content(Vec<Opened>),
+    /// The export is recorded; the number of the record.
+    Exported(u64),
     /// The persons, groups and keys.
     People(PeopleView),
     /// The tools that were seen, and how each stands.
@@ -454,6 +464,11 @@ impl Gateway {
                     | DeedError::Who(_)),
                 ) => Answer::refused(Blame::Nobody, error),
                 Err(error @ (DeedError::Read(_) | DeedError::Unrecorded(_))) => Answer::refused(Blame::Operator, error),
+            },
+            Ask::Export { filter, why } => match self.record_export(&filter, who, &why, Channel::Cli).await {
+                Ok(seq) => Answer::Exported(seq),
+                Err(error @ (ExportError::Filter(_) | ExportError::Joined(_) | ExportError::Unfit)) => Answer::refused(Blame::Asker, error),
+                Err(error @ ExportError::Unrecorded(_)) => Answer::refused(Blame::Operator, error),
             },
             Ask::InvitePerson { person } => self.invite(&person, who).await.map_or_else(Answer::from, Answer::Invited),
             Ask::OpenContent { attempt, call, only, why } => {

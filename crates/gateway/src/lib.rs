@@ -21,6 +21,7 @@ pub mod discovery;
 pub mod driver;
 mod examiner;
 pub mod exceptions;
+pub mod export;
 pub mod gate;
 pub mod halts;
 pub mod home;

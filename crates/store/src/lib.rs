@@ -4,15 +4,16 @@
 //! from the log and may trail it. Start at [`Ledger::open`] for writing and at [`Reader::open`] for reading beside a running gateway.
 //! It knows what a record is and not what a decision means: it depends on `evidence` alone.
 
+pub mod bundle;
 pub mod embedded;
 pub mod ledger;
 pub mod limits;
 pub mod memory;
 pub mod ports;
 
-pub use embedded::reader::{Group, Order, ReadError, Reader};
+pub use embedded::reader::{Group, Order, ReadError, Reader, Signed};
 pub use embedded::rebuild::{RebuildError, Rebuilt, rebuild};
-pub use ledger::{AppendError, CloseError, Health, Integration, Lag, Ledger, OpenError, Options, fsck};
+pub use ledger::{AppendError, CloseError, Health, Integration, Lag, Ledger, OpenError, Options, fsck, fsck_since};
 
 #[cfg(test)]
 mod conformance;

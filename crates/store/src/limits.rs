@@ -105,3 +105,6 @@ pub const SQL_RECORDS_MAX: usize = 2_000_000;
 
 /// Steps of SQLite's machine between two looks at the clock: well under a millisecond.
 pub const SQL_STEPS: i32 = 10_000;
+
+/// Files of one bundle: two tiles for each 256 records, so two million are a log of 200 million records; each keeps about 100 bytes while it is read.
+pub const BUNDLE_FILES_MAX: usize = 2_000_000;

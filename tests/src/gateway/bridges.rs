@@ -118,7 +118,7 @@ impl World {
         self.records("type:action_record").into_iter().filter_map(status).collect()
     }
 
-    fn effects(&self) -> usize {
+    pub(super) fn effects(&self) -> usize {
         std::fs::read_to_string(self.scratch.join("effects")).unwrap_or_default().lines().count()
     }
 

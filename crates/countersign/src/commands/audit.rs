@@ -201,7 +201,7 @@ impl Found {
 }
 
 /// Shows where in the filter the trouble is.
-fn pointed(filter: &str, error: &FilterError) -> Failure {
+pub(super) fn pointed(filter: &str, error: &FilterError) -> Failure {
     let before = filter.get(..error.at).unwrap_or(filter).chars().count();
     Failure::usage(format!("{error}\n  {filter}\n  {:before$}^", ""))
 }

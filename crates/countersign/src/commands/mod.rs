@@ -8,6 +8,7 @@ pub(crate) mod classify;
 pub(crate) mod content;
 pub(crate) mod doctor;
 pub(crate) mod exceptions;
+pub(crate) mod export;
 pub(crate) mod halt;
 pub(crate) mod init;
 pub(crate) mod mcp;

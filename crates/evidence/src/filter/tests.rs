@@ -417,7 +417,7 @@ fn a_term() -> impl Strategy<Value = Term> {
     ]
 }
 
-fn a_filter() -> impl Strategy<Value = Filter> {
+pub(super) fn a_filter() -> impl Strategy<Value = Filter> {
     a_term().prop_map(Filter::Term).prop_recursive(4, 24, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 2..4).prop_map(|all| Filter::And(flat(all, |filter| match filter {

@@ -61,12 +61,15 @@ pub struct Captured {
     pub reason: Option<Unkept>,
 }
 
-/// Somebody opened what is kept of a call.
+/// Somebody opened what is kept of a call, or exported records.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EvidenceAccess {
     /// Through what: `api` or `cli`.
     pub channel: String,
+    /// Which records were exported, as a filter; absent where content of a call was opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
     /// Who.
     pub who: String,
     /// Why.

@@ -108,6 +108,66 @@ struct Stated {
     public: Option<String>,
 }
 
+/// What a version says of a person's key: its name, `PERSON/KEY`, and the public half where the person signs with it from then on.
+fn key_version(version: &VersionLog) -> Option<(&str, Option<String>)> {
+    let name = version.object.name.strip_prefix(PREFIX).filter(|_| version.object.kind == VersionedKind::Key)?;
+    let stated: Option<Stated> = version.state.as_deref().and_then(|state| serde_json::from_str(state).ok());
+    let public = stated.and_then(|stated| stated.public).filter(|_| &*version.to == "confirmed");
+    Some((name, public))
+}
+
+/// Verifies a person's signature, all in base64.
+fn verify_signature(public: &str, signature: &str, statement: &[u8]) -> Result<(), ReviewFlaw> {
+    let bytes = |text: &str| STANDARD.decode(text).ok();
+    let public = bytes(public).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()).ok_or(ReviewFlaw::Key)?;
+    let public = VerifyingKey::from_bytes(&public).map_err(|_| ReviewFlaw::Key)?;
+    let signature = bytes(signature).and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
+    let signature = Signature::from_bytes(&signature.ok_or(ReviewFlaw::Signature)?);
+    public.verify_strict(statement, &signature).map_err(|_| ReviewFlaw::Signature)
+}
+
+/// The keys of persons over time, from the records that say so: for whoever has some records of a log and not all.
+#[derive(Debug, Default)]
+pub struct PersonKeys {
+    /// By `PERSON/KEY`: from which record on, and the public half where it signs.
+    keys: BTreeMap<String, Vec<(u64, Option<String>)>>,
+}
+
+impl PersonKeys {
+    /// Takes a record; those that say nothing of a key change nothing. In the order of the log.
+    pub fn take(&mut self, record: &Record) {
+        if let Body::Version(version) = &record.body
+            && let Some((name, public)) = key_version(version)
+        {
+            self.keys.entry(name.to_owned()).or_default().push((record.seq, public));
+        }
+    }
+
+    /// The numbers of the records that say something of the key.
+    #[must_use]
+    pub fn records(&self, person: &str, key: &str) -> Vec<u64> {
+        let versions = self.keys.get(&format!("{person}/{key}")).map(Vec::as_slice).unwrap_or_default();
+        versions.iter().map(|(seq, _)| *seq).collect()
+    }
+
+    /// Verifies that what the record `seq` says was signed with a key that the person had then.
+    ///
+    /// # Errors
+    /// [`ReviewFlaw::Key`] or [`ReviewFlaw::Signature`].
+    pub fn verify(
+        &self,
+        seq: u64,
+        person: &str,
+        key: &str,
+        signature: &str,
+        statement: &[u8],
+    ) -> Result<(), ReviewFlaw> {
+        let versions = self.keys.get(&format!("{person}/{key}")).ok_or(ReviewFlaw::Key)?;
+        let then = versions.iter().rev().find(|(from, _)| *from < seq).and_then(|(_, public)| public.as_ref());
+        verify_signature(then.ok_or(ReviewFlaw::Key)?, signature, statement)
+    }
+}
+
 impl Reviews {
     /// Takes any record: the use of a change's approval and its version stand side by side, or neither counts.
     pub(super) fn next(&mut self, body: &Body) -> Result<(), ReviewFlaw> {
@@ -131,14 +191,10 @@ impl Reviews {
 
     /// Takes a version: keys that were confirmed sign from then on, others no more.
     fn version(&mut self, version: &VersionLog) {
-        if version.object.kind != VersionedKind::Key {
-            return;
-        }
-        let Some(name) = version.object.name.strip_prefix(PREFIX) else { return };
-        let stated: Option<Stated> = version.state.as_deref().and_then(|state| serde_json::from_str(state).ok());
-        match stated.and_then(|stated| stated.public) {
-            Some(public) if &*version.to == "confirmed" => drop(self.keys.insert(name.to_owned(), public)),
-            Some(_) | None => drop(self.keys.remove(name)),
+        match key_version(version) {
+            Some((name, Some(public))) => drop(self.keys.insert(name.to_owned(), public)),
+            Some((name, None)) => drop(self.keys.remove(name)),
+            None => {}
         }
     }
 
@@ -289,12 +345,7 @@ impl Reviews {
 
     fn is_signed(&self, person: &str, key: &str, signature: &str, statement: &[u8]) -> Result<(), ReviewFlaw> {
         let public = self.keys.get(&format!("{person}/{key}")).ok_or(ReviewFlaw::Key)?;
-        let bytes = |text: &str| STANDARD.decode(text).ok();
-        let public = bytes(public).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()).ok_or(ReviewFlaw::Key)?;
-        let public = VerifyingKey::from_bytes(&public).map_err(|_| ReviewFlaw::Key)?;
-        let signature = bytes(signature).and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
-        let signature = Signature::from_bytes(&signature.ok_or(ReviewFlaw::Signature)?);
-        public.verify_strict(statement, &signature).map_err(|_| ReviewFlaw::Signature)
+        verify_signature(public, signature, statement)
     }
 
     fn signed(&self, record: &ApprovalRecord, review: &Review) -> Result<(), ReviewFlaw> {

@@ -16,7 +16,7 @@ use store::{Order, ReadError, Reader};
 
 use super::{ApprovalView, Entry, Turn};
 use crate::Gateway;
-use crate::attachments::{Attachments, minted_at};
+use crate::attachments::Attachments;
 use crate::clock::now;
 use crate::limits::BEFORE_MAX;
 
@@ -82,7 +82,7 @@ fn visit(
     approval: ApprovalId,
     mut each: impl FnMut(&ApprovalRecord, &Record) -> ControlFlow<()>,
 ) -> Result<(), ReadError> {
-    let Some(asked_at) = minted_at(approval) else { return Ok(()) };
+    let asked_at = approval.minted_at();
     let kind = Term::Type(vec![RecordType::ApprovalRecord]);
     let (from, to) = (asked_at.plus_micros(-1_000_000), asked_at.plus_micros(RECORDED_WITHIN_US));
     let mut first = None;

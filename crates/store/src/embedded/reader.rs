@@ -8,9 +8,13 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
+use evidence::checkpoint::{Checkpoint, VerifierKey};
 use evidence::filter::{Field, Filter, IdRange, Term};
 use evidence::ids::{CallId, RunId};
+use evidence::leaf::Salt;
+use evidence::limits::NOTE_BYTES_MAX;
 use evidence::record::{self, Body, Count, ReadRecordError, Record, VersionedKind};
+use evidence::tile::TileRef;
 
 use super::disk::HomeDisk;
 use super::index::{IndexPlace, SqliteIndex};
@@ -19,9 +23,10 @@ pub use super::view::Group;
 use super::view::View;
 use crate::ledger::INDEX;
 use crate::ledger::log::{Cursor, LogError, LogFault, LogReader, Spot};
+use crate::ledger::tree::{CHECKPOINT, read_tile};
 use crate::ledger::{IdentityError, frame, identity, segment};
 use crate::limits::COUNT_GROUPS_MAX;
-use crate::ports::{Disk, IndexError};
+use crate::ports::{Disk, IndexError, read_file};
 
 /// Why a ledger cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -41,11 +46,26 @@ pub enum ReadError {
     /// A count has more groups than it may.
     #[error("count: there are more than {COUNT_GROUPS_MAX} groups; count by another field, or narrow the filter")]
     Groups,
+    /// The checkpoint cannot be read, or is not the log's.
+    #[error("read ledger: `{CHECKPOINT}`: {0}")]
+    Checkpoint(String),
+}
+
+/// The head of a log, as it was signed.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// The log's public key.
+    pub key: VerifierKey,
+    /// The signed note.
+    pub note: Vec<u8>,
+    /// What it says.
+    pub checkpoint: Checkpoint,
 }
 
 /// Reads one ledger. Not shared between threads: open one for each.
 pub struct Reader {
     pub(super) disk: Arc<dyn Disk>,
+    emitter: Arc<str>,
     pub(super) index: Option<SqliteIndex>,
 }
 
@@ -73,7 +93,7 @@ impl Reader {
                 None
             }),
         };
-        Ok(Self { disk, index })
+        Ok(Self { disk, emitter, index })
     }
 
     /// The record with this number; `None` if the log does not reach it.
@@ -124,7 +144,17 @@ impl Reader {
         &self,
         filter: &Filter,
         order: Order,
-        each: impl FnMut(Record) -> ControlFlow<()>,
+        mut each: impl FnMut(Record) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        self.visit_placed(filter, order, |_, record| each(record))
+    }
+
+    /// [`Self::visit`], with where each record is.
+    pub(crate) fn visit_placed(
+        &self,
+        filter: &Filter,
+        order: Order,
+        each: impl FnMut(Spot, Record) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
         let view = View::new(self)?;
         view.matcher(filter)?.visit(order, each)
@@ -147,6 +177,64 @@ impl Reader {
     pub fn count_by(&self, filter: &Filter, fields: &[Field]) -> Result<Vec<(Group, u64)>, ReadError> {
         let view = View::new(self)?;
         view.matcher(filter)?.count_by(fields)
+    }
+
+    /// Gives every record from `first` on, before `end`, to `each` as it is stored: its number, salt and bytes.
+    ///
+    /// # Errors
+    /// [`ReadError`], or what `each` says.
+    pub(crate) fn visit_stored<E: From<ReadError>>(
+        &self,
+        first: u64,
+        end: u64,
+        mut each: impl FnMut(u64, &Salt, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let segments = segment::list(&*self.disk).map_err(|error| ReadError::from(LogError::io(1, 0, error)))?;
+        let start = segments.iter().rev().find(|start| **start <= first).copied().unwrap_or(1);
+        let mut log = LogReader::new(
+            Arc::clone(&self.disk),
+            Cursor { next_seq: start, segment: start, offset: Cursor::START.offset },
+        );
+        while let Some(group) = log.next_if_there().map_err(ReadError::from)? {
+            for entry in frame::entries(group.frame, group.header.first_seq) {
+                if entry.seq >= end {
+                    return Ok(());
+                }
+                if entry.seq >= first {
+                    each(entry.seq, entry.salt, entry.bytes)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The salt and the bytes of the record at a place.
+    pub(crate) fn stored(&self, spot: Spot) -> Result<(Salt, Vec<u8>), ReadError> {
+        Ok(Segments::new(&self.disk)?.stored(spot)?)
+    }
+
+    /// The log's public key, and its signed checkpoint with what that says; `None` where the log has none yet.
+    ///
+    /// # Errors
+    /// [`ReadError::Identity`] and [`ReadError::Checkpoint`].
+    pub fn checkpoint(&self) -> Result<Option<Signed>, ReadError> {
+        let key = identity::read_verifier(&*self.disk)?;
+        let note = match read_file(&*self.disk, CHECKPOINT, NOTE_BYTES_MAX) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(|error| ReadError::Checkpoint(error.to_string()))?,
+        };
+        let checkpoint = Checkpoint::open(&note, &key).map_err(|error| ReadError::Checkpoint(error.to_string()))?;
+        Ok(Some(Signed { key, note, checkpoint }))
+    }
+
+    /// The log's name in its records.
+    pub(crate) fn emitter(&self) -> &str {
+        &self.emitter
+    }
+
+    /// A tile of the published tree; where it has been replaced by a wider one, the start of that.
+    pub(crate) fn tile(&self, tile: TileRef) -> Option<Vec<u8>> {
+        read_tile(&*self.disk, tile)
     }
 
     /// All records of a call, in the order of the log.
@@ -265,21 +353,33 @@ impl<'a> Segments<'a> {
     }
 
     pub(super) fn read(&mut self, spot: Spot) -> Result<Record, LogError> {
+        let (_, bytes) = self.stored(spot)?;
+        let first = self.first_of(spot);
+        let record = read_bytes(first, spot, &bytes)?;
+        if record.seq == spot.seq {
+            Ok(record)
+        } else {
+            let what = format!("record {} is there", record.seq);
+            Err(LogError::io(first, spot.offset, io::Error::new(io::ErrorKind::InvalidData, what)))
+        }
+    }
+
+    /// The first record of the segment in which a record is.
+    fn first_of(&self, spot: Spot) -> u64 {
         let before = self.first_seqs.partition_point(|first| *first <= spot.seq);
-        let first = before.checked_sub(1).and_then(|at| self.first_seqs.get(at)).copied().unwrap_or(1);
+        before.checked_sub(1).and_then(|at| self.first_seqs.get(at)).copied().unwrap_or(1)
+    }
+
+    fn stored(&mut self, spot: Spot) -> Result<(Salt, Vec<u8>), LogError> {
+        let first = self.first_of(spot);
         let here = |error: io::Error| LogError::io(first, spot.offset, error);
         let open = match self.open.take() {
             Some(open) if open.first_seq == first => open,
             _ => segment::SegmentReader::open(self.disk, first).map_err(here)?,
         };
-        let (_, bytes) = open.entry(spot.offset).map_err(here)?;
+        let stored = open.entry(spot.offset).map_err(here)?;
         self.open = Some(open);
-        let record = read_bytes(first, spot, &bytes)?;
-        if record.seq == spot.seq {
-            Ok(record)
-        } else {
-            Err(here(io::Error::new(io::ErrorKind::InvalidData, format!("record {} is there", record.seq))))
-        }
+        Ok(stored)
     }
 }
 

@@ -237,7 +237,11 @@ impl<'a> Matcher<'a> {
     }
 
     /// Gives every record that matches to `each`, in order, until it breaks.
-    pub(super) fn visit(&self, order: Order, mut each: impl FnMut(Record) -> ControlFlow<()>) -> Result<(), ReadError> {
+    pub(super) fn visit(
+        &self,
+        order: Order,
+        mut each: impl FnMut(Spot, Record) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
         if order == Order::NewestFirst && self.visit_tail_backwards(&mut each)?.is_break() {
             return Ok(());
         }
@@ -252,14 +256,14 @@ impl<'a> Matcher<'a> {
                 let Some(spot) = block.spot(at)? else { continue };
                 let record = segments.read(spot)?;
                 if self.matches(&record) {
-                    flow = each(record);
+                    flow = each(spot, record);
                 }
             }
             Ok(flow)
         })?;
         if order == Order::OldestFirst && flow.is_continue() {
             self.view
-                .tail(|_, record| Ok(if self.matches(&record) { each(record) } else { ControlFlow::Continue(()) }))?;
+                .tail(|spot, record| Ok(if self.matches(&record) { each(spot, record) } else { ControlFlow::Continue(()) }))?;
         }
         Ok(())
     }
@@ -267,7 +271,7 @@ impl<'a> Matcher<'a> {
     /// What the log has beyond the index, the newest first. The log reads forwards only, so the places come first.
     fn visit_tail_backwards(
         &self,
-        each: &mut impl FnMut(Record) -> ControlFlow<()>,
+        each: &mut impl FnMut(Spot, Record) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, ReadError> {
         let mut spots = Vec::new();
         self.view.tail(|spot, record| {
@@ -278,7 +282,7 @@ impl<'a> Matcher<'a> {
         })?;
         let mut segments = Segments::new(&self.view.reader.disk)?;
         for spot in spots.iter().rev() {
-            if each(segments.read(*spot)?).is_break() {
+            if each(*spot, segments.read(*spot)?).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }

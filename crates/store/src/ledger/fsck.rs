@@ -9,17 +9,16 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use evidence::checkpoint::{KeyName, VerifierKey};
+use evidence::checkpoint::{Checkpoint, KeyName, VerifierKey};
 use evidence::limits::NOTE_BYTES_MAX;
 use evidence::record::{Body, LedgerEvent};
-use evidence::tile::{TileKind, TileRef, encode_entries, parse_entries};
 use evidence::verify::{Finding, Flaw, LedgerCheck};
 
 use super::frame::{self, ENTRY_HEADER_BYTES, Entry, FrameFault};
 use super::identity::{self, IdentityError};
 use super::recovery::header_fits;
 use super::segment::{self, GroupError, SegmentHeader, SegmentReader, TORN_BYTES_MAX};
-use super::tree::{self, CHECKPOINT, NOTE, TILE_BYTES_MAX};
+use super::tree::{self, CHECKPOINT, NOTE};
 use crate::embedded::disk::HomeDisk;
 use crate::limits::SEGMENT_HEADER_BYTES;
 use crate::ports::{Disk, read_file};
@@ -153,16 +152,31 @@ pub fn fsck(home: &Path) -> Result<Report, FsckError> {
     fsck_on(&HomeDisk::new(home))
 }
 
+/// [`fsck`], and that the log grew from checkpoints that were kept earlier, each with what to call it.
+///
+/// # Errors
+/// As [`fsck`].
+pub fn fsck_since(home: &Path, older: &[(String, Vec<u8>)]) -> Result<Report, FsckError> {
+    check_on(&HomeDisk::new(home), older)
+}
+
 /// Checks the ledger on a disk of any kind.
 ///
 /// # Errors
 /// As [`fsck`].
 pub fn fsck_on(disk: &dyn Disk) -> Result<Report, FsckError> {
+    check_on(disk, &[])
+}
+
+fn check_on(disk: &dyn Disk, older: &[(String, Vec<u8>)]) -> Result<Report, FsckError> {
     let (emitter, origin) = identity::read_origin(disk)?.ok_or(FsckError::Absent)?;
     let verifier = identity::read_verifier(disk)?;
     let mut walk = Walk::new(disk, emitter, origin, verifier);
     // The checkpoint first: while a gateway writes, the log only grows beyond it.
     walk.checkpoint()?;
+    for (name, note) in older {
+        walk.older(name, note);
+    }
     walk.log()?;
     walk.tree_note();
     Ok(walk.finish())
@@ -172,6 +186,7 @@ struct Walk<'a> {
     disk: &'a dyn Disk,
     emitter: Arc<str>,
     origin: KeyName,
+    verifier: VerifierKey,
     check: LedgerCheck<'a>,
     has_checkpoint: bool,
     next_seq: u64,
@@ -193,11 +208,12 @@ impl<'a> Walk<'a> {
             let what = format!("it is the key of `{}`, and `{}` names `{origin}`", verifier.name(), identity::ORIGIN);
             damages.push(Damage { file: identity::VERIFIER_KEY.into(), offset: None, seq: None, what });
         }
-        let check = LedgerCheck::new(verifier, Some(Box::new(move |tile| read_tile(disk, tile))));
+        let check = LedgerCheck::new(verifier.clone(), Some(Box::new(move |tile| tree::read_tile(disk, tile))));
         Self {
             disk,
             emitter,
             origin,
+            verifier,
             check,
             has_checkpoint: false,
             next_seq: 1,
@@ -221,6 +237,15 @@ impl<'a> Walk<'a> {
         // Nothing was given before it, so it cannot be late.
         let _ = self.check.checkpoint(&note);
         Ok(())
+    }
+
+    /// Takes a checkpoint that was kept: the records must give its root too.
+    fn older(&mut self, name: &str, note: &[u8]) {
+        match Checkpoint::open(note, &self.verifier) {
+            // Nothing was given before it, so it cannot be late.
+            Ok(_) => drop(self.check.checkpoint(note)),
+            Err(error) => self.damage(name.to_owned(), None, None, error.to_string()),
+        }
     }
 
     fn log(&mut self) -> Result<(), FsckError> {
@@ -463,23 +488,6 @@ fn place(finding: &Finding, starts: &[(u64, u64)]) -> Damage {
                 None => file("ledger".into(), None),
             }
         }
-    }
-}
-
-/// Reads a tile; where a growing log has replaced a partial one by a wider one, the start of that.
-fn read_tile(disk: &dyn Disk, tile: TileRef) -> Option<Vec<u8>> {
-    let path = tree::path(tile);
-    if let Ok(bytes) = read_file(disk, &path, TILE_BYTES_MAX) {
-        return Some(bytes);
-    }
-    let (directory, _) = path.rsplit_once('/').filter(|_| !tile.is_complete())?;
-    let widths = disk.list(directory).ok()?.into_iter().filter_map(|name| name.parse::<u16>().ok());
-    let wider = widths.filter(|width| *width > tile.width()).min()?;
-    let bytes = read_file(disk, &format!("{directory}/{wider}"), TILE_BYTES_MAX).ok()?;
-    let width = usize::from(tile.width());
-    match tile.kind {
-        TileKind::Hashes { .. } => bytes.get(..width * 32).map(<[u8]>::to_vec),
-        TileKind::Entries => encode_entries(parse_entries(&bytes, wider).ok()?.get(..width)?).ok(),
     }
 }
 

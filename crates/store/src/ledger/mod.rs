@@ -17,7 +17,7 @@ pub(crate) mod rows;
 pub(crate) mod segment;
 mod sequencer;
 mod shared;
-mod tree;
+pub(crate) mod tree;
 
 use std::future::Future;
 use std::io;
@@ -44,7 +44,7 @@ use crate::ports::{Clock, Disk, Entropy, Index, IndexError};
 
 pub use by_hand::Writer;
 pub use frame::FrameFault;
-pub use fsck::{Damage, FsckError, Report, Unfinished, fsck, fsck_on};
+pub use fsck::{Damage, FsckError, Report, Unfinished, fsck, fsck_on, fsck_since};
 pub use identity::IdentityError;
 pub use integrator::IntegrateError;
 pub use log::{Cursor, LogError, LogFault, Spot};

@@ -11,7 +11,7 @@ use ed25519_dalek::SigningKey;
 use evidence::checkpoint::{Checkpoint, CheckpointError, KeyName, VerifierKey};
 use evidence::leaf::{Hash, Salt};
 use evidence::limits::NOTE_BYTES_MAX;
-use evidence::tile::{TileBuilder, TileError, TileRef, partial_tiles};
+use evidence::tile::{TileBuilder, TileError, TileKind, TileRef, encode_entries, parse_entries, partial_tiles};
 
 use super::log::Cursor;
 use super::rows::Glance;
@@ -231,6 +231,28 @@ impl Tree {
 /// The path of a tile in the home.
 pub(crate) fn path(tile: TileRef) -> String {
     format!("{PREFIX}/{}", tile.path())
+}
+
+/// Reads a tile; where a growing log has replaced a partial one by a wider one, the start of that.
+pub(crate) fn read_tile(disk: &dyn Disk, tile: TileRef) -> Option<Vec<u8>> {
+    let exact = path(tile);
+    if let Ok(bytes) = read_file(disk, &exact, TILE_BYTES_MAX) {
+        return Some(bytes);
+    }
+    let (directory, _) = exact.rsplit_once('/').filter(|_| !tile.is_complete())?;
+    let widths = disk.list(directory).ok()?.into_iter().filter_map(|name| name.parse::<u16>().ok());
+    let (wider, bytes) = match widths.filter(|width| *width > tile.width()).min() {
+        Some(wider) => (wider, read_file(disk, &format!("{directory}/{wider}"), TILE_BYTES_MAX).ok()?),
+        None => {
+            let complete = TileRef::complete(tile.kind, tile.index);
+            (complete.width(), read_file(disk, &path(complete), TILE_BYTES_MAX).ok()?)
+        }
+    };
+    let width = usize::from(tile.width());
+    match tile.kind {
+        TileKind::Hashes { .. } => bytes.get(..width * 32).map(<[u8]>::to_vec),
+        TileKind::Entries => encode_entries(parse_entries(&bytes, wider).ok()?.get(..width)?).ok(),
+    }
 }
 
 /// A note that was read.
