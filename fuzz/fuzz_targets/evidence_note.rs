@@ -1,8 +1,9 @@
-//! Notes, checkpoints and keys have one spelling each, and a key vouches for no text but the one that it signed.
+//! Notes, checkpoints, keys and proofs have one spelling each, and a key vouches for no text but the one that it signed.
 #![no_main]
 
 use evidence::checkpoint::{Checkpoint, Note, VerifierKey};
 use evidence::limits::NOTE_SIGNATURES_MAX;
+use evidence::proof::Proof;
 use libfuzzer_sys::fuzz_target;
 
 /// The frozen log's key, and the only note that it ever signed.
@@ -20,6 +21,12 @@ fuzz_target!(|bytes: &[u8]| {
     }
     if let Ok(checkpoint) = Checkpoint::open(bytes, &key) {
         assert!(SIGNED.starts_with(&checkpoint.text()), "{checkpoint:?}");
+    }
+    if let Ok(proof) = Proof::parse(bytes) {
+        // No entry of the frozen log is empty.
+        assert!(proof.verify(b"", &key).is_err(), "{proof:?}");
+        let again = Proof::parse(proof.to_string().as_bytes());
+        assert!(std::str::from_utf8(&proof.checkpoint).is_err() || again.is_ok_and(|again| again == proof));
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
         check_checkpoint(text);

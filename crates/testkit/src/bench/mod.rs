@@ -1,10 +1,11 @@
 //! Load figures: the path of a governed call beside the direct one, in one run, windows interleaved, so that both see the same machine.
 //!
 //! [`path`] is the whole way through the gateway's process, [`sustained`] the same for minutes, [`growth`] the same where there is more of
-//! everything, [`ledger`] the log alone, [`approvals`] what waits for people, [`missions`] decisions and what missions take, [`classify`] what the detector of data finds and how fast, [`counts`] what a call costs where no clock is trusted, [`evidence`] how long filters take over a large ledger; [`load`] makes the load; [`usage`] reads what it cost. No figure is
+//! everything, [`ledger`] the log alone, [`bundles`] what is taken out of it, [`approvals`] what waits for people, [`missions`] decisions and what missions take, [`classify`] what the detector of data finds and how fast, [`counts`] what a call costs where no clock is trusted, [`evidence`] how long filters take over a large ledger; [`load`] makes the load; [`usage`] reads what it cost. No figure is
 //! asserted here.
 
 mod approvals;
+mod bundles;
 mod classify;
 mod counts;
 mod evidence;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 pub use approvals::{Options as ApprovalsOptions, run as approvals};
+pub use bundles::{Options as BundlesOptions, run as bundles};
 pub use classify::{Options as ClassifyOptions, run as classify};
 pub use counts::{Options as CountsOptions, run as counts};
 pub use evidence::{Options as EvidenceOptions, run as evidence};

@@ -28,6 +28,8 @@ enum What {
     Missions(bench::MissionsOptions),
     /// How long people and agents wait for the gateway where many questions are open.
     Approvals(bench::ApprovalsOptions),
+    /// How fast bundles are written and verified.
+    Bundles(bench::BundlesOptions),
     /// How much the detector of data finds of the corpus, and how fast it looks.
     Classify(bench::ClassifyOptions),
     /// Filters over a large ledger: first pages, counts, the story of a call.
@@ -37,8 +39,8 @@ enum What {
 }
 
 /// The names of all measurements, the shorter ones first.
-const ALL: [&str; 9] =
-    ["missions", "classify", "counts", "approvals", "path", "ledger", "evidence", "growth", "sustained"];
+const ALL: [&str; 10] =
+    ["missions", "classify", "bundles", "counts", "approvals", "path", "ledger", "evidence", "growth", "sustained"];
 
 fn main() -> ExitCode {
     match measure(Arguments::parse().what) {
@@ -60,6 +62,7 @@ fn measure(what: What) -> anyhow::Result<()> {
         }),
         What::Path(options) => tasks.block_on(&runtime, bench::path(&options)),
         What::Sustained(options) => tasks.block_on(&runtime, bench::sustained(&options)),
+        What::Bundles(options) => tasks.block_on(&runtime, bench::bundles(&options)),
         What::Growth(options) => tasks.block_on(&runtime, bench::growth(&options)),
         What::Counts(options) => tasks.block_on(&runtime, bench::counts(&options)),
         What::Approvals(options) => tasks.block_on(&runtime, bench::approvals(&options)),
