@@ -467,7 +467,9 @@ impl Gateway {
             },
             Ask::Export { filter, why } => match self.record_export(&filter, who, &why, Channel::Cli).await {
                 Ok(seq) => Answer::Exported(seq),
-                Err(error @ (ExportError::Filter(_) | ExportError::Joined(_) | ExportError::Unfit)) => Answer::refused(Blame::Asker, error),
+                Err(error @ (ExportError::Filter(_) | ExportError::Joined(_) | ExportError::Unfit)) => {
+                    Answer::refused(Blame::Asker, error)
+                }
                 Err(error @ ExportError::Unrecorded(_)) => Answer::refused(Blame::Operator, error),
             },
             Ask::InvitePerson { person } => self.invite(&person, who).await.map_or_else(Answer::from, Answer::Invited),

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use evidence::filter::{Filter, Pattern, Term};
+use evidence::filter::{Field, Filter, Pattern, Term};
 use evidence::ids::{CallId, RecordId};
 use evidence::leaf::sha256_hex;
 use evidence::record::{Body, DecisionRecord, Effect, Policy, Record, RecordType};
@@ -156,7 +156,7 @@ pub fn forecast_all(
     let (mut found, mut lost, mut seen) = (HashMap::<_, Forecasts>::new(), BTreeMap::new(), HashSet::new());
     let filter = Filter::And(vec![
         Filter::Term(Term::Type(vec![RecordType::DecisionRecord])),
-        Filter::Term(Term::Mission(vec![Pattern::exactly(new.mission().name())])),
+        Filter::Term(Term::Value(Field::Mission, vec![Pattern::exactly(new.mission().name())])),
         Filter::Term(Term::After(since)),
     ]);
     let mut calls = 0;

@@ -183,6 +183,11 @@ fn a_bundle_is_verified_by_us_and_by_tools_that_are_not_ours_and_every_tampering
     let (out, tar) = (folder.join("reviews"), folder.join("whole.tar"));
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     let export = |more: &[&str]| world.run(&[&["export"], more, &["--why", "the annual audit"]].concat());
+    // What a bundle could not show is not exported, and nothing is recorded of it.
+    let joined = export(&["type:action_record call(type:approval_record)", "--out", &text(&folder.join("joined"))]);
+    assert!(joined.0 == Some(1) || joined.0 == Some(2), "{joined:?}");
+    assert!(joined.2.contains("`call(...)` asks about other records of the same call"), "{}", joined.2);
+    assert!(!folder.join("joined").exists() && world.0.records("type:evidence_access").is_empty());
     let (code, said, err) = export(&["type:approval_record", "--out", &text(&out)]);
     assert_eq!(code, Some(0), "{err}");
     assert!(said.contains("6 records match"), "{said}");

@@ -211,6 +211,9 @@ mod tests {
             ("after:2026-11-23", (1, 10)),
             ("before:2026-11-23", (1, 0)),
             ("after:2026-11-24", (11, 0)),
+            ("on:2026-11-23", (1, 10)),
+            ("on:2026-11-22", (1, 0)),
+            ("on:2026-11-24", (11, 0)),
             // Records 4 to 7 are taken at .0021, .0028, .0035 and .0042.
             ("after:2026-11-23T09:30:00.002Z before:2026-11-23T09:30:00.004Z", (4, 3)),
             // A bound within a millisecond keeps all of that.
@@ -233,6 +236,10 @@ mod tests {
             ("type:action_record or agent:a", Some(true), None),
             ("kind:waiver or would:ask or origin:sent or decision:deny", Some(false), Some(false)),
             ("tool:mcp:* reason:*", None, Some(false)),
+            ("approver:eva or object:mission:* or exception:01a20631-*", Some(false), Some(false)),
+            ("on:2026-11-23 person:eva", None, None),
+            ("on:2026-11-22 person:eva", Some(false), Some(false)),
+            ("call(status:done) or \"a word\"", None, None),
             ("", Some(true), Some(true)),
         ] {
             let filter: Filter = if filter.is_empty() { Filter::everything() } else { filter.parse().unwrap() };

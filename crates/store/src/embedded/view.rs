@@ -262,8 +262,9 @@ impl<'a> Matcher<'a> {
             Ok(flow)
         })?;
         if order == Order::OldestFirst && flow.is_continue() {
-            self.view
-                .tail(|spot, record| Ok(if self.matches(&record) { each(spot, record) } else { ControlFlow::Continue(()) }))?;
+            self.view.tail(|spot, record| {
+                Ok(if self.matches(&record) { each(spot, record) } else { ControlFlow::Continue(()) })
+            })?;
         }
         Ok(())
     }
