@@ -17,6 +17,7 @@ use governance::decide::{compile, parse_cases};
 use governance::mission;
 use governance::reason::Reason;
 use serde_json::Value;
+use store::View;
 use testkit::scratch::Scratch;
 
 use self::console::{countersign, play};
@@ -402,6 +403,20 @@ fn the_table_of_the_fields_of_filters_is_that_of_the_code() {
         .collect();
     let text: String = wanted.iter().map(|row| format!("| {} |\n", row.join(" | "))).collect();
     assert_eq!(Page::read("docs/evidence.md").table("Filters"), wanted, "\nthe table must be\n\n{text}");
+}
+
+#[test]
+fn the_table_of_views_has_the_columns_that_there_are() {
+    let rows = Page::read("docs/evidence.md").table("SQL");
+    let said: Vec<[String; 2]> = rows.iter().map(|row| [row[0].clone(), row[2].clone()]).collect();
+    let code = |name: &str| format!("`{name}`");
+    let columns = |view: &View| view.own_columns().iter().map(|column| code(column)).collect::<Vec<_>>().join(", ");
+    let wanted: Vec<[String; 2]> = View::ALL.iter().map(|view| [code(view.name()), columns(view)]).collect();
+    assert_eq!(said, wanted);
+    let text = fs::read_to_string(root().join("docs/evidence.md")).unwrap();
+    let shared: Vec<String> = View::Records.columns().take_while(|column| *column != "type").map(code).collect();
+    let begins = text.lines().find(|line| line.starts_with("Each view begins with ")).unwrap();
+    assert_eq!(begins.split('`').skip(1).step_by(2).map(code).take(shared.len()).collect::<Vec<_>>(), shared);
 }
 
 #[test]

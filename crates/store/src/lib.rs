@@ -13,7 +13,8 @@ pub mod ports;
 
 pub use embedded::reader::{Group, Order, ReadError, Reader, Signed};
 pub use embedded::rebuild::{RebuildError, Rebuilt, rebuild};
-pub use ledger::{AppendError, CloseError, Health, Integration, Lag, Ledger, OpenError, Options, fsck, fsck_since};
+pub use embedded::sql::{Cell, Query, SqlError, View};
+pub use ledger::{AppendError, CloseError, Health, Integration, Lag, Ledger, OpenError, Options, fsck};
 
 #[cfg(test)]
 mod conformance;

@@ -132,3 +132,22 @@ fn an_audit_counts_by_any_fields() {
     let (code, _, err) = world.run(&["audit", "--count", "text"]);
     assert!(code == Some(2) && err.contains("`text` is nothing to count by; known are day, type,"), "{err}");
 }
+
+#[test]
+fn an_audit_asks_in_sql_over_what_a_filter_picks() {
+    let world = audited("audit-sql");
+    let statement = "SELECT reviewer, answer, count(*) AS n FROM reviews GROUP BY 1, 2 ORDER BY 1, 2";
+    let row = |reviewer: &str, answer: &str| json!({ "reviewer": reviewer, "answer": answer, "n": 1 });
+    let wanted = [row("ana", "approve"), row("carl", "approve"), row("carl", "deny")];
+    assert_eq!(lines(&world, &["", "--sql", statement]), wanted);
+    assert_eq!(lines(&world, &["answer:deny", "--sql", statement]), wanted[2..]);
+    let waited = "SELECT count(*) AS n FROM approvals AS asked JOIN reviews USING (approval)
+                  WHERE asked.event = 'requested' AND reviews.at > asked.at AND reviews.is_signed";
+    assert_eq!(lines(&world, &["after:1h", "--sql", waited]), [json!({ "n": 3 })]);
+    let (_, out, _) = world.run(&["audit", "--sql", "SELECT '=1' AS a, 2.5 AS b, NULL AS c", "--format", "csv"]);
+    assert_eq!(out, "a,b,c\n'=1,2.5,\n");
+    let (code, _, err) = world.run(&["audit", "--sql", "DROP TABLE records"]);
+    assert!(code == Some(2) && err.contains("only SELECT over these views is answered"), "{err}");
+    let (code, _, err) = world.run(&["audit", "--sql", "SELECT 1", "--count"]);
+    assert!(code == Some(2) && err.contains("--count"), "{err}");
+}

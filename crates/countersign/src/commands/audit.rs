@@ -1,10 +1,12 @@
 //! `countersign audit`: filters over the evidence, as table, timeline, JSON or CSV.
 
 mod count;
+mod sql;
 mod story;
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use evidence::filter::{Field, Filter, FilterError, IdRange, Term};
@@ -31,6 +33,12 @@ pub(crate) struct Audit {
     /// Count what matches, by the values of these fields, separated by commas: any field, or day; of none the total
     #[arg(long, value_name = "FIELDS", num_args = 0..=1, default_missing_value = "")]
     count: Option<String>,
+    /// Ask in SQL, over the records that the filter picks: SELECT from records, decisions, actions, approvals, reviews, exceptions, versions, requests or accesses
+    #[arg(long, value_name = "SELECT", conflicts_with = "count")]
+    sql: Option<String>,
+    /// How long an answer in SQL may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "sql")]
+    within: u64,
     /// Show the fields of filters, with an example of each
     #[arg(long)]
     fields: bool,
@@ -60,6 +68,7 @@ fn help() -> String {
   countersign audit '\"unknown payee\" on:2026-11'           words in sentences
   countersign audit 'event:intent effect_class:pay not call(event:consumed)'
   countersign audit 'decision:deny after:30d' --count mission,reason
+  countersign audit after:30d --sql 'SELECT tool, sum(duration_us) FROM actions GROUP BY tool'
   countersign audit 'type:action_record not agent:ap-bot' --format csv --limit 0 > actions.csv
 
 Fields: {}.
@@ -80,6 +89,11 @@ impl Audit {
         let reader = Reader::open(home()?.path()).map_err(Failure::could_not)?;
         if let Some(by) = by {
             count::write(&reader, &filter, &by, self.format.unwrap_or_else(|| Shape::fitting(&Filter::everything())))?;
+            return Ok(Exit::Done);
+        }
+        if let Some(statement) = &self.sql {
+            let shape = self.format.unwrap_or_else(|| Shape::fitting(&Filter::everything()));
+            sql::write(&reader, &filter, statement, Duration::from_secs(self.within), shape)?;
             return Ok(Exit::Done);
         }
         let shape = self.format.unwrap_or_else(|| Shape::fitting(&filter));

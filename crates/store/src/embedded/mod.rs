@@ -6,6 +6,7 @@ pub mod index;
 mod query;
 pub mod reader;
 pub mod rebuild;
+pub mod sql;
 pub mod system;
 mod view;
 mod writer;

@@ -459,20 +459,21 @@ impl<'a> Block<'a> {
         Ok(self.places.get_or_init(|| places))
     }
 
-    /// The chunks of the block: when each begins, and which records it has.
-    pub(super) fn chunks(&self) -> Result<Vec<(Timestamp, Bits)>, IndexError> {
+    /// The chunks of the block: when each begins, when the next one does, and which records it has.
+    pub(super) fn chunks(&self) -> Result<Vec<(Timestamp, Option<Timestamp>, Bits)>, IndexError> {
         let chunks = INDEX_BLOCK_RECORDS / INDEX_CHUNK_RECORDS;
         let first = self.number * chunks;
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT chunk, at FROM places WHERE chunk BETWEEN ?1 AND ?2 ORDER BY chunk")?;
-        let rows = statement.query_map([signed(first), signed(first + chunks - 1)], |row| {
-            let (chunk, at): (i64, i64) = (row.get(0)?, row.get(1)?);
-            let low = (unsigned(chunk) - first) * INDEX_CHUNK_RECORDS;
-            let high = (low + INDEX_CHUNK_RECORDS).min(self.length);
-            Ok((Timestamp::from_micros(at), Bits::between(low, high)))
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut statement =
+            self.connection.prepare_cached("SELECT at FROM places WHERE chunk BETWEEN ?1 AND ?2 ORDER BY chunk")?;
+        let rows = statement.query_map([signed(first), signed(first + chunks)], |row| row.get(0))?;
+        let begins: Vec<Timestamp> =
+            rows.map(|at| at.map(Timestamp::from_micros)).collect::<Result<_, rusqlite::Error>>()?;
+        let next = begins.iter().skip(1).map(|at| Some(*at)).chain([None]);
+        let of_chunk = |(number, (at, next)): (u64, (&Timestamp, Option<Timestamp>))| {
+            let low = number * INDEX_CHUNK_RECORDS;
+            (*at, next, Bits::between(low, (low + INDEX_CHUNK_RECORDS).min(self.length)))
+        };
+        Ok((0..chunks).zip(begins.iter().zip(next)).map(of_chunk).collect())
     }
 
     /// The place of a record in the log.

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use evidence::filter::{Along, Field, Filter, Join};
 use evidence::ids::{ApprovalId, RunId};
 use evidence::record::Record;
+use evidence::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::bits::Bits;
@@ -384,17 +385,16 @@ impl<'a> Matcher<'a> {
     /// Days, from when chunks begin: only where one holds the end of a day its records are read.
     fn days(&self, block: &Block<'_>, bits: &Bits) -> Result<Vec<(Key, Bits)>, ReadError> {
         let mut days: BTreeMap<String, Bits> = BTreeMap::new();
-        let chunks = block.chunks()?;
-        let day = |at: evidence::time::Timestamp| at.to_string().chars().take(10).collect::<String>();
-        let next = chunks.iter().skip(1).map(|(at, _)| Some(day(*at))).chain(std::iter::once(None));
-        for ((at, records), next) in chunks.iter().zip(next) {
-            let mut here = records.clone();
+        let day = |at: Timestamp| at.to_string().chars().take(10).collect::<String>();
+        for (at, next, records) in block.chunks()? {
+            let mut here = records;
             here.keep(bits);
             if here.is_empty() {
                 continue;
             }
-            if next.as_ref() == Some(&day(*at)) {
-                days.entry(day(*at)).or_insert_with(Bits::none).add(&here);
+            // Ledger time never goes back: what is between two moments of a day is of that day.
+            if next.map(day) == Some(day(at)) {
+                days.entry(day(at)).or_insert_with(Bits::none).add(&here);
             } else {
                 for (key, bits) in self.read_values(block, Field::On, &here)? {
                     let Key::Text(text) = key else { continue };

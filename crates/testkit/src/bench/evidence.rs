@@ -53,7 +53,6 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     let bytes = |path: &str| -> anyhow::Result<u64> { Ok(std::fs::metadata(home.join(path))?.len()) };
     let reader = Reader::open(&home)?;
     let newest = reader.query(&Filter::everything(), Order::NewestFirst, Some(1))?.pop().context("a newest record")?;
-    let oldest = reader.record(1)?.context("a first record")?;
     println!(
         "{} records; the index has {:.0} bytes for each",
         newest.seq,
@@ -63,13 +62,12 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
         "{:<72} {:>9} {:>9} {:>9} {:>9} {:>11}",
         "filter", "page p50", "page max", "count p50", "count max", "matches"
     );
-    let middle = |part: i64| {
-        let span = newest.recorded_at.micros_since(oldest.recorded_at);
-        oldest.recorded_at.plus_micros(span / 10 * part)
+    let at = |part: u64| -> anyhow::Result<Timestamp> {
+        Ok(reader.record(newest.seq / 10 * part)?.context("a record in the middle")?.recorded_at)
     };
     let one = calls.get(calls.len() / 2).context("a call")?;
     let run = reader.call(*one)?.first().and_then(|record| record.correlation.run).context("a run")?;
-    for text in filters(middle(6), middle(7), *one, run) {
+    for text in filters(at(6)?, at(7)?, *one, run) {
         let filter: Filter = text.parse().with_context(|| text.clone())?;
         let (mut pages, mut counts, mut matches) = (Vec::new(), Vec::new(), 0);
         for _ in 0..options.rounds {
