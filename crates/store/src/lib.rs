@@ -14,7 +14,7 @@ pub mod ports;
 pub use embedded::reader::{Group, Order, ReadError, Reader, Signed};
 pub use embedded::rebuild::{RebuildError, Rebuilt, rebuild};
 pub use embedded::sql::{Cell, Query, SqlError, View};
-pub use ledger::{AppendError, CloseError, Health, Integration, Lag, Ledger, OpenError, Options, fsck};
+pub use ledger::{AppendError, CloseError, Health, Integration, Lag, Ledger, OpenError, Options, fsck, fsck_since};
 
 #[cfg(test)]
 mod conformance;

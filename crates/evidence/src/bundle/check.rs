@@ -139,7 +139,7 @@ impl Check<'_> {
             self.grown(name, older, &checkpoint, &tree);
         }
         let context = self.context(&manifest, &mut tree);
-        self.population(&manifest, &checkpoint, &note, &mut tree, progress);
+        self.population(&manifest, &checkpoint, &mut tree, progress);
         self.beside(&manifest, &context);
         self.attachments(&manifest, &names);
         self.proofs(&names, &note, &mut tree);
@@ -249,9 +249,15 @@ impl Check<'_> {
                 Next::End => break,
                 Next::Fault => continue,
                 Next::Broken => break,
-                Next::Record(record, line) => self.proved(&record, &line, CONTEXT, tree).then_some(record),
+                Next::Record(record, line) => match tree.leaf(record.seq) {
+                    Ok(leaf) if self.proved(&record, &line, CONTEXT, &leaf) => record,
+                    Ok(_) => continue,
+                    Err((_, wrong)) => {
+                        self.found.fault(CONTEXT, Some(record.seq), wrong);
+                        continue;
+                    }
+                },
             };
-            let Some(record) = record else { continue };
             if record.seq <= last {
                 self.found.fault(CONTEXT, Some(record.seq), Wrong::Misplaced);
                 continue;
@@ -283,26 +289,20 @@ impl Check<'_> {
         (seqs, count)
     }
 
-    /// Whether a record is the one that the log signed under its number.
-    fn proved(&mut self, record: &Record, line: &Line, file: &str, tree: &mut Tree<'_>) -> bool {
-        let leaf = Leaf {
-            commitment: hex_text(&commitment(&line.salt, &line.bytes)),
-            emitter: record.emitter.clone(),
-            id: record.id,
-            schema: record.schema,
-            seq: record.seq,
-            record_type: record.record_type,
-        };
-        let wrong = match tree.entry(record.seq) {
-            Ok(entry) if leaf.entry().ok().as_deref() == Some(entry) => {
-                self.report.proved += 1;
-                return true;
-            }
-            Ok(_) => Wrong::Record,
-            Err((_, wrong)) => wrong,
-        };
-        self.found.fault(file, Some(record.seq), wrong);
-        false
+    /// Whether a record is the one that the log signed under its number, which has this leaf.
+    fn proved(&mut self, record: &Record, line: &Line, file: &str, leaf: &Leaf) -> bool {
+        let is_signed = leaf.commitment == hex_text(&commitment(&line.salt, &line.bytes))
+            && leaf.emitter == record.emitter
+            && leaf.id == record.id
+            && leaf.schema == record.schema
+            && leaf.seq == record.seq
+            && leaf.record_type == record.record_type;
+        if is_signed {
+            self.report.proved += 1;
+        } else {
+            self.found.fault(file, Some(record.seq), Wrong::Record);
+        }
+        is_signed
     }
 
     fn next_record(&mut self, lines: &mut Lines<'_>, records: &str, salts: &str) -> Next {
@@ -336,7 +336,6 @@ impl Check<'_> {
         &mut self,
         manifest: &Manifest,
         checkpoint: &Checkpoint,
-        note: &[u8],
         tree: &mut Tree<'_>,
         progress: &mut dyn FnMut(u64),
     ) {
@@ -351,24 +350,20 @@ impl Check<'_> {
         }
         self.ends(&filter, span.first, span.end(), checkpoint.size, tree);
         let whole = manifest.scope == Scope::Whole;
-        let mut follow = (whole && span.first == 1 && span.records == checkpoint.size).then(|| {
-            let mut follow = LedgerCheck::new(self.key.clone(), None);
-            // Nothing was given before it, so it cannot be late.
-            let _ = follow.checkpoint(note);
-            follow
-        });
+        let is_log = whole && span.first == 1 && span.records == checkpoint.size;
+        let mut follow = is_log.then(|| LedgerCheck::new(self.key.clone(), None));
         let mut walk = Walk { filter, whole, ..Walk::new() };
         let mut lines = match Lines::open(self.files, RECORDS, RECORD_SALTS) {
             Ok(lines) => lines,
             Err(fault) => return self.line_fault(RECORDS, RECORD_SALTS, fault),
         };
-        let mut next = self.advance(&mut lines, follow.as_mut());
+        let mut next = self.advance(&mut lines);
         let mut seq = span.first;
         while seq < span.end() {
             progress(seq - span.first);
             while let Some((early, _)) = next.as_ref().filter(|(record, _)| record.seq < seq) {
                 self.found.fault(RECORDS, Some(early.seq), Wrong::Misplaced);
-                next = self.advance(&mut lines, follow.as_mut());
+                next = self.advance(&mut lines);
             }
             let leaf = match tree.leaf(seq) {
                 Ok(leaf) => Some(leaf),
@@ -388,8 +383,14 @@ impl Check<'_> {
             }
             match next.take_if(|(record, _)| record.seq == seq) {
                 Some((record, line)) => {
-                    self.included(&record, &line, &mut walk, tree);
-                    next = self.advance(&mut lines, follow.as_mut());
+                    let leaf = leaf.as_ref().filter(|leaf| self.proved(&record, &line, RECORDS, leaf));
+                    if leaf.is_some() {
+                        self.included(&record, &mut walk);
+                        if let Some(follow) = &mut follow {
+                            follow.signed(line.start, &record);
+                        }
+                    }
+                    next = self.advance(&mut lines);
                 }
                 None => self.left_out(seq, leaf.as_ref(), &walk),
             }
@@ -397,7 +398,7 @@ impl Check<'_> {
         }
         while let Some((record, _)) = &next {
             self.found.fault(RECORDS, Some(record.seq), Wrong::Misplaced);
-            next = self.advance(&mut lines, follow.as_mut());
+            next = self.advance(&mut lines);
         }
         if let Some(follow) = follow {
             self.follow(follow);
@@ -422,29 +423,18 @@ impl Check<'_> {
     }
 
     /// The next record that can be read.
-    fn advance(
-        &mut self,
-        lines: &mut Lines<'_>,
-        mut follow: Option<&mut LedgerCheck<'_>>,
-    ) -> Option<(Box<Record>, Line)> {
+    fn advance(&mut self, lines: &mut Lines<'_>) -> Option<(Box<Record>, Line)> {
         loop {
             match self.next_record(lines, RECORDS, RECORD_SALTS) {
                 Next::End | Next::Broken => return None,
                 Next::Fault => {}
-                Next::Record(record, line) => {
-                    if let Some(follow) = &mut follow {
-                        follow.record(lines.start, &line.salt, &line.bytes);
-                    }
-                    return Some((record, line));
-                }
+                Next::Record(record, line) => return Some((record, line)),
             }
         }
     }
 
-    fn included(&mut self, record: &Record, line: &Line, walk: &mut Walk, tree: &mut Tree<'_>) {
-        if !self.proved(record, line, RECORDS, tree) {
-            return;
-        }
+    /// Takes a record of the population.
+    fn included(&mut self, record: &Record, walk: &mut Walk) {
         walk.records.add(record.record_type);
         walk.tally.take(record);
         if walk.filter.matches(record) {
@@ -487,12 +477,7 @@ impl Check<'_> {
             // What is damaged was named already, and signatures were checked record by record.
             let known = matches!(
                 &finding.flaw,
-                Flaw::Unreadable(_)
-                    | Flaw::Sequence { .. }
-                    | Flaw::Root { .. }
-                    | Flaw::RootUnknown { .. }
-                    | Flaw::RecordsMissing { .. }
-                    | Flaw::Approval(ReviewFlaw::Signature | ReviewFlaw::Key)
+                Flaw::Sequence { .. } | Flaw::Approval(ReviewFlaw::Signature | ReviewFlaw::Key)
             );
             if !known {
                 self.found.fault(RECORDS, finding.seq, Wrong::Flaw(Box::new(finding.flaw)));

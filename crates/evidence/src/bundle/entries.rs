@@ -80,15 +80,15 @@ impl<'a> Tree<'a> {
 
     /// The leaf of a record, which says its number.
     pub(super) fn leaf(&mut self, seq: u64) -> Result<Leaf, (String, Wrong)> {
-        let place = TileRef::at_size(TileKind::Entries, seq.saturating_sub(1) / TILE_WIDTH, self.size);
-        let place = place.map_or_else(|| super::TILES.to_owned(), |tile| tile.path());
+        let tile = TileRef::at_size(TileKind::Entries, seq.saturating_sub(1) / TILE_WIDTH, self.size);
+        let wrong = |wrong| (tile.map_or_else(|| super::TILES.to_owned(), |tile| tile.path()), wrong);
         let entry = self.entry(seq)?;
-        let leaf: Leaf = serde_json::from_slice(entry).map_err(|_| (place.clone(), Wrong::NoLeaf))?;
+        let leaf: Leaf = serde_json::from_slice(entry).map_err(|_| wrong(Wrong::NoLeaf))?;
         if leaf.entry().ok().as_deref() != Some(entry) {
-            return Err((place, Wrong::NoLeaf));
+            return Err(wrong(Wrong::NoLeaf));
         }
         if leaf.seq != seq {
-            return Err((place, Wrong::Number { found: leaf.seq }));
+            return Err(wrong(Wrong::Number { found: leaf.seq }));
         }
         Ok(leaf)
     }

@@ -15,8 +15,6 @@ pub(super) struct Lines<'a> {
     salts: Box<dyn BufRead + 'a>,
     /// The last line that was read, from 1.
     pub(super) line: u64,
-    /// Where that line starts in its file.
-    pub(super) start: u64,
     next: u64,
 }
 
@@ -33,6 +31,8 @@ pub(super) enum LineFault {
 pub(super) struct Line {
     pub(super) bytes: Vec<u8>,
     pub(super) salt: Salt,
+    /// Where the line starts in its file.
+    pub(super) start: u64,
 }
 
 impl<'a> Lines<'a> {
@@ -42,7 +42,6 @@ impl<'a> Lines<'a> {
             records: open(records).map_err(LineFault::Records)?,
             salts: open(salts).map_err(LineFault::Salts)?,
             line: 0,
-            start: 0,
             next: 0,
         })
     }
@@ -52,7 +51,7 @@ impl<'a> Lines<'a> {
         let bytes = line(&mut self.records, BUNDLE_RECORD_BYTES_MAX).map_err(LineFault::Records)?;
         let salt = line(&mut self.salts, SALT_LINE_BYTES).map_err(LineFault::Salts)?;
         self.line += 1;
-        self.start = self.next;
+        let start = self.next;
         match (bytes, salt) {
             (None, None) => Ok(None),
             (Some(_), None) => Err(LineFault::Salts(format!("it ends before line {}", self.line))),
@@ -64,7 +63,7 @@ impl<'a> Lines<'a> {
                 let salt = salt.ok_or_else(|| {
                     LineFault::Salts(format!("line {} is not 32 lower-case hexadecimal digits", self.line))
                 })?;
-                Ok(Some(Line { bytes, salt }))
+                Ok(Some(Line { bytes, salt, start }))
             }
         }
     }
