@@ -55,25 +55,22 @@ impl Bits {
 
     /// The places, in order.
     pub(super) fn places(&self) -> impl DoubleEndedIterator<Item = u64> {
-        let of_word = |(word, start): (&u64, u64)| {
-            let word = *word;
-            (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| start + bit)
-        };
-        let starts: Vec<(&u64, u64)> =
-            self.0.iter().zip((0_u64..).step_by(64)).filter(|(word, _)| **word != 0).collect();
-        starts.into_iter().flat_map(of_word)
+        self.0.iter().enumerate().filter(|(_, word)| **word != 0).flat_map(|(at, word)| {
+            (0..64).filter(move |bit| *word >> bit & 1 == 1).map(move |bit| 64 * at as u64 + bit)
+        })
     }
 
-    /// How the index keeps it: few places as numbers of two bytes, more as a bitmap. The length says which.
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
+    /// Puts into `bytes` how the index keeps it: few places as numbers of two bytes, more as a bitmap. The length says which.
+    pub(super) fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.clear();
         if self.count() as usize * 2 < BITMAP_BYTES {
-            self.places().flat_map(|place| (place as u16).to_le_bytes()).collect()
+            self.places().for_each(|place| bytes.extend((place as u16).to_le_bytes()));
         } else {
-            self.0.iter().flat_map(|word| word.to_le_bytes()).collect()
+            self.0.iter().for_each(|word| bytes.extend(word.to_le_bytes()));
         }
     }
 
-    /// Adds what [`Self::to_bytes`] gave. Bytes that it never gives add what they can.
+    /// Adds what [`Self::write`] gave. Bytes that it never gives add what they can.
     pub(super) fn add_bytes(&mut self, bytes: &[u8]) {
         if bytes.len() == BITMAP_BYTES {
             for (word, bytes) in self.0.iter_mut().zip(bytes.as_chunks::<8>().0) {
@@ -127,8 +124,9 @@ mod tests {
             prop_assert_eq!(with(Bits::add), a.union(&b).copied().collect());
             prop_assert_eq!(with(Bits::take_away), a.difference(&b).copied().collect());
             prop_assert_eq!(list(&Bits::between(low, high)), (low..high).collect());
-            let mut again = Bits::none();
-            again.add_bytes(&bits(&a).to_bytes());
+            let (mut again, mut bytes) = (Bits::none(), vec![7]);
+            bits(&a).write(&mut bytes);
+            again.add_bytes(&bytes);
             prop_assert_eq!(again, bits(&a));
         }
     }

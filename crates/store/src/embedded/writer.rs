@@ -140,11 +140,13 @@ impl Writer {
 /// What the index has of a term in a block.
 fn there(transaction: &Transaction<'_>, block: u64, term: u32) -> Result<Bits, IndexError> {
     let mut bits = Bits::none();
-    let bytes: Option<Vec<u8>> = transaction
+    transaction
         .prepare_cached("SELECT places FROM postings WHERE block = ?1 AND term = ?2")?
-        .query_row(params![signed(block), term], |row| row.get(0))
+        .query_row(params![signed(block), term], |row| {
+            bits.add_bytes(row.get_ref(0)?.as_blob()?);
+            Ok(())
+        })
         .optional()?;
-    bits.add_bytes(&bytes.unwrap_or_default());
     Ok(bits)
 }
 
@@ -158,8 +160,10 @@ fn put(
     let mut sets: Vec<(u32, Bits)> = sets.drain().collect();
     sets.sort_unstable_by_key(|(term, _)| *term);
     let mut statement = transaction.prepare_cached("INSERT OR REPLACE INTO postings VALUES (?1, ?2, ?3)")?;
+    let mut bytes = Vec::new();
     for (term, bits) in sets {
-        statement.execute(params![signed(block), term, bits.to_bytes()])?;
+        bits.write(&mut bytes);
+        statement.execute(params![signed(block), term, bytes])?;
     }
     Ok(())
 }

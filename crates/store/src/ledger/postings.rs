@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 
 use evidence::filter::Field;
 use evidence::ids::CallId;
@@ -26,8 +27,9 @@ pub struct Postings {
     pub records: Vec<Posted>,
     /// For each record what it has, as places in `values`.
     of_records: Vec<u32>,
-    /// Where each value is.
-    known: HashMap<Field, HashMap<Box<str>, u32>>,
+    /// Where each value is, by its field and its hash; of several with one hash, the later ones at the next that is free.
+    known: HashMap<(Field, u64), u32>,
+    hasher: RandomState,
 }
 
 /// One record.
@@ -68,13 +70,16 @@ impl Postings {
     }
 
     fn place(&mut self, field: Field, value: &str) -> u32 {
-        let known = self.known.entry(field).or_default();
-        if let Some(place) = known.get(value) {
-            return *place;
+        let mut hash = self.hasher.hash_one(value);
+        while let Some(place) = self.known.get(&(field, hash)) {
+            if self.values.get(*place as usize).is_some_and(|(_, known)| **known == *value) {
+                return *place;
+            }
+            hash = hash.wrapping_add(1);
         }
         // A batch has fewer values than bytes.
         let place = self.values.len() as u32;
-        known.insert(value.into(), place);
+        self.known.insert((field, hash), place);
         self.values.push((field, value.into()));
         place
     }
