@@ -33,6 +33,10 @@ impl Bits {
         }
     }
 
+    pub(super) fn clear(&mut self) {
+        self.0.fill(0);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.iter().all(|word| *word == 0)
     }

@@ -14,6 +14,9 @@ use crate::ledger::Postings;
 use crate::limits::{INDEX_BLOCK_RECORDS, INDEX_CHUNK_RECORDS, INDEX_VALUES_KEPT_MAX};
 use crate::ports::IndexError;
 
+/// Empty sets that are kept for the next batch, of 512 bytes each.
+const SPARE_MAX: usize = 1_024;
+
 /// Bytes of one record's place.
 pub(super) const PLACE_BYTES: usize = 12;
 
@@ -64,6 +67,8 @@ pub(super) const fn block(seq: u64) -> (u64, u64) {
 pub(super) struct Writer {
     known: HashMap<Field, HashMap<Box<str>, u32>>,
     kept: usize,
+    /// Sets that the last batch had, empty.
+    spare: Vec<Bits>,
 }
 
 impl Writer {
@@ -80,8 +85,9 @@ impl Writer {
         }
         let term = |place: &u32| terms.get(*place as usize).copied().unwrap_or_default();
         let mut chunks = Chunks::new(transaction);
-        let mut sets: HashMap<u32, Bits> = HashMap::new();
+        let mut sets: HashMap<u32, Bits> = HashMap::with_capacity(terms.len());
         let mut current = None;
+        let spare = &mut self.spare;
         for (posted, has) in postings.each() {
             let seq = posted.spot.seq;
             let back = posted.call.and_then(|call| firsts.get(&call)).map_or(0, |first| seq.saturating_sub(*first) + 1);
@@ -93,7 +99,7 @@ impl Writer {
             chunks.push(seq, posted.recorded_at.micros(), place)?;
             let (block, at) = block(seq);
             if current.is_some_and(|(known, _)| known != block) {
-                put(transaction, current, &mut sets)?;
+                put(transaction, current, &mut sets, spare)?;
                 current = None;
             }
             // The first record that this batch has of the block: what is before it is in the index.
@@ -102,14 +108,17 @@ impl Writer {
                 match sets.get_mut(&term) {
                     Some(set) => set.insert(at),
                     None => {
-                        let mut set = if start > 0 { there(transaction, block, term)? } else { Bits::none() };
+                        let mut set = spare.pop().unwrap_or_else(Bits::none);
+                        if start > 0 {
+                            add_there(transaction, block, term, &mut set)?;
+                        }
                         set.insert(at);
                         sets.insert(term, set);
                     }
                 }
             }
         }
-        put(transaction, current, &mut sets)?;
+        put(transaction, current, &mut sets, spare)?;
         chunks.put()
     }
 
@@ -137,9 +146,8 @@ impl Writer {
     }
 }
 
-/// What the index has of a term in a block.
-fn there(transaction: &Transaction<'_>, block: u64, term: u32) -> Result<Bits, IndexError> {
-    let mut bits = Bits::none();
+/// Adds what the index has of a term in a block.
+fn add_there(transaction: &Transaction<'_>, block: u64, term: u32, bits: &mut Bits) -> Result<(), IndexError> {
     transaction
         .prepare_cached("SELECT places FROM postings WHERE block = ?1 AND term = ?2")?
         .query_row(params![signed(block), term], |row| {
@@ -147,7 +155,7 @@ fn there(transaction: &Transaction<'_>, block: u64, term: u32) -> Result<Bits, I
             Ok(())
         })
         .optional()?;
-    Ok(bits)
+    Ok(())
 }
 
 /// Writes the sets of a block, in the order of their terms.
@@ -155,15 +163,20 @@ fn put(
     transaction: &Transaction<'_>,
     block: Option<(u64, u64)>,
     sets: &mut HashMap<u32, Bits>,
+    spare: &mut Vec<Bits>,
 ) -> Result<(), IndexError> {
     let Some((block, _)) = block else { return Ok(()) };
     let mut sets: Vec<(u32, Bits)> = sets.drain().collect();
     sets.sort_unstable_by_key(|(term, _)| *term);
     let mut statement = transaction.prepare_cached("INSERT OR REPLACE INTO postings VALUES (?1, ?2, ?3)")?;
     let mut bytes = Vec::new();
-    for (term, bits) in sets {
+    for (term, mut bits) in sets {
         bits.write(&mut bytes);
         statement.execute(params![signed(block), term, bytes])?;
+        if spare.len() < SPARE_MAX {
+            bits.clear();
+            spare.push(bits);
+        }
     }
     Ok(())
 }
