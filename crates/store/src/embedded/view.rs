@@ -2,7 +2,7 @@
 //!
 //! The index only proposes records to those who want records; whoever wants numbers, and joins, which want to know whether there is one, believe what it is sure of.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 use std::rc::Rc;
@@ -32,6 +32,8 @@ pub(super) struct View<'a> {
     indexed: Cursor,
     /// The last record that the first look beyond the index saw; later looks end there.
     end: Cell<Option<u64>>,
+    /// Why a join could not be looked up: then no answer is one.
+    failed: RefCell<Option<IndexError>>,
 }
 
 impl<'a> View<'a> {
@@ -41,7 +43,7 @@ impl<'a> View<'a> {
             Some(index) => index.progress()?,
             None => Cursor::START,
         };
-        Ok(Self { reader, moment, indexed, end: Cell::new(None) })
+        Ok(Self { reader, moment, indexed, end: Cell::new(None), failed: RefCell::new(None) })
     }
 
     /// A filter, ready to be asked.
@@ -75,6 +77,11 @@ impl<'a> View<'a> {
             self.end.set(Some(last.unwrap_or_else(|| self.indexed.records())));
         }
         Ok(())
+    }
+
+    /// What looking up joins has failed with.
+    fn whole(&self) -> Result<(), ReadError> {
+        self.failed.take().map_or(Ok(()), |error| Err(error.into()))
     }
 
     fn block(&self, connection: &'a Connection, number: u64) -> Block<'a> {
@@ -126,7 +133,7 @@ impl<'a> Joined<'a> {
         let known = view.moment.as_ref().and_then(|connection| match number(connection, self.join.along, key) {
             Ok(number) => number,
             Err(error) => {
-                tracing::warn!(%error, "the index cannot be read");
+                view.failed.replace(Some(error));
                 None
             }
         });
@@ -241,8 +248,13 @@ impl<'a> Matcher<'a> {
     pub(super) fn visit(
         &self,
         order: Order,
-        mut each: impl FnMut(Spot, Record) -> ControlFlow<()>,
+        each: impl FnMut(Spot, Record) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
+        self.visit_all(order, each)?;
+        self.view.whole()
+    }
+
+    fn visit_all(&self, order: Order, mut each: impl FnMut(Spot, Record) -> ControlFlow<()>) -> Result<(), ReadError> {
         if order == Order::NewestFirst && self.visit_tail_backwards(&mut each)?.is_break() {
             return Ok(());
         }
@@ -301,6 +313,7 @@ impl<'a> Matcher<'a> {
             count += u64::from(self.matches(&record));
             Ok(ControlFlow::Continue(()))
         })?;
+        self.view.whole()?;
         Ok(count)
     }
 
@@ -334,6 +347,7 @@ impl<'a> Matcher<'a> {
         }
         let mut counts: Vec<(Group, u64)> = counts.into_iter().collect();
         counts.sort_by(|(a, more), (b, fewer)| fewer.cmp(more).then_with(|| a.cmp(b)));
+        self.view.whole()?;
         Ok(counts)
     }
 
