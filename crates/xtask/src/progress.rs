@@ -1,13 +1,17 @@
 //! Shows what is being done and how long it takes: a moving line in a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 /// In plain output a long step says that it is alive this often.
 const ALIVE_EVERY: Duration = Duration::from_secs(60);
 const SHOWN_CHARS_MAX: usize = 100;
+
+/// The lines of all steps that are under way at once.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// One step under way.
 pub(crate) struct Progress {
@@ -22,7 +26,7 @@ impl Progress {
     pub(crate) fn start(label: &str) -> Progress {
         let now = Instant::now();
         let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new_spinner();
+            let bar = BARS.add(ProgressBar::new_spinner());
             bar.set_style(
                 ProgressStyle::with_template("{spinner} {prefix} {elapsed} {wide_msg:.dim}")
                     .unwrap_or_else(|_| ProgressStyle::default_spinner()),
@@ -50,12 +54,9 @@ impl Progress {
         }
     }
 
-    /// Writes a line that stays, above the moving one.
+    /// Writes a line that stays, above those that move.
     pub(crate) fn say(&self, line: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| println!("{line}")),
-            None => println!("{line}"),
-        }
+        BARS.suspend(|| println!("{line}"));
     }
 
     /// Ends the step with its result and time.
@@ -64,7 +65,7 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        println!("{:<60} {:>8.1} s  {result}", self.label, took.as_secs_f64());
+        self.say(&format!("{:<60} {:>8.1} s  {result}", self.label, took.as_secs_f64()));
         took
     }
 }

@@ -1,6 +1,6 @@
-//! `cargo xtask test`: every check there is, one step after the other, each of which also runs alone.
+//! `cargo xtask test`: every check there is, each of which also runs alone.
 //!
-//! Stops at the first step that fails, shows what it said and how to run it again, and closes with one line that sums what the runners counted.
+//! Stops after the round in which a step fails, shows what it said and how to run it again, and closes with one line that sums what the runners counted.
 
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -13,8 +13,8 @@ use crate::{api, conformance, deny, e2e, fuzz, tidy, tools};
 
 /// How often the gateway is killed under load; `cargo xtask soak` does it 10,000 times.
 const KILLS: &str = "150";
-/// Five minutes for all targets together, in half the time on two processors; what is found sooner or later is found by `cargo xtask fuzz --seconds 3600`.
-const FUZZ_TIME_TOTAL: Duration = Duration::from_secs(300);
+/// Three minutes for all targets together, in half the time on two processors; what is found sooner or later is found by `cargo xtask fuzz --seconds 3600`.
+const FUZZ_TIME_TOTAL: Duration = Duration::from_secs(180);
 
 /// One step: what it does, and how.
 struct Step {
@@ -29,45 +29,114 @@ enum Verdict {
     Broken(Count, String),
 }
 
-const STEPS: &[Step] = &[
-    Step { name: "tools", about: "what the tests need is there or installed", run: install },
-    Step { name: "fmt", about: "the source is formatted", run: fmt },
-    Step { name: "tidy", about: "the tree keeps the house rules", run: house_rules },
-    Step { name: "deny", about: "licences, sources and bans of dependencies", run: deny },
-    Step { name: "build", about: "programs and tests of every crate, and lints: warnings are errors", run: build },
-    Step { name: "tests", about: "unit, property and simulation tests of every crate, and the docs", run: tests },
-    Step { name: "e2e", about: "real clients and servers, direct and through the gateway", run: end_to_end },
-    Step { name: "api", about: "the API for people against its own description", run: contract },
-    Step { name: "conformance", about: "the MCP conformance suite, direct and through the gateway", run: conformance },
-    Step { name: "crash", about: "the gateway killed under load tells the truth", run: crash },
-    Step { name: "counts", about: "a call allocates and asks of the system no more than it did", run: counts },
-    Step { name: "fuzz", about: "decoders of hostile bytes, from their seeds, for five minutes", run: fuzz_briefly },
+/// Rounds one after the other; the lanes of a round side by side, which spares the time in which one of them waits; the steps of a lane one after the other.
+const ROUNDS: &[&[&[Step]]] = &[
+    &[&[
+        Step { name: "fmt", about: "the source is formatted", run: fmt },
+        Step { name: "tidy", about: "the tree keeps the house rules", run: house_rules },
+    ]],
+    &[
+        &[
+            Step { name: "deny", about: "licences, sources and bans of dependencies", run: deny },
+            Step {
+                name: "build",
+                about: "programs and tests of every crate, and lints: warnings are errors",
+                run: build,
+            },
+        ],
+        &[Step { name: "tools", about: "what the tests need is there or installed", run: install }],
+    ],
+    &[&[Step { name: "tests", about: "unit, property and simulation tests of every crate, and the docs", run: tests }]],
+    &[
+        &[Step { name: "e2e", about: "real clients and servers, direct and through the gateway", run: end_to_end }],
+        &[
+            Step {
+                name: "conformance",
+                about: "the MCP conformance suite, direct and through the gateway",
+                run: conformance,
+            },
+            Step { name: "api", about: "the API for people against its own description", run: contract },
+            Step { name: "crash", about: "the gateway killed under load tells the truth", run: crash },
+            Step {
+                name: "fuzz",
+                about: "decoders of hostile bytes, from their seeds, for three minutes",
+                run: fuzz_briefly,
+            },
+        ],
+    ],
+    &[&[Step { name: "counts", about: "a call allocates and asks of the system no more than it did", run: counts }]],
 ];
+
+fn steps() -> impl Iterator<Item = &'static Step> {
+    ROUNDS.iter().copied().flatten().copied().flatten()
+}
 
 /// Lists the steps.
 pub(crate) fn list() {
-    for step in STEPS {
+    for step in steps() {
         println!("{:<12} {}", step.name, step.about);
     }
 }
 
+/// What the steps of a lane came to.
+#[derive(Default)]
+struct Tally {
+    broken: bool,
+    count: Count,
+    ran: usize,
+}
+
 /// Runs all steps, or those named.
 pub(crate) fn run(only: &[String]) -> Result<ExitCode> {
-    if let Some(unknown) = only.iter().find(|name| !STEPS.iter().any(|step| step.name == name.as_str())) {
+    if let Some(unknown) = only.iter().find(|name| !steps().any(|step| step.name == name.as_str())) {
         bail!("no step is called `{unknown}`: cargo xtask test --list");
     }
-    let steps: Vec<&Step> =
-        STEPS.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name)).collect();
-    let mut place = Workplace::find()?;
-    let (started, mut ran, mut total, mut code) = (Instant::now(), 0, Count::default(), ExitCode::SUCCESS);
-    for (number, step) in (1..).zip(&steps) {
-        ran = number;
-        place.begin(step.name, &format!("[{number:>2}/{}] {}: {}", steps.len(), step.name, step.about))?;
-        let verdict =
-            (step.run)(&mut place).unwrap_or_else(|error| Verdict::Broken(Count::default(), format!("{error:#}")));
+    let wanted = |step: &&Step| only.is_empty() || only.iter().any(|name| name == step.name);
+    let all = steps().filter(wanted).count();
+    let place = Workplace::find()?;
+    let (started, mut begun, mut total) = (Instant::now(), 0, Tally::default());
+    for round in ROUNDS {
+        let mut lanes = Vec::new();
+        for lane in *round {
+            let steps: Vec<&Step> = lane.iter().filter(wanted).collect();
+            let first = begun + 1;
+            begun += steps.len();
+            lanes.push((first, steps));
+        }
+        let tallies = std::thread::scope(|scope| -> Result<Vec<Tally>> {
+            let place = &place;
+            let running: Vec<_> = lanes
+                .iter()
+                .map(|(first, steps)| scope.spawn(move || run_lane(&mut place.beside(), steps, *first, all)))
+                .collect();
+            let ended =
+                running.into_iter().map(|lane| lane.join().map_err(|_| anyhow!("the thread of a lane panicked"))?);
+            ended.collect()
+        })?;
+        for tally in tallies {
+            total.broken |= tally.broken;
+            total.count += tally.count;
+            total.ran += tally.ran;
+        }
+        if total.broken {
+            break;
+        }
+    }
+    println!("{} of {all} steps in {:.0} s", total.ran, started.elapsed().as_secs_f64());
+    println!("{}", total.count);
+    Ok(if total.broken { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// Runs steps, the first of which is number `first` of `all`, until one fails.
+fn run_lane(place: &mut Workplace, steps: &[&Step], first: usize, all: usize) -> Result<Tally> {
+    let mut tally = Tally::default();
+    for (number, step) in (first..).zip(steps) {
+        tally.ran += 1;
+        place.begin(step.name, &format!("[{number:>2}/{all}] {}: {}", step.name, step.about))?;
+        let verdict = (step.run)(place).unwrap_or_else(|error| Verdict::Broken(Count::default(), format!("{error:#}")));
         match verdict {
             Verdict::Held(count) => {
-                total += count;
+                tally.count += count;
                 place.end(&if count == Count::default() {
                     "ok".to_owned()
                 } else {
@@ -77,21 +146,19 @@ pub(crate) fn run(only: &[String]) -> Result<ExitCode> {
             Verdict::Broken(mut count, said) => {
                 // A step that broke before it could count has failed once.
                 count.failed = count.failed.max(1);
-                total += count;
+                tally.count += count;
+                tally.broken = true;
                 place.end("FAILED");
-                println!(
+                place.say(&format!(
                     "\n{said}\n\nthe whole log: {}\nthis step alone: cargo xtask test --only {}\n",
                     place.log().display(),
                     step.name
-                );
-                code = ExitCode::from(1);
+                ));
                 break;
             }
         }
     }
-    println!("{ran} of {} steps in {:.0} s", steps.len(), started.elapsed().as_secs_f64());
-    println!("{total}");
-    Ok(code)
+    Ok(tally)
 }
 
 fn install(place: &mut Workplace) -> Result<Verdict> {
