@@ -315,14 +315,13 @@ impl Help {
         let mut known = Vec::new();
         for command in subcommands(&countersign(&["--help"]).0) {
             let text = countersign(&[&command, "--help"]).0;
-            let below = subcommands(&text);
-            if below.is_empty() {
+            // The longer names first: some commands do something by themselves too.
+            known.extend(subcommands(&text).into_iter().map(|name| {
+                let text = countersign(&[&command, &name, "--help"]).0;
+                (format!("{command} {name}"), text)
+            }));
+            if text.lines().any(|line| line.starts_with("Usage:") && !line.ends_with("<COMMAND>")) {
                 known.push((command, text));
-            } else {
-                known.extend(below.into_iter().map(|name| {
-                    let text = countersign(&[&command, &name, "--help"]).0;
-                    (format!("{command} {name}"), text)
-                }));
             }
         }
         assert!(known.len() > 8, "the help lists {} commands", known.len());

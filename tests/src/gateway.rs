@@ -5,6 +5,7 @@ mod approvals;
 mod approved_changes;
 mod attachments;
 mod audit;
+mod audits;
 mod bridges;
 mod bundles;
 mod changes;

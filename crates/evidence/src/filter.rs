@@ -2,9 +2,10 @@
 //!
 //! Terms are `field:value`; a space or `and` joins them, `or` and `not` and parentheses do what they say. A value may be bare or quoted, may hold `*` for any
 //! text, and a comma separates alternatives: `type:action_record tool:mcp:bank/* status:done,unknown after:2026-11-01`. A term does not match a record that lacks
-//! its field. What is no term is looked for in the record's sentences. `call(...)`, `run(...)` and `approval(...)` ask about the other records of the same call, run or approval.
+//! its field. What is no term is looked for in the record's sentences. `call(...)`, `run(...)`, `approval(...)` and `exception(...)` ask about the other records of the same one.
 //! [`Filter::matches_in`] defines the meaning; a store may translate the syntax tree to its own query language and must agree with it. Fields are made in [`Field`].
 
+mod argument;
 mod field;
 mod leaf;
 mod moment;
@@ -18,9 +19,10 @@ use crate::ids::{ApprovalId, CallId, ExceptionId, RecordId, RunId};
 use crate::record::{Body, ExceptionKind, Record, RecordType};
 use crate::time::Timestamp;
 
+pub use argument::{Argument, Comparison, Test};
 pub use field::Field;
 pub use leaf::Bounds;
-pub use moment::Span;
+pub use moment::{Span, duration_us};
 pub use parse::FilterError;
 
 /// A question about one record. [`Filter::And`] of nothing is what the empty text means: every record.
@@ -32,7 +34,7 @@ pub enum Filter {
     Or(Vec<Filter>),
     /// It does not match.
     Not(Box<Filter>),
-    /// Some record of the same call, run or approval matches.
+    /// Some record of the same call, run, approval or exception matches.
     Join(Join),
     /// The field has one of the values.
     Term(Term),
@@ -47,9 +49,11 @@ pub enum Along {
     Run,
     /// The approval that they are about: an identical call that comes later uses what was approved for an earlier one.
     Approval,
+    /// The exception that they are about.
+    Exception,
 }
 
-/// A question about the other records of the same call, run or approval, and about this one too. Never true of a record that has none.
+/// A question about the other records of the same call, run, approval or exception, and about this one too. Never true of a record that has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Join {
     /// Which records are asked about.
@@ -67,6 +71,8 @@ pub enum Term {
     Kind(Vec<ExceptionKind>),
     /// Any value of the field is like one of these.
     Value(Field, Vec<Pattern>),
+    /// The rules of a decision saw an argument like one of these.
+    Argument(Vec<Argument>),
     /// A sentence of the record is like one of these, in lower case.
     Text(Vec<Pattern>),
     /// The call, or calls whose identifiers start alike.
@@ -232,7 +238,7 @@ impl Filter {
 
 impl Along {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Call, Self::Run, Self::Approval];
+    pub const ALL: &'static [Self] = &[Self::Call, Self::Run, Self::Approval, Self::Exception];
 
     /// How it is written.
     #[must_use]
@@ -241,6 +247,17 @@ impl Along {
             Self::Call => "call",
             Self::Run => "run",
             Self::Approval => "approval",
+            Self::Exception => "exception",
+        }
+    }
+
+    /// The field that has the identifier as text, where a record that is about several of them, or of none, is found by it alone.
+    #[must_use]
+    pub const fn field(self) -> Option<Field> {
+        match self {
+            Self::Approval => Some(Field::Approval),
+            Self::Exception => Some(Field::Exception),
+            Self::Call | Self::Run => None,
         }
     }
 
@@ -251,6 +268,10 @@ impl Along {
             Self::Call => record.correlation.call.map(|call| *call.as_bytes()),
             Self::Run => record.correlation.run.map(|run| *run.as_bytes()),
             Self::Approval => field::approval(&record.body).map(|approval| *approval.as_bytes()),
+            Self::Exception => match &record.body {
+                Body::Exception(exception) => Some(*exception.exception.as_bytes()),
+                _ => None,
+            },
         }
     }
 }
@@ -266,6 +287,12 @@ impl Term {
             Self::Value(field, patterns) => {
                 field.values(record).iter().any(|value| patterns.iter().any(|pattern| pattern.matches(value)))
             }
+            Self::Argument(arguments) => match &record.body {
+                Body::Decision(decision) => {
+                    arguments.iter().any(|argument| decision.input.facets.iter().any(|facet| argument.matches(facet)))
+                }
+                _ => false,
+            },
             Self::Text(patterns) => Field::Text.values(record).iter().any(|sentence| {
                 let sentence = sentence.to_lowercase();
                 patterns.iter().any(|pattern| pattern.matches(&sentence))
@@ -336,6 +363,7 @@ impl fmt::Display for Term {
             Self::Type(values) => list(f, Field::Type, values),
             Self::Kind(values) => list(f, Field::Kind, values),
             Self::Value(field, values) => list(f, *field, values),
+            Self::Argument(values) => list(f, Field::Argument, values),
             Self::Text(values) => {
                 // What matches a sentence anywhere is written without the wildcards around it.
                 let inner = values.iter().map(Pattern::without_ends).collect::<Vec<_>>();

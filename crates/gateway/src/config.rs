@@ -7,13 +7,16 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use evidence::filter::duration_us;
 use serde::Deserialize;
 use surfaces::mcp::upstream::stdio::StdioConfig;
 use surfaces::mcp::web::WebUrl;
 
+use crate::audits::{AuditFile, LIBRARY, Watched};
 use crate::auth;
 use crate::auth::config::AuthConfig;
-use crate::limits::{CALL_TIMEOUT, CONFIG_BYTES_MAX};
+use crate::clock::now;
+use crate::limits::{AUDIT_EVERY, AUDIT_EVERY_MIN, CALL_TIMEOUT, CONFIG_BYTES_MAX};
 use crate::notify;
 use crate::notify::config::NotifyConfig;
 use crate::oauth;
@@ -22,6 +25,8 @@ use crate::oauth::config::OauthConfig;
 /// A configuration whose parts fit together.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The audit tests that are asked again and again, if any.
+    pub audit: Option<Watched>,
     /// The authorization server whose tokens are taken, if any.
     pub auth: Option<AuthConfig>,
     /// How long an upstream may take to answer a call.
@@ -84,6 +89,7 @@ pub enum ConfigError {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
+    audit: Option<WrittenAudit>,
     auth: Option<auth::config::Written>,
     #[serde(default)]
     listen: Listen,
@@ -173,6 +179,13 @@ pub(crate) struct Secret {
     file: Option<PathBuf>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenAudit {
+    every: Option<String>,
+    tests: Vec<String>,
+}
+
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Limits {
@@ -207,7 +220,10 @@ impl Config {
         let public = file.listen.public.as_deref().map(public_base).transpose().map_err(form)?;
         let mut hosts = file.listen.hosts;
         hosts.extend(public.iter().filter_map(|base| Some(base.split_once("://")?.1.to_owned())));
+        let audit =
+            file.audit.map(|audit| audit.fit(&base).map_err(|text| form(format!("[audit] {text}")))).transpose()?;
         Ok(Self {
+            audit,
             auth,
             call_timeout: file.limits.call_timeout_s.map_or(CALL_TIMEOUT, Duration::from_secs),
             console: file.listen.console,
@@ -219,6 +235,27 @@ impl Config {
             public,
             upstreams,
         })
+    }
+}
+
+impl WrittenAudit {
+    /// The tests, each of which can be read now. A file's path starts from the configuration's folder.
+    fn fit(self, base: &Path) -> Result<Watched, String> {
+        let every = match self.every.as_deref() {
+            None => AUDIT_EVERY,
+            Some(text) => duration_us(text)
+                .and_then(|us| Some(Duration::from_micros(us.try_into().ok()?)))
+                .filter(|every| *every >= AUDIT_EVERY_MIN)
+                .ok_or_else(|| format!("every = \"{text}\": want a time like 90s, 10m or 24h"))?,
+        };
+        let mut tests = Vec::new();
+        for name in self.tests {
+            let is_shipped = LIBRARY.iter().any(|shipped| shipped.name == name);
+            let place = if is_shipped { name } else { base.join(name).display().to_string() };
+            AuditFile::find(&place, now()).map_err(|error| error.to_string())?;
+            tests.push(place);
+        }
+        Ok(Watched { every, tests })
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod approvals;
 mod aside;
 pub mod attachments;
+pub mod audits;
 pub mod auth;
 mod blocking;
 pub mod bridge;

@@ -248,3 +248,21 @@ pub const PICTURED_MAX: usize = 256;
 
 /// Decisions that are shown which came out otherwise when they were decided again. All are counted.
 pub const REDERIVED_SHOWN_MAX: usize = 64;
+
+/// Bytes of the name of a file of audit tests, or of a test in it: they go into exceptions and links.
+pub const AUDIT_WORD_BYTES_MAX: usize = 64;
+
+/// Audit tests in one file; the largest that comes with the program has 14.
+pub const AUDIT_TESTS_MAX: usize = 256;
+
+/// Records that one audit test compares with others at a time, some 100 bytes each: 200 MB at most.
+pub const AUDIT_HELD_MAX: usize = 2_000_000;
+
+/// How far back a running gateway asks audit tests: 90 days, in which what fails has long been an exception.
+pub const AUDIT_WATCHED_US: i64 = 90 * 24 * 60 * 60 * 1_000_000;
+
+/// How often it asks them where nothing else is configured: ten minutes.
+pub const AUDIT_EVERY: Duration = Duration::from_secs(10 * 60);
+
+/// The least time between two rounds: one of the tests that come with the program takes some seconds over millions of records.
+pub const AUDIT_EVERY_MIN: Duration = Duration::from_secs(1);

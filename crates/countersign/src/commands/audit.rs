@@ -1,14 +1,16 @@
 //! `countersign audit`: filters over the evidence, as table, timeline, JSON or CSV.
 
 mod count;
+mod page;
 mod sql;
 mod story;
+mod test;
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use evidence::filter::{Field, Filter, FilterError, IdRange, Term};
 use evidence::record::{Body, Record};
 use gateway::home::Home;
@@ -19,8 +21,10 @@ use crate::exit_code::{Exit, Failure};
 
 /// Filter the evidence
 #[derive(Args)]
-#[command(after_help = help())]
+#[command(after_help = help(), args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct Audit {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// What to look for [default: everything]
     #[arg(default_value = "", value_name = "FILTER")]
     filter: String,
@@ -42,6 +46,12 @@ pub(crate) struct Audit {
     /// Show the fields of filters, with an example of each
     #[arg(long)]
     fields: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Hold the evidence to audit tests: filters with what must be so of the records that they find
+    Test(test::Test),
 }
 
 /// How records are written.
@@ -70,16 +80,20 @@ fn help() -> String {
   countersign audit 'decision:deny after:30d' --count mission,reason
   countersign audit after:30d --sql 'SELECT tool, sum(duration_us) FROM actions GROUP BY tool'
   countersign audit 'type:action_record not agent:ap-bot' --format csv --limit 0 > actions.csv
+  countersign audit test soc2                              tests over the records, and a report by control
 
 Fields: {}.
 Join with spaces (and), `or`, `not` and parentheses; `*` stands for any text; commas list values;
-`call(...)`, `run(...)` and `approval(...)` ask about the other records of the same one. --fields says what each field is.",
+`call(...)`, `run(...)`, `approval(...)` and `exception(...)` ask about the other records of the same one. --fields says what each field is.",
         names.join(" ")
     )
 }
 
 impl Audit {
     pub(crate) fn run(self, home: impl FnOnce() -> Result<Home, Failure>) -> Result<Exit, Failure> {
+        if let Some(Command::Test(test)) = self.command {
+            return test.run(home);
+        }
         if self.fields {
             fields();
             return Ok(Exit::Done);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use gateway::audits;
 use gateway::config::Config;
 use gateway::home::Home;
 use gateway::limits::{CALL_TIMEOUT, IDLE, SHUTDOWN_WAIT, WATCH_EVERY};
@@ -85,6 +86,9 @@ async fn open(
         println!("{}", serde_json::json!({ "listening": agents, "listening_console": people }));
         doors.spawn(listener.serve());
         doors.spawn(console.serve());
+        if let Some(watched) = config.audit {
+            doors.spawn(audits::watch::run(gateway.clone(), watched));
+        }
         for (name, receiver) in config.notify {
             doors.spawn(notify::run(gateway.clone(), name, receiver));
         }

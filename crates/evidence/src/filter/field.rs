@@ -62,6 +62,7 @@ fields! {
     Would = "would", "`ask`, `deny`", "would:deny,ask", "what a decision would have been, where the mission is only observed";
     Reason = "reason", "a reason code", "reason:argument_*", "any reason of a decision, or the reason of an outcome";
     Origin = "origin", "`mission`, `initiator`, `untrusted`, ...", "origin:untrusted,unknown", "who named any of what the call of a decision acts on";
+    Argument = "argument", "a name, or a name with `=`, `<`, `<=`, `>`, `>=` and a value", "argument:amount>1000", "an argument of a call that the rules of a decision saw: its name, or its value, normalised; numbers are compared as numbers, `=` takes `*`";
     Gate = "gate", "text", "gate:payments", "a gate that a decision asks for, or that people are asked for, more of them, or whose glass was broken";
     Version = "version", "a digest, or its start", "version:3fa9", "the version of the mission or organisation that decided; what a change came from or led to";
     Approval = "approval", "an id, or its start and `*`", "approval:01a20631-*", "the approval: what was asked and answered, the decisions about it, the change that it let through";
@@ -137,6 +138,10 @@ impl Field {
             Self::Reason => reasons(body),
             Self::Origin => of_decision(body, |decision| {
                 decision.input.provenance.iter().map(|target| target.origin.as_str().into()).collect()
+            }),
+            Self::Argument => of_decision(body, |decision| {
+                let named = decision.input.facets.iter().filter(|facet| !facet.argument.is_empty());
+                named.map(|facet| Cow::from(&*facet.argument)).collect()
             }),
             Self::Gate => gates(body),
             Self::Version => versions(body),

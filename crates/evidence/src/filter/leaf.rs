@@ -17,7 +17,7 @@ impl Filter {
             Self::Or(any) => fold(any, leaf, true),
             Self::Not(filter) => filter.judge(leaf).map(|matches| !matches),
             Self::Term(term) => term.judge(leaf),
-            // The other records of its call, run or approval are not at hand.
+            // The other records of its call, run, approval or exception are not at hand.
             Self::Join(_) => None,
         }
     }
@@ -65,6 +65,7 @@ impl Term {
                     _ => Some(false),
                 })
                 .unwrap_or(Some(false)),
+            Self::Argument(_) => unless(&[DecisionRecord]),
             Self::Kind(_) => unless(&[ExceptionRecord]),
             Self::Value(field, _) => match field {
                 Field::Decision | Field::Would | Field::Origin => unless(&[DecisionRecord]),
@@ -236,6 +237,7 @@ mod tests {
             ("type:action_record or agent:a", Some(true), None),
             ("kind:waiver or would:ask or origin:sent or decision:deny", Some(false), Some(false)),
             ("tool:mcp:* reason:*", None, Some(false)),
+            ("argument:amount>5", Some(false), Some(false)),
             ("approver:eva or object:mission:* or exception:01a20631-*", Some(false), Some(false)),
             ("on:2026-11-23 person:eva", None, None),
             ("on:2026-11-22 person:eva", Some(false), Some(false)),

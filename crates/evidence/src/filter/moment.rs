@@ -37,7 +37,7 @@ pub(super) fn read(text: &str, now: Option<Timestamp>) -> Result<Span, NoTime> {
         "yesterday" => return relative().map(|now| day(start_of_day(now).plus_micros(-DAY))),
         _ => {}
     }
-    if let Some(micros) = ago(text) {
+    if let Some(micros) = duration_us(text) {
         return relative().map(|now| moment(now.plus_micros(-micros)));
     }
     match text.len() {
@@ -95,8 +95,9 @@ fn digits(text: &str) -> Option<u16> {
     text.parse().ok().filter(|_| text.len() <= 4 && text.bytes().all(|c| c.is_ascii_digit()))
 }
 
-/// Microseconds of `30m`, `12h`, `7d`, `2w`.
-fn ago(text: &str) -> Option<i64> {
+/// Microseconds of `90s`, `30m`, `12h`, `7d`, `2w`.
+#[must_use]
+pub fn duration_us(text: &str) -> Option<i64> {
     let unit = match text.chars().last()? {
         's' => 1_000_000,
         'm' => 60 * 1_000_000,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::moment::{self, NoTime};
-use super::{Along, Field, Filter, IdRange, Join, Pattern, SeqRange, Span, Term};
+use super::{Along, Argument, Field, Filter, IdRange, Join, Pattern, SeqRange, Span, Term};
 use crate::limits::{FILTER_BYTES_MAX, FILTER_DEPTH_MAX, FILTER_JOINS_MAX};
 use crate::record::{ExceptionKind, RecordType, VersionedKind};
 use crate::time::Timestamp;
@@ -338,6 +338,7 @@ fn typed(field: Field, values: Values, now: Option<Timestamp>) -> Result<Term, F
     Ok(match field {
         Field::Type => Term::Type(words(field, &values, RecordType::ALL, RecordType::as_str)?),
         Field::Kind => Term::Kind(words(field, &values, ExceptionKind::ALL, ExceptionKind::as_str)?),
+        Field::Argument => Term::Argument(arguments(&values)?),
         Field::Tool => Term::Value(field, tools(values)?),
         Field::Version => Term::Value(field, digests(values)),
         Field::Object => Term::Value(field, objects(values)?),
@@ -372,6 +373,13 @@ fn typed(field: Field, values: Values, now: Option<Timestamp>) -> Result<Term, F
         | Field::Class
         | Field::Text => Term::Value(field, patterns(values)),
     })
+}
+
+fn arguments(values: &Values) -> Result<Vec<Argument>, FilterError> {
+    let read = |(at, pattern): &(usize, Pattern)| {
+        Argument::read(pattern).map_err(|what| FilterError { at: *at, what, suggestion: None })
+    };
+    values.iter().map(read).collect()
 }
 
 fn patterns(values: Values) -> Vec<Pattern> {

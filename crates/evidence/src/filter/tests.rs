@@ -286,7 +286,12 @@ fn a_refusal_says_where_what_and_what_was_meant() {
         ("seq>7", 0, "is not a term", Some("seq:7")),
         ("seq:1 approvers:eva", 6, "to look for the text, put it in quotes", Some("approver")),
         ("**", 0, "a text to look for has at least one letter", None),
-        ("calls(status:done)", 0, "there is no `calls(`; `call(`, `run(`, `approval(` ask", Some("call(")),
+        (
+            "calls(status:done)",
+            0,
+            "there is no `calls(`; `call(`, `run(`, `approval(`, `exception(` ask",
+            Some("call("),
+        ),
         ("call()", 5, "`)` cannot start a term", None),
         ("call(status:done", 0, "`(` without a `)`", None),
         ("event:approved", 6, "`approved` is not an event; known are intent,", None),
@@ -407,6 +412,7 @@ fn a_term() -> impl Strategy<Value = Term> {
         }),
         prop::collection::vec(a_pattern().prop_filter("has a wildcard", |pattern| pattern.exact().is_none()), 1..3)
             .prop_map(|patterns| Term::Value(Field::Tool, patterns)),
+        prop::collection::vec(an_argument(), 1..3).prop_map(Term::Argument),
         prop::collection::vec(seq, 1..3).prop_map(Term::Seq),
         (0..4_000_000_000_000_000_i64).prop_map(|micros| Term::After(Timestamp::from_micros(micros))),
         (0..4_000_000_000_000_000_i64).prop_map(|micros| Term::Before(Timestamp::from_micros(micros))),
@@ -415,6 +421,19 @@ fn a_term() -> impl Strategy<Value = Term> {
             other => panic!("{other}"),
         }),
     ]
+}
+
+fn an_argument() -> impl Strategy<Value = Argument> {
+    let name = prop::sample::select(vec!["amount", "am*", "*", "a b", "to"])
+        .prop_map(|text| Pattern { segments: text.split('*').map(str::to_owned).collect() });
+    let number = prop::sample::select(vec!["0", "1000", "-3.5", "4200.00"]).prop_map(str::to_owned);
+    let test = prop_oneof![
+        Just(None),
+        a_pattern().prop_map(|pattern| Some(Test::Is(pattern))),
+        (prop::sample::select(Comparison::ALL.to_vec()), number)
+            .prop_map(|(comparison, number)| Some(Test::Compares(comparison, number))),
+    ];
+    (name, test).prop_map(|(name, test)| Argument { name, test })
 }
 
 pub(super) fn a_filter() -> impl Strategy<Value = Filter> {
@@ -444,7 +463,7 @@ proptest! {
     #[test]
     fn a_filter_reads_back_as_it_was_written(filter in a_filter()) {
         let text = filter.to_string();
-        if text.len() <= FILTER_BYTES_MAX && text.matches("call(").count() + text.matches("run(").count() + text.matches("approval(").count() <= FILTER_JOINS_MAX {
+        if text.len() <= FILTER_BYTES_MAX && text.matches("call(").count() + text.matches("run(").count() + text.matches("approval(").count() + text.matches("exception(").count() <= FILTER_JOINS_MAX {
             prop_assert_eq!(text.parse::<Filter>(), Ok(filter));
         }
     }

@@ -194,6 +194,8 @@ words! {
         Access = "access",
         /// An approval cannot be answered as its gate asks.
         Approval = "approval",
+        /// An audit test failed.
+        Audit = "audit",
         /// The file of own classes was refused.
         BadClasses = "bad_classes",
         /// A mission file was refused.

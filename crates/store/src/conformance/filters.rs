@@ -199,6 +199,9 @@ fn some_filter() -> impl Strategy<Value = String> {
         "person:*@corp.example",
         "class:financial",
         "origin:*",
+        "argument:a*",
+        "argument:amount>1000,b",
+        "argument:*=*0*",
         "kind:*",
         "object:*",
         "direction:wider",
@@ -224,6 +227,7 @@ fn some_filter() -> impl Strategy<Value = String> {
             inner.clone().prop_map(|a| format!("not ({a})")),
             inner.clone().prop_map(|a| format!("call({a})")),
             inner.clone().prop_map(|a| format!("approval({a})")),
+            inner.clone().prop_map(|a| format!("exception({a})")),
             inner.prop_map(|a| format!("run({a})")),
         ]
     })

@@ -20,7 +20,7 @@ use crate::limits::INDEX_BLOCK_RECORDS;
 use crate::ports::{Index, IndexError};
 
 /// Changes whenever tables or the meaning of a column change; an index with another number is made anew.
-const SCHEMA: i64 = 5;
+const SCHEMA: i64 = 6;
 
 const TABLES: &str = "
 CREATE TABLE calls (

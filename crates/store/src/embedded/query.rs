@@ -6,7 +6,7 @@ use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use evidence::filter::{Along, Field, Filter, IdRange, Join, Pattern, Span, Term};
+use evidence::filter::{Along, Argument, Field, Filter, IdRange, Join, Pattern, Span, Term};
 use evidence::ids::CallId;
 use evidence::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -28,7 +28,7 @@ pub enum Order {
     NewestFirst,
 }
 
-/// Calls, runs or approvals, by what the index knows them by: the first record of a call, the number of the term of a run or approval.
+/// Calls, runs, approvals or exceptions, by what the index knows them by: the first record of a call, the number of the term of any other.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
     words: Vec<u64>,
@@ -64,7 +64,7 @@ pub(super) enum Plan {
     Records(Vec<u64>),
     /// Records that have a call.
     Called,
-    /// Records whose call, run or approval is marked.
+    /// Records whose call, run, approval or exception is marked.
     Marked(Along, Rc<Marks>),
     /// All of the first that match are in it, and all of the second match.
     Between(Box<Plan>, Box<Plan>),
@@ -139,6 +139,7 @@ impl Planner<'_> {
             Term::Type(types) => self.values(Field::Type, &exactly(types, |word| word.as_str()))?,
             Term::Kind(kinds) => self.values(Field::Kind, &exactly(kinds, |word| word.as_str()))?,
             Term::Value(field, patterns) => self.values(*field, patterns)?,
+            Term::Argument(arguments) => self.arguments(arguments)?,
             Term::Text(patterns) => Plan::Any(patterns.iter().map(|text| self.text(text)).collect::<Result<_, _>>()?),
             Term::Call(ids) => self.calls(ids)?,
             Term::Run(ids) => self.ids(Field::Run, ids)?,
@@ -161,6 +162,15 @@ impl Planner<'_> {
         terms.sort_unstable();
         terms.dedup();
         Ok(Plan::Terms(terms))
+    }
+
+    /// Records with an argument of that name; what its value is, only the record says.
+    fn arguments(&self, arguments: &[Argument]) -> Result<Plan, IndexError> {
+        let names: Vec<Pattern> = arguments.iter().map(|argument| argument.name.clone()).collect();
+        let untested = arguments.iter().filter(|argument| argument.test.is_none());
+        let untested: Vec<Pattern> = untested.map(|argument| argument.name.clone()).collect();
+        let (wider, narrower) = (self.values(Field::Argument, &names)?, self.values(Field::Argument, &untested)?);
+        Ok(Plan::Between(Box::new(wider), Box::new(narrower)))
     }
 
     fn terms(&self, field: Field, pattern: &Pattern) -> Result<Vec<u32>, IndexError> {
@@ -376,9 +386,9 @@ impl<'a> Block<'a> {
             Plan::Marked(Along::Run, marks) => {
                 self.picked(|_, place| place.run > 0 && marks.contains(place.run.into()))?
             }
-            Plan::Marked(Along::Approval, marks) => {
+            Plan::Marked(along @ (Along::Approval | Along::Exception), marks) => {
                 let mut bits = Bits::none();
-                let marked = self.by_value(Field::Approval)?.into_iter();
+                let marked = along.field().map_or(Ok(Vec::new()), |field| self.by_value(field))?.into_iter();
                 marked.filter(|(term, _)| marks.contains((*term).into())).for_each(|(_, having)| bits.add(&having));
                 bits
             }

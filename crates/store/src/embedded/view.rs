@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use evidence::filter::{Along, Field, Filter, Join};
-use evidence::ids::{ApprovalId, RunId};
+use evidence::ids::{ApprovalId, ExceptionId, RunId};
 use evidence::record::Record;
 use evidence::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
@@ -89,7 +89,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// The calls, runs or approvals that have a record which matches a join.
+/// The calls, runs, approvals or exceptions that have a record which matches a join.
 struct Joined<'a> {
     join: &'a Join,
     /// Those that the index knows, by its numbers.
@@ -143,8 +143,8 @@ impl<'a> Joined<'a> {
 
 /// Marks what the records of a block are about.
 fn mark(marks: &mut Marks, along: Along, block: &Block<'_>, records: &Bits) -> Result<(), IndexError> {
-    if along == Along::Approval {
-        for (term, mut having) in block.by_value(Field::Approval)? {
+    if let Some(field) = along.field() {
+        for (term, mut having) in block.by_value(field)? {
             having.keep(records);
             if !having.is_empty() {
                 marks.insert(term.into());
@@ -158,13 +158,13 @@ fn mark(marks: &mut Marks, along: Along, block: &Block<'_>, records: &Bits) -> R
         match along {
             Along::Call if place.back > 0 => marks.insert((block.seq(at) + 1).saturating_sub(place.back.into())),
             Along::Run if place.run > 0 => marks.insert(place.run.into()),
-            Along::Approval | Along::Call | Along::Run => {}
+            Along::Approval | Along::Call | Along::Exception | Along::Run => {}
         }
     }
     Ok(())
 }
 
-/// What the index knows a call, run or approval by.
+/// What the index knows a call, run, approval or exception by.
 fn number(connection: &Connection, along: Along, key: [u8; 16]) -> Result<Option<u64>, IndexError> {
     let number: Option<i64> = match along {
         Along::Call => connection
@@ -173,6 +173,7 @@ fn number(connection: &Connection, along: Along, key: [u8; 16]) -> Result<Option
             .optional()?,
         Along::Run => term(connection, Field::Run, &RunId::from_bytes(key).to_string())?,
         Along::Approval => term(connection, Field::Approval, &ApprovalId::from_bytes(key).to_string())?,
+        Along::Exception => term(connection, Field::Exception, &ExceptionId::from_bytes(key).to_string())?,
     };
     Ok(number.map(unsigned))
 }

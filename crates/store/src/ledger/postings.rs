@@ -122,6 +122,9 @@ fn each_value(wire: &Wire<'_>, mut each: impl FnMut(Field, &str)) {
             }
             let targets = body.input.iter().flat_map(|input| input.provenance.iter().flatten());
             targets.for_each(|target| one(Field::Origin, &target.origin));
+            let facets = body.input.iter().flat_map(|input| input.facets.iter().flatten());
+            let named = facets.filter(|facet| facet.argument.as_ref().is_some_and(|name| !name.0.is_empty()));
+            named.for_each(|facet| one(Field::Argument, &facet.argument));
         }
         RecordType::EvidenceAccess => one(Field::Person, &body.who),
         RecordType::ExceptionRecord => {

@@ -199,7 +199,8 @@ wire! {
 
 wire! { WireGlass { approval: Text<'a> } }
 wire! { WireGrant { break_glass: Vec<Text<'a>> } }
-wire! { WireInput { provenance: Vec<WireTarget<'a>>, tool: WireTool<'a> } }
+wire! { WireFacet { argument: Text<'a> } }
+wire! { WireInput { facets: Vec<WireFacet<'a>>, provenance: Vec<WireTarget<'a>>, tool: WireTool<'a> } }
 wire! { WireTarget { origin: Text<'a> } }
 wire! { WirePolicy { mission_sha256: Text<'a>, organisation_sha256: Text<'a> } }
 wire! { WirePurpose { text: Text<'a> } }
