@@ -17,8 +17,9 @@ use crate::record::{
     AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, BrokenGlass, Capture, Captured, Channel,
     Client, Content, Context, Count, DecisionInput, DecisionPoint, DecisionRecord, Direction, Draft, Effect,
     EffectClass, Endpoint, EvidenceAccess, ExceptionEvent, ExceptionKind, ExceptionRecord, Facet, FacetValue,
-    Initiator, LedgerEvent, LedgerState, Link, Obligation, Origin, Policy, Purpose, Reading, Reported, RequestContext,
-    Rule, Signed, Status, Surface, TargetOrigin, TargetRole, Tool, Unkept, VersionLog, VersionedKind, VersionedObject,
+    Initiator, LedgerEvent, LedgerState, Link, Look, Obligation, Origin, Policy, Purpose, Reading, Reported,
+    RequestContext, Rule, Signed, Status, Surface, TargetOrigin, TargetRole, Tool, Unkept, VersionLog, VersionedKind,
+    VersionedObject,
 };
 use crate::time::Timestamp;
 
@@ -448,8 +449,8 @@ fn captured() -> impl Strategy<Value = Captured> {
 }
 
 fn access() -> impl Strategy<Value = Body> {
-    (name(), option::of(name()), name(), name())
-        .prop_map(|(channel, filter, who, why)| Body::Access(EvidenceAccess { channel, filter, who, why }))
+    (name(), option::of(name()), option::of(word(Look::ALL)), name(), name())
+        .prop_map(|(channel, filter, look, who, why)| Body::Access(EvidenceAccess { channel, filter, look, who, why }))
 }
 
 fn ledger() -> impl Strategy<Value = Body> {

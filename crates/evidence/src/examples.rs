@@ -19,7 +19,7 @@ use crate::record::{
     AccessToken, ActionEvent, ActionRecord, Agent, Authenticated, Body, BrokenGlass, Capture, Captured, Channel,
     Client, Content, Context, Count, DecisionInput, DecisionPoint, DecisionRecord, Direction, Draft, Effect,
     EffectClass, Endpoint, EvidenceAccess, ExceptionEvent, ExceptionKind, ExceptionRecord, Facet, FacetValue,
-    Initiator, LedgerEvent, LedgerState, Link, Obligation, Origin, Place, Policy, Purpose, Reading, Reported,
+    Initiator, LedgerEvent, LedgerState, Link, Look, Obligation, Origin, Place, Policy, Purpose, Reading, Reported,
     RequestContext, Rule, Signed, Status, Surface, TargetOrigin, TargetRole, Tool, Unkept, VersionLog, VersionedKind,
     VersionedObject, write,
 };
@@ -624,6 +624,7 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
     let access = EvidenceAccess {
         channel: "api".into(),
         filter: None,
+        look: None,
         who: "bea".into(),
         why: "The supplier says that another account was agreed (FIN-2304).".into(),
     };
@@ -631,10 +632,19 @@ pub(crate) fn drafts() -> Vec<(&'static str, Draft)> {
     let export = EvidenceAccess {
         channel: "cli".into(),
         filter: Some("type:action_record after:2026-11-01".into()),
+        look: None,
         who: "audit".into(),
         why: "The annual audit asks for every action of November.".into(),
     };
     drafts.push(("evidence_access-export", draft(3_600_066, None, export.into())));
+    let look = EvidenceAccess {
+        channel: "cli".into(),
+        filter: Some("person:eva@corp.example after:2026-11-01".into()),
+        look: Some(Look::Records),
+        who: "audit".into(),
+        why: "Eva asks what is on record about her.".into(),
+    };
+    drafts.push(("evidence_access-look", draft(3_600_067, None, look.into())));
     for (name, draft) in &mut drafts {
         if draft.call.is_some() {
             draft.data_classes = vec!["financial".into(), "pii".into()];

@@ -24,7 +24,7 @@ pub use body::{
     LedgerState, Obligation, Policy, Reading, RecordType, Reported, Rule, Signed, Status, Surface, Tool, VersionLog,
     VersionedKind, VersionedObject,
 };
-pub use captured::{Capture, Captured, Content, EvidenceAccess, Unkept};
+pub use captured::{Capture, Captured, Content, EvidenceAccess, Look, Unkept};
 pub use origin::{Origin, TargetOrigin, TargetRole};
 pub use request::{AccessToken, Channel, Client, Purpose, RequestContext};
 

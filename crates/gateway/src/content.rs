@@ -346,6 +346,7 @@ impl Gateway {
         let access = EvidenceAccess {
             channel: channel.as_str().to_owned(),
             filter: None,
+            look: None,
             who: who.to_owned(),
             why: why.to_owned(),
         };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use evidence::ids::{ApprovalId, CallId, ExceptionId, RunId};
-use evidence::record::{Content, EffectClass};
+use evidence::record::{Content, EffectClass, Look};
 use evidence::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +72,15 @@ pub enum Ask {
     Export {
         /// Which, as a filter; empty for all.
         filter: String,
+        /// Why.
+        why: String,
+    },
+    /// Record that records are looked at.
+    Look {
+        /// Which, as a filter; empty for all.
+        filter: String,
+        /// How.
+        look: Look,
         /// Why.
         why: String,
     },
@@ -205,7 +214,7 @@ pub enum Answer {
     Invited(String),
     /// What is kept of the content of a call.
     Content(Vec<Opened>),
-    /// The export is recorded; the number of the record.
+    /// The export, or the look, is recorded; the number of the record.
     Exported(u64),
     /// The persons, groups and keys.
     People(PeopleView),
@@ -349,6 +358,16 @@ impl From<RunError> for Answer {
     }
 }
 
+impl From<ExportError> for Answer {
+    fn from(error: ExportError) -> Self {
+        let blame = match &error {
+            ExportError::Filter(_) | ExportError::Joined(_) | ExportError::Unfit => Blame::Asker,
+            ExportError::Unrecorded(_) => Blame::Operator,
+        };
+        Self::refused(blame, error)
+    }
+}
+
 impl From<ReviewError> for Answer {
     fn from(error: ReviewError) -> Self {
         let blame = match &error {
@@ -465,13 +484,14 @@ impl Gateway {
                 ) => Answer::refused(Blame::Nobody, error),
                 Err(error @ (DeedError::Read(_) | DeedError::Unrecorded(_))) => Answer::refused(Blame::Operator, error),
             },
-            Ask::Export { filter, why } => match self.record_export(&filter, who, &why, Channel::Cli).await {
-                Ok(seq) => Answer::Exported(seq),
-                Err(error @ (ExportError::Filter(_) | ExportError::Joined(_) | ExportError::Unfit)) => {
-                    Answer::refused(Blame::Asker, error)
-                }
-                Err(error @ ExportError::Unrecorded(_)) => Answer::refused(Blame::Operator, error),
-            },
+            Ask::Export { filter, why } => {
+                let recorded = self.record_export(&filter, who, &why, Channel::Cli).await;
+                recorded.map_or_else(Answer::from, Answer::Exported)
+            }
+            Ask::Look { filter, look, why } => {
+                let recorded = self.record_look(&filter, look, who, &why, Channel::Cli).await;
+                recorded.map_or_else(Answer::from, Answer::Exported)
+            }
             Ask::InvitePerson { person } => self.invite(&person, who).await.map_or_else(Answer::from, Answer::Invited),
             Ask::OpenContent { attempt, call, only, why } => {
                 let wanted = WantedContent { attempt, call, only };

@@ -1,15 +1,15 @@
-//! Exports of evidence: that somebody takes records out of the home is recorded before they do.
+//! Exports of evidence, and looks at it: that somebody takes records out of the home, or reads them there, is recorded before they do.
 
 use evidence::filter::{Filter, FilterError};
 use evidence::limits::FILTER_BYTES_MAX;
-use evidence::record::{Context, Draft, EvidenceAccess};
+use evidence::record::{Context, Draft, EvidenceAccess, Look};
 use governance::limits::SENTENCE_BYTES_MAX;
 
 use crate::Gateway;
 use crate::approvals::Channel;
 use crate::clock::now;
 
-/// Why nothing may be exported.
+/// Why nothing may be exported or shown.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The filter is none.
@@ -62,9 +62,43 @@ impl Gateway {
         let access = EvidenceAccess {
             channel: channel.as_str().to_owned(),
             filter: Some(filter),
+            look: None,
             who: who.to_owned(),
             why: why.to_owned(),
         };
+        self.record_access(access).await
+    }
+
+    /// Records that `who` looks at the records that match `filter`; gives the number of that record.
+    ///
+    /// # Errors
+    /// [`ExportError`]; then nothing may be shown.
+    pub async fn record_look(
+        &self,
+        filter: &str,
+        look: Look,
+        who: &str,
+        why: &str,
+        channel: Channel,
+    ) -> Result<u64, ExportError> {
+        if why.trim().is_empty() || why.len() > SENTENCE_BYTES_MAX || filter.len() > FILTER_BYTES_MAX {
+            return Err(ExportError::Unfit);
+        }
+        let filter = match Filter::parse_at(filter, now())? {
+            everything if everything == Filter::everything() => EVERYTHING.to_owned(),
+            filter => filter.to_string(),
+        };
+        self.record_access(EvidenceAccess {
+            channel: channel.as_str().to_owned(),
+            filter: Some(filter),
+            look: Some(look),
+            who: who.to_owned(),
+            why: why.to_owned(),
+        })
+        .await
+    }
+
+    async fn record_access(&self, access: EvidenceAccess) -> Result<u64, ExportError> {
         let draft = Draft::new(Context::system().into(), None, now(), access);
         let receipts = self.ledger.append(vec![draft]).await?;
         Ok(receipts.first().map_or(0, |receipt| receipt.seq))

@@ -15,7 +15,9 @@ use evidence::record::{
 use evidence::time::Timestamp;
 use governance::decide::{Bounds, PolicySnapshot, bounds, compile};
 use governance::limits::MISSION_BYTES_MAX;
-use governance::mission::{self, Change, Mission, Organisation, Subject, groups_of, overall, parse_organisation};
+use governance::mission::{
+    self, Change, Mission, Organisation, Reads, Subject, groups_of, overall, parse_organisation,
+};
 use serde::{Deserialize, Serialize};
 use store::Reader;
 
@@ -95,6 +97,17 @@ pub fn read_organisation(path: &Path) -> Result<Bounds, String> {
         files.push((name.clone(), text));
     }
     bounds(Arc::new(organisation), &files).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Whether it is recorded who looks at the evidence of a home. A file that cannot be read may say so.
+#[must_use]
+pub fn reads(home: &Home) -> Reads {
+    let path = home.path().join(FILE);
+    match read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Reads::Unrecorded,
+        Err(_) => Reads::Recorded,
+        Ok(source) => parse_organisation(&source).map_or(Reads::Recorded, |organisation| organisation.reads()),
+    }
 }
 
 /// `mission` as it holds within `bounds`, compiled.

@@ -56,7 +56,7 @@ pub use explain::explain;
 pub use fit::misfits;
 pub(crate) use gate::DEFAULT as DEFAULT_GATE;
 pub use gate::Gate;
-pub use organisation::{Breach, Organisation, groups_of};
+pub use organisation::{Breach, Organisation, Reads, groups_of};
 pub use plan::{Need, Others, Plan};
 pub use read::{parse, parse_organisation, parse_standing};
 pub use spelling::hides;

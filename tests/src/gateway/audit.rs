@@ -1,10 +1,11 @@
 //! `countersign audit` over a call that people approved and one that they denied: filters over people, gates and sentences, joins along calls, stories, counts.
 
+use evidence::record::{Body, Look};
 use serde_json::{Value, json};
 use testkit::wait;
 
 use super::approvals::{Gated, denied, pending, said};
-use super::bridges::PATIENCE;
+use super::bridges::{PATIENCE, World};
 
 /// A home in which one call was approved by two persons and ran, and another was denied by one of them.
 fn audited(name: &str) -> Gated {
@@ -150,4 +151,60 @@ fn an_audit_asks_in_sql_over_what_a_filter_picks() {
     assert!(code == Some(2) && err.contains("only SELECT over these views is answered"), "{err}");
     let (code, _, err) = world.run(&["audit", "--sql", "SELECT 1", "--count"]);
     assert!(code == Some(2) && err.contains("--count"), "{err}");
+}
+
+#[test]
+fn where_the_organisation_wants_it_nothing_is_shown_before_it_is_on_record_who_looks() {
+    let world = World::new("looks");
+    let home = world.scratch.join("home");
+    std::fs::create_dir_all(&home).unwrap();
+    std::fs::set_permissions(&home, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let file = home.join("organisation.toml");
+    std::fs::write(&file, "organisation = \"corp.example\"\nwhy = \"First.\"\nreads = \"recorded\"\n").unwrap();
+    let mut client = world.bridge(&[]);
+    client.open();
+    assert_eq!(client.call(1, "echo", json!({ "text": "hi" }))["result"]["content"][0]["text"], "hi");
+    let filter = "event:intent call(decision:allow)";
+    let shows = |args: &[&str]| {
+        let (code, out) = world.run(args);
+        assert_eq!(code, Some(0), "{args:?}");
+        assert!(!out.is_empty(), "{args:?}");
+        out
+    };
+    let refuses = |args: &[&str]| {
+        let (code, out) = world.run(args);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{args:?}");
+    };
+    // While a gateway runs.
+    refuses(&["audit", filter]);
+    refuses(&["audit", filter, "--count", "type"]);
+    refuses(&["audit", "test", "soc2"]);
+    let intent = shows(&["audit", filter, "--why", "complaint FIN-2304"]);
+    let run = evidence::record::read(intent.trim().as_bytes()).unwrap().correlation.run.unwrap().to_string();
+    refuses(&["run", "show", &run]);
+    shows(&["run", "show", &run, "--why", "who was it?"]);
+    assert!(client.close().success());
+    // And once none does.
+    shows(&["audit", "after:7d", "--count", "type", "--why", "how many"]);
+    shows(&["audit", "", "--sql", "SELECT count(*) FROM records", "--why", "how many in SQL"]);
+    assert_eq!(world.run(&["audit", "test", "approvals", "--where", "agent:bot", "--why", "the quarter"]).0, Some(0));
+    // A broken file demands what it may say; without it a look is recorded where somebody says why.
+    std::fs::write(&file, "reads = 5").unwrap();
+    refuses(&["audit", filter]);
+    std::fs::remove_file(&file).unwrap();
+    let records = world.records("type:evidence_access");
+    let looks: Vec<_> = records
+        .iter()
+        .map(|record| match &record.body {
+            Body::Access(access) => (access.look.unwrap(), access.filter.clone().unwrap(), access.why.as_str()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let [first, picture, counts, sql, tests] = looks.as_slice() else { panic!("{looks:?}") };
+    assert_eq!(*first, (Look::Records, filter.to_owned(), "complaint FIN-2304"));
+    assert_eq!(*picture, (Look::Records, format!("run:{run}"), "who was it?"));
+    assert!(counts.0 == Look::Counts && counts.1.starts_with("after:20"), "{counts:?}");
+    assert_eq!(*sql, (Look::Sql, "seq:1..".to_owned(), "how many in SQL"));
+    assert_eq!(*tests, (Look::Tests, "agent:bot".to_owned(), "the quarter"));
+    world.assert_verified();
 }

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use evidence::filter::{Field, Filter, FilterError, IdRange, Term};
-use evidence::record::{Body, Record};
+use evidence::record::{Body, Look, Record};
 use gateway::home::Home;
 use store::{Order, Reader};
 
-use super::table;
+use super::{looked, table};
 use crate::exit_code::{Exit, Failure};
 
 /// Filter the evidence
@@ -46,6 +46,9 @@ pub(crate) struct Audit {
     /// Show the fields of filters, with an example of each
     #[arg(long)]
     fields: bool,
+    /// Why: the look is recorded with it, which an organisation may demand
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -100,7 +103,14 @@ impl Audit {
         }
         let filter = parsed(&self.filter)?;
         let by = self.count.as_deref().map(count::fields).transpose()?;
-        let reader = Reader::open(home()?.path()).map_err(Failure::could_not)?;
+        let home = home()?;
+        let look = match (&by, &self.sql) {
+            (Some(_), _) => Look::Counts,
+            (None, Some(_)) => Look::Sql,
+            (None, None) => Look::Records,
+        };
+        looked(&home, &self.filter, look, self.why.as_deref())?;
+        let reader = Reader::open(home.path()).map_err(Failure::could_not)?;
         if let Some(by) = by {
             count::write(&reader, &filter, &by, self.format.unwrap_or_else(|| Shape::fitting(&Filter::everything())))?;
             return Ok(Exit::Done);

@@ -29,11 +29,13 @@ use std::time::Instant;
 use clap::ValueEnum;
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, Cell, ContentArrangement, Table};
+use evidence::record::Look;
 use gateway::bridge::Connection;
 use gateway::control::{Answer, Ask};
 use gateway::home::Home;
 use gateway::limits::{CALL_TIMEOUT, START_WAIT, TRY_AGAIN};
 use gateway::{Gateway, OpenError};
+use governance::mission::Reads;
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
 use crate::exit_code::Failure;
@@ -87,6 +89,20 @@ async fn put(home: &Home, ask: Ask) -> Result<Answer, Failure> {
                 tokio::time::sleep(TRY_AGAIN).await;
             }
             Err(error) => return Err(Failure::could_not(error)),
+        }
+    }
+}
+
+/// Records who looks at the records that match `filter`, where the organisation has that recorded; nothing is shown before.
+pub(crate) fn looked(home: &Home, filter: &str, look: Look, why: Option<&str>) -> Result<(), Failure> {
+    match (gateway::organisation::reads(home), why) {
+        (Reads::Unrecorded, None) => Ok(()),
+        (Reads::Recorded, None) => {
+            Err(Failure::usage("the organisation records who looks at the evidence, and why: say so with --why TEXT"))
+        }
+        (_, Some(why)) => {
+            ask(home, Ask::Look { filter: filter.to_owned(), look, why: why.to_owned() })?;
+            Ok(())
         }
     }
 }

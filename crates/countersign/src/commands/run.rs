@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use evidence::ids::RunId;
+use evidence::record::Look;
 use gateway::bridge::Connection;
 use gateway::control::{Answer, Ask, RunView};
 use gateway::home::Home;
@@ -13,7 +14,7 @@ use gateway::met::recorded;
 use gateway::runs::{Run as OpenRun, Standing, Wanted, open_runs};
 use store::{ReadError, Reader};
 
-use super::{Format, ask, block_on, table};
+use super::{Format, ask, block_on, looked, table};
 use crate::exit_code::{Exit, Failure};
 
 /// Start, list, show, end and revoke runs
@@ -39,6 +40,9 @@ pub(crate) enum Run {
         /// How to write it [default: tables in a terminal, else json]
         #[arg(long)]
         format: Option<Format>,
+        /// Why: the look is recorded with it, which an organisation may demand
+        #[arg(long, value_name = "TEXT")]
+        why: Option<String>,
     },
     /// End a run in order
     End(Close),
@@ -92,7 +96,10 @@ impl Run {
                 list(&runs(home)?, Format::or_fitting(format))?;
                 Ok(Exit::Done)
             }
-            Self::Show { run, format } => show::show(home, run, Format::or_fitting(format)),
+            Self::Show { run, format, why } => {
+                looked(home, &format!("run:{run}"), Look::Records, why.as_deref())?;
+                show::show(home, run, Format::or_fitting(format))
+            }
             Self::End(close) => close.run(home, Standing::Ended),
             Self::Revoke(close) => close.run(home, Standing::Revoked),
         }

@@ -274,8 +274,8 @@ impl Check<'_> {
                 && record.seq == manifest.access_seq
             {
                 self.needed.insert(record.seq);
-                let claimed = (Some(&manifest.filter), &manifest.created_by, &manifest.why, manifest.created_at);
-                let said = (access.filter.as_ref(), &access.who, &access.why, record.occurred_at);
+                let claimed = (None, Some(&manifest.filter), &manifest.created_by, &manifest.why, manifest.created_at);
+                let said = (access.look, access.filter.as_ref(), &access.who, &access.why, record.occurred_at);
                 self.claim("words of the export", &claimed, &said);
             }
             if let Body::Version(version) = &record.body

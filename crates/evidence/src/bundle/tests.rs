@@ -65,6 +65,7 @@ fn log(filter: &str) -> Vec<Vec<u8>> {
     let access = EvidenceAccess {
         channel: "cli".into(),
         filter: Some(filter.into()),
+        look: None,
         who: "audit".into(),
         why: "The annual audit.".into(),
     };
@@ -459,7 +460,7 @@ const TAMPERINGS: &[Tampering] = &[
     ),
     (
         "the checkpoint",
-        |made| made.replace(CHECKPOINT, "\n564\n", "\n563\n"),
+        |made| made.replace(CHECKPOINT, "\n565\n", "\n563\n"),
         |fault| fault.file == CHECKPOINT && matches!(fault.what, Wrong::Checkpoint(_)),
     ),
     (

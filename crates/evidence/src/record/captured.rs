@@ -46,6 +46,20 @@ words! {
     }
 }
 
+words! {
+    /// How records were looked at, without being taken out.
+    Look {
+        /// They were counted.
+        Counts = "counts",
+        /// They were shown.
+        Records = "records",
+        /// They were asked in SQL.
+        Sql = "sql",
+        /// Audit tests were asked of them.
+        Tests = "tests",
+    }
+}
+
 /// What was done with one content. Where something is kept, the record has a link whose `rel` is the content's word.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,15 +75,18 @@ pub struct Captured {
     pub reason: Option<Unkept>,
 }
 
-/// Somebody opened what is kept of a call, or exported records.
+/// Somebody opened what is kept of a call, exported records, or looked at them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EvidenceAccess {
     /// Through what: `api` or `cli`.
     pub channel: String,
-    /// Which records were exported, as a filter; absent where content of a call was opened.
+    /// Which records were exported or looked at, as a filter; absent where content of a call was opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
+    /// How records were looked at; absent where they were exported, or content was opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look: Option<Look>,
     /// Who.
     pub who: String,
     /// Why.

@@ -46,8 +46,18 @@ pub struct Organisation {
     pub(crate) invariants: BTreeMap<Arc<str>, Invariant>,
     pub(crate) name: Arc<str>,
     pub(crate) pins: PinPolicy,
+    pub(crate) reads: Reads,
     pub(crate) source: Arc<str>,
     pub(crate) why: Arc<str>,
+}
+
+/// Whether it is recorded who looks at the evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// Each look, with who, which records and why.
+    Recorded,
+    /// Exports and openings of content alone.
+    Unrecorded,
 }
 
 /// The rules for tools of servers and engines that no mission may go beyond.
@@ -126,6 +136,12 @@ impl Organisation {
     #[must_use]
     pub const fn capture(&self) -> &CaptureRules {
         &self.capture
+    }
+
+    /// Whether it is recorded who looks at the evidence.
+    #[must_use]
+    pub const fn reads(&self) -> Reads {
+        self.reads
     }
 
     /// Paths of the files with Cedar policies, as they are written: relative to the file's own folder.
@@ -247,6 +263,15 @@ impl Organisation {
         for sentence in self.capture.changes(&old.capture) {
             push(Direction::Unclear, sentence);
         }
+        match (old.reads, self.reads) {
+            (Reads::Unrecorded, Reads::Recorded) => {
+                push(Direction::Narrower, "looks at the evidence are now recorded".to_owned());
+            }
+            (Reads::Recorded, Reads::Unrecorded) => {
+                push(Direction::Wider, "looks at the evidence are no longer recorded".to_owned());
+            }
+            (Reads::Recorded, Reads::Recorded) | (Reads::Unrecorded, Reads::Unrecorded) => {}
+        }
         match (old.pins, self.pins) {
             (PinPolicy::FirstSight, PinPolicy::Strict) => {
                 push(
@@ -271,6 +296,7 @@ impl Organisation {
             invariants: BTreeMap::new(),
             name: "".into(),
             pins: PinPolicy::FirstSight,
+            reads: Reads::Unrecorded,
             source: "".into(),
             why: "".into(),
         }

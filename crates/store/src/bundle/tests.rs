@@ -40,7 +40,7 @@ fn home(calls: u64, filter: &str) -> (tempfile::TempDir, u64) {
     let linked = Draft { links: vec![link], ..Draft::new(Context::system().into(), None, at(1), linked) };
     ledger.append_blocking(vec![linked]).unwrap();
     let (filter, who, why) = (Some(filter.to_owned()), "audit".to_owned(), "test".to_owned());
-    let access = EvidenceAccess { channel: "cli".into(), filter, who, why };
+    let access = EvidenceAccess { channel: "cli".into(), filter, look: None, who, why };
     let receipts = ledger.append_blocking(vec![Draft::new(Context::system().into(), None, at(2), access)]).unwrap();
     ledger.close_blocking().unwrap();
     (home, receipts[0].seq)

@@ -80,7 +80,7 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
 async fn export(home: &Path, filter: &str) -> anyhow::Result<u64> {
     let ledger = Ledger::open(home, LedgerOptions::default())?;
     let (who, why) = ("bench".to_owned(), "to measure it".to_owned());
-    let access = EvidenceAccess { channel: "cli".into(), filter: Some(filter.to_owned()), who, why };
+    let access = EvidenceAccess { channel: "cli".into(), filter: Some(filter.to_owned()), look: None, who, why };
     let at = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
     let receipts = ledger.append(vec![Draft::new(Context::system().into(), None, at, access)]).await?;
     ledger.close().await?;

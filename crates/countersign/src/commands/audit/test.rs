@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use comfy_table::{Attribute, Cell, Color};
+use evidence::record::Look;
 use gateway::audits::{AuditFile, LIBRARY, Report, TestReport, Verdict, Wanted};
 use gateway::clock;
 use gateway::home::Home;
@@ -14,7 +15,7 @@ use store::Reader;
 use super::page::page;
 use super::{flushed, parsed, visible};
 use crate::commands::export::bar;
-use crate::commands::table;
+use crate::commands::{looked, table};
 use crate::exit_code::{Exit, Failure};
 
 #[derive(Args)]
@@ -44,6 +45,9 @@ pub(crate) struct Test {
     /// The most records that are shown of those that fail a test; all are counted
     #[arg(long, default_value_t = 20, value_name = "N")]
     limit: usize,
+    /// Why: the look is recorded with it, which an organisation may demand
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
     /// List what comes with the program
     #[arg(long, conflicts_with_all = ["tests", "show"])]
     list: bool,
@@ -85,7 +89,9 @@ impl Test {
             return Ok(Exit::Done);
         }
         let narrowed = parsed(&self.narrowed)?;
-        let reader = Reader::open(home()?.path()).map_err(Failure::could_not)?;
+        let home = home()?;
+        looked(&home, &self.narrowed, Look::Tests, self.why.as_deref())?;
+        let reader = Reader::open(home.path()).map_err(Failure::could_not)?;
         let wanted = Wanted { narrowed: &narrowed, now, shown: self.limit };
         let bar = bar("tests");
         bar.set_length(files.iter().map(|file| file.tests.len() as u64).sum());

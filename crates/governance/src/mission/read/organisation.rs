@@ -12,10 +12,10 @@ use crate::limits::{EXCEPT_DAYS_MAX, MISSION_BYTES_MAX, MISSION_RULES_MAX, NAME_
 use crate::mission::PinPolicy;
 use crate::mission::capture::CaptureRules;
 use crate::mission::error::MissionError;
-use crate::mission::organisation::{AtMost, ChangeGates, Invariant, Organisation};
+use crate::mission::organisation::{AtMost, ChangeGates, Invariant, Organisation, Reads};
 use crate::mission::rule::{ToolPattern, ToolRules};
 
-const KEYS: [&str; 8] = ["capture", "changes", "forbid", "group", "invariant", "organisation", "pins", "why"];
+const KEYS: [&str; 9] = ["capture", "changes", "forbid", "group", "invariant", "organisation", "pins", "reads", "why"];
 
 const KEYS_LATER: &Later = &[
     ("data", "remove the section"),
@@ -66,6 +66,7 @@ impl<'s> Reader<'s> {
         let why =
             self.required(table, "why", "why = \"the reason for this version\"").and_then(|value| self.sentence(value));
         let pins = table.get("pins").map_or(Some(PinPolicy::FirstSight), |value| self.pins(value));
+        let reads = table.get("reads").map_or(Some(Reads::Unrecorded), |value| self.reads(value));
         let capture = table.get("capture").map(|value| self.capture(value));
         let change_gates = table.get("changes").and_then(|value| self.change_gates(value));
         let forbids = table.get("forbid").map(|value| self.policy_files(value)).unwrap_or_default();
@@ -86,9 +87,22 @@ impl<'s> Reader<'s> {
             invariants,
             name: name?,
             pins: pins?,
+            reads: reads?,
             source: self.source.into(),
             why: why?,
         })
+    }
+
+    fn reads(&mut self, value: &Value<'s>) -> Option<Reads> {
+        match self.text(value)? {
+            "recorded" => Some(Reads::Recorded),
+            "unrecorded" => Some(Reads::Unrecorded),
+            other => {
+                let reason = format!("`{}` does not say whether looks at the evidence are recorded", brief(other));
+                self.problem(value.span(), reason, "write `reads = \"recorded\"` or `reads = \"unrecorded\"`");
+                None
+            }
+        }
     }
 
     /// `[changes]` and `[changes.KIND]`.

@@ -4,7 +4,7 @@
 
 use std::fmt::Display;
 
-use evidence::record::{Body, Record, RecordType};
+use evidence::record::{Body, Look, Record, RecordType};
 use rusqlite::types::Value;
 
 /// One view over records.
@@ -141,7 +141,7 @@ impl View {
                 "delegation",
                 "purpose",
             ],
-            Self::Accesses => &["who", "why", "channel", "content"],
+            Self::Accesses => &["who", "why", "channel", "content", "filter", "look"],
         }
     }
 
@@ -316,7 +316,15 @@ impl View {
             }
             (Self::Accesses, Body::Access(access)) => {
                 let opened: Vec<&str> = record.links.iter().map(|link| link.rel.as_str()).collect();
-                vec![text(&access.who), text(&access.why), text(&access.channel), list(&opened)]
+                let look = access.look.map(Look::as_str);
+                vec![
+                    text(&access.who),
+                    text(&access.why),
+                    text(&access.channel),
+                    list(&opened),
+                    maybe(access.filter.as_deref()),
+                    maybe(look),
+                ]
             }
             _ => return None,
         })
