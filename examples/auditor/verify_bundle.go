@@ -1,15 +1,16 @@
 // Verifies what of a bundle the Go checksum database's own packages can: the signed checkpoint, the tiles, the place of every record in the tree,
 // the proofs, and that the log grew from checkpoints that were kept. It shares no code with Countersign.
 //
-//	go run verify_bundle.go BUNDLE KEY [OLDER_CHECKPOINT ...]
+//	go run verify_bundle.go BUNDLE KEY [OLDER_CHECKPOINT ...] [--witness=WITNESS_KEY ...]
 //
-// BUNDLE is a folder, KEY a file with the log's public key. With Debian's packages golang-go and golang-golang-x-mod-dev, and no network:
+// BUNDLE is a folder, KEY a file with the log's public key, WITNESS_KEY that of a witness which must have cosigned the checkpoint. With Debian's packages golang-go and golang-golang-x-mod-dev, and no network:
 //
 //	GO111MODULE=off GOPATH=/usr/share/gocode go run verify_bundle.go BUNDLE KEY
 package main
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -51,6 +52,41 @@ func (t tiles) ReadTiles(wanted []tlog.Tile) ([][]byte, error) {
 		all = append(all, data)
 	}
 	return all, nil
+}
+
+// cosigner verifies cosignatures (C2SP tlog-cosignature, Ed25519), which signed notes leave to those who know them.
+type cosigner struct {
+	name string
+	hash uint32
+	key  ed25519.PublicKey
+}
+
+func (c cosigner) Name() string    { return c.name }
+func (c cosigner) KeyHash() uint32 { return c.hash }
+
+func (c cosigner) Verify(text, signature []byte) bool {
+	if len(signature) != 8+ed25519.SignatureSize {
+		return false
+	}
+	head := fmt.Sprintf("cosignature/v1\ntime %d\n", binary.BigEndian.Uint64(signature))
+	return ed25519.Verify(c.key, append([]byte(head), text...), signature[8:])
+}
+
+// newCosigner reads the public key of a witness, of type 4.
+func newCosigner(vkey string) (note.Verifier, error) {
+	parts := strings.SplitN(vkey, "+", 3)
+	if len(parts) != 3 {
+		return nil, fmt.Errorf("it is not NAME+ID+KEY")
+	}
+	key, err := base64.StdEncoding.DecodeString(parts[2])
+	if err != nil || len(key) != 1+ed25519.PublicKeySize || key[0] != 4 {
+		return nil, fmt.Errorf("it is not the key of a witness")
+	}
+	id := sha256.Sum256(append([]byte(parts[0]+"\n"), key...))
+	if hex.EncodeToString(id[:4]) != parts[1] {
+		return nil, fmt.Errorf("its name and key have another id")
+	}
+	return cosigner{parts[0], binary.BigEndian.Uint32(id[:4]), ed25519.PublicKey(key[1:])}, nil
 }
 
 // opened is the tree of a checkpoint that the key signed.
@@ -127,7 +163,26 @@ func main() {
 	must("checkpoint", err)
 	hashes := tlog.TileHashReader(tree, tiles(bundle))
 
+	cosigned := 0
+	for _, argument := range os.Args[3:] {
+		path := strings.TrimPrefix(argument, "--witness=")
+		if path == argument {
+			continue
+		}
+		key, err := os.ReadFile(path)
+		must(path, err)
+		witness, err := newCosigner(strings.TrimSpace(string(key)))
+		must(path, err)
+		_, err = note.Open(signed, note.VerifierList(witness))
+		if check("cosignature of "+witness.Name(), err) {
+			cosigned++
+		}
+	}
+
 	for _, path := range os.Args[3:] {
+		if strings.HasPrefix(path, "--witness=") {
+			continue
+		}
 		older, _, err := opened(path, verifiers, verifier.Name())
 		if check(path, err) && older.N > 0 {
 			proof, err := tlog.ProveTree(tree.N, older.N, hashes)
@@ -219,7 +274,7 @@ func main() {
 			check(path, tlog.CheckRecord(proof, tree.N, tree.Hash, seq-1, tlog.RecordHash(public)))
 		}
 	}
-	fmt.Printf("%d records and %d proofs, under a checkpoint of %d\n", records, len(proofs), tree.N)
+	fmt.Printf("%d records and %d proofs, under a checkpoint of %d, cosigned by %d witnesses\n", records, len(proofs), tree.N, cosigned)
 	if faults > 0 {
 		os.Exit(1)
 	}

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Verifies a bundle of evidence without Countersign: Python's standard library, and OpenSSL (or the package `cryptography`) for signatures.
 
-    python3 verify.py BUNDLE KEY [OLDER_CHECKPOINT ...]
+    python3 verify.py BUNDLE KEY [OLDER_CHECKPOINT ...] [--witness=WITNESS_KEY ...] [--need=NUMBER]
 
 BUNDLE is the folder or the tar file. KEY is a file with the log's public key, as you have it from elsewhere and not from the bundle. OLDER_CHECKPOINT is a checkpoint of the
-log that you kept: the log must have grown from it. It shares no code with the program: formats are as README.md says, and C2SP tlog-tiles, tlog-checkpoint, signed-note and
-tlog-proof. Exit code 0: everything holds; 1: something does not, and what is said for each.
+log that you kept: the log must have grown from it. WITNESS_KEY is a file with the public key of a witness, which must have cosigned the checkpoint; of several, all or NUMBER of
+them. It shares no code with the program: formats are as README.md says, and C2SP tlog-tiles, tlog-checkpoint, tlog-cosignature,
+signed-note and tlog-proof. Exit code 0: everything holds; 1: something does not, and what is said for each.
 
 It does not know the filter language: that the records are those that match the filter, it does not check. With a bundle of scope `whole` all records are here, so you can.
 """
@@ -120,6 +121,26 @@ def opened(note, vkey, where):
     if not check(len(lines) == 3 and lines[0] == origin, where, "it is not a checkpoint of this log"):
         return None
     return int(lines[1]), base64.b64decode(lines[2])
+
+
+def cosigned(note, witnesses, need):
+    """The names of the witnesses who cosigned a checkpoint (C2SP tlog-cosignature, Ed25519)."""
+    text, _, lines = note.decode().rpartition("\n\n")
+    names, missing = [], []
+    for vkey in witnesses:
+        name, key_id, key = vkey.strip().split("+", 2)
+        key = base64.b64decode(key)
+        if not check(key[:1] == b"\4" and sha256(name.encode(), b"\n", key)[:4].hex() == key_id, name, "its key is no key of a witness"):
+            continue
+        ours = [base64.b64decode(line.split(" ")[2]) for line in lines.splitlines() if line.startswith(f"\u2014 {name} ")]
+        ours = [line[4:] for line in ours if line[:4].hex() == key_id]
+        said = lambda line: f"cosignature/v1\ntime {int.from_bytes(line[:8], 'big')}\n{text}\n".encode()
+        if not ours:
+            missing.append(f"{name} has not cosigned it")
+        elif check(all(signed(key[1:], said(line), line[8:]) for line in ours), "checkpoint", f"the cosignature of {name} is false"):
+            names.append(name)
+    check(len(names) >= need, "checkpoint", f"{len(names)} of {need} witnesses that must have cosigned it: {', '.join(missing)}")
+    return names
 
 
 def root_of(hashes):
@@ -276,7 +297,7 @@ def people(context):
     return keys
 
 
-def verify(files, vkey, older):
+def verify(files, vkey, older, witnesses, need):
     manifest = json.loads(read(files, "manifest.json"))
     digests(files, manifest)
     check(read(files, "log.pub").decode().strip() == vkey.strip(), "log.pub", "it is not the key that you trust")
@@ -284,6 +305,7 @@ def verify(files, vkey, older):
     if (head := opened(note, vkey, "checkpoint")) is None:
         return "nothing further can be checked"
     size, root = head
+    names = cosigned(note, witnesses, need)
     claimed = manifest["checkpoint"]
     check((claimed["size"], claimed["root"]) == (size, root.hex()), "manifest.json", "it claims another checkpoint")
     tree = Tree(files, size, root)
@@ -344,8 +366,9 @@ def verify(files, vkey, older):
             seq = int(Path(name).name.removesuffix(".tlog-proof"))
             good = magic == "c2sp.org/tlog-proof@v1" and index == f"index {seq - 1}" and checkpoint == note
             check(good and included(tree.entry(seq), seq - 1, size, [base64.b64decode(each) for each in hashes]) == root, name, "it does not prove the record")
+    by = f"; cosigned by {', '.join(names)}" if names else ""
     left = ", ".join(f"{number} {kind}" for kind, number in sorted(absent.items())) or "none"
-    return f"{len(here)} records and {len(context)} beside them, under a checkpoint of {size}; {signatures} signatures of people; of the population from {first} to {end - 1} not in the bundle: {left}"
+    return f"{len(here)} records and {len(context)} beside them, under a checkpoint of {size}{by}; {signatures} signatures of people; of the population from {first} to {end - 1} not in the bundle: {left}"
 
 
 def included(entry, index, size, path):
@@ -367,10 +390,14 @@ def included(entry, index, size, path):
 def main():
     if len(sys.argv) < 3:
         sys.exit(__doc__)
-    _, bundle, key, *older = sys.argv
+    _, bundle, key, *more = sys.argv
+    option = lambda name: [each.removeprefix(f"--{name}=") for each in more if each.startswith(f"--{name}=")]
+    older = [each for each in more if not each.startswith("--")]
+    witnesses = [Path(path).read_text(encoding="utf-8") for path in option("witness")]
+    need = int((option("need") or [len(witnesses)])[0])
     files = Folder(bundle) if Path(bundle).is_dir() else Tar(bundle)
     try:
-        summary = verify(files, Path(key).read_text(encoding="utf-8"), older)
+        summary = verify(files, Path(key).read_text(encoding="utf-8"), older, witnesses, need)
     except (KeyError, ValueError, TypeError, IndexError, OSError) as damage:
         faults.append(f"a file is missing or has another form than it must: {damage!r}")
         summary = "nothing further can be checked"

@@ -24,7 +24,7 @@ use self::console::{countersign, play};
 use self::markdown::{Fence, Page, files, pages, root};
 
 /// Keys that only a gateway's configuration has.
-const CONFIG_HEADS: [&str; 6] = ["[auth]", "[listen]", "[store]", "[missions]", "[upstream.", "[limits]"];
+const CONFIG_HEADS: [&str; 7] = ["[witness.", "[auth]", "[listen]", "[store]", "[missions]", "[upstream.", "[limits]"];
 
 /// What a fragment of a mission lacks.
 const MISSION_HEAD: &str =

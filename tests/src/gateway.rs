@@ -38,4 +38,5 @@ mod standing;
 mod stateless;
 mod tokens;
 mod unwritable;
+mod witnesses;
 mod workflow;

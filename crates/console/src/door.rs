@@ -77,7 +77,7 @@ impl Door {
     pub async fn serve(self) {
         let Self { console, listener, .. } = self;
         let service = TowerToHyperService::new(router(console.clone()));
-        let mut connections = connections(listener, &console.gateway, service).await;
+        let mut connections = connections(listener, console.gateway.watch_stopping(), service).await;
         while connections.join_next().await.is_some() {}
     }
 }

@@ -90,6 +90,9 @@ enum Command {
     Export(commands::export::Export),
     /// Check a bundle, or the ledger, byte by byte
     Verify(commands::verify::Verify),
+    /// Cosign heads of logs that others run, so that they cannot show two histories
+    #[command(subcommand)]
+    Witness(commands::witness::Witness),
     /// Stop everything, a mission or an agent now
     Halt(commands::halt::Halt),
     /// Let go on what was halted
@@ -124,6 +127,7 @@ fn main() -> ExitCode {
         Command::Exceptions(command) => home().and_then(|home| command.run(&home)),
         Command::Export(command) => home().and_then(|home| command.run(&home)),
         Command::Verify(command) => command.run(home),
+        Command::Witness(command) => home().and_then(|home| command.run(&home)),
         Command::Halt(command) => home().and_then(|home| command.run(&home, gateway::halts::Switch::Halted)),
         Command::Resume(command) => home().and_then(|home| command.run(&home, gateway::halts::Switch::Resumed)),
         Command::Doctor(command) => home().and_then(|home| command.run(&home)),

@@ -34,8 +34,10 @@ pub const FORMAT: u32 = 1;
 pub const MANIFEST: &str = "manifest.json";
 /// The log's public key, a `vkey` line.
 pub const LOG_KEY: &str = "log.pub";
-/// The signed checkpoint.
+/// The signed checkpoint, with the cosignatures of witnesses that it has.
 pub const CHECKPOINT: &str = "checkpoint";
+/// The public keys of the witnesses that the log's gateway asked, a `vkey` line each; none where it asked none.
+pub const WITNESS_KEYS: &str = "witnesses.pub";
 /// The records, each with its exact bytes in a line.
 pub const RECORDS: &str = "records.jsonl";
 /// The salts of the records, each 32 hexadecimal digits in a line.

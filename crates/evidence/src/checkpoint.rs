@@ -77,11 +77,13 @@ pub enum VerifierKeyError {
     /// The name cannot be one.
     #[error(transparent)]
     Name(#[from] KeyNameError),
-    /// It is not a plain Ed25519 key.
-    #[error("verifier key `{name}` is not an Ed25519 key (type 1)")]
+    /// It is a key of another type.
+    #[error("verifier key `{name}` is not an Ed25519 key of type {want} (1 is a log's, 4 is a witness's)")]
     Algorithm {
         /// The key's name.
         name: KeyName,
+        /// The type that it should have.
+        want: u8,
     },
     /// The id does not fit the name and key.
     #[error("verifier key `{name}` has the id {found}, but its name and key give {want}")]
@@ -111,21 +113,53 @@ impl VerifierKey {
     /// The key's id.
     #[must_use]
     pub fn id(&self) -> KeyId {
-        key_id(&self.name, &self.key)
+        key_id(&self.name, ED25519, &self.key)
     }
 }
 
-fn key_id(name: &KeyName, key: &VerifyingKey) -> KeyId {
-    let digest = Sha256::new().chain_update(name.as_str()).chain_update([b'\n', ED25519]).chain_update(key.as_bytes());
+/// The id of a key of a type.
+pub(crate) fn key_id(name: &KeyName, algorithm: u8, key: &VerifyingKey) -> KeyId {
+    let digest =
+        Sha256::new().chain_update(name.as_str()).chain_update([b'\n', algorithm]).chain_update(key.as_bytes());
     let [a, b, c, d, ..]: Hash = digest.finalize().into();
     [a, b, c, d]
 }
 
+/// The `vkey` of a key of a type.
+pub(crate) fn write_vkey(name: &KeyName, algorithm: u8, key: &VerifyingKey) -> String {
+    let mut typed = vec![algorithm];
+    typed.extend_from_slice(key.as_bytes());
+    format!("{name}+{}+{}", hex::encode(key_id(name, algorithm, key)), BASE64.encode(typed))
+}
+
+/// Reads the `vkey` of an Ed25519 key of a type.
+pub(crate) fn read_vkey(text: &str, algorithm: u8) -> Result<(KeyName, VerifyingKey), VerifierKeyError> {
+    let mut parts = text.splitn(3, '+');
+    let (Some(name), Some(id), Some(typed)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(VerifierKeyError::Form);
+    };
+    let name: KeyName = name.parse()?;
+    if id.len() != 8 || !id.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')) {
+        return Err(VerifierKeyError::Form);
+    }
+    let typed = BASE64.decode(typed).map_err(|_| VerifierKeyError::Form)?;
+    let key = match typed.split_first() {
+        Some((found, key)) if *found == algorithm => {
+            <&[u8; 32]>::try_from(key).ok().and_then(|key| VerifyingKey::from_bytes(key).ok())
+        }
+        _ => None,
+    };
+    let Some(key) = key else { return Err(VerifierKeyError::Algorithm { name, want: algorithm }) };
+    let want = hex::encode(key_id(&name, algorithm, &key));
+    if want != id {
+        return Err(VerifierKeyError::Id { name, found: id.into(), want });
+    }
+    Ok((name, key))
+}
+
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut typed = vec![ED25519];
-        typed.extend_from_slice(self.key.as_bytes());
-        write!(f, "{}+{}+{}", self.name, hex::encode(self.id()), BASE64.encode(typed))
+        f.write_str(&write_vkey(&self.name, ED25519, &self.key))
     }
 }
 
@@ -133,26 +167,8 @@ impl FromStr for VerifierKey {
     type Err = VerifierKeyError;
 
     fn from_str(text: &str) -> Result<Self, VerifierKeyError> {
-        let mut parts = text.splitn(3, '+');
-        let (Some(name), Some(id), Some(typed)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(VerifierKeyError::Form);
-        };
-        let name: KeyName = name.parse()?;
-        if id.len() != 8 || !id.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(VerifierKeyError::Form);
-        }
-        let typed = BASE64.decode(typed).map_err(|_| VerifierKeyError::Form)?;
-        let key = match typed.split_first() {
-            Some((&ED25519, key)) => <&[u8; 32]>::try_from(key).ok().and_then(|key| VerifyingKey::from_bytes(key).ok()),
-            _ => None,
-        };
-        let Some(key) = key else { return Err(VerifierKeyError::Algorithm { name }) };
-        let verifier = Self { name, key };
-        let want = hex::encode(verifier.id());
-        if want != id {
-            return Err(VerifierKeyError::Id { name: verifier.name, found: id.into(), want });
-        }
-        Ok(verifier)
+        let (name, key) = read_vkey(text, ED25519)?;
+        Ok(Self { name, key })
     }
 }
 
@@ -221,9 +237,21 @@ pub enum NoteError {
 
 /// Signs `text`, which must end in a newline and hold no other control characters; returns the whole note.
 fn sign_text(text: &str, key: &SigningKey, name: &KeyName) -> String {
-    let mut line = key_id(name, &key.verifying_key()).to_vec();
-    line.extend_from_slice(&key.sign(text.as_bytes()).to_bytes());
-    format!("{text}\n{SIGNATURE_MARK}{name} {}\n", BASE64.encode(line))
+    format!("{text}\n{}", signed_line(text, key, name))
+}
+
+/// The signature line of a text.
+fn signed_line(text: &str, key: &SigningKey, name: &KeyName) -> NoteSignature {
+    let id = key_id(name, ED25519, &key.verifying_key());
+    NoteSignature { name: name.clone(), id, bytes: key.sign(text.as_bytes()).to_bytes().to_vec() }
+}
+
+impl fmt::Display for NoteSignature {
+    /// The whole line, with its newline.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = [self.id.as_slice(), self.bytes.as_slice()].concat();
+        writeln!(f, "{SIGNATURE_MARK}{} {}", self.name, BASE64.encode(line))
+    }
 }
 
 impl Note {
@@ -261,6 +289,14 @@ impl Note {
     #[must_use]
     pub fn signatures(&self) -> &[NoteSignature] {
         &self.signatures
+    }
+
+    /// The note with only those signatures that are to stay; `None` where that is none.
+    #[must_use]
+    pub fn with_only(&self, stays: impl Fn(&NoteSignature) -> bool) -> Option<String> {
+        let lines: String =
+            self.signatures.iter().filter(|signature| stays(signature)).map(ToString::to_string).collect();
+        if lines.is_empty() { None } else { Some(format!("{}\n{lines}", self.text)) }
     }
 
     /// Verifies that `key` has signed the text. Signatures of other keys are ignored.

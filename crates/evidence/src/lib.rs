@@ -8,6 +8,7 @@ pub mod approvals;
 mod arbitrary;
 pub mod bundle;
 pub mod checkpoint;
+pub mod cosignature;
 pub mod decimal;
 #[cfg(test)]
 mod examples;
@@ -24,3 +25,4 @@ mod schemas;
 pub mod tile;
 pub mod time;
 pub mod verify;
+pub mod witness;

@@ -80,3 +80,9 @@ pub const BUNDLE_PROOFS_MAX: u64 = 1_000;
 
 /// Hash tiles of the lowest level up to which a bundle has all of them, so that every older checkpoint can be compared: 4,096 × 8 KiB = 32 MiB, of a million records.
 pub const BUNDLE_LEAF_TILES_MAX: u64 = 4_096;
+
+/// Witnesses of one log: a note has at most 64 signatures, of which the log, its next key and others need some.
+pub const WITNESSES_MAX: usize = 16;
+
+/// Hashes in one consistency proof on its way to a witness (C2SP tlog-witness): the height of a tree of 2^63 leaves.
+pub const WITNESS_PROOF_HASHES_MAX: usize = 63;

@@ -16,6 +16,8 @@ use crate::audits::{AuditFile, LIBRARY, Watched};
 use crate::auth;
 use crate::auth::config::AuthConfig;
 use crate::clock::now;
+use crate::cosigning;
+use crate::cosigning::config::CosigningConfig;
 use crate::limits::{AUDIT_EVERY, AUDIT_EVERY_MIN, CALL_TIMEOUT, CONFIG_BYTES_MAX};
 use crate::notify;
 use crate::notify::config::NotifyConfig;
@@ -33,6 +35,8 @@ pub struct Config {
     pub call_timeout: Duration,
     /// Where approvers connect.
     pub console: SocketAddr,
+    /// Which witnesses are asked for cosignatures, if any.
+    pub cosigning: Option<CosigningConfig>,
     /// Hosts that requests may name beside loopback.
     pub hosts: Vec<String>,
     /// Where agents connect.
@@ -103,6 +107,9 @@ struct Written {
     upstream: Upstreams,
     #[serde(default)]
     limits: Limits,
+    #[serde(default)]
+    witness: BTreeMap<String, cosigning::config::WrittenWitness>,
+    witnesses: Option<cosigning::config::WrittenPolicy>,
 }
 
 #[derive(Deserialize)]
@@ -227,6 +234,7 @@ impl Config {
             auth,
             call_timeout: file.limits.call_timeout_s.map_or(CALL_TIMEOUT, Duration::from_secs),
             console: file.listen.console,
+            cosigning: cosigning::config::fit(file.witness, file.witnesses).map_err(form)?,
             hosts,
             listen: file.listen.gateway,
             missions: base.join(file.missions.dir),

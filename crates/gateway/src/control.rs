@@ -13,6 +13,7 @@ use crate::approvals::{AskError, Channel, Counted, Page, ReviewError, Reviewed, 
 use crate::attachments::{Attach, AttachError};
 use crate::changes::Waits;
 use crate::content::{OpenContentError, Opened, Wanted as WantedContent};
+use crate::cosigning::CosigningView;
 use crate::exceptions::{Deed, DeedError};
 use crate::export::ExportError;
 use crate::halts::{Scope, Switch};
@@ -301,6 +302,9 @@ pub struct PeopleView {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Status {
+    /// How the witnesses of the log stand; absent where none is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cosigning: Option<CosigningView>,
     /// What is halted, with the reasons.
     pub halts: Vec<(String, String)>,
     /// Records that the index has not taken up.
@@ -571,6 +575,7 @@ impl Gateway {
 
     fn status(&self) -> Status {
         Status {
+            cosigning: self.cosigning.view(),
             halts: self.halts.list(),
             index_lag: self.ledger.lag().records(),
             missions: self.missions.names(),

@@ -104,7 +104,7 @@ impl Home {
     /// # Errors
     /// [`HomeError`] says what is wrong with which folder.
     pub fn prepare(&self) -> Result<(), HomeError> {
-        let folders = ["changes", "classes", "missions", "notify", "organisation", "people", "pins"]
+        let folders = ["changes", "classes", "missions", "notify", "organisation", "people", "pins", "witnesses"]
             .map(|name| self.0.join(name));
         for path in std::iter::once(&self.0).chain(&folders) {
             let io = |source| HomeError::Io { path: path.clone(), source };

@@ -16,6 +16,7 @@ pub mod clock;
 pub mod config;
 pub mod content;
 pub mod control;
+pub mod cosigning;
 mod counters;
 pub mod device;
 pub mod discovery;
@@ -48,6 +49,7 @@ pub mod session;
 pub mod socket;
 mod trouble;
 mod waivers;
+pub mod witness;
 mod workflow;
 
 use std::fmt;
@@ -63,6 +65,7 @@ use crate::approvals::{Approvals, ParkedCalls};
 use crate::classes::Classes;
 use crate::clock::{Entropy, now};
 use crate::content::Contents;
+use crate::cosigning::Cosigning;
 use crate::counters::Counters;
 use crate::examiner::Examiner;
 use crate::halts::Halts;
@@ -88,6 +91,7 @@ pub struct Gateway {
     /// One takes approved changes up at a time.
     pub(crate) changing: tokio::sync::Mutex<()>,
     pub(crate) contents: Contents,
+    pub(crate) cosigning: Cosigning,
     pub(crate) counters: Counters,
     pub(crate) digests: Digests,
     pub(crate) entropy: Entropy,
@@ -191,6 +195,7 @@ impl Gateway {
             classes,
             changing: tokio::sync::Mutex::default(),
             contents: Contents::of(&home),
+            cosigning: Cosigning::default(),
             counters: Counters::default(),
             digests: Digests::default(),
             entropy: Entropy::default(),
@@ -239,6 +244,12 @@ impl Gateway {
         let mut stopping = self.stopping.subscribe();
         // The sender lives as long as `self`.
         let _ = stopping.wait_for(|stopping| *stopping).await;
+    }
+
+    /// Tells when the gateway was told to stop.
+    #[must_use]
+    pub fn watch_stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
     }
 
     /// Writes the ledger's last records and syncs everything.

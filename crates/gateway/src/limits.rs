@@ -266,3 +266,25 @@ pub const AUDIT_EVERY: Duration = Duration::from_secs(10 * 60);
 
 /// The least time between two rounds: one of the tests that come with the program takes some seconds over millions of records.
 pub const AUDIT_EVERY_MIN: Duration = Duration::from_secs(1);
+
+/// How long a log may take to send a checkpoint to a witness: some 5 KiB.
+pub const SUBMISSION_WAIT: Duration = Duration::from_secs(10);
+
+/// Keys of logs that one witness knows. Each keeps some 300 bytes, and a file of less than 128 KiB.
+pub const WITNESSED_LOGS_MAX: usize = 1_000;
+
+/// The time between two rounds of asking witnesses where nothing else is configured: what a split view could gain on whoever looks at cosignatures.
+pub const COSIGN_EVERY: Duration = Duration::from_secs(10);
+
+/// The longest that can be configured: a day.
+pub const COSIGN_EVERY_S_MAX: u64 = 24 * 60 * 60;
+
+/// After what time without a cosignature a witness is an exception where nothing else is configured: its restart is bridged, its loss is not.
+pub const COSIGN_AWAY: Duration = Duration::from_secs(60 * 60);
+
+/// How often a witness is asked about one checkpoint at one time: first from the size that it is thought to know, then from the one that it says; once more where another asked in
+/// between.
+pub const COSIGN_TRIES_MAX: u32 = 3;
+
+/// How long an export waits for cosignatures: three rounds as they are made where nothing else is configured, and time for each to end.
+pub const COSIGN_WAIT: Duration = Duration::from_secs(60);

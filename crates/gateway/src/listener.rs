@@ -17,6 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use surfaces::mcp::downstream::http::{EndpointConfig, HttpDownstreamLimits, McpBody, McpEndpoint};
 pub use surfaces::mcp::downstream::http::{Foreign, Peers};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::auth::METADATA_PATH;
@@ -91,8 +92,8 @@ pub fn peers(address: SocketAddr, config: &Config) -> Peers {
     Peers::new(hosts, config.origins.clone())
 }
 
-/// Serves HTTP/1.1 until the gateway stops, so many connections at a time; gives those that are still in use then.
-pub async fn connections<S, B>(listener: TcpListener, gateway: &Arc<Gateway>, service: S) -> JoinSet<()>
+/// Serves HTTP/1.1 until it is told to stop, so many connections at a time; gives those that are still in use then.
+pub async fn connections<S, B>(listener: TcpListener, mut stopping: watch::Receiver<bool>, service: S) -> JoinSet<()>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
@@ -103,7 +104,7 @@ where
         tokio::select! {
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection(gateway.clone(), service.clone(), stream));
+                    connections.spawn(connection(stopping.clone(), service.clone(), stream));
                 }
                 Err(error) => {
                     // Out of file descriptors, most likely: connections that end give some back.
@@ -112,9 +113,14 @@ where
                 }
             },
             Some(_ended) = connections.join_next() => {}
-            () = gateway.stopped() => return connections,
+            () = told(&mut stopping) => return connections,
         }
     }
+}
+
+/// Resolves when it is told to stop, or whoever could tell is gone.
+async fn told(stopping: &mut watch::Receiver<bool>) {
+    let _told = stopping.wait_for(|stopping| *stopping).await;
 }
 
 impl Listener {
@@ -132,14 +138,14 @@ impl Listener {
             let door = serving.clone();
             async move { Ok::<_, Infallible>(door.answer(request).await) }
         });
-        let mut connections = connections(listener, &door.gateway, service).await;
+        let mut connections = connections(listener, door.gateway.watch_stopping(), service).await;
         // Sessions finish or record what is in flight, and their streams end; then nothing keeps a connection.
         tokio::join!(door.mcp.close(), door.workflow.close());
         while connections.join_next().await.is_some() {}
     }
 }
 
-async fn connection<S, B>(gateway: Arc<Gateway>, service: S, stream: TcpStream)
+async fn connection<S, B>(mut stopping: watch::Receiver<bool>, service: S, stream: TcpStream)
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
     S::Future: Send,
@@ -153,7 +159,7 @@ where
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,
-        () = gateway.stopped() => {
+        () = told(&mut stopping) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -108,3 +108,6 @@ pub const SQL_STEPS: i32 = 10_000;
 
 /// Files of one bundle: two tiles for each 256 records, so two million are a log of 200 million records; each keeps about 100 bytes while it is read.
 pub const BUNDLE_FILES_MAX: usize = 2_000_000;
+
+/// The file with the public keys of witnesses: at most 16 lines, each a name of 255 bytes and some 60 more.
+pub const WITNESS_KEYS_BYTES_MAX: usize = 8 * 1024;

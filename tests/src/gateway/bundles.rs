@@ -113,7 +113,7 @@ const TAMPERINGS: &[Tampering] = &[
 ];
 
 /// Makes the manifest speak of the files as they are, as whoever tampers would.
-fn list(bundle: &Path) {
+pub(super) fn list(bundle: &Path) {
     let path = bundle.join("manifest.json");
     let mut manifest: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     for file in manifest["files"].as_array_mut().unwrap() {
@@ -125,14 +125,14 @@ fn list(bundle: &Path) {
 }
 
 /// Runs a program; whether it said yes, and what it said.
-fn ran(mut command: Command) -> (bool, String) {
+pub(super) fn ran(mut command: Command) -> (bool, String) {
     let out = command.stdin(Stdio::null()).output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(matches!(out.status.code(), Some(0 | 1)), "{command:?}: {said}");
     (out.status.success(), said)
 }
 
-fn python(bundle: &Path, key: &Path, older: &[&Path]) -> (bool, String) {
+pub(super) fn python(bundle: &Path, key: &Path, older: &[&Path]) -> (bool, String) {
     let mut command = Command::new("python3");
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/auditor/verify_bundle.py");
     command.arg(program).arg(bundle).arg(key).args(older);
@@ -140,7 +140,7 @@ fn python(bundle: &Path, key: &Path, older: &[&Path]) -> (bool, String) {
 }
 
 /// The Go program, built from the packages of the checksum database as Debian ships them.
-fn go(folder: &Path) -> PathBuf {
+pub(super) fn go(folder: &Path) -> PathBuf {
     let packages = Path::new("/usr/share/gocode");
     assert!(
         packages.join("src/golang.org/x/mod/sumdb").is_dir(),

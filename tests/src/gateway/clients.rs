@@ -137,8 +137,8 @@ pub(super) struct Http {
     pub(super) home: Home,
     pub(super) served: Served,
     pub(super) token: String,
-    _upstream: Option<Upstream>,
-    scratch: Scratch,
+    pub(super) _upstream: Option<Upstream>,
+    pub(super) scratch: Scratch,
 }
 
 impl Http {

@@ -3,6 +3,7 @@
 use clap::Args;
 use gateway::bridge::Connection;
 use gateway::control::{Answer, Ask, Status};
+use gateway::cosigning::{CosigningView, WitnessView};
 use gateway::halts::Halts;
 use gateway::home::Home;
 use store::{Reader, fsck};
@@ -119,6 +120,25 @@ fn look_at_gateway(home: &Home, status: &Result<Option<Status>, String>) -> Vec<
         ));
     }
     findings.extend(status.halts.iter().map(halted));
+    findings.extend(status.cosigning.iter().flat_map(look_at_witnesses));
+    findings
+}
+
+fn look_at_witnesses(view: &CosigningView) -> Vec<Finding> {
+    let CosigningView { cosigned, need, signed, witnesses } = view;
+    let state =
+        format!("record {cosigned} of {signed} is cosigned; {need} of {} witnesses are needed", witnesses.len());
+    let well = witnesses.iter().filter(|witness| witness.trouble.is_none()).count();
+    let mend = "see below; the log goes on, and what is not cosigned says so";
+    let mut findings =
+        vec![if well >= *need { Finding::well("witnesses", state) } else { Finding::ill("witnesses", state, mend) }];
+    for WitnessView { at, cosigned, name, trouble } in witnesses {
+        let last = at.map_or_else(|| "never cosigned".to_owned(), |at| format!("cosigned record {cosigned} at {at}"));
+        findings.push(match trouble {
+            None => Finding::well("witness", format!("{name}: {last}")),
+            Some(trouble) => Finding::ill("witness", format!("{name}: {last}"), trouble),
+        });
+    }
     findings
 }
 

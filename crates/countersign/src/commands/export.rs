@@ -11,10 +11,10 @@ use evidence::filter::Filter;
 use gateway::attachments::Attachments;
 use gateway::control::{Answer, Ask};
 use gateway::home::Home;
-use gateway::limits::{START_WAIT, TRY_AGAIN};
+use gateway::limits::{COSIGN_WAIT, START_WAIT, TRY_AGAIN};
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use store::Reader;
-use store::bundle::{Wanted, WriteError, write};
+use store::bundle::{Under, Wanted, WriteError, write};
 
 use super::ask;
 use super::audit::pointed;
@@ -26,6 +26,7 @@ use crate::exit_code::{Exit, Failure};
   countersign export 'type:action_record after:2026-11-01 before:2026-12-01' --out november --why 'audit of November'
   countersign export 'call:0193b5a2-6f1e-7cc3-98c4-dc0c0c07398f' --out complaint.tar --why 'complaint FIN-2304'
   countersign export 'status:unknown after:2026-11-01' --whole --out november.tar --why 'audit of November'
+  countersign export 'status:unknown after:2026-11-01' --cosigned --out november.tar --why 'audit of November'
 
 A bundle has the records, their proofs, the checkpoint and the tree, attached files, keys, schemas, and a page that says how to verify it without this program. Whoever gets
 it needs the log's public key (keys/log.vkey in the home) from you by another way. See `countersign verify`.")]
@@ -36,6 +37,9 @@ pub(crate) struct Export {
     /// The folder to make, or the file where it ends in .tar
     #[arg(long, value_name = "PATH")]
     out: PathBuf,
+    /// Under a checkpoint that witnesses have cosigned, for which it waits
+    #[arg(long)]
+    cosigned: bool,
     /// An older checkpoint from which the bundle must show that the log grew
     #[arg(long, value_name = "FILE")]
     since: Vec<PathBuf>,
@@ -68,6 +72,7 @@ impl Export {
             attachments: &content,
             older,
             scope: if self.whole { Scope::Whole } else { Scope::Selected },
+            under: if self.cosigned { Under::Cosigned } else { Under::Signed },
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let manifest = signed(&reader, &wanted, &self.out)?;
@@ -85,17 +90,18 @@ fn size_of(reader: &Reader, path: &Path) -> Result<u64, Failure> {
     older.map(|older| older.size).map_err(|error| Failure::no(format!("`{}`: {error}", path.display())))
 }
 
-/// Writes the bundle as soon as the log has signed the record of this export.
+/// Writes the bundle as soon as the log has signed the record of this export, and witnesses have where they must.
 fn signed(reader: &Reader, wanted: &Wanted<'_>, out: &Path) -> Result<Manifest, Failure> {
     let bar = bar("records");
-    let deadline = Instant::now() + START_WAIT;
+    let begun = Instant::now();
     loop {
         let written = write(reader, wanted, out, &mut |done, of| {
             bar.set_length(of);
             bar.set_position(done);
         });
         match written {
-            Err(WriteError::Unsigned { .. }) if Instant::now() < deadline => std::thread::sleep(TRY_AGAIN),
+            Err(WriteError::Unsigned { .. }) if begun.elapsed() < START_WAIT => std::thread::sleep(TRY_AGAIN),
+            Err(WriteError::Uncosigned { .. }) if begun.elapsed() < COSIGN_WAIT => std::thread::sleep(TRY_AGAIN),
             other => return other.map_err(Failure::could_not),
         }
     }

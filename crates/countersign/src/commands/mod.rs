@@ -21,6 +21,7 @@ pub(crate) mod serve;
 pub(crate) mod tools;
 pub(crate) mod upstream;
 pub(crate) mod verify;
+pub(crate) mod witness;
 
 use std::future::Future;
 use std::io::IsTerminal;

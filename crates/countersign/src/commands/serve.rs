@@ -9,7 +9,7 @@ use gateway::config::Config;
 use gateway::home::Home;
 use gateway::limits::{CALL_TIMEOUT, IDLE, SHUTDOWN_WAIT, WATCH_EVERY};
 use gateway::socket::{self, Bridges};
-use gateway::{Gateway, listener, notify};
+use gateway::{Gateway, cosigning, listener, notify};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -88,6 +88,9 @@ async fn open(
         doors.spawn(console.serve());
         if let Some(watched) = config.audit {
             doors.spawn(audits::watch::run(gateway.clone(), watched));
+        }
+        if let Some(config) = config.cosigning {
+            doors.spawn(cosigning::run(gateway.clone(), config));
         }
         for (name, receiver) in config.notify {
             doors.spawn(notify::run(gateway.clone(), name, receiver));

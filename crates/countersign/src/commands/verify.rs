@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use evidence::bundle::{Report, Scope, Trust, check};
-use evidence::checkpoint::VerifierKey;
+use evidence::checkpoint::{Note, VerifierKey};
+use evidence::cosignature::{Cosigned, WitnessKey, Witnesses};
 use gateway::attachments::faults;
 use gateway::content;
 use gateway::home::Home;
 use gateway::rederive::rederive_all;
+use gateway::witness::{key_of, log_key};
 use store::bundle::Bundle;
 use store::{Reader, fsck_since, rebuild};
 
@@ -21,6 +23,7 @@ use crate::exit_code::{Exit, Failure};
 #[command(after_help = "Examples:
   countersign verify november.tar --key log.vkey
   countersign verify november.tar --key log.vkey --since october.checkpoint
+  countersign verify november.tar --key log.vkey --witness north.vkey --witness south.vkey --need 1
   countersign verify --ledger
   countersign verify --ledger --rebuild
   countersign verify --ledger --replay
@@ -29,6 +32,8 @@ A bundle is checked with nothing but itself and the log's public key, which you 
 signed, attached files, proofs. Of the home's ledger every byte is read: frames, canonical records, gapless numbers, one intent before each outcome, commitments, Merkle tree,
 tiles, the signed checkpoint, the files that are attached to records, and the content of calls that is kept. Exit code 1, and what is wrong where, where something does not fit.
 
+With --witness the checkpoint must be cosigned by those witnesses, or by as many of them as --need says. Of a ledger that is its newest cosigned one; what came after is told.
+
 With --replay every decision is made again from what its record says it looked at, by the version of the mission and of the organisation that it names, which the home keeps.
 Each is `same`, `different` (exit code 1) or not derivable, with the reason: what a result held is not on record, only its digest.")]
 pub(crate) struct Verify {
@@ -36,8 +41,8 @@ pub(crate) struct Verify {
     #[arg(value_name = "BUNDLE", required_unless_present = "ledger", conflicts_with = "ledger")]
     bundle: Option<PathBuf>,
     /// The log's public key: a file with it, or the `vkey` line itself
-    #[arg(long, value_name = "KEY", required_unless_present = "ledger", conflicts_with = "ledger")]
-    key: Option<String>,
+    #[arg(long, value_name = "KEY", required_unless_present = "ledger", conflicts_with = "ledger", value_parser = log_key)]
+    key: Option<VerifierKey>,
     /// Check the home's ledger
     #[arg(long)]
     ledger: bool,
@@ -47,6 +52,12 @@ pub(crate) struct Verify {
     /// Also decide again everything that was decided, and compare
     #[arg(long, requires = "ledger")]
     replay: bool,
+    /// The public key of a witness that must have cosigned the checkpoint: a file with it, or the `vkey` line itself; several times for several
+    #[arg(long, value_name = "KEY", value_parser = witness_key)]
+    witness: Vec<WitnessKey>,
+    /// How many of the witnesses must have cosigned [default: all]
+    #[arg(long, value_name = "NUMBER", requires = "witness")]
+    need: Option<usize>,
     /// A checkpoint that was kept earlier: the log must have grown from it
     #[arg(long, value_name = "FILE")]
     since: Vec<PathBuf>,
@@ -55,9 +66,10 @@ pub(crate) struct Verify {
 impl Verify {
     pub(crate) fn run(self, home: impl FnOnce() -> Result<Home, Failure>) -> Result<Exit, Failure> {
         let older = self.since.iter().map(|path| kept(path)).collect::<Result<Vec<_>, _>>()?;
+        let witnesses = Witnesses::new(self.witness, self.need).map_err(Failure::usage)?;
         match (self.bundle, self.key) {
-            (Some(path), Some(key)) => bundle(&path, Trust { key: trusted(&key)?, older }),
-            _ => ledger(&home()?, &older, Also { rebuild: self.rebuild, replay: self.replay }),
+            (Some(path), Some(key)) => bundle(&path, Trust { key, older, witnesses }),
+            _ => ledger(&home()?, older, &witnesses, Also { rebuild: self.rebuild, replay: self.replay }),
         }
     }
 }
@@ -68,14 +80,9 @@ fn kept(path: &Path) -> Result<(String, Vec<u8>), Failure> {
     Ok((path.display().to_string(), note))
 }
 
-/// The key in a file, or as it is.
-fn trusted(key: &str) -> Result<VerifierKey, Failure> {
-    let text = match std::fs::read_to_string(key) {
-        Ok(text) => text,
-        Err(_) if key.contains('+') => key.to_owned(),
-        Err(error) => return Err(Failure::usage(format!("the key `{key}`: {error}"))),
-    };
-    text.trim().parse().map_err(|error| Failure::usage(format!("`{key}`: {error}")))
+/// The key of a witness, in a file or as it is.
+fn witness_key(text: &str) -> Result<WitnessKey, String> {
+    key_of(text)?.parse().map_err(|error| format!("`{text}`: {error}"))
 }
 
 fn bundle(path: &Path, trust: Trust) -> Result<Exit, Failure> {
@@ -127,6 +134,9 @@ fn told(report: &Report) -> String {
             "signatures of people: {}; attached files: {}; proofs of single records: {}; grown from {} older checkpoints",
             report.signatures, report.attachments, report.proofs, report.grown_from
         ));
+        if !report.cosigned.is_empty() {
+            line(format!("cosigned by {}", names(&report.cosigned)));
+        }
         if report.followed {
             line("the whole log is here: every intent was allowed before, every outcome had its intent".to_owned());
         }
@@ -141,16 +151,58 @@ fn told(report: &Report) -> String {
     told
 }
 
+fn names(cosigned: &[Cosigned]) -> String {
+    let names = cosigned.iter().map(|Cosigned { at, witness }| format!("{witness} at {at}"));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// The name of the checkpoint that witnesses have cosigned.
+const COSIGNED: &str = "ledger/cosigned";
+
+/// What a ledger has of its witnesses.
+struct Witnessed {
+    holds: bool,
+    note: Option<Vec<u8>>,
+    told: String,
+}
+
+/// Who cosigned the newest checkpoint of a ledger of which enough did.
+fn witnessed(reader: &Reader, witnesses: &Witnesses) -> Result<Witnessed, Failure> {
+    let Some(signed) = reader.cosigned().map_err(Failure::could_not)? else {
+        let told = format!("wrong: `{COSIGNED}`: the witnesses have cosigned nothing yet");
+        return Ok(Witnessed { holds: false, note: None, told });
+    };
+    let note = Note::parse(&signed.note).map_err(Failure::could_not)?;
+    let size = signed.checkpoint.size;
+    let (holds, told) = match witnesses.check(&note) {
+        Ok(cosigned) => (true, format!("cosigned up to record {size} by {}", names(&cosigned))),
+        Err(error) => (false, format!("wrong: `{COSIGNED}`: {error}")),
+    };
+    Ok(Witnessed { holds, note: Some(signed.note), told })
+}
+
 /// What is asked of a ledger beside its bytes.
 struct Also {
     rebuild: bool,
     replay: bool,
 }
 
-fn ledger(home: &Home, older: &[(String, Vec<u8>)], also: Also) -> Result<Exit, Failure> {
-    let report = fsck_since(home.path(), older).map_err(Failure::could_not)?;
+fn ledger(home: &Home, mut older: Vec<(String, Vec<u8>)>, witnesses: &Witnesses, also: Also) -> Result<Exit, Failure> {
+    let mut who = None;
+    if !witnesses.keys().is_empty() {
+        let reader = Reader::open(home.path()).map_err(Failure::could_not)?;
+        let mut witnessed = witnessed(&reader, witnesses)?;
+        // What the witnesses cosigned is held to the records with everything else.
+        older.extend(witnessed.note.take().map(|note| (COSIGNED.to_owned(), note)));
+        who = Some(witnessed);
+    }
+    let report = fsck_since(home.path(), &older).map_err(Failure::could_not)?;
     println!("{report}");
     let mut sound = report.is_sound();
+    if let Some(Witnessed { holds, told, .. }) = who {
+        println!("{told}");
+        sound &= holds;
+    }
     if also.rebuild {
         let rebuilt = rebuild(home.path()).map_err(Failure::could_not)?;
         println!("{rebuilt}");

@@ -18,7 +18,8 @@ use super::{
     ATTACHMENTS, Attachment, CHECKPOINT, CONTEXT, CONTEXT_SALTS, Count, FORMAT, Files, Head, LOG_KEY, MANIFEST,
     Manifest, PROOF_SUFFIX, PROOFS, Population, RECORD_SALTS, RECORDS, SCHEMAS, Scope, TILES, Tally, read_file,
 };
-use crate::checkpoint::{Checkpoint, VerifierKey};
+use crate::checkpoint::{Checkpoint, Note, VerifierKey};
+use crate::cosignature::{Cosigned, Witnesses};
 use crate::filter::Filter;
 use crate::ids::RecordId;
 use crate::leaf::{Leaf, commitment, hex_text, sha256_hex};
@@ -36,6 +37,8 @@ pub struct Trust {
     pub key: VerifierKey,
     /// Checkpoints that were kept earlier, with what to call each: the log must have grown from all of them.
     pub older: Vec<(String, Vec<u8>)>,
+    /// The witnesses that must have cosigned the checkpoint.
+    pub witnesses: Witnesses,
 }
 
 /// What a check found.
@@ -45,6 +48,8 @@ pub struct Report {
     pub manifest: Option<Manifest>,
     /// What the log signed; `None` where that is not to be trusted.
     pub checkpoint: Option<Checkpoint>,
+    /// Those of the trusted witnesses who cosigned the checkpoint.
+    pub cosigned: Vec<Cosigned>,
     /// Records that are those which the log signed.
     pub proved: u64,
     /// Records of the population that are not in the bundle, and of which the public entry does not say whether they match.
@@ -78,10 +83,12 @@ pub fn check(files: &dyn Files, trust: &Trust, progress: &mut dyn FnMut(u64)) ->
     let mut check = Check {
         files,
         key: &trust.key,
+        witnesses: &trust.witnesses,
         found: Found::default(),
         report: Report {
             manifest: None,
             checkpoint: None,
+            cosigned: Vec::new(),
             proved: 0,
             undecided: 0,
             signatures: 0,
@@ -105,6 +112,7 @@ pub fn check(files: &dyn Files, trust: &Trust, progress: &mut dyn FnMut(u64)) ->
 struct Check<'a> {
     files: &'a dyn Files,
     key: &'a VerifierKey,
+    witnesses: &'a Witnesses,
     found: Found,
     report: Report,
     keys: PersonKeys,
@@ -198,6 +206,11 @@ impl Check<'_> {
                 return None;
             }
         };
+        match Note::parse(&note).map(|note| self.witnesses.check(&note)) {
+            Ok(Ok(cosigned)) => self.report.cosigned = cosigned,
+            Ok(Err(error)) => self.found.fault(CHECKPOINT, None, error.into()),
+            Err(error) => self.found.fault(CHECKPOINT, None, Wrong::Checkpoint(error.into())),
+        }
         let head =
             Head { origin: checkpoint.origin.to_string(), root: hex_text(&checkpoint.root), size: checkpoint.size };
         self.claim("heads of the log", &manifest.checkpoint, &head);

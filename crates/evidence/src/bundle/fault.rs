@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::checkpoint::CheckpointError;
+use crate::cosignature::CosignedError;
 use crate::limits::{BUNDLE_CONTEXT_MAX, FINDINGS_MAX};
 use crate::merkle::{ProveError, VerifyProofError};
 use crate::proof::ProofError;
@@ -66,6 +67,9 @@ pub enum Wrong {
     /// The checkpoint is not one of the log.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// Too few witnesses cosigned the checkpoint.
+    #[error(transparent)]
+    Cosigned(#[from] CosignedError),
     /// The tiles do not give the signed root.
     #[error("the tiles in the bundle do not give the root that the log signed")]
     Root,

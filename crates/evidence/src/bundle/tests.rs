@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::checkpoint::{Checkpoint, KeyName, VerifierKey};
+use crate::cosignature::Witnesses;
 use crate::examples::{
     EMITTER, ORIGIN, at, by_itself, call_id, context, decision, intent, outcome, record_id, send_money, story, written,
 };
@@ -255,7 +256,7 @@ impl Made {
 
     fn since(&self, older: &[Vec<u8>]) -> Report {
         let older = older.iter().map(|note| ("older".to_owned(), note.clone())).collect();
-        check(self, &Trust { key: key_of(7), older }, &mut |_| {})
+        check(self, &Trust { key: key_of(7), older, witnesses: Witnesses::default() }, &mut |_| {})
     }
 }
 

@@ -232,6 +232,8 @@ words! {
         UnknownOutcome = "unknown_outcome",
         /// A person accepted it, with a compensating control, until a date.
         Waiver = "waiver",
+        /// A witness has not cosigned the log's checkpoints: it is away, does not know the log, or has seen another history of it.
+        Witness = "witness",
     }
 }
 

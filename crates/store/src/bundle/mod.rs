@@ -10,4 +10,4 @@ mod write;
 mod tests;
 
 pub use files::{Bundle, OpenBundleError};
-pub use write::{Wanted, WriteError, write};
+pub use write::{Under, Wanted, WriteError, write};

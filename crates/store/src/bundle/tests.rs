@@ -5,10 +5,11 @@ use std::fs;
 use std::path::Path;
 
 use evidence::bundle::{Files as _, MANIFEST, Manifest, Scope, Trust, check, read_file};
+use evidence::cosignature::Witnesses;
 use evidence::leaf::sha256_hex;
 use evidence::record::{Context, Draft, EvidenceAccess, Link, Status, VersionLog, VersionedKind, VersionedObject};
 
-use super::{Bundle, Wanted, WriteError, write};
+use super::{Bundle, Under, Wanted, WriteError, write};
 use crate::conformance::{at, begun, ended, options};
 use crate::{Ledger, Reader};
 
@@ -48,7 +49,14 @@ fn home(calls: u64, filter: &str) -> (tempfile::TempDir, u64) {
 
 fn export(home: &Path, access_seq: u64, scope: Scope, out: &Path) -> Result<Manifest, WriteError> {
     let content = |sha256: &str| Ok((sha256 == sha256_hex(TICKET)).then(|| TICKET.to_vec()));
-    let wanted = Wanted { access_seq, attachments: &content, older: Vec::new(), scope, version: "0.1.0".into() };
+    let wanted = Wanted {
+        access_seq,
+        attachments: &content,
+        older: Vec::new(),
+        scope,
+        under: Under::Signed,
+        version: "0.1.0".into(),
+    };
     write(&Reader::open(home).unwrap(), &wanted, out, &mut |_, _| {})
 }
 
@@ -58,7 +66,7 @@ fn read(home: &Path, path: &Path) -> (BTreeMap<String, Vec<u8>>, Vec<String>) {
     let names = bundle.names();
     let files = names.into_iter().map(|name| (name.clone(), read_file(&bundle, &name, 1 << 30).unwrap())).collect();
     let key = fs::read_to_string(home.join("keys/log.vkey")).unwrap().trim_end().parse().unwrap();
-    let report = check(&bundle, &Trust { key, older: Vec::new() }, &mut |_| {});
+    let report = check(&bundle, &Trust { key, older: Vec::new(), witnesses: Witnesses::default() }, &mut |_| {});
     (files, report.faults.iter().map(ToString::to_string).collect())
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use evidence::bundle::{
     ATTACHMENTS, Attachment, CHECKPOINT, CONTEXT, CONTEXT_SALTS, Count, FORMAT, FileDigest, Head, LOG_KEY, MANIFEST,
-    Manifest, PROOF_SUFFIX, PROOFS, RECORD_SALTS, RECORDS, SCHEMAS, Scope, Tally, signer,
+    Manifest, PROOF_SUFFIX, PROOFS, RECORD_SALTS, RECORDS, SCHEMAS, Scope, Tally, WITNESS_KEYS, signer,
 };
 use evidence::filter::{Filter, SeqRange, Term};
 use evidence::ids::RecordId;
@@ -47,8 +47,19 @@ pub struct Wanted<'a> {
     pub older: Vec<u64>,
     /// Whether those that do not match are wanted too.
     pub scope: Scope,
+    /// Under which checkpoint.
+    pub under: Under,
     /// The program's version.
     pub version: String,
+}
+
+/// Under which checkpoint a bundle is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Under {
+    /// One that witnesses have cosigned, and no other.
+    Cosigned,
+    /// One that witnesses have cosigned, where it covers the record of the export; else the newest that the log signed.
+    Signed,
 }
 
 /// Why there is no bundle.
@@ -77,6 +88,14 @@ pub enum WriteError {
     /// The log has no checkpoint yet that covers the record of this export.
     #[error("the log has not signed record {seq} yet; try again")]
     Unsigned {
+        /// The record.
+        seq: u64,
+    },
+    /// Witnesses have cosigned no checkpoint yet that covers the record of this export.
+    #[error(
+        "the witnesses have not cosigned record {seq} yet; `countersign doctor` says how they stand, and without `--cosigned` the bundle is under the log's own signature"
+    )]
+    Uncosigned {
         /// The record.
         seq: u64,
     },
@@ -125,8 +144,13 @@ pub fn write(
     if out.exists() {
         return Err(io(out, io::ErrorKind::AlreadyExists.into()));
     }
-    let signed = reader.checkpoint()?.filter(|signed| signed.checkpoint.size >= wanted.access_seq);
-    let signed = signed.ok_or(WriteError::Unsigned { seq: wanted.access_seq })?;
+    let seq = wanted.access_seq;
+    let covers = |signed: &Signed| signed.checkpoint.size >= seq;
+    let signed = match (reader.cosigned()?.filter(covers), wanted.under) {
+        (Some(cosigned), _) => cosigned,
+        (None, Under::Cosigned) => return Err(WriteError::Uncosigned { seq }),
+        (None, Under::Signed) => reader.checkpoint()?.filter(covers).ok_or(WriteError::Unsigned { seq })?,
+    };
     let unfinished = beside(out, "unfinished");
     let mut folder = Folder::make(&unfinished)?;
     let written = Export::new(reader, wanted, &signed).and_then(|mut export| export.all(&mut folder, progress));
@@ -296,6 +320,11 @@ impl<'a> Export<'a> {
         }
         folder.put(LOG_KEY, format!("{}\n", self.signed.key).as_bytes())?;
         folder.put(CHECKPOINT, &self.signed.note)?;
+        let witnesses = self.reader.witness_keys();
+        let witnesses = witnesses.map_err(|source| WriteError::Io { path: WITNESS_KEYS.into(), source })?;
+        if let Some(keys) = witnesses {
+            folder.put(WITNESS_KEYS, &keys)?;
+        }
         let bounds = self.filter.bounds();
         let (first, count) = bounds.range(self.size, |seq| self.leaf(seq))?;
         self.population(first, first + count, folder, progress)?;

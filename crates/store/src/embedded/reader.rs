@@ -11,10 +11,11 @@ use std::sync::Arc;
 use evidence::checkpoint::{Checkpoint, VerifierKey};
 use evidence::filter::{Field, Filter, IdRange, Term};
 use evidence::ids::{CallId, RunId};
-use evidence::leaf::Salt;
+use evidence::leaf::{Hash, Salt};
 use evidence::limits::NOTE_BYTES_MAX;
+use evidence::merkle::{ProveError, consistency_proof};
 use evidence::record::{self, Body, Count, ReadRecordError, Record, VersionedKind};
-use evidence::tile::TileRef;
+use evidence::tile::{TileHashes, TileRef};
 
 use super::disk::HomeDisk;
 use super::index::{IndexPlace, SqliteIndex};
@@ -22,10 +23,11 @@ pub use super::query::Order;
 pub use super::view::Group;
 use super::view::View;
 use crate::ledger::INDEX;
+use crate::ledger::identity::WITNESS_KEYS;
 use crate::ledger::log::{Cursor, LogError, LogFault, LogReader, Spot};
-use crate::ledger::tree::{CHECKPOINT, read_tile};
+use crate::ledger::tree::{CHECKPOINT, COSIGNED, read_tile};
 use crate::ledger::{IdentityError, frame, identity, segment};
-use crate::limits::COUNT_GROUPS_MAX;
+use crate::limits::{COUNT_GROUPS_MAX, WITNESS_KEYS_BYTES_MAX};
 use crate::ports::{Disk, IndexError, read_file};
 
 /// Why a ledger cannot be read.
@@ -47,8 +49,13 @@ pub enum ReadError {
     #[error("count: there are more than {COUNT_GROUPS_MAX} groups; count by another field, or narrow the filter")]
     Groups,
     /// The checkpoint cannot be read, or is not the log's.
-    #[error("read ledger: `{CHECKPOINT}`: {0}")]
-    Checkpoint(String),
+    #[error("read ledger: `{file}`: {what}")]
+    Checkpoint {
+        /// Which file.
+        file: &'static str,
+        /// What is wrong with it.
+        what: String,
+    },
 }
 
 /// The head of a log, as it was signed.
@@ -218,13 +225,45 @@ impl Reader {
     /// # Errors
     /// [`ReadError::Identity`] and [`ReadError::Checkpoint`].
     pub fn checkpoint(&self) -> Result<Option<Signed>, ReadError> {
+        self.signed(CHECKPOINT)
+    }
+
+    /// The newest checkpoint that enough witnesses have cosigned; `None` where there is none. Who cosigned it is not looked at here.
+    ///
+    /// # Errors
+    /// As [`Self::checkpoint`].
+    pub fn cosigned(&self) -> Result<Option<Signed>, ReadError> {
+        self.signed(COSIGNED)
+    }
+
+    fn signed(&self, file: &'static str) -> Result<Option<Signed>, ReadError> {
         let key = identity::read_verifier(&*self.disk)?;
-        let note = match read_file(&*self.disk, CHECKPOINT, NOTE_BYTES_MAX) {
+        let unfit = |what: String| ReadError::Checkpoint { file, what };
+        let note = match read_file(&*self.disk, file, NOTE_BYTES_MAX) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(|error| ReadError::Checkpoint(error.to_string()))?,
+            other => other.map_err(|error| unfit(error.to_string()))?,
         };
-        let checkpoint = Checkpoint::open(&note, &key).map_err(|error| ReadError::Checkpoint(error.to_string()))?;
+        let checkpoint = Checkpoint::open(&note, &key).map_err(|error| unfit(error.to_string()))?;
         Ok(Some(Signed { key, note, checkpoint }))
+    }
+
+    /// The public keys of the witnesses that the gateway asks, a line each; `None` where it asks none.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn witness_keys(&self) -> io::Result<Option<Vec<u8>>> {
+        match read_file(&*self.disk, WITNESS_KEYS, WITNESS_KEYS_BYTES_MAX) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            other => other.map(Some).map(|keys| keys.filter(|keys| !keys.is_empty())),
+        }
+    }
+
+    /// The proof that the published tree of `size` records begins with that of `old`.
+    ///
+    /// # Errors
+    /// [`ProveError`] if a tile is missing.
+    pub fn consistency(&self, old: u64, size: u64) -> Result<Vec<Hash>, ProveError> {
+        consistency_proof(old, size, &TileHashes::new(size, |tile| self.tile(tile)))
     }
 
     /// The log's name in its records.

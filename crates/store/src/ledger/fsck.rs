@@ -18,7 +18,7 @@ use super::frame::{self, ENTRY_HEADER_BYTES, Entry, FrameFault};
 use super::identity::{self, IdentityError};
 use super::recovery::header_fits;
 use super::segment::{self, GroupError, SegmentHeader, SegmentReader, TORN_BYTES_MAX};
-use super::tree::{self, CHECKPOINT, NOTE};
+use super::tree::{self, CHECKPOINT, COSIGNED, NOTE};
 use crate::embedded::disk::HomeDisk;
 use crate::limits::SEGMENT_HEADER_BYTES;
 use crate::ports::{Disk, read_file};
@@ -174,12 +174,23 @@ fn check_on(disk: &dyn Disk, older: &[(String, Vec<u8>)]) -> Result<Report, Fsck
     let mut walk = Walk::new(disk, emitter, origin, verifier);
     // The checkpoint first: while a gateway writes, the log only grows beyond it.
     walk.checkpoint()?;
+    if let Some(cosigned) = read(disk, COSIGNED)? {
+        walk.older(COSIGNED, &cosigned);
+    }
     for (name, note) in older {
         walk.older(name, note);
     }
     walk.log()?;
     walk.tree_note();
     Ok(walk.finish())
+}
+
+/// A file with a signed checkpoint; `None` where there is none.
+fn read(disk: &dyn Disk, file: &str) -> Result<Option<Vec<u8>>, FsckError> {
+    match read_file(disk, file, NOTE_BYTES_MAX) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => Ok(Some(other.map_err(|source| FsckError::Io { file: file.into(), source })?)),
+    }
 }
 
 struct Walk<'a> {
@@ -229,10 +240,7 @@ impl<'a> Walk<'a> {
     }
 
     fn checkpoint(&mut self) -> Result<(), FsckError> {
-        let note = match read_file(self.disk, CHECKPOINT, NOTE_BYTES_MAX) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => other.map_err(|source| FsckError::Io { file: CHECKPOINT.into(), source })?,
-        };
+        let Some(note) = read(self.disk, CHECKPOINT)? else { return Ok(()) };
         self.has_checkpoint = true;
         // Nothing was given before it, so it cannot be late.
         let _ = self.check.checkpoint(&note);

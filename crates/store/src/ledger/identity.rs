@@ -20,6 +20,9 @@ pub(crate) const SIGNING_KEY: &str = "keys/log.ed25519";
 /// The public key, as a signed-note verifier key: what an auditor needs.
 pub(crate) const VERIFIER_KEY: &str = "keys/log.vkey";
 
+/// The public keys of the witnesses that the gateway asks, a `vkey` line each.
+pub(crate) const WITNESS_KEYS: &str = "keys/witnesses.vkeys";
+
 const FILE_BYTES_MAX: usize = 4_096;
 
 /// The names and keys of one log.

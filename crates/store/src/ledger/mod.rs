@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evidence::checkpoint::KeyName;
+use evidence::cosignature::WitnessKey;
 use evidence::ids::ExceptionId;
 use evidence::record::{Context, Draft, LedgerEvent, LedgerState, Receipt, Record, VersionedKind};
 use evidence::time::Timestamp;
@@ -40,7 +41,7 @@ use crate::limits::{
     LINGER_MS, QUEUE_APPENDS_DEFAULT, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, TREE_NOTE_RECORDS,
 };
 use crate::memory::MemoryDisk;
-use crate::ports::{Clock, Disk, Entropy, Index, IndexError};
+use crate::ports::{Audience, Clock, Disk, Durability, Entropy, Index, IndexError, replace_file};
 
 pub use by_hand::Writer;
 pub use frame::FrameFault;
@@ -59,7 +60,7 @@ pub use tree::TreeError;
 use identity::Identity;
 use integrator::Integrator;
 use queue::{Receiver, Refused, Sender};
-use recovery::{Recovered, Witness};
+use recovery::{Promise, Recovered};
 use sequencer::{Append, Message, NextSegment, Sequencer};
 use shared::Shared;
 use tree::Tree;
@@ -239,13 +240,14 @@ impl Ledger {
         let found = tree::read_checkpoint(&*disk, &identity.verifier())
             .map_err(|error| OpenError::Checkpoint { what: error.to_string() })?;
         let note = tree::read_note(&*disk);
-        let witnesses = [
-            Witness { what: "the signed checkpoint", records: found.as_ref().map_or(0, |found| found.size) },
-            Witness { what: "`ledger/tree`", records: note.map_or(0, |note| note.cursor.records()) },
-            Witness { what: "the index", records: sqlite.progress()?.records() },
+        let promises = [
+            Promise { what: "the signed checkpoint", records: found.as_ref().map_or(0, |found| found.size) },
+            Promise { what: "`ledger/tree`", records: note.map_or(0, |note| note.cursor.records()) },
+            Promise { what: "the index", records: sqlite.progress()?.records() },
+            Promise { what: "`ledger/cosigned`", records: tree::cosigned_size(&*disk, &identity.origin) },
         ];
         let Recovered { start, torn, stopped } =
-            recovery::recover(&*disk, &identity, note.map(|note| note.cursor), &witnesses)?;
+            recovery::recover(&*disk, &identity, note.map(|note| note.cursor), &promises)?;
 
         let tree = Tree::resume(
             Arc::clone(&disk),
@@ -383,6 +385,24 @@ impl Ledger {
     /// [`ReadError`] if the log cannot be read.
     pub fn versions(&self, kind: VersionedKind) -> Result<Vec<Record>, ReadError> {
         self.reader()?.versions(kind)
+    }
+
+    /// Keeps a checkpoint that enough witnesses have cosigned, durably, as the newest one of which that is so.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn keep_cosigned(&self, note: &[u8]) -> io::Result<()> {
+        // CRASH: the old one is there or the new one, and both are good; what a witness has seen it keeps itself.
+        replace_file(&*self.disk, tree::COSIGNED, note, Audience::Home, Durability::Synced)
+    }
+
+    /// Keeps the public keys of the witnesses, for bundles and auditors.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn name_witnesses(&self, keys: &[WitnessKey]) -> io::Result<()> {
+        let text: String = keys.iter().map(|key| format!("{key}\n")).collect();
+        replace_file(&*self.disk, identity::WITNESS_KEYS, text.as_bytes(), Audience::Home, Durability::Synced)
     }
 
     /// A reader of this ledger.

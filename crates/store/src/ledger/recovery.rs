@@ -48,7 +48,7 @@ pub enum RecoverError {
     },
     /// Acknowledged records are gone.
     #[error(
-        "the log ends with record {found}, and {witness} covers record {known}: acknowledged records are missing after byte {offset} of `{file}`; nothing was changed; put back `ledger/` from a backup that is whole; `countersign verify --ledger` shows what is there"
+        "the log ends with record {found}, and {promised_by} covers record {known}: acknowledged records are missing after byte {offset} of `{file}`; nothing was changed; put back `ledger/` from a backup that is whole; `countersign verify --ledger` shows what is there"
     )]
     Short {
         /// The last segment.
@@ -60,13 +60,13 @@ pub enum RecoverError {
         /// The last record that is known to have been durable.
         known: u64,
         /// Who knows.
-        witness: &'static str,
+        promised_by: &'static str,
     },
 }
 
 /// Something that says how many records the log must have at least.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Witness {
+pub(crate) struct Promise {
     pub(crate) what: &'static str,
     pub(crate) records: u64,
 }
@@ -104,11 +104,11 @@ pub(crate) fn recover(
     disk: &dyn Disk,
     identity: &Identity,
     known_good: Option<Cursor>,
-    witnesses: &[Witness],
+    promises: &[Promise],
 ) -> Result<Recovered, RecoverError> {
     let segments = segment::list(disk).map_err(|source| io_error(segment::DIRECTORY, source))?;
     let Some(last) = segments.last().copied() else {
-        enough(Cursor::START, witnesses)?;
+        enough(Cursor::START, promises)?;
         let start = Start { end: Cursor::START, segment: None, link: [0; 32], recorded_at: Timestamp::EPOCH };
         return Ok(Recovered { start, torn: None, stopped: true });
     };
@@ -118,7 +118,7 @@ pub(crate) fn recover(
     let from =
         known_good.map_or(0, |cursor| segments.partition_point(|first| *first <= cursor.segment).saturating_sub(2));
     let tail = scan(disk, identity, segments.get(from..).unwrap_or_default(), last)?;
-    enough(tail.end, witnesses)?;
+    enough(tail.end, promises)?;
     let torn = if tail.torn_bytes > 0 { Some(set_aside(disk, &tail)?) } else { None };
 
     let path = segment::path(last);
@@ -137,15 +137,15 @@ pub(crate) fn recover(
     Ok(Recovered { start: Start { end: tail.end, segment: Some((file, length)), link, recorded_at }, torn, stopped })
 }
 
-fn enough(end: Cursor, witnesses: &[Witness]) -> Result<(), RecoverError> {
-    match witnesses.iter().find(|witness| witness.records > end.records()) {
+fn enough(end: Cursor, promises: &[Promise]) -> Result<(), RecoverError> {
+    match promises.iter().find(|promise| promise.records > end.records()) {
         None => Ok(()),
-        Some(witness) => Err(RecoverError::Short {
+        Some(promise) => Err(RecoverError::Short {
             file: segment::path(end.segment),
             offset: end.offset,
             found: end.records(),
-            known: witness.records,
-            witness: witness.what,
+            known: promise.records,
+            promised_by: promise.what,
         }),
     }
 }

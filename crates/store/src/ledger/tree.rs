@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
-use evidence::checkpoint::{Checkpoint, CheckpointError, KeyName, VerifierKey};
+use evidence::checkpoint::{Checkpoint, CheckpointError, KeyName, Note, VerifierKey};
 use evidence::leaf::{Hash, Salt};
 use evidence::limits::NOTE_BYTES_MAX;
 use evidence::tile::{TileBuilder, TileError, TileKind, TileRef, encode_entries, parse_entries, partial_tiles};
@@ -22,6 +22,9 @@ pub(crate) const PREFIX: &str = "ledger";
 
 /// The signed checkpoint.
 pub(crate) const CHECKPOINT: &str = "ledger/checkpoint";
+
+/// The newest checkpoint that enough witnesses have cosigned, with their cosignatures.
+pub(crate) const COSIGNED: &str = "ledger/cosigned";
 
 /// How far tiles are durable.
 pub(crate) const NOTE: &str = "ledger/tree";
@@ -287,6 +290,13 @@ fn parse_note(text: &str) -> Option<TreeNote> {
     // Only what we would write passes, the checksum included.
     (title == NOTE_TITLE && cursor.next_seq > 0 && write_note(cursor, &root) == text)
         .then_some(TreeNote { cursor, root })
+}
+
+/// How many records the checkpoint that witnesses cosigned covers, as it says; 0 where there is none. That it is signed is for verification to say.
+pub(crate) fn cosigned_size(disk: &dyn Disk, origin: &KeyName) -> u64 {
+    let read = read_file(disk, COSIGNED, NOTE_BYTES_MAX).ok().and_then(|bytes| Note::parse(&bytes).ok());
+    let checkpoint = read.and_then(|note| Checkpoint::parse(note.text()).ok());
+    checkpoint.filter(|checkpoint| checkpoint.origin == *origin).map_or(0, |checkpoint| checkpoint.size)
 }
 
 /// Why the checkpoint cannot be trusted.

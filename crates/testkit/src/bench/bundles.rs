@@ -6,9 +6,10 @@ use std::time::Instant;
 use anyhow::Context as _;
 use clap::Args;
 use evidence::bundle::{Scope, Trust, check};
+use evidence::cosignature::Witnesses;
 use evidence::record::{Context, Draft, EvidenceAccess};
 use evidence::time::Timestamp;
-use store::bundle::{Bundle, Wanted, write};
+use store::bundle::{Bundle, Under, Wanted, write};
 use store::{Ledger, Options as LedgerOptions, Reader};
 
 use super::ledger::fill;
@@ -56,14 +57,25 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
         let access_seq = export(&home, filter).await?;
         let out = scratch.join(name);
         let none = |_: &str| Ok(None);
-        let wanted = Wanted { access_seq, attachments: &none, older: Vec::new(), scope, version: "bench".into() };
+        let wanted = Wanted {
+            access_seq,
+            attachments: &none,
+            older: Vec::new(),
+            scope,
+            under: Under::Signed,
+            version: "bench".into(),
+        };
         let reader = Reader::open(&home)?;
         let begun = Instant::now();
         let manifest = write(&reader, &wanted, &out, &mut |_, _| {})?;
         let written = manifest.population.records as f64 / begun.elapsed().as_secs_f64();
         let signed = reader.checkpoint()?.context("the log has a checkpoint")?;
         let begun = Instant::now();
-        let report = check(&Bundle::open(&out)?, &Trust { key: signed.key, older: Vec::new() }, &mut |_| {});
+        let report = check(
+            &Bundle::open(&out)?,
+            &Trust { key: signed.key, older: Vec::new(), witnesses: Witnesses::default() },
+            &mut |_| {},
+        );
         let checked = manifest.population.records as f64 / begun.elapsed().as_secs_f64();
         anyhow::ensure!(report.is_sound(), "the bundle `{name}` is not sound: {:?}", report.faults.first());
         println!(
