@@ -7,7 +7,8 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::CompleteEnv;
 use tracing_subscriber::EnvFilter;
 
 use crate::exit_code::Failure;
@@ -32,6 +33,8 @@ const AFTER: &str = "Start here:
   countersign mcp --mission mission.toml -- npx -y @modelcontextprotocol/server-filesystem /srv/docs
   countersign audit 'decision:deny after:2026-11-01'
   countersign verify --ledger
+
+In bash, `source <(COMPLETE=bash countersign)` completes commands, options and filters; zsh, fish, elvish and powershell likewise.
 
 Exit codes: 0 done, 1 the answer is no (denied, unverified), 2 usage, 3 could not.";
 
@@ -102,6 +105,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // Where a shell asks how a line goes on, it is told, and nothing else is done.
+    CompleteEnv::with_factory(Cli::command).complete();
     let cli = Cli::parse();
     log();
     let home = || gateway::home::Home::find(cli.home.clone()).map_err(Failure::could_not);

@@ -6,6 +6,7 @@
 //! [`Filter::matches_in`] defines the meaning; a store may translate the syntax tree to its own query language and must agree with it. Fields are made in [`Field`].
 
 mod argument;
+mod complete;
 mod field;
 mod leaf;
 mod moment;
@@ -20,6 +21,7 @@ use crate::record::{Body, ExceptionKind, Record, RecordType};
 use crate::time::Timestamp;
 
 pub use argument::{Argument, Comparison, Test};
+pub use complete::{Completion, completions};
 pub use field::Field;
 pub use leaf::Bounds;
 pub use moment::{Span, duration_us};

@@ -231,6 +231,19 @@ impl Report {
     }
 }
 
+/// A record of which everything is done that needs no other record. That is most of the work of a check, and can be done for many records at once.
+#[derive(Debug)]
+pub struct Prepared {
+    commitment: String,
+    record: Result<Record, ReadRecordError>,
+}
+
+/// Reads a record and commits to it.
+#[must_use]
+pub fn prepare(salt: &Salt, bytes: &[u8]) -> Prepared {
+    Prepared { commitment: hex_text(&commitment(salt, bytes)), record: record::read(bytes) }
+}
+
 /// The caller gave a checkpoint after the records that it covers.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -331,13 +344,18 @@ impl<'a> LedgerCheck<'a> {
 
     /// Takes the next record: where its bytes start in the log, its salt and the bytes.
     pub fn record(&mut self, start: u64, salt: &Salt, bytes: &[u8]) {
+        self.prepared(start, prepare(salt, bytes));
+    }
+
+    /// Takes the next record, of which [`prepare`] has seen to what needs no other.
+    pub fn prepared(&mut self, start: u64, prepared: Prepared) {
         let seq = self.expected;
         self.report.records += 1;
         self.expected += 1;
-        match record::read(bytes) {
+        match prepared.record {
             Ok(record) => {
                 self.place(seq, start, &record);
-                self.grow(start, salt, bytes, &record);
+                self.grow(start, prepared.commitment, &record);
                 self.follow(seq, start, &record);
             }
             Err(error) => {
@@ -443,10 +461,10 @@ impl<'a> LedgerCheck<'a> {
     }
 
     /// Adds the record's leaf to the tree and compares the tiles that it completes.
-    fn grow(&mut self, start: u64, salt: &Salt, bytes: &[u8], record: &Record) {
+    fn grow(&mut self, start: u64, commitment: String, record: &Record) {
         let Tree::Known { builder, starts } = &mut self.tree else { return };
         let leaf = Leaf {
-            commitment: hex_text(&commitment(salt, bytes)),
+            commitment,
             emitter: record.emitter.clone(),
             id: record.id,
             schema: record.schema,

@@ -111,3 +111,6 @@ pub const BUNDLE_FILES_MAX: usize = 2_000_000;
 
 /// The file with the public keys of witnesses: at most 16 lines, each a name of 255 bytes and some 60 more.
 pub const WITNESS_KEYS_BYTES_MAX: usize = 8 * 1024;
+
+/// Bytes of groups whose records are checked side by side: some 4,000 records, 30 ms of work for each of two processors, beside which starting threads is nothing.
+pub const CHECK_BYTES: usize = 4 * 1024 * 1024;

@@ -208,3 +208,19 @@ fn where_the_organisation_wants_it_nothing_is_shown_before_it_is_on_record_who_l
     assert_eq!(*tests, (Look::Tests, "agent:bot".to_owned(), "the quarter"));
     world.assert_verified();
 }
+
+#[test]
+fn a_shell_completes_filters_and_their_values() {
+    let completed = |words: &[&str]| {
+        let last = (words.len() - 1).to_string();
+        let mut command = std::process::Command::new(super::bridges::binary("countersign"));
+        command.env("COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", last).arg("--").args(words);
+        let output = command.output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(completed(&["countersign", "audit", "deci"]), "decision:");
+    assert!(completed(&["countersign", "audit", "decision:allow,de"]).contains("decision:allow,deny"));
+    assert!(completed(&["countersign", "export", "status:"]).contains("status:unknown"));
+    assert!(completed(&["countersign", "aud"]).contains("audit"));
+}

@@ -6,12 +6,14 @@ mod sql;
 mod story;
 mod test;
 
+use std::ffi::OsStr;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use evidence::filter::{Field, Filter, FilterError, IdRange, Term};
+use clap_complete::{ArgValueCompleter, CompletionCandidate};
+use evidence::filter::{Field, Filter, FilterError, IdRange, Term, completions};
 use evidence::record::{Body, Look, Record};
 use gateway::home::Home;
 use store::{Order, Reader};
@@ -26,7 +28,7 @@ pub(crate) struct Audit {
     #[command(subcommand)]
     command: Option<Command>,
     /// What to look for [default: everything]
-    #[arg(default_value = "", value_name = "FILTER")]
+    #[arg(default_value = "", value_name = "FILTER", add = ArgValueCompleter::new(completed))]
     filter: String,
     /// How to write it [default: in a terminal a timeline of one call, run, approval or exception, a table of anything else; json in a pipe]
     #[arg(long)]
@@ -148,6 +150,12 @@ impl Shape {
             _ => Self::Table,
         }
     }
+}
+
+/// How a filter that is being typed may go on.
+pub(crate) fn completed(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let ways = completions(&typed.to_string_lossy()).into_iter();
+    ways.map(|way| CompletionCandidate::new(way.text).help(Some(way.about.replace('`', "").into()))).collect()
 }
 
 /// The filter that is asked now.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use evidence::bundle::{Manifest, Scope};
 use evidence::checkpoint::Checkpoint;
 use evidence::filter::Filter;
@@ -17,7 +18,7 @@ use store::Reader;
 use store::bundle::{Under, Wanted, WriteError, write};
 
 use super::ask;
-use super::audit::pointed;
+use super::audit::{completed, pointed};
 use crate::exit_code::{Exit, Failure};
 
 /// Write a bundle: records with everything that an outsider needs to verify them; it is recorded who did, and why
@@ -32,7 +33,7 @@ A bundle has the records, their proofs, the checkpoint and the tree, attached fi
 it needs the log's public key (keys/log.vkey in the home) from you by another way. See `countersign verify`.")]
 pub(crate) struct Export {
     /// Which records; '' for all
-    #[arg(value_name = "FILTER")]
+    #[arg(value_name = "FILTER", add = ArgValueCompleter::new(completed))]
     filter: String,
     /// The folder to make, or the file where it ends in .tar
     #[arg(long, value_name = "PATH")]

@@ -6,13 +6,15 @@
 
 use std::fmt;
 use std::io;
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 use evidence::checkpoint::{Checkpoint, KeyName, VerifierKey};
 use evidence::limits::NOTE_BYTES_MAX;
 use evidence::record::{Body, LedgerEvent};
-use evidence::verify::{Finding, Flaw, LedgerCheck};
+use evidence::verify::{Finding, Flaw, LedgerCheck, Prepared, prepare};
 
 use super::frame::{self, ENTRY_HEADER_BYTES, Entry, FrameFault};
 use super::identity::{self, IdentityError};
@@ -20,7 +22,7 @@ use super::recovery::header_fits;
 use super::segment::{self, GroupError, SegmentHeader, SegmentReader, TORN_BYTES_MAX};
 use super::tree::{self, CHECKPOINT, COSIGNED, NOTE};
 use crate::embedded::disk::HomeDisk;
-use crate::limits::SEGMENT_HEADER_BYTES;
+use crate::limits::{CHECK_BYTES, SEGMENT_HEADER_BYTES};
 use crate::ports::{Disk, read_file};
 
 /// Why a ledger cannot be checked at all.
@@ -181,6 +183,7 @@ fn check_on(disk: &dyn Disk, older: &[(String, Vec<u8>)]) -> Result<Report, Fsck
         walk.older(name, note);
     }
     walk.log()?;
+    walk.settle();
     walk.tree_note();
     Ok(walk.finish())
 }
@@ -203,6 +206,9 @@ struct Walk<'a> {
     next_seq: u64,
     last_frame: Vec<u8>,
     last_first_seq: u64,
+    /// Groups whose records are not checked yet: where each is in the log, its first number and its frame.
+    pending: Vec<(u64, u64, Vec<u8>)>,
+    pending_bytes: usize,
     /// The segments read so far, by where they start if the log is one sequence of bytes.
     starts: Vec<(u64, u64)>,
     base: u64,
@@ -230,6 +236,8 @@ impl<'a> Walk<'a> {
             next_seq: 1,
             last_frame: Vec::new(),
             last_first_seq: 0,
+            pending: Vec::new(),
+            pending_bytes: 0,
             starts: Vec::new(),
             base: 0,
             groups: 0,
@@ -391,16 +399,42 @@ impl<'a> Walk<'a> {
 
     /// Takes a whole group and says how long it is.
     fn group(&mut self, offset: u64, first_seq: u64, frame: Vec<u8>) -> u64 {
-        for entry in frame::entries(&frame, first_seq) {
-            let start = self.base + offset + (entry.at + ENTRY_HEADER_BYTES) as u64;
-            self.check.record(start, entry.salt, entry.bytes);
-            self.next_seq = entry.seq + 1;
+        if let Some(last) = frame::entries(&frame, first_seq).last() {
+            self.next_seq = last.seq + 1;
+        }
+        self.pending_bytes += frame.len();
+        self.pending.push((self.base + offset, first_seq, frame.clone()));
+        if self.pending_bytes >= CHECK_BYTES {
+            self.settle();
         }
         self.groups += 1;
         self.bytes += frame.len() as u64;
         self.last_first_seq = first_seq;
         self.last_frame = frame;
         self.last_frame.len() as u64
+    }
+
+    /// Checks the records of the pending groups: each by itself on all processors, and then how they follow one another.
+    fn settle(&mut self) {
+        let groups = std::mem::take(&mut self.pending);
+        self.pending_bytes = 0;
+        let workers = thread::available_parallelism().map_or(1, NonZero::get);
+        let part = groups.len().div_ceil(workers).max(1);
+        let read = |groups: &[(u64, u64, Vec<u8>)]| -> Vec<(u64, Prepared)> {
+            let each = groups.iter().flat_map(|(base, first_seq, frame)| {
+                frame::entries(frame, *first_seq)
+                    .map(move |entry| (base + (entry.at + ENTRY_HEADER_BYTES) as u64, prepare(entry.salt, entry.bytes)))
+            });
+            each.collect()
+        };
+        let prepared = thread::scope(|scope| {
+            let parts: Vec<_> = groups.chunks(part).map(|groups| scope.spawn(move || read(groups))).collect();
+            let ended = parts.into_iter().map(|part| part.join());
+            ended.map(|part| part.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked))).collect::<Vec<_>>()
+        });
+        for (start, record) in prepared.into_iter().flatten() {
+            self.check.prepared(start, record);
+        }
     }
 
     /// Whether the last record says that the ledger was closed in order.

@@ -4,7 +4,8 @@ use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, ValueHint};
+use clap_complete::ArgValueCompleter;
 use comfy_table::{Attribute, Cell, Color};
 use evidence::record::Look;
 use gateway::audits::{AuditFile, LIBRARY, Report, TestReport, Verdict, Wanted};
@@ -13,7 +14,7 @@ use gateway::home::Home;
 use store::Reader;
 
 use super::page::page;
-use super::{flushed, parsed, visible};
+use super::{completed, flushed, parsed, visible};
 use crate::commands::export::bar;
 use crate::commands::{looked, table};
 use crate::exit_code::{Exit, Failure};
@@ -31,10 +32,10 @@ Exits with 1 if a test fails or cannot be asked. A test with nothing to look at 
 ([audit] tests = [\"soc2\"]), and opens an exception where one fails.")]
 pub(crate) struct Test {
     /// Files, or names of those that come with the program [default: all of these]
-    #[arg(value_name = "FILE|NAME")]
+    #[arg(value_name = "FILE|NAME", value_hint = ValueHint::FilePath)]
     tests: Vec<String>,
     /// Look only at records that match this too
-    #[arg(long = "where", default_value = "", value_name = "FILTER")]
+    #[arg(long = "where", default_value = "", value_name = "FILTER", add = ArgValueCompleter::new(completed))]
     narrowed: String,
     /// How to write it [default: a table in a terminal, json in a pipe]
     #[arg(long)]
