@@ -6,6 +6,7 @@ mod approved_changes;
 mod attachments;
 mod audit;
 mod audits;
+mod backup;
 mod bridges;
 mod bundles;
 mod changes;

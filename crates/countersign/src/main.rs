@@ -89,6 +89,10 @@ enum Command {
     /// See to what was outside the plan: open, mitigate, review, close
     #[command(subcommand)]
     Exceptions(commands::exceptions::Exceptions),
+    /// Back up the home, also while its gateway runs
+    Backup(commands::backup::Backup),
+    /// Make a home from a backup
+    Restore(commands::backup::Restore),
     /// Write a bundle of records that an outsider can verify
     Export(commands::export::Export),
     /// Check a bundle, or the ledger, byte by byte
@@ -130,6 +134,8 @@ fn main() -> ExitCode {
         Command::Classify(command) => command.run(home().ok().as_ref()),
         Command::Content(command) => home().and_then(|home| command.run(&home)),
         Command::Exceptions(command) => home().and_then(|home| command.run(&home)),
+        Command::Backup(command) => home().and_then(|home| command.run(&home)),
+        Command::Restore(command) => home().and_then(|home| command.run(&home)),
         Command::Export(command) => home().and_then(|home| command.run(&home)),
         Command::Verify(command) => command.run(home),
         Command::Witness(command) => home().and_then(|home| command.run(&home)),

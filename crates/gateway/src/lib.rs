@@ -8,6 +8,7 @@ mod aside;
 pub mod attachments;
 pub mod audits;
 pub mod auth;
+pub mod backup;
 mod blocking;
 pub mod bridge;
 pub mod changes;

@@ -4,6 +4,7 @@
 //! from the log and may trail it. Start at [`Ledger::open`] for writing and at [`Reader::open`] for reading beside a running gateway.
 //! It knows what a record is and not what a decision means: it depends on `evidence` alone.
 
+pub mod backup;
 pub mod bundle;
 pub mod embedded;
 pub mod ledger;

@@ -114,3 +114,9 @@ pub const WITNESS_KEYS_BYTES_MAX: usize = 8 * 1024;
 
 /// Bytes of groups whose records are checked side by side: some 4,000 records, 30 ms of work for each of two processors, beside which starting threads is nothing.
 pub const CHECK_BYTES: usize = 4 * 1024 * 1024;
+
+/// Files of one backup, each some 200 bytes in its list: a home with the content of 300,000 calls has as many.
+pub const BACKUP_FILES_MAX: usize = 1_000_000;
+
+/// The longest list of a backup.
+pub const BACKUP_LIST_BYTES_MAX: u64 = 512 * 1024 * 1024;

@@ -3,6 +3,7 @@
 pub(crate) mod approvals;
 pub(crate) mod attach;
 pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod classes;
 pub(crate) mod classify;
 pub(crate) mod content;

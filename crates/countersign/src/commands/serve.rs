@@ -74,6 +74,7 @@ async fn open(
     doors: &mut JoinSet<()>,
 ) -> Result<(), Failure> {
     gateway.tell_trouble().await;
+    gateway.tell_restored().await;
     let local = socket::bind(gateway)?;
     doors.spawn(socket::serve(gateway.clone(), local, bridges.clone()));
     if let Some(config) = config {

@@ -47,8 +47,10 @@ words! {
 }
 
 words! {
-    /// How records were looked at, without being taken out.
+    /// How records were looked at, other than by an export.
     Look {
+        /// They were backed up, with all of the home.
+        Backup = "backup",
         /// They were counted.
         Counts = "counts",
         /// They were shown.

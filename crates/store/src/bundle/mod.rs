@@ -3,7 +3,7 @@
 //! What a bundle is, and how it is verified, is in [`evidence::bundle`]. Start at [`write()`] and at [`Bundle::open`].
 
 mod files;
-mod tar;
+pub(crate) mod tar;
 mod write;
 
 #[cfg(test)]

@@ -8,10 +8,13 @@ use std::path::Path;
 use crate::limits::BUNDLE_FILES_MAX;
 
 /// Tar is made of these.
-const BLOCK: usize = 512;
+pub(crate) const BLOCK: usize = 512;
 
-/// The longest name that a header holds by itself; ours have at most 77 bytes.
+/// The longest name that a header holds by itself; a longer one is cut at a slash, and has its start in a field of its own.
 const NAME_BYTES_MAX: usize = 100;
+
+/// The longest start of a name.
+const PREFIX_BYTES_MAX: usize = 155;
 
 /// Sizes from here on do not fit eleven octal digits, and are written in binary as other tools do.
 const OCTAL_MAX: u64 = 1 << 33;
@@ -29,12 +32,11 @@ fn put(header: &mut [u8; BLOCK], at: usize, text: &[u8]) {
     }
 }
 
-fn header(name: &str, bytes: u64) -> io::Result<[u8; BLOCK]> {
-    if name.len() > NAME_BYTES_MAX {
-        return Err(invalid(format!("the name `{name}` is longer than {NAME_BYTES_MAX} bytes")));
-    }
+pub(crate) fn header(name: &str, bytes: u64) -> io::Result<[u8; BLOCK]> {
+    let (prefix, rest) = cut(name).ok_or_else(|| invalid(format!("the name `{name}` is too long for a tar file")))?;
     let mut header = [0; BLOCK];
-    put(&mut header, 0, name.as_bytes());
+    put(&mut header, 0, rest.as_bytes());
+    put(&mut header, 345, prefix.as_bytes());
     // Mode, owner and group.
     put(&mut header, 100, b"0000600");
     put(&mut header, 108, b"0000000");
@@ -51,6 +53,16 @@ fn header(name: &str, bytes: u64) -> io::Result<[u8; BLOCK]> {
     let sum = checksum(&header);
     put(&mut header, 148, format!("{sum:06o}\u{0} ").as_bytes());
     Ok(header)
+}
+
+/// The two fields that hold a name.
+fn cut(name: &str) -> Option<(&str, &str)> {
+    if name.len() <= NAME_BYTES_MAX {
+        return Some(("", name));
+    }
+    let fits = |(prefix, rest): &(&str, &str)| prefix.len() <= PREFIX_BYTES_MAX && rest.len() <= NAME_BYTES_MAX;
+    let slashes = name.match_indices('/').filter_map(|(at, _)| Some((name.get(..at)?, name.get(at + 1..)?)));
+    slashes.into_iter().find(fits)
 }
 
 /// The sum of a header's bytes, its own field taken for spaces.
@@ -75,9 +87,48 @@ pub(super) fn pack(folder: &Path, names: &[String], out: &mut impl Write) -> io:
 }
 
 /// Zeros after a file.
-const fn padding(bytes: u64) -> usize {
+pub(crate) const fn padding(bytes: u64) -> usize {
     let over = (bytes % BLOCK as u64) as usize;
     if over == 0 { 0 } else { BLOCK - over }
+}
+
+/// A regular file in a tar file: its name and how long it is.
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) size: u64,
+}
+
+/// Reads a header; `None` for the zeros at the end, and an entry without a name for a folder, which other tools write.
+pub(crate) fn entry(header: &[u8; BLOCK], at: u64) -> io::Result<Option<Entry>> {
+    if header.iter().all(|byte| *byte == 0) {
+        return Ok(None);
+    }
+    let damaged = || invalid(format!("at byte {at} of the tar file is no header of a file"));
+    let field = |at: usize, bytes: usize| header.get(at..at + bytes).unwrap_or_default();
+    let octal = |text: &[u8]| {
+        let text = std::str::from_utf8(text).ok()?;
+        u64::from_str_radix(text.trim_matches(['\0', ' ']), 8).ok()
+    };
+    if octal(field(148, 8)) != Some(checksum(header).into()) {
+        return Err(damaged());
+    }
+    let size = match field(124, 12) {
+        [0x80, 0, 0, 0, size @ ..] => size.try_into().map(u64::from_be_bytes).ok(),
+        text => octal(text),
+    };
+    let size = size.filter(|size| *size < SIZE_MAX).ok_or_else(damaged)?;
+    let text = |at, bytes| {
+        let text = field(at, bytes).split(|byte| *byte == 0).next().unwrap_or_default();
+        std::str::from_utf8(text).map(str::to_owned).map_err(|_| damaged())
+    };
+    let (name, prefix) = (text(0, NAME_BYTES_MAX)?, text(345, PREFIX_BYTES_MAX)?);
+    let name = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
+    let name = name.trim_start_matches("./").to_owned();
+    match header.get(156) {
+        Some(b'0' | 0) => Ok(Some(Entry { name, size })),
+        Some(b'5') => Ok(Some(Entry { name: String::new(), size })),
+        _ => Err(invalid(format!("`{name}` in the tar file is no regular file"))),
+    }
 }
 
 /// Where the files of a tar file are: offset and size by name.
@@ -89,46 +140,18 @@ pub(super) fn index(file: &mut File) -> io::Result<BTreeMap<String, (u64, u64)>>
         file.seek(SeekFrom::Start(at))?;
         file.read_exact(&mut header)
             .map_err(|_| invalid(format!("the tar file ends at byte {at}, within a header")))?;
-        if header.iter().all(|byte| *byte == 0) {
-            return Ok(files);
-        }
-        let damaged = || invalid(format!("at byte {at} of the tar file is no header of a file"));
-        let field = |at: usize, bytes: usize| header.get(at..at + bytes).unwrap_or_default();
-        let octal = |text: &[u8]| {
-            let text = std::str::from_utf8(text).ok()?;
-            u64::from_str_radix(text.trim_matches(['\0', ' ']), 8).ok()
-        };
-        if octal(field(148, 8)) != Some(checksum(&header).into()) {
-            return Err(damaged());
-        }
-        let size = match field(124, 12) {
-            [0x80, 0, 0, 0, size @ ..] => size.try_into().map(u64::from_be_bytes).ok(),
-            text => octal(text),
-        };
-        let size = size.filter(|size| *size < SIZE_MAX).ok_or_else(damaged)?;
-        let text = |at, bytes| {
-            let text = field(at, bytes).split(|byte| *byte == 0).next().unwrap_or_default();
-            std::str::from_utf8(text).map(str::to_owned).map_err(|_| damaged())
-        };
-        let (name, prefix) = (text(0, NAME_BYTES_MAX)?, text(345, 155)?);
-        let name = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
-        let name = name.trim_start_matches("./").to_owned();
+        let Some(Entry { name, size }) = entry(&header, at)? else { return Ok(files) };
         at += BLOCK as u64;
-        match header.get(156) {
-            Some(b'0' | 0) => {
-                if files.len() >= BUNDLE_FILES_MAX {
-                    return Err(invalid(format!("the tar file has more than {BUNDLE_FILES_MAX} files")));
-                }
-                if at + size > end {
-                    return Err(invalid(format!("the tar file ends within `{name}`")));
-                }
-                if files.insert(name.clone(), (at, size)).is_some() {
-                    return Err(invalid(format!("`{name}` is in the tar file twice")));
-                }
+        if !name.is_empty() {
+            if files.len() >= BUNDLE_FILES_MAX {
+                return Err(invalid(format!("the tar file has more than {BUNDLE_FILES_MAX} files")));
             }
-            // Folders, which other tools write.
-            Some(b'5') => {}
-            _ => return Err(invalid(format!("`{name}` in the tar file is no regular file"))),
+            if at + size > end {
+                return Err(invalid(format!("the tar file ends within `{name}`")));
+            }
+            if files.insert(name.clone(), (at, size)).is_some() {
+                return Err(invalid(format!("`{name}` is in the tar file twice")));
+            }
         }
         at += size + padding(size) as u64;
     }
