@@ -3,7 +3,7 @@
 
     python3 verify.py BUNDLE KEY [OLDER_CHECKPOINT ...] [--witness=WITNESS_KEY ...] [--need=NUMBER]
 
-BUNDLE is the folder or the tar file. KEY is a file with the log's public key, as you have it from elsewhere and not from the bundle. OLDER_CHECKPOINT is a checkpoint of the
+BUNDLE is the folder or the tar file. KEY is a file with the log's public key, as you have it from elsewhere and not from the bundle; where the log changed its key, any of them. OLDER_CHECKPOINT is a checkpoint of the
 log that you kept: the log must have grown from it. WITNESS_KEY is a file with the public key of a witness, which must have cosigned the checkpoint; of several, all or NUMBER of
 them. It shares no code with the program: formats are as README.md says, and C2SP tlog-tiles, tlog-checkpoint, tlog-cosignature,
 signed-note and tlog-proof. Exit code 0: everything holds; 1: something does not, and what is said for each.
@@ -105,7 +105,7 @@ def digests(files, manifest):
         check(same, name, "it is not the file that the manifest speaks of")
 
 
-def opened(note, vkey, where):
+def opened(note, vkey, where, check=check):
     """Size and root of a checkpoint that the log signed, or None."""
     origin, key_id, key = vkey.strip().split("+", 2)
     key = base64.b64decode(key)
@@ -121,6 +121,44 @@ def opened(note, vkey, where):
     if not check(len(lines) == 3 and lines[0] == origin, where, "it is not a checkpoint of this log"):
         return None
     return int(lines[1]), base64.b64decode(lines[2])
+
+
+def log_keys(files, vkey):
+    """The keys of the log, one after the other, and where each but the last ended: record, keys, and a checkpoint that both signed."""
+    keys, handovers = [read(files, "log.pub").decode().strip()], []
+    for seq in sorted(int(name.removeprefix("handovers/")) for name in files.names if name.startswith("handovers/")):
+        head, _, note = read(files, f"handovers/{seq}").partition(b"\n\n")
+        where, (magic, record, old, new) = f"handovers/{seq}", head.decode().split("\n")
+        by_old, by_new = opened(note, old, where), opened(note, new, where)
+        good = magic == "countersign handover 1" and record == f"record {seq}" and by_old and by_old == by_new and by_old[0] >= seq
+        if check(good and old.split("+")[0] == new.split("+")[0] and (not handovers or handovers[-1][2] == old), where, "the log's key was not handed over here"):
+            handovers.append((seq, old, new, *by_old))
+    if handovers:
+        chain = [handovers[0][1]] + [new for _, _, new, _, _ in handovers]
+        keys = chain if check(keys[0] in chain, "log.pub", "it is none of the keys that the log had") else keys
+    check(vkey.strip() in keys, "log.pub", "it is not the key that you trust, and nothing leads from that to it")
+    return keys, handovers
+
+
+def handed_over(handovers, context, tree):
+    """The log grew from where a key ended, and has a record there that names the next key, which signed that."""
+    for seq, old, new, size, root in handovers:
+        where = f"handovers/{seq}"
+        check(size <= tree.size and tree.root_at(size) == root, where, "the log did not grow from it, or the bundle lacks the tiles that show it")
+        body = next((record["body"] for record in context if record["seq"] == seq and record["type"] == "version_log"), {})
+        named = body.get("object") == {"kind": "key", "name": "log"} and (body.get("from"), body.get("to")) == (old, new)
+        signature = json.loads(body.get("state", "{}")).get("signature", "")
+        said = f"countersign log key v1\n{old}\n{new}\n".encode()
+        check(named and signed(base64.b64decode(new.split("+", 2)[2])[1:], said, base64.b64decode(signature)), where, "no record names the two keys")
+
+
+def older_one(note, keys, handovers, where):
+    """Size and root of a checkpoint that the log signed earlier: by its last key, or by an older one up to where that ended."""
+    for key, end in zip(keys, [size for _, _, _, size, _ in handovers]):
+        found = opened(note, key, where, lambda holds, *_: holds)
+        if found and found[0] <= end:
+            return found
+    return opened(note, keys[-1], where)
 
 
 def cosigned(note, witnesses, need):
@@ -300,9 +338,9 @@ def people(context):
 def verify(files, vkey, older, witnesses, need):
     manifest = json.loads(read(files, "manifest.json"))
     digests(files, manifest)
-    check(read(files, "log.pub").decode().strip() == vkey.strip(), "log.pub", "it is not the key that you trust")
+    keys, handovers = log_keys(files, vkey)
     note = read(files, "checkpoint")
-    if (head := opened(note, vkey, "checkpoint")) is None:
+    if vkey.strip() not in keys or (head := opened(note, keys[-1], "checkpoint")) is None:
         return "nothing further can be checked"
     size, root = head
     names = cosigned(note, witnesses, need)
@@ -310,7 +348,7 @@ def verify(files, vkey, older, witnesses, need):
     check((claimed["size"], claimed["root"]) == (size, root.hex()), "manifest.json", "it claims another checkpoint")
     tree = Tree(files, size, root)
     for path in older:
-        if (kept := opened(Path(path).read_bytes(), vkey, path)) and check(kept[0] <= size, path, "it is later than the bundle"):
+        if (kept := older_one(Path(path).read_bytes(), keys, handovers, path)) and check(kept[0] <= size, path, "it is later than the bundle"):
             check(tree.root_at(kept[0]) == kept[1], path, "the log did not grow from it, or the bundle lacks the tiles that show it")
 
     context = list(records(files, "context", tree))
@@ -321,7 +359,8 @@ def verify(files, vkey, older, witnesses, need):
     export = next((record for record in context if record["seq"] == manifest["access_seq"] and record["type"] == "evidence_access"), None)
     said = export and [export["body"].get("filter"), export["body"]["who"], export["body"]["why"], export["occurred_at"]]
     check(said == [manifest[name] for name in ("filter", "created_by", "why", "created_at")], "manifest.json", "the record of the export says something else")
-    keys, links = people(context), {}
+    handed_over(handovers, context, tree)
+    signers, links = people(context), {}
     for record in context:
         if record["type"] == "version_log" and record["body"]["object"]["kind"] == "attachment":
             links.setdefault(record["body"]["object"]["name"], []).extend(link["sha256"] for link in record["links"])
@@ -336,7 +375,7 @@ def verify(files, vkey, older, witnesses, need):
         ids.add(record["id"])
         if by := statement(record):
             person, key, signature, text = by
-            then = [public for seq, public in keys.get(f"{person}/{key}", []) if seq < record["seq"]]
+            then = [public for seq, public in signers.get(f"{person}/{key}", []) if seq < record["seq"]]
             good = bool(then and then[-1]) and signed(base64.b64decode(then[-1]), text, base64.b64decode(signature))
             signatures += check(good, where, f"the signature is not one of the key {person}/{key}")
     claims(manifest, "records", counted)

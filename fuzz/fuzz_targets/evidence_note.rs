@@ -1,9 +1,12 @@
-//! Notes, checkpoints, keys and proofs have one spelling each, and a key vouches for no text but the one that it signed.
+//! Notes, checkpoints, keys, proofs, handovers and what witnesses are sent have one spelling each, and a key vouches for no text but the one that it signed.
 #![no_main]
 
 use evidence::checkpoint::{Checkpoint, Note, VerifierKey};
+use evidence::cosignature::WitnessKey;
 use evidence::limits::NOTE_SIGNATURES_MAX;
 use evidence::proof::Proof;
+use evidence::rotation::Handover;
+use evidence::witness::{Submission, Verdict, judge};
 use libfuzzer_sys::fuzz_target;
 
 /// The frozen log's key, and the only note that it ever signed.
@@ -28,8 +31,22 @@ fuzz_target!(|bytes: &[u8]| {
         let again = Proof::parse(proof.to_string().as_bytes());
         assert!(std::str::from_utf8(&proof.checkpoint).is_err() || again.is_ok_and(|again| again == proof));
     }
+    if let Ok(submission) = Submission::parse(bytes) {
+        assert_eq!(submission.body(), bytes);
+        if let Ok((note, checkpoint)) = submission.checkpoint() {
+            let keys = [key.clone()];
+            let verdict = judge(&submission, &note, &checkpoint, &keys, None);
+            assert!(verdict != Verdict::Cosign || SIGNED.starts_with(&checkpoint.text()), "{checkpoint:?}");
+        }
+    }
+    if let Ok(handover) = Handover::parse(bytes) {
+        assert_eq!(handover.to_string().as_bytes(), bytes);
+    }
     if let Ok(text) = std::str::from_utf8(bytes) {
         check_checkpoint(text);
+        if let Ok(key) = text.parse::<WitnessKey>() {
+            assert_eq!(key.to_string(), text);
+        }
         if let Ok(key) = text.parse::<VerifierKey>() {
             assert_eq!(key.to_string(), text);
         }

@@ -34,6 +34,7 @@ mod power_cut;
 mod provenance;
 mod recall;
 mod rederive;
+mod rotation;
 mod runs;
 mod standing;
 mod stateless;

@@ -97,6 +97,9 @@ enum Command {
     Export(commands::export::Export),
     /// Check a bundle, or the ledger, byte by byte
     Verify(commands::verify::Verify),
+    /// List the keys that sign the log, and have another one sign it
+    #[command(subcommand)]
+    Keys(commands::keys::Keys),
     /// Cosign heads of logs that others run, so that they cannot show two histories
     #[command(subcommand)]
     Witness(commands::witness::Witness),
@@ -138,6 +141,7 @@ fn main() -> ExitCode {
         Command::Restore(command) => home().and_then(|home| command.run(&home)),
         Command::Export(command) => home().and_then(|home| command.run(&home)),
         Command::Verify(command) => command.run(home),
+        Command::Keys(command) => home().and_then(|home| command.run(&home)),
         Command::Witness(command) => home().and_then(|home| command.run(&home)),
         Command::Halt(command) => home().and_then(|home| command.run(&home, gateway::halts::Switch::Halted)),
         Command::Resume(command) => home().and_then(|home| command.run(&home, gateway::halts::Switch::Resumed)),

@@ -36,6 +36,8 @@ pub const MANIFEST: &str = "manifest.json";
 pub const LOG_KEY: &str = "log.pub";
 /// The signed checkpoint, with the cosignatures of witnesses that it has.
 pub const CHECKPOINT: &str = "checkpoint";
+/// Where each key of the log but the newest ended, by the number of the record that names the next; none where it never changed.
+pub const HANDOVERS: &str = "handovers/";
 /// The public keys of the witnesses that the log's gateway asked, a `vkey` line each; none where it asked none.
 pub const WITNESS_KEYS: &str = "witnesses.pub";
 /// The records, each with its exact bytes in a line.

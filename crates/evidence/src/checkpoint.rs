@@ -115,6 +115,11 @@ impl VerifierKey {
     pub fn id(&self) -> KeyId {
         key_id(&self.name, ED25519, &self.key)
     }
+
+    /// Whether the key signed `text`.
+    pub(crate) fn has_signed(&self, text: &[u8], signature: &Signature) -> bool {
+        self.key.verify_strict(text, signature).is_ok()
+    }
 }
 
 /// The id of a key of a type.
@@ -395,6 +400,12 @@ impl Checkpoint {
     #[must_use]
     pub fn sign(&self, key: &SigningKey, name: &KeyName) -> String {
         sign_text(&self.text(), key, name)
+    }
+
+    /// The same, signed by two keys of the log: the one that ends, and the one that begins.
+    #[must_use]
+    pub fn sign_by_both(&self, old: &SigningKey, new: &SigningKey, name: &KeyName) -> String {
+        format!("{}{}", self.sign(old, name), signed_line(&self.text(), new, name))
     }
 
     /// Reads a signed checkpoint of the log whose key this is, and verifies it.

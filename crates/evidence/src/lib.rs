@@ -20,6 +20,7 @@ pub mod limits;
 pub mod merkle;
 pub mod proof;
 pub mod record;
+pub mod rotation;
 #[cfg(test)]
 mod schemas;
 pub mod tile;

@@ -86,3 +86,6 @@ pub const WITNESSES_MAX: usize = 16;
 
 /// Hashes in one consistency proof on its way to a witness (C2SP tlog-witness): the height of a tree of 2^63 leaves.
 pub const WITNESS_PROOF_HASHES_MAX: usize = 63;
+
+/// Changes of a log's key: one a month for twenty years. Each keeps some 1 KiB.
+pub const HANDOVERS_MAX: usize = 256;

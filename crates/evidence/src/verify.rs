@@ -11,16 +11,17 @@ mod reviews;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::checkpoint::{Checkpoint, CheckpointError, VerifierKey};
+use crate::checkpoint::{CheckpointError, VerifierKey};
 use crate::exceptions::{Illegal, Lives};
 use crate::ids::{CallId, RecordId};
 use crate::leaf::{Hash, Leaf, Salt, commitment, hex_text};
 use crate::limits::{FINDINGS_MAX, OPEN_CALLS_MAX, TILE_WIDTH};
 use crate::merkle::Frontier;
 use crate::record::{self, Body, ReadRecordError, Record, RecordType};
+use crate::rotation::{Fit, KeyChain, Rotation, RotationError};
 use crate::tile::{Tile, TileBuilder, TileError, TileKind, TileRef, parse_entries, partial_tiles};
 use crate::time::Timestamp;
 
@@ -106,6 +107,9 @@ pub enum Flaw {
     /// A checkpoint is not a checkpoint, or not signed by the log.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// A key of the log does not follow the one before it.
+    #[error(transparent)]
+    Rotation(#[from] RotationError),
     /// A checkpoint promises more records than there are.
     #[error("a signed checkpoint covers {promised} records, but the log ends after {found}")]
     RecordsMissing {
@@ -259,7 +263,9 @@ pub type ReadTile<'a> = Box<dyn FnMut(TileRef) -> Option<Vec<u8>> + 'a>;
 
 /// One check of one log. Give it checkpoints, then records; then ask for the report.
 pub struct LedgerCheck<'a> {
-    keys: Vec<VerifierKey>,
+    keys: KeyChain,
+    /// The records that named the keys to which the log was handed over.
+    handed_over: BTreeSet<u64>,
     tiles: Option<ReadTile<'a>>,
     signed: BTreeMap<u64, Vec<Hash>>,
     signed_max: u64,
@@ -288,8 +294,15 @@ impl<'a> LedgerCheck<'a> {
     /// Checks the log whose checkpoints `key` signs. `tiles` reads the stored tiles; without it they are not checked.
     #[must_use]
     pub fn new(key: VerifierKey, tiles: Option<ReadTile<'a>>) -> Self {
+        Self::of(KeyChain::alone(key), tiles)
+    }
+
+    /// Checks a log whose key has changed. The checkpoints of its handovers are given like others.
+    #[must_use]
+    pub fn of(keys: KeyChain, tiles: Option<ReadTile<'a>>) -> Self {
         Self {
-            keys: vec![key],
+            keys,
+            handed_over: BTreeSet::new(),
             tiles,
             signed: BTreeMap::new(),
             signed_max: 0,
@@ -313,25 +326,17 @@ impl<'a> LedgerCheck<'a> {
         }
     }
 
-    /// Also trusts a key that signed the log's checkpoints before.
-    #[must_use]
-    pub fn with_older_key(mut self, key: VerifierKey) -> Self {
-        self.keys.push(key);
-        self
-    }
-
     /// Takes a signed checkpoint, before the records that it covers. One that is not signed by the log is a finding.
     ///
     /// # Errors
     /// [`LateCheckpoint`] if more records than it covers have been given.
     pub fn checkpoint(&mut self, note: &[u8]) -> Result<(), LateCheckpoint> {
-        let mut refusal = None;
-        let mut open = |key| Checkpoint::open(note, key).map_err(|error| refusal.get_or_insert(error)).ok();
-        let Some(Checkpoint { size, root, .. }) = self.keys.iter().find_map(&mut open) else {
-            if let Some(error) = refusal {
+        let (size, root) = match self.keys.open(note) {
+            Ok((checkpoint, _)) => (checkpoint.size, checkpoint.root),
+            Err(error) => {
                 self.find(None, None, Flaw::Checkpoint(error));
+                return Ok(());
             }
-            return Ok(());
         };
         if size < self.report.records {
             return Err(LateCheckpoint { size, records: self.report.records });
@@ -387,6 +392,11 @@ impl<'a> LedgerCheck<'a> {
         {
             self.find(Some(seq), Some(start), illegal.into());
         }
+        if let Some(named) = Rotation::of(record)
+            && let Err(error) = named.and_then(|keys| self.rotated(record.seq, &keys))
+        {
+            self.find(Some(seq), Some(start), error.into());
+        }
         if let Err(flaw) = self.reviews.next(&record.body) {
             self.find(Some(seq), Some(start), Flaw::Approval(flaw));
         }
@@ -406,12 +416,30 @@ impl<'a> LedgerCheck<'a> {
         }
     }
 
+    /// Checks that a new key is the one to which the log was handed over; no checkpoint covers its record before that.
+    fn rotated(&mut self, seq: u64, keys: &Rotation) -> Result<(), RotationError> {
+        match self.keys.fits(seq, keys)? {
+            Fit::Pending if self.signed_max >= seq => Err(RotationError::Unfinished),
+            Fit::Pending => Ok(()),
+            Fit::HandedOver => {
+                self.handed_over.insert(seq);
+                Ok(())
+            }
+        }
+    }
+
     /// Ends the check.
     #[must_use]
     pub fn finish(mut self) -> Report {
         let records = self.report.records;
         if let Some((&promised, _)) = self.signed.last_key_value() {
             self.find(None, None, Flaw::RecordsMissing { promised, found: records });
+        }
+        let unrecorded = self.keys.handovers().iter().map(|handover| handover.seq);
+        let unrecorded: Vec<u64> =
+            unrecorded.filter(|seq| *seq <= records && !self.handed_over.contains(seq)).collect();
+        for seq in unrecorded {
+            self.find(Some(seq), None, RotationError::Unrecorded.into());
         }
         if self.reviews.is_due() {
             self.find(None, None, Flaw::Approval(ReviewFlaw::Idle));
@@ -448,8 +476,9 @@ impl<'a> LedgerCheck<'a> {
             }
         }
         if let Body::Ledger(state) = &record.body {
-            if let Some(key) = self.keys.first().filter(|key| key.name().as_str() != state.origin) {
-                flaws.push(Flaw::Origin { found: state.origin.clone(), want: key.name().to_string() });
+            let want = self.keys.origin().as_str();
+            if want != state.origin {
+                flaws.push(Flaw::Origin { found: state.origin.clone(), want: want.to_owned() });
             }
             if state.records != record.seq.saturating_sub(1) {
                 flaws.push(Flaw::Count { found: state.records });

@@ -32,6 +32,9 @@ const LEFT: [&str; 9] = [
     "lock",
 ];
 
+/// The public key of the log.
+const KEY: &str = "keys/log.vkey";
+
 /// How the files of the index begin.
 const INDEX: &str = "ledger/index.sqlite";
 
@@ -41,6 +44,9 @@ pub enum BackupError {
     /// The home has no ledger, or it cannot be read.
     #[error("back up: {0}")]
     Ledger(#[from] ReadError),
+    /// The log went on to another key meanwhile, and the backup would have one without the other.
+    #[error("back up: the log's key was changed meanwhile; make the backup again")]
+    Key,
     /// A file cannot be read, or the backup not be written.
     #[error("back up `{file}`: {source}")]
     Io {
@@ -74,6 +80,8 @@ pub fn backup(home: &Home, out: impl Write, progress: Progress<'_>) -> Result<Li
             Err(error) => return Err(at(name)(error)),
         }
     }
+    let key = || fs::read(root.join(KEY)).map_err(at(KEY));
+    let before = key()?;
     let moment = log_moment(root)?;
     let mut others = Vec::new();
     walk(root, "", &mut others).map_err(at(&root.display().to_string()))?;
@@ -103,6 +111,9 @@ pub fn backup(home: &Home, out: impl Write, progress: Progress<'_>) -> Result<Li
     for (name, taken, bytes) in &moment.segments {
         let mut file = File::open(root.join(name)).map_err(at(name))?;
         packer.add(name, &mut file, (*taken, *bytes), &mut step).map_err(at(name))?;
+    }
+    if key()? != before {
+        return Err(BackupError::Key);
     }
     let list = |files| List {
         backup: 1,

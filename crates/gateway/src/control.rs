@@ -20,6 +20,7 @@ use crate::halts::{Scope, Switch};
 use crate::keys::{Confirmation, Enrolment, KeyError, PersonKey};
 use crate::missions::{LoadError, RevokeError, Taken, Tried};
 use crate::pins::{Pin, PinError};
+use crate::rotation::RotateError;
 use crate::runs::{Run, RunError, Standing, Wanted, Which};
 use crate::{Gateway, Readiness, clock};
 
@@ -107,6 +108,8 @@ pub enum Ask {
     },
     /// List the tools that were seen.
     Pins,
+    /// The key that will sign the log next.
+    NextLogKey,
     /// Ask people for a standing grant.
     GrantStanding {
         /// Its text.
@@ -141,6 +144,11 @@ pub enum Ask {
     RevokeMission {
         /// Which.
         mission: String,
+        /// Why.
+        why: String,
+    },
+    /// Have another key sign the log.
+    RotateLogKey {
         /// Why.
         why: String,
     },
@@ -217,6 +225,8 @@ pub enum Answer {
     Content(Vec<Opened>),
     /// The export, or the look, is recorded; the number of the record.
     Exported(u64),
+    /// A key of the log, a `vkey` line.
+    LogKey(String),
     /// The persons, groups and keys.
     People(PeopleView),
     /// The tools that were seen, and how each stands.
@@ -426,6 +436,16 @@ impl From<KeyError> for Answer {
     }
 }
 
+impl From<RotateError> for Answer {
+    fn from(error: RotateError) -> Self {
+        let blame = match &error {
+            RotateError::Key(_) | RotateError::Unfinished { .. } | RotateError::Unrecorded(_) => Blame::Operator,
+            RotateError::Unfit => Blame::Asker,
+        };
+        Self::refused(blame, error)
+    }
+}
+
 fn done(pinned: Result<(), PinError>) -> Answer {
     match pinned {
         Ok(()) => Answer::Done,
@@ -529,6 +549,10 @@ impl Gateway {
                 Err(error @ RevokeError::Unrecorded(_)) => Answer::refused(Blame::Operator, error),
                 Err(error) => Answer::refused(Blame::Nobody, error),
             },
+            Ask::NextLogKey => self.next_log_key().map_or_else(Answer::from, |key| Answer::LogKey(key.to_string())),
+            Ask::RotateLogKey { why } => {
+                self.rotate_log_key(who, &why).await.map_or_else(Answer::from, |key| Answer::LogKey(key.to_string()))
+            }
             Ask::Runs => {
                 let mut views = Vec::new();
                 for run in self.list_runs() {

@@ -6,6 +6,7 @@
 
 pub mod config;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,7 +15,9 @@ use evidence::checkpoint::Note;
 use evidence::cosignature::WitnessKey;
 use evidence::ids::ExceptionId;
 use evidence::limits::NOTE_BYTES_MAX;
-use evidence::record::{Context, ExceptionEvent, ExceptionKind, ExceptionRecord};
+use evidence::record::{
+    Body, Context, ExceptionEvent, ExceptionKind, ExceptionRecord, VersionLog, VersionedKind, VersionedObject,
+};
 use evidence::time::Timestamp;
 use evidence::witness::{SIZE_TYPE, Submission, known_size};
 use governance::limits::EXCEPTION_DUE_US;
@@ -170,6 +173,67 @@ pub async fn run(gateway: Arc<Gateway>, config: CosigningConfig) {
     }
 }
 
+/// What the names of witnesses begin with in records.
+const WITNESS: &str = "witness/";
+
+/// What a witness is in records that is asked no more.
+const REMOVED: &str = "removed";
+
+impl Gateway {
+    /// Records which witnesses the log has from now on, where that is not on record, and keeps their keys for bundles: that one is asked no more is seen.
+    pub async fn note_witnesses(&self, config: Option<&CosigningConfig>) {
+        let known = match self.ledger.versions(VersionedKind::Key) {
+            Ok(known) => known,
+            Err(error) => return tracing::error!(%error, "it cannot be read which witnesses the log had"),
+        };
+        let known = known.iter().filter_map(|record| {
+            let Body::Version(version) = &record.body else { return None };
+            let name = version.object.name.strip_prefix(WITNESS)?;
+            (*version.to != *REMOVED).then(|| (name.to_owned(), version.to.to_string()))
+        });
+        let known: BTreeMap<String, String> = known.collect();
+        let witnesses = config.map(|config| config.witnesses.as_slice()).unwrap_or_default();
+        let now: BTreeMap<String, String> =
+            witnesses.iter().map(|witness| (witness.name.clone(), witness.key.to_string())).collect();
+        let names: BTreeSet<&String> = known.keys().chain(now.keys()).collect();
+        for name in names {
+            let (from, to) = (known.get(name), now.get(name));
+            if from != to
+                && let Err(error) = self.note(Context::system().into(), change(name, from, to)).await
+            {
+                return tracing::error!(%error, "which witnesses the log has could not be recorded");
+            }
+        }
+        // CRASH: the records are there, and the next gateway keeps the keys.
+        let keys: Vec<_> = witnesses.iter().map(|witness| witness.key.clone()).collect();
+        let kept = self.ledger.reader().ok().and_then(|reader| reader.witness_keys().ok().flatten());
+        if (!keys.is_empty() || kept.is_some())
+            && let Err(error) = self.ledger.name_witnesses(&keys)
+        {
+            tracing::error!(%error, "the keys of the witnesses could not be kept; bundles will lack them");
+        }
+    }
+}
+
+/// What is recorded of a witness that is asked from now on, by another key, or no more.
+fn change(name: &str, from: Option<&String>, to: Option<&String>) -> VersionLog {
+    let difference = match to {
+        Some(key) => format!("the witness `{name}` is asked for cosignatures, by the key `{key}`"),
+        None => format!("the witness `{name}` is not asked for cosignatures any more"),
+    };
+    VersionLog {
+        approval: None,
+        difference: vec![difference],
+        direction: None,
+        from: from.map(|key| key.as_str().into()),
+        object: VersionedObject { kind: VersionedKind::Key, name: format!("{WITNESS}{name}").into() },
+        state: None,
+        to: to.map_or(REMOVED, String::as_str).into(),
+        who: crate::people::user_name(rustix::process::geteuid().as_raw()),
+        why: "The configuration says so.".to_owned(),
+    }
+}
+
 /// The newest checkpoint; `None` before there is one.
 async fn newest(gateway: &Arc<Gateway>) -> Result<Option<Signed>, ReadError> {
     let gateway = gateway.clone();
@@ -179,9 +243,6 @@ async fn newest(gateway: &Arc<Gateway>) -> Result<Option<Signed>, ReadError> {
 
 impl Asker {
     fn new(gateway: Arc<Gateway>, config: CosigningConfig) -> Self {
-        if let Err(error) = gateway.ledger.name_witnesses(config.policy.keys()) {
-            tracing::error!(%error, "the keys of the witnesses could not be kept; bundles will lack them");
-        }
         let kept = gateway.ledger.reader().and_then(|reader| reader.cosigned());
         let kept = kept.unwrap_or_else(|error| {
             tracing::error!(%error, "the cosigned checkpoint cannot be read");

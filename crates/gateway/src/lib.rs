@@ -44,6 +44,7 @@ mod provenance;
 mod recall;
 pub mod rederive;
 mod refusals;
+pub mod rotation;
 pub mod runs;
 mod seal;
 pub mod session;

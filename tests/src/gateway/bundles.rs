@@ -18,7 +18,7 @@ struct Tampering {
     is_seen_by_go: bool,
 }
 
-fn edit(path: &Path, from: &str, to: &str) {
+pub(super) fn edit(path: &Path, from: &str, to: &str) {
     let text = std::fs::read_to_string(path).unwrap();
     assert!(text.contains(from), "{} has no {from}", path.display());
     std::fs::write(path, text.replacen(from, to, 1)).unwrap();
@@ -116,7 +116,9 @@ const TAMPERINGS: &[Tampering] = &[
 pub(super) fn list(bundle: &Path) {
     let path = bundle.join("manifest.json");
     let mut manifest: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    for file in manifest["files"].as_array_mut().unwrap() {
+    let files = manifest["files"].as_array_mut().unwrap();
+    files.retain(|file| bundle.join(file["name"].as_str().unwrap()).exists());
+    for file in files {
         let bytes = std::fs::read(bundle.join(file["name"].as_str().unwrap())).unwrap();
         file["bytes"] = bytes.len().into();
         file["sha256"] = evidence::leaf::sha256_hex(&bytes).into();

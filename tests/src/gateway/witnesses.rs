@@ -68,6 +68,12 @@ impl Witness {
         (self.process, self._lines) = (process, lines);
     }
 
+    /// Starts it again where it was, so that it knows this key of a log too.
+    pub(super) fn restart_with(&mut self, log: &Path) {
+        self.logs.push(log.to_path_buf());
+        self.restart();
+    }
+
     /// The lines of a configuration that name it.
     pub(super) fn config(&self) -> String {
         let name = self.key.file_stem().unwrap().to_str().unwrap();
@@ -109,14 +115,14 @@ impl Witness {
 }
 
 /// A home with a ledger, and no gateway yet.
-struct Log {
-    home: Home,
-    scratch: Scratch,
+pub(super) struct Log {
+    pub(super) home: Home,
+    pub(super) scratch: Scratch,
     upstream: Upstream,
 }
 
 impl Log {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let scratch = Scratch::new(name).unwrap();
         let upstream = Upstream::start(&binary("countersign-upstream"), &[]).unwrap();
         let home = Home::new(&binary("countersign"), scratch.path()).unwrap();
@@ -125,12 +131,12 @@ impl Log {
         Self { home, scratch, upstream }
     }
 
-    fn key(&self) -> PathBuf {
+    pub(super) fn key(&self) -> PathBuf {
         self.home.path().join("keys/log.vkey")
     }
 
     /// Serves with these witnesses.
-    fn serve(self, witnesses: &[&Witness], policy: &str) -> Http {
+    pub(super) fn serve(self, witnesses: &[&Witness], policy: &str) -> Http {
         configure(&self.home, &self.upstream, witnesses, policy);
         Http::serving(self.home, Some(self.upstream), self.scratch)
     }
@@ -170,7 +176,7 @@ fn exceptions(home: &Home) -> Vec<ExceptionRecord> {
     found
 }
 
-fn await_exception(home: &Home, words: &str) -> ExceptionRecord {
+pub(super) fn await_exception(home: &Home, words: &str) -> ExceptionRecord {
     wait::until("an exception", PATIENCE, || {
         let found = exceptions(home);
         found.iter().find(|found| found.reason.contains(words)).cloned().ok_or(format!("{found:#?}"))
@@ -416,18 +422,37 @@ fn a_log_with_two_histories_is_found_and_named() {
     let (is_sound, told) = said(&one.home, &["verify", text(newer), "--key", text(&key), "--since", text(&older)]);
     assert!(!is_sound && told.contains("did not grow from this checkpoint"), "{told}");
 
+    // Whom a log asks is on record.
+    let asked = |http: &Http| {
+        let mut asked = Vec::new();
+        http.home
+            .audit("object:key:witness/*", |line| {
+                let record = evidence::record::read(line.as_bytes())?;
+                asked.extend(if let Body::Version(version) = record.body { version.difference } else { Vec::new() });
+                Ok(())
+            })
+            .unwrap();
+        asked
+    };
+    assert!(
+        matches!(asked(&one).as_slice(), [one] if one.contains("`north` is asked for cosignatures, by the key `north.example/w1+"))
+    );
+
     // The other copy is shown to the first witness: it is refused, and both sides say what that means.
     let grown = north.size();
     let two = {
         let Http { home, mut served, _upstream, scratch, .. } = two;
         served.process.stop(PATIENCE).unwrap();
-        configure(&home, _upstream.as_ref().unwrap(), &[&north, &south], "need = 1");
+        configure(&home, _upstream.as_ref().unwrap(), &[&north], "");
         Http::serving(home, _upstream, scratch)
     };
     let named = await_exception(&two.home, "split view");
     assert_eq!((named.event, named.scope.as_str()), (ExceptionEvent::Opened, "witness:north"));
     let (is_well, doctor) = said(&two.home, &["doctor"]);
     assert!(!is_well && doctor.contains("split view"), "{doctor}");
+    let asked = asked(&two);
+    let [_, north_asked, south_left] = asked.as_slice() else { panic!("{asked:?}") };
+    assert!(north_asked.contains("`north` is asked") && south_left.contains("`south` is not asked"), "{asked:?}");
     assert!(north.size() >= grown);
     // It goes on to cosign the first one, and never this one.
     let session = one.open();

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use clap_complete::ArgValueCompleter;
 use evidence::bundle::{Manifest, Scope};
-use evidence::checkpoint::Checkpoint;
 use evidence::filter::Filter;
 use gateway::attachments::Attachments;
 use gateway::control::{Answer, Ask};
@@ -85,10 +84,8 @@ impl Export {
 /// The size of a checkpoint of this log that was kept.
 fn size_of(reader: &Reader, path: &Path) -> Result<u64, Failure> {
     let note = std::fs::read(path).map_err(|error| Failure::usage(format!("`{}`: {error}", path.display())))?;
-    let signed = reader.checkpoint().map_err(Failure::could_not)?;
-    let signed = signed.ok_or_else(|| Failure::could_not("the log has no checkpoint yet"))?;
-    let older = Checkpoint::open(&note, &signed.key);
-    older.map(|older| older.size).map_err(|error| Failure::no(format!("`{}`: {error}", path.display())))
+    let keys = reader.keys().map_err(Failure::could_not)?;
+    keys.open(&note).map(|(older, _)| older.size).map_err(|error| Failure::no(format!("`{}`: {error}", path.display())))
 }
 
 /// Writes the bundle as soon as the log has signed the record of this export, and witnesses have where they must.

@@ -12,6 +12,7 @@ pub(crate) mod exceptions;
 pub(crate) mod export;
 pub(crate) mod halt;
 pub(crate) mod init;
+pub(crate) mod keys;
 pub(crate) mod mcp;
 pub(crate) mod mission;
 pub(crate) mod notify;

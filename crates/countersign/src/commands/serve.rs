@@ -90,6 +90,7 @@ async fn open(
         if let Some(watched) = config.audit {
             doors.spawn(audits::watch::run(gateway.clone(), watched));
         }
+        gateway.note_witnesses(config.cosigning.as_ref()).await;
         if let Some(config) = config.cosigning {
             doors.spawn(cosigning::run(gateway.clone(), config));
         }

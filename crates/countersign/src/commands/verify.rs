@@ -32,6 +32,8 @@ A bundle is checked with nothing but itself and the log's public key, which you 
 signed, attached files, proofs. Of the home's ledger every byte is read: frames, canonical records, gapless numbers, one intent before each outcome, commitments, Merkle tree,
 tiles, the signed checkpoint, the files that are attached to records, and the content of calls that is kept. Exit code 1, and what is wrong where, where something does not fit.
 
+The key may be any that the log had: where it was changed, the log itself names the next one, and it was handed over from key to key. Of a ledger the key is not needed, and shows whose it is.
+
 With --witness the checkpoint must be cosigned by those witnesses, or by as many of them as --need says. Of a ledger that is its newest cosigned one; what came after is told.
 
 With --replay every decision is made again from what its record says it looked at, by the version of the mission and of the organisation that it names, which the home keeps.
@@ -40,8 +42,8 @@ pub(crate) struct Verify {
     /// The bundle: a folder or a tar file
     #[arg(value_name = "BUNDLE", required_unless_present = "ledger", conflicts_with = "ledger")]
     bundle: Option<PathBuf>,
-    /// The log's public key: a file with it, or the `vkey` line itself
-    #[arg(long, value_name = "KEY", required_unless_present = "ledger", conflicts_with = "ledger", value_parser = log_key)]
+    /// The log's public key, or one that it had before or has since: a file with it, or the `vkey` line itself
+    #[arg(long, value_name = "KEY", required_unless_present = "ledger", value_parser = log_key)]
     key: Option<VerifierKey>,
     /// Check the home's ledger
     #[arg(long)]
@@ -69,7 +71,10 @@ impl Verify {
         let witnesses = Witnesses::new(self.witness, self.need).map_err(Failure::usage)?;
         match (self.bundle, self.key) {
             (Some(path), Some(key)) => bundle(&path, Trust { key, older, witnesses }),
-            _ => ledger(&home()?, older, &witnesses, Also { rebuild: self.rebuild, replay: self.replay }),
+            (_, key) => {
+                let also = Also { key, rebuild: self.rebuild, replay: self.replay, witnesses };
+                ledger(&home()?, older, &also)
+            }
         }
     }
 }
@@ -183,20 +188,22 @@ fn witnessed(reader: &Reader, witnesses: &Witnesses) -> Result<Witnessed, Failur
 
 /// What is asked of a ledger beside its bytes.
 struct Also {
+    key: Option<VerifierKey>,
     rebuild: bool,
     replay: bool,
+    witnesses: Witnesses,
 }
 
-fn ledger(home: &Home, mut older: Vec<(String, Vec<u8>)>, witnesses: &Witnesses, also: Also) -> Result<Exit, Failure> {
+fn ledger(home: &Home, mut older: Vec<(String, Vec<u8>)>, also: &Also) -> Result<Exit, Failure> {
     let mut who = None;
-    if !witnesses.keys().is_empty() {
+    if !also.witnesses.keys().is_empty() {
         let reader = Reader::open(home.path()).map_err(Failure::could_not)?;
-        let mut witnessed = witnessed(&reader, witnesses)?;
+        let mut witnessed = witnessed(&reader, &also.witnesses)?;
         // What the witnesses cosigned is held to the records with everything else.
         older.extend(witnessed.note.take().map(|note| (COSIGNED.to_owned(), note)));
         who = Some(witnessed);
     }
-    let report = fsck_since(home.path(), &older).map_err(Failure::could_not)?;
+    let report = fsck_since(home.path(), also.key.as_ref(), &older).map_err(Failure::could_not)?;
     println!("{report}");
     let mut sound = report.is_sound();
     if let Some(Witnessed { holds, told, .. }) = who {

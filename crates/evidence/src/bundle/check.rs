@@ -15,8 +15,9 @@ use super::fault::{Found, Wrong};
 use super::lines::{Line, LineFault, Lines};
 use super::signer::{Signer, signer};
 use super::{
-    ATTACHMENTS, Attachment, CHECKPOINT, CONTEXT, CONTEXT_SALTS, Count, FORMAT, Files, Head, LOG_KEY, MANIFEST,
-    Manifest, PROOF_SUFFIX, PROOFS, Population, RECORD_SALTS, RECORDS, SCHEMAS, Scope, TILES, Tally, read_file,
+    ATTACHMENTS, Attachment, CHECKPOINT, CONTEXT, CONTEXT_SALTS, Count, FORMAT, Files, HANDOVERS, Head, LOG_KEY,
+    MANIFEST, Manifest, PROOF_SUFFIX, PROOFS, Population, RECORD_SALTS, RECORDS, SCHEMAS, Scope, TILES, Tally,
+    read_file,
 };
 use crate::checkpoint::{Checkpoint, Note, VerifierKey};
 use crate::cosignature::{Cosigned, Witnesses};
@@ -27,6 +28,7 @@ use crate::limits::{BUNDLE_CONTEXT_MAX, MANIFEST_BYTES_MAX, NOTE_BYTES_MAX, TILE
 use crate::merkle::{consistency_proof, verify_consistency};
 use crate::proof::{PROOF_BYTES_MAX, Proof};
 use crate::record::{self, Body, Link, Record, VersionedKind};
+use crate::rotation::{Fit, HANDOVER_BYTES_MAX, Handover, KeyChain, Rotation, RotationError};
 use crate::time::Timestamp;
 use crate::verify::{Flaw, LedgerCheck, PersonKeys, ReviewFlaw};
 
@@ -82,7 +84,8 @@ impl Report {
 pub fn check(files: &dyn Files, trust: &Trust, progress: &mut dyn FnMut(u64)) -> Report {
     let mut check = Check {
         files,
-        key: &trust.key,
+        key: trust.key.clone(),
+        log_keys: KeyChain::alone(trust.key.clone()),
         witnesses: &trust.witnesses,
         found: Found::default(),
         report: Report {
@@ -111,7 +114,9 @@ pub fn check(files: &dyn Files, trust: &Trust, progress: &mut dyn FnMut(u64)) ->
 
 struct Check<'a> {
     files: &'a dyn Files,
-    key: &'a VerifierKey,
+    /// The key of the log that is trusted; then the one that signed the checkpoint.
+    key: VerifierKey,
+    log_keys: KeyChain,
     witnesses: &'a Witnesses,
     found: Found,
     report: Report,
@@ -141,8 +146,14 @@ impl Check<'_> {
         self.report.manifest = Some(manifest.clone());
         let names = self.files.names();
         self.digests(&manifest, &names);
+        self.log_keys(&names);
         let Some((checkpoint, note)) = self.checkpoint(&manifest) else { return };
         let mut tree = Tree::check(self.files, &names, checkpoint.size, &checkpoint.root, &mut self.found);
+        for handover in self.log_keys.clone().handovers() {
+            if let Err(wrong) = grew(&handover.checkpoint, &checkpoint, &tree) {
+                self.found.fault(&format!("{HANDOVERS}{}", handover.seq), Some(handover.seq), wrong);
+            }
+        }
         for (name, older) in older {
             self.grown(name, older, &checkpoint, &tree);
         }
@@ -186,12 +197,29 @@ impl Check<'_> {
         }
     }
 
-    fn checkpoint(&mut self, manifest: &Manifest) -> Option<(Checkpoint, Vec<u8>)> {
-        match read_file(self.files, LOG_KEY, 1_024) {
-            Ok(key) if String::from_utf8_lossy(&key).trim_end() == self.key.to_string() => {}
-            Ok(_) => self.found.fault(LOG_KEY, None, Wrong::Key),
-            Err(error) => self.found.fault(LOG_KEY, None, error.into()),
+    /// Reads the keys of the log, of which the trusted one must be one.
+    fn log_keys(&mut self, names: &[String]) {
+        let mut handovers = Vec::new();
+        for name in names.iter().filter(|name| name.starts_with(HANDOVERS)) {
+            let read = read_file(self.files, name, HANDOVER_BYTES_MAX).map_err(Wrong::Io);
+            match read.and_then(|bytes| Ok(Handover::parse(&bytes)?)) {
+                Ok(handover) if *name == format!("{HANDOVERS}{}", handover.seq) => handovers.push(handover),
+                Ok(_) => self.found.fault(name, None, RotationError::Unrecorded.into()),
+                Err(wrong) => self.found.fault(name, None, wrong),
+            }
         }
+        let key = match read_file(self.files, LOG_KEY, 1_024) {
+            Ok(key) => String::from_utf8_lossy(&key).trim_end().parse::<VerifierKey>(),
+            Err(error) => return self.found.fault(LOG_KEY, None, error.into()),
+        };
+        match key.map(|key| KeyChain::of(key, handovers)) {
+            Ok(Ok(keys)) if keys.has(&self.key) => self.log_keys = keys,
+            Ok(Err(error)) => self.found.fault(HANDOVERS, None, error.into()),
+            Ok(Ok(_)) | Err(_) => self.found.fault(LOG_KEY, None, Wrong::Key),
+        }
+    }
+
+    fn checkpoint(&mut self, manifest: &Manifest) -> Option<(Checkpoint, Vec<u8>)> {
         let note = match read_file(self.files, CHECKPOINT, NOTE_BYTES_MAX) {
             Ok(note) => note,
             Err(error) => {
@@ -199,8 +227,11 @@ impl Check<'_> {
                 return None;
             }
         };
-        let checkpoint = match Checkpoint::open(&note, self.key) {
-            Ok(checkpoint) => checkpoint,
+        let checkpoint = match self.log_keys.open(&note) {
+            Ok((checkpoint, key)) => {
+                self.key = key.clone();
+                checkpoint
+            }
             Err(error) => {
                 self.found.fault(CHECKPOINT, None, error.into());
                 return None;
@@ -228,22 +259,14 @@ impl Check<'_> {
 
     /// Checks that the log grew from a checkpoint that was kept.
     fn grown(&mut self, name: &str, older: &[u8], checkpoint: &Checkpoint, tree: &Tree<'_>) {
-        let older = match Checkpoint::open(older, self.key) {
-            Ok(older) => older,
+        let older = match self.log_keys.open(older) {
+            Ok((older, _)) => older,
             Err(error) => return self.found.fault(name, None, error.into()),
         };
-        let (old, new) = (older.size, checkpoint.size);
-        if old > new {
-            return self.found.fault(name, None, Wrong::Later { older: old, size: new });
+        match grew(&older, checkpoint, tree) {
+            Ok(()) => self.report.grown_from += 1,
+            Err(wrong) => self.found.fault(name, None, wrong),
         }
-        let wrong = match consistency_proof(old, new, &tree.source()) {
-            Err(error) => Wrong::Unshown(error),
-            Ok(proof) => match verify_consistency(old, &older.root, new, &checkpoint.root, &proof) {
-                Ok(()) => return self.report.grown_from += 1,
-                Err(error) => Wrong::Forked(error),
-            },
-        };
-        self.found.fault(name, None, wrong);
     }
 
     /// Reads the records that stand beside; gives their numbers and counts.
@@ -283,6 +306,13 @@ impl Check<'_> {
             count.add(record.record_type);
             seqs.insert(record.seq);
             self.keys.take(&record);
+            if let Some(named) = Rotation::of(&record) {
+                match named.and_then(|keys| self.log_keys.fits(record.seq, &keys)) {
+                    Ok(Fit::HandedOver) => drop(self.needed.insert(record.seq)),
+                    Ok(Fit::Pending) => {}
+                    Err(error) => self.found.fault(CONTEXT, Some(record.seq), error.into()),
+                }
+            }
             if let Body::Access(access) = &record.body
                 && record.seq == manifest.access_seq
             {
@@ -364,7 +394,7 @@ impl Check<'_> {
         self.ends(&filter, span.first, span.end(), checkpoint.size, tree);
         let whole = manifest.scope == Scope::Whole;
         let is_log = whole && span.first == 1 && span.records == checkpoint.size;
-        let mut follow = is_log.then(|| LedgerCheck::new(self.key.clone(), None));
+        let mut follow = is_log.then(|| LedgerCheck::of(self.log_keys.clone(), None));
         let mut walk = Walk { filter, whole, ..Walk::new() };
         let mut lines = match Lines::open(self.files, RECORDS, RECORD_SALTS) {
             Ok(lines) => lines,
@@ -512,6 +542,11 @@ impl Check<'_> {
 
     /// That the records that stand beside are those that others need.
     fn beside(&mut self, manifest: &Manifest, (seqs, count): &(BTreeSet<u64>, Count)) {
+        for Handover { seq, .. } in self.log_keys.clone().handovers() {
+            if !self.needed.contains(seq) {
+                self.found.fault(CONTEXT, Some(*seq), RotationError::Unrecorded.into());
+            }
+        }
         self.claim("records beside", &manifest.context, count);
         for seq in seqs.difference(&self.needed) {
             self.found.fault(CONTEXT, Some(*seq), Wrong::Needless);
@@ -560,7 +595,7 @@ impl Check<'_> {
             let wrong = match (seq, read_file(self.files, name, PROOF_BYTES_MAX)) {
                 (None, _) => Wrong::OtherProof,
                 (Some(_), Err(error)) => error.into(),
-                (Some(seq), Ok(bytes)) => match proved_by(&bytes, seq, note, self.key, tree) {
+                (Some(seq), Ok(bytes)) => match proved_by(&bytes, seq, note, &self.key, tree) {
                     Ok(()) => {
                         self.report.proofs += 1;
                         continue;
@@ -571,6 +606,16 @@ impl Check<'_> {
             self.found.fault(name, seq, wrong);
         }
     }
+}
+
+/// Whether the log grew from an older checkpoint, as its tiles show.
+fn grew(older: &Checkpoint, checkpoint: &Checkpoint, tree: &Tree<'_>) -> Result<(), Wrong> {
+    let (old, new) = (older.size, checkpoint.size);
+    if old > new {
+        return Err(Wrong::Later { older: old, size: new });
+    }
+    let proof = consistency_proof(old, new, &tree.source()).map_err(Wrong::Unshown)?;
+    verify_consistency(old, &older.root, new, &checkpoint.root, &proof).map_err(Wrong::Forked)
 }
 
 /// Whether these bytes are the proof of a record.

@@ -9,6 +9,7 @@ use crate::limits::{BUNDLE_CONTEXT_MAX, FINDINGS_MAX};
 use crate::merkle::{ProveError, VerifyProofError};
 use crate::proof::ProofError;
 use crate::record::ReadRecordError;
+use crate::rotation::RotationError;
 use crate::tile::TileError;
 use crate::verify::{Flaw, ReviewFlaw};
 
@@ -70,6 +71,9 @@ pub enum Wrong {
     /// Too few witnesses cosigned the checkpoint.
     #[error(transparent)]
     Cosigned(#[from] CosignedError),
+    /// The log's key does not follow the one before it.
+    #[error(transparent)]
+    Rotation(#[from] RotationError),
     /// The tiles do not give the signed root.
     #[error("the tiles in the bundle do not give the root that the log signed")]
     Root,

@@ -10,8 +10,8 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use evidence::bundle::{
-    ATTACHMENTS, Attachment, CHECKPOINT, CONTEXT, CONTEXT_SALTS, Count, FORMAT, FileDigest, Head, LOG_KEY, MANIFEST,
-    Manifest, PROOF_SUFFIX, PROOFS, RECORD_SALTS, RECORDS, SCHEMAS, Scope, Tally, WITNESS_KEYS, signer,
+    ATTACHMENTS, Attachment, CHECKPOINT, CONTEXT, CONTEXT_SALTS, Count, FORMAT, FileDigest, HANDOVERS, Head, LOG_KEY,
+    MANIFEST, Manifest, PROOF_SUFFIX, PROOFS, RECORD_SALTS, RECORDS, SCHEMAS, Scope, Tally, WITNESS_KEYS, signer,
 };
 use evidence::filter::{Filter, SeqRange, Term};
 use evidence::ids::RecordId;
@@ -20,6 +20,7 @@ use evidence::limits::{BUNDLE_CONTEXT_MAX, BUNDLE_LEAF_TILES_MAX, BUNDLE_PROOFS_
 use evidence::merkle::{ProveError, inclusion_proof};
 use evidence::proof::Proof;
 use evidence::record::{self, Body, EvidenceAccess, Link, ReadRecordError, Record, RecordType, VersionedKind};
+use evidence::rotation::LOG_KEY as LOG_KEY_NAME;
 use evidence::tile::{TileHashes, TileKind, TileRef, parse_entries};
 use evidence::time::Timestamp;
 use sha2::{Digest as _, Sha256};
@@ -267,6 +268,8 @@ impl Recorded {
 struct Around {
     /// What says something of a person's key, by `PERSON/KEY`.
     keys: BTreeMap<String, Vec<Spot>>,
+    /// What names new keys of the log.
+    rotations: Vec<Spot>,
     /// What links files to a record.
     links: BTreeMap<RecordId, Vec<(Spot, Vec<Link>)>>,
 }
@@ -295,6 +298,9 @@ impl<'a> Export<'a> {
     fn new(reader: &'a Reader, wanted: &'a Wanted<'a>, signed: &'a Signed) -> Result<Self, WriteError> {
         let (spot, access, accessed_at) = access(reader, wanted.access_seq)?;
         let filter = access.filter.as_deref().ok_or(WriteError::Unrecorded { seq: wanted.access_seq })?.parse()?;
+        let around = around(reader, signed.checkpoint.size)?;
+        let is_handed_over = |spot: &Spot| signed.handovers.iter().any(|handover| handover.seq == spot.seq);
+        let rotations = around.rotations.iter().copied().filter(is_handed_over);
         Ok(Self {
             reader,
             wanted,
@@ -303,13 +309,13 @@ impl<'a> Export<'a> {
             access,
             accessed_at,
             filter,
-            around: around(reader, signed.checkpoint.size)?,
+            beside: rotations.chain([spot]).collect(),
+            around,
             open: None,
             records: Count::default(),
             selected: Count::default(),
             tally: Tally::default(),
             attachments: Vec::new(),
-            beside: BTreeSet::from([spot]),
             few: Vec::new(),
         })
     }
@@ -320,6 +326,9 @@ impl<'a> Export<'a> {
         }
         folder.put(LOG_KEY, format!("{}\n", self.signed.key).as_bytes())?;
         folder.put(CHECKPOINT, &self.signed.note)?;
+        for handover in &self.signed.handovers {
+            folder.put(&format!("{HANDOVERS}{}", handover.seq), handover.to_string().as_bytes())?;
+        }
         let witnesses = self.reader.witness_keys();
         let witnesses = witnesses.map_err(|source| WriteError::Io { path: WITNESS_KEYS.into(), source })?;
         if let Some(keys) = witnesses {
@@ -483,7 +492,9 @@ impl<'a> Export<'a> {
         entries.extend(self.beside.iter().map(|spot| tile_of(spot.seq)));
         let mut leaves = entries.clone();
         leaves.insert(tile_of(self.size));
-        leaves.extend(self.wanted.older.iter().flat_map(|older| [tile_of(*older), tile_of(*older + 1)]));
+        let handed_over = self.signed.handovers.iter().map(|handover| handover.checkpoint.size);
+        let older: Vec<u64> = self.wanted.older.iter().copied().chain(handed_over).collect();
+        leaves.extend(older.iter().flat_map(|older| [tile_of(*older), tile_of(*older + 1)]));
         if self.size.div_ceil(TILE_WIDTH) <= BUNDLE_LEAF_TILES_MAX {
             leaves.extend(0..self.size.div_ceil(TILE_WIDTH));
         }
@@ -548,6 +559,9 @@ fn around(reader: &Reader, size: u64) -> Result<Around, WriteError> {
         let Body::Version(version) = &record.body else { return ControlFlow::Continue(()) };
         match version.object.kind {
             VersionedKind::Key => {
+                if &*version.object.name == LOG_KEY_NAME {
+                    around.rotations.push(spot);
+                }
                 if let Some(key) = version.object.name.strip_prefix(PERSON) {
                     around.keys.entry(key.to_owned()).or_default().push(spot);
                 }

@@ -15,6 +15,7 @@ use evidence::leaf::{Hash, Salt};
 use evidence::limits::NOTE_BYTES_MAX;
 use evidence::merkle::{ProveError, consistency_proof};
 use evidence::record::{self, Body, Count, ReadRecordError, Record, VersionedKind};
+use evidence::rotation::{Handover, KeyChain};
 use evidence::tile::{TileHashes, TileRef};
 
 use super::disk::HomeDisk;
@@ -61,8 +62,10 @@ pub enum ReadError {
 /// The head of a log, as it was signed.
 #[derive(Clone, Debug)]
 pub struct Signed {
-    /// The log's public key.
+    /// The log's public key that signed it.
     pub key: VerifierKey,
+    /// How the log came to that key.
+    pub handovers: Vec<Handover>,
     /// The signed note.
     pub note: Vec<u8>,
     /// What it says.
@@ -237,14 +240,23 @@ impl Reader {
     }
 
     fn signed(&self, file: &'static str) -> Result<Option<Signed>, ReadError> {
-        let key = identity::read_verifier(&*self.disk)?;
         let unfit = |what: String| ReadError::Checkpoint { file, what };
+        // First the checkpoint: a key to which the log is handed over is there before what it signs.
         let note = match read_file(&*self.disk, file, NOTE_BYTES_MAX) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(|error| unfit(error.to_string()))?,
         };
-        let checkpoint = Checkpoint::open(&note, &key).map_err(|error| unfit(error.to_string()))?;
-        Ok(Some(Signed { key, note, checkpoint }))
+        let keys = self.keys()?;
+        let (checkpoint, key) = keys.open(&note).map_err(|error| unfit(error.to_string()))?;
+        Ok(Some(Signed { handovers: keys.until(key), key: key.clone(), note, checkpoint }))
+    }
+
+    /// The keys that signed the log, one after the other.
+    ///
+    /// # Errors
+    /// [`ReadError::Identity`].
+    pub fn keys(&self) -> Result<KeyChain, ReadError> {
+        Ok(identity::read_keys(&*self.disk)?)
     }
 
     /// The public keys of the witnesses that the gateway asks, a line each; `None` where it asks none.

@@ -4,13 +4,13 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use evidence::record::{Body, LedgerEvent, Status};
+use evidence::record::{Body, Context, Draft, LedgerEvent, Status};
 
 use super::disk::HomeDisk;
-use crate::conformance::{Counter, all, begun, ended, options};
+use crate::conformance::{Counter, all, at, begun, ended, options};
 use crate::ledger::segment;
 use crate::ports::{Access, Disk};
-use crate::{CloseError, Integration, Ledger, OpenError, Options, Reader, fsck, rebuild};
+use crate::{CloseError, Integration, Ledger, OpenError, Options, Reader, fsck, fsck_since, rebuild};
 
 /// A home with a closed ledger of `calls` calls.
 fn home(calls: u64) -> tempfile::TempDir {
@@ -263,4 +263,96 @@ fn closing_twice_is_an_error_and_keys_are_private() {
     let seed = fs::read_to_string(home.path().join("keys/log.ed25519")).unwrap();
     let vkey = fs::read_to_string(home.path().join("keys/log.vkey")).unwrap();
     assert!(seed.starts_with("PRIVATE+KEY+countersign.local/cs-") && vkey.starts_with("countersign.local/cs-"));
+}
+
+/// Records that the next key signs the log, made of this seed; gives the record's number.
+fn rotate(ledger: &Ledger, seed: u8) -> u64 {
+    let rotation = ledger.rotation(&[seed; 32], "ana", "A year is over.").unwrap();
+    let draft = Draft::new(Context::system().into(), None, at(0), rotation);
+    ledger.append_blocking(vec![draft]).unwrap().first().unwrap().seq
+}
+
+fn put(from: &Path, to: &Path, file: &str) {
+    let _absent = fs::remove_file(to.join(file));
+    if from.join(file).exists() {
+        fs::copy(from.join(file), to.join(file)).unwrap();
+    }
+}
+
+#[test]
+fn a_log_goes_from_key_to_key_wherever_the_process_dies() {
+    let home = home(3);
+    let keys = |home: &Path| Reader::open(home).unwrap().keys().unwrap();
+    let first = keys(home.path()).last().clone();
+    let kept = fs::read(home.path().join("ledger/checkpoint")).unwrap();
+
+    let ledger = Ledger::open(home.path(), options()).unwrap();
+    let next = ledger.next_key(&[1; 32]).unwrap();
+    assert_eq!(ledger.next_key(&[2; 32]).unwrap(), next, "it is made once");
+    let before = copy(home.path());
+    let seq = rotate(&ledger, 3);
+    ledger.append_blocking(begun(9)).unwrap();
+    ledger.append_blocking(ended(9, Status::Done)).unwrap();
+    ledger.close_blocking().unwrap();
+    assert_eq!((keys(home.path()).last(), keys(home.path()).handovers().len()), (&next, 1));
+    let handover = keys(home.path()).handovers().first().unwrap().clone();
+    assert!(handover.seq == seq && handover.keys.old == first && handover.checkpoint.size >= seq, "{handover:?}");
+    assert!(!home.path().join("keys/log.next").exists());
+    let older = [("kept".to_owned(), kept)];
+    for trusted in [&first, &next] {
+        let report = fsck_since(home.path(), Some(trusted), &older).unwrap();
+        assert!(report.is_sound(), "{report}");
+    }
+    let stranger = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW".parse().unwrap();
+    let report = fsck_since(home.path(), Some(&stranger), &[]).unwrap();
+    assert!(report.damages.iter().any(|damage| damage.what.contains("by the key that you trust")), "{report}");
+
+    // What is on the disk after each step, were it the last one: the old key's files are put back to it.
+    let (key, vkey, next_key) = ("keys/log.ed25519", "keys/log.vkey", "keys/log.next");
+    let (checkpoint, note) = ("ledger/checkpoint", "ledger/tree");
+    for (step, back) in [
+        ("the record is durable", &[key, vkey, next_key, checkpoint, note][..]),
+        ("the handover is kept", &[key, vkey, next_key, checkpoint, note]),
+        ("both keys signed the checkpoint", &[key, vkey, next_key, note]),
+        ("the new key is taken", &[vkey, note]),
+    ] {
+        let dead = copy(home.path());
+        back.iter().for_each(|file| put(before.path(), dead.path(), file));
+        if step == "both keys signed the checkpoint" {
+            fs::write(dead.path().join(checkpoint), &handover.note).unwrap();
+        }
+        if step == "the record is durable" {
+            fs::remove_dir_all(dead.path().join("ledger/handovers")).unwrap();
+        }
+        append(dead.path(), 1);
+        let keys = keys(dead.path());
+        assert_eq!((keys.last(), keys.handovers().len()), (&next, 1), "{step}");
+        for trusted in [&first, &next] {
+            let report = fsck_since(dead.path(), Some(trusted), &older).unwrap();
+            assert!(report.is_sound(), "{step}: {report}");
+        }
+        assert_eq!(fs::read_to_string(dead.path().join(vkey)).unwrap().trim(), next.to_string(), "{step}");
+    }
+
+    // A second change, and what somebody signs with the first key, which they have found.
+    let old = fs::read(before.path().join(key)).unwrap();
+    let ledger = Ledger::open(home.path(), options()).unwrap();
+    rotate(&ledger, 4);
+    ledger.close_blocking().unwrap();
+    let report = fsck_since(home.path(), Some(&first), &older).unwrap();
+    assert!(report.is_sound() && keys(home.path()).handovers().len() == 2, "{report}");
+    let forged = copy(home.path());
+    fs::write(forged.path().join(key), &old).unwrap();
+    assert!(matches!(Ledger::open(forged.path(), options()), Err(OpenError::Key)), "the first key signs nothing more");
+
+    // The next key is lost before it signs: the log goes on, and says what is wrong.
+    let lost = copy(before.path());
+    let ledger = Ledger::open(lost.path(), options()).unwrap();
+    let rotation = ledger.rotation(&[5; 32], "ana", "A year is over.").unwrap();
+    fs::remove_file(lost.path().join(next_key)).unwrap();
+    let draft = Draft::new(Context::system().into(), None, at(0), rotation);
+    ledger.append_blocking(vec![draft]).unwrap();
+    ledger.append_blocking(begun(10)).unwrap();
+    let closed = ledger.close_blocking();
+    assert!(matches!(&closed, Err(CloseError::Behind(_))), "{closed:?}");
 }

@@ -11,9 +11,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-use evidence::checkpoint::{Checkpoint, KeyName, VerifierKey};
+use evidence::checkpoint::{KeyName, VerifierKey};
 use evidence::limits::NOTE_BYTES_MAX;
 use evidence::record::{Body, LedgerEvent};
+use evidence::rotation::KeyChain;
 use evidence::verify::{Finding, Flaw, LedgerCheck, Prepared, prepare};
 
 use super::frame::{self, ENTRY_HEADER_BYTES, Entry, FrameFault};
@@ -154,12 +155,16 @@ pub fn fsck(home: &Path) -> Result<Report, FsckError> {
     fsck_on(&HomeDisk::new(home))
 }
 
-/// [`fsck`], and that the log grew from checkpoints that were kept earlier, each with what to call it.
+/// [`fsck`], and that the log is that of a key which is trusted, or was handed over from or to it; and that it grew from checkpoints that were kept earlier, each with what to call it.
 ///
 /// # Errors
 /// As [`fsck`].
-pub fn fsck_since(home: &Path, older: &[(String, Vec<u8>)]) -> Result<Report, FsckError> {
-    check_on(&HomeDisk::new(home), older)
+pub fn fsck_since(
+    home: &Path,
+    trusted: Option<&VerifierKey>,
+    older: &[(String, Vec<u8>)],
+) -> Result<Report, FsckError> {
+    check_on(&HomeDisk::new(home), trusted, older)
 }
 
 /// Checks the ledger on a disk of any kind.
@@ -167,15 +172,29 @@ pub fn fsck_since(home: &Path, older: &[(String, Vec<u8>)]) -> Result<Report, Fs
 /// # Errors
 /// As [`fsck`].
 pub fn fsck_on(disk: &dyn Disk) -> Result<Report, FsckError> {
-    check_on(disk, &[])
+    check_on(disk, None, &[])
 }
 
-fn check_on(disk: &dyn Disk, older: &[(String, Vec<u8>)]) -> Result<Report, FsckError> {
+fn check_on(disk: &dyn Disk, trusted: Option<&VerifierKey>, older: &[(String, Vec<u8>)]) -> Result<Report, FsckError> {
     let (emitter, origin) = identity::read_origin(disk)?.ok_or(FsckError::Absent)?;
-    let verifier = identity::read_verifier(disk)?;
-    let mut walk = Walk::new(disk, emitter, origin, verifier);
-    // The checkpoint first: while a gateway writes, the log only grows beyond it.
-    walk.checkpoint()?;
+    // The checkpoint first: while a gateway writes, the log only grows beyond it, and a key to which it is handed over is there before what that signs.
+    let checkpoint = read(disk, CHECKPOINT)?;
+    let keys = identity::read_keys(disk)?;
+    let mut walk = Walk::new(disk, emitter, origin, keys);
+    if let Some(trusted) = trusted.filter(|trusted| !walk.keys.has(trusted)) {
+        let what = format!(
+            "the log is not signed by the key that you trust, `{trusted}`, nor was it handed over from or to that"
+        );
+        walk.damage(identity::VERIFIER_KEY.into(), None, None, what);
+    }
+    if let Some(note) = checkpoint {
+        walk.has_checkpoint = true;
+        // Nothing was given before it, so it cannot be late.
+        let _ = walk.check.checkpoint(&note);
+    }
+    for handover in walk.keys.clone().handovers() {
+        walk.older(&format!("{}/{}", identity::HANDOVERS, handover.seq), &handover.note);
+    }
     if let Some(cosigned) = read(disk, COSIGNED)? {
         walk.older(COSIGNED, &cosigned);
     }
@@ -200,7 +219,7 @@ struct Walk<'a> {
     disk: &'a dyn Disk,
     emitter: Arc<str>,
     origin: KeyName,
-    verifier: VerifierKey,
+    keys: KeyChain,
     check: LedgerCheck<'a>,
     has_checkpoint: bool,
     next_seq: u64,
@@ -219,18 +238,18 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(disk: &'a dyn Disk, emitter: Arc<str>, origin: KeyName, verifier: VerifierKey) -> Self {
+    fn new(disk: &'a dyn Disk, emitter: Arc<str>, origin: KeyName, keys: KeyChain) -> Self {
         let mut damages = Vec::new();
-        if *verifier.name() != origin {
-            let what = format!("it is the key of `{}`, and `{}` names `{origin}`", verifier.name(), identity::ORIGIN);
+        if *keys.origin() != origin {
+            let what = format!("it is the key of `{}`, and `{}` names `{origin}`", keys.origin(), identity::ORIGIN);
             damages.push(Damage { file: identity::VERIFIER_KEY.into(), offset: None, seq: None, what });
         }
-        let check = LedgerCheck::new(verifier.clone(), Some(Box::new(move |tile| tree::read_tile(disk, tile))));
+        let check = LedgerCheck::of(keys.clone(), Some(Box::new(move |tile| tree::read_tile(disk, tile))));
         Self {
             disk,
             emitter,
             origin,
-            verifier,
+            keys,
             check,
             has_checkpoint: false,
             next_seq: 1,
@@ -247,17 +266,9 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn checkpoint(&mut self) -> Result<(), FsckError> {
-        let Some(note) = read(self.disk, CHECKPOINT)? else { return Ok(()) };
-        self.has_checkpoint = true;
-        // Nothing was given before it, so it cannot be late.
-        let _ = self.check.checkpoint(&note);
-        Ok(())
-    }
-
     /// Takes a checkpoint that was kept: the records must give its root too.
     fn older(&mut self, name: &str, note: &[u8]) {
-        match Checkpoint::open(note, &self.verifier) {
+        match self.keys.open(note) {
             // Nothing was given before it, so it cannot be late.
             Ok(_) => drop(self.check.checkpoint(note)),
             Err(error) => self.damage(name.to_owned(), None, None, error.to_string()),

@@ -88,6 +88,9 @@ impl Integrator {
                 let unreadable = |source| unreadable(group.segment, spot, source);
                 let glance = Glance::read(entry.bytes).map_err(unreadable)?;
                 self.tree.push(entry.seq, entry.salt, entry.bytes, &glance)?;
+                if glance.is_about_log_key() {
+                    self.tree.rotate(entry.seq, entry.bytes)?;
+                }
                 if entry.seq >= self.indexed.next_seq {
                     batch.add(spot, glance).map_err(unreadable)?;
                 }

@@ -26,10 +26,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use evidence::checkpoint::KeyName;
+use evidence::checkpoint::{KeyName, VerifierKey};
 use evidence::cosignature::WitnessKey;
 use evidence::ids::ExceptionId;
-use evidence::record::{Context, Draft, LedgerEvent, LedgerState, Receipt, Record, VersionedKind};
+use evidence::record::{Context, Draft, LedgerEvent, LedgerState, Receipt, Record, VersionLog, VersionedKind};
+use evidence::rotation::Rotation;
 use evidence::time::Timestamp;
 use tokio::sync::{oneshot, watch};
 
@@ -138,6 +139,11 @@ pub enum OpenError {
     /// It does not say who it is.
     #[error("open ledger: {0}")]
     Identity(#[from] IdentityError),
+    /// The signing key is not the newest one of the log.
+    #[error(
+        "open ledger: `keys/log.ed25519` is not the key to which the log was handed over last; put back the file from a backup"
+    )]
+    Key,
     /// The signed checkpoint is damaged or not ours.
     #[error("open ledger: `ledger/checkpoint`: {what}; put back the file from a backup")]
     Checkpoint {
@@ -237,8 +243,12 @@ impl Ledger {
         let lock = prepare_home(&*disk)?;
         let identity = Arc::new(Identity::read_or_make(&*disk, &mut *options.entropy)?);
         let sqlite = SqliteIndex::open(&index, &identity.emitter)?;
-        let found = tree::read_checkpoint(&*disk, &identity.verifier())
-            .map_err(|error| OpenError::Checkpoint { what: error.to_string() })?;
+        let keys = identity::read_keys(&*disk)?;
+        if !identity.is_newest(&*disk, &keys)? {
+            return Err(OpenError::Key);
+        }
+        let found =
+            tree::read_checkpoint(&*disk, &keys).map_err(|error| OpenError::Checkpoint { what: error.to_string() })?;
         let note = tree::read_note(&*disk);
         let promises = [
             Promise { what: "the signed checkpoint", records: found.as_ref().map_or(0, |found| found.size) },
@@ -385,6 +395,35 @@ impl Ledger {
     /// [`ReadError`] if the log cannot be read.
     pub fn versions(&self, kind: VersionedKind) -> Result<Vec<Record>, ReadError> {
         self.reader()?.versions(kind)
+    }
+
+    /// The key that will sign the log next: the one that was made for it, or else a new one of `seed`. It signs nothing before [`Self::rotation`] is recorded.
+    ///
+    /// # Errors
+    /// [`IdentityError`].
+    pub fn next_key(&self, seed: &[u8; 32]) -> Result<VerifierKey, IdentityError> {
+        let key = identity::next_or_make(&*self.disk, &self.identity.origin, seed)?;
+        Ok(VerifierKey::new(self.identity.origin.clone(), key.verifying_key()))
+    }
+
+    /// What must be recorded so that the next key signs the log, from the first checkpoint on that covers the record. One such record at a time: [`Self::signed`] tells when it
+    /// is done.
+    ///
+    /// # Errors
+    /// [`IdentityError`].
+    pub fn rotation(&self, seed: &[u8; 32], who: &str, why: &str) -> Result<VersionLog, IdentityError> {
+        let key = identity::next_or_make(&*self.disk, &self.identity.origin, seed)?;
+        let new = VerifierKey::new(self.identity.origin.clone(), key.verifying_key());
+        let keys = identity::read_keys(&*self.disk)?;
+        Rotation::record(keys.last(), &new, &key, who, why)
+            .map_err(|error| IdentityError::Malformed { file: identity::NEXT_KEY, what: error.to_string() })
+    }
+
+    /// Waits until a checkpoint covers record `seq`.
+    pub async fn signed(&self, seq: u64) {
+        let mut progress = self.shared.progress().subscribe();
+        // Fails only when the ledger is gone, and then nothing more comes.
+        let _ = progress.wait_for(|lag| lag.signed >= seq).await;
     }
 
     /// Keeps a checkpoint that enough witnesses have cosigned, durably, as the newest one of which that is so.

@@ -10,6 +10,7 @@ use evidence::decimal::Number;
 use evidence::ids::{CallId, RecordId};
 use evidence::leaf::{self, Leaf, Salt};
 use evidence::record::{ActionEvent, DecisionPoint, Endpoint, RecordType, Surface, VersionedKind};
+use evidence::rotation;
 use evidence::time::Timestamp;
 use serde::Deserialize;
 
@@ -235,6 +236,12 @@ impl<'a> Glance<'a> {
         // Checked for UTF-8 once as a whole, and not again for each of its strings.
         let text = std::str::from_utf8(bytes).map_err(serde::de::Error::custom)?;
         serde_json::from_str(text).map(Self)
+    }
+
+    /// Whether it is about the key that signs the log.
+    pub(crate) fn is_about_log_key(&self) -> bool {
+        let object = self.0.body.object.as_ref();
+        object.is_some_and(|object| object.kind == VersionedKind::Key && object.name == rotation::LOG_KEY)
     }
 
     /// The leaf entry of the record, whose bytes these are.

@@ -11,8 +11,11 @@ use ed25519_dalek::SigningKey;
 use evidence::checkpoint::{Checkpoint, CheckpointError, KeyName, Note, VerifierKey};
 use evidence::leaf::{Hash, Salt};
 use evidence::limits::NOTE_BYTES_MAX;
+use evidence::record;
+use evidence::rotation::{Handover, KeyChain, Rotation};
 use evidence::tile::{TileBuilder, TileError, TileKind, TileRef, encode_entries, parse_entries, partial_tiles};
 
+use super::identity::{self, IdentityError};
 use super::log::Cursor;
 use super::rows::Glance;
 use crate::ports::{Audience, Disk, Durability, read_file, replace_file};
@@ -57,6 +60,14 @@ pub enum TreeError {
     /// A leaf entry cannot be in a tile.
     #[error(transparent)]
     Tile(#[from] TileError),
+    /// The log's key cannot be changed as a record says.
+    #[error("the new key of the log that record {seq} names: {what}")]
+    Rotation {
+        /// The record.
+        seq: u64,
+        /// What is wrong.
+        what: String,
+    },
     /// The log is another one than the checkpoint was signed for.
     #[error("the log's first {size} records are not those that `{CHECKPOINT}` was signed for")]
     Forked {
@@ -82,6 +93,8 @@ pub(crate) struct Tree {
     untrusted: bool,
     /// Partial tiles that are there.
     partial: BTreeSet<String>,
+    /// A record that was added names a new key, which signs from the next checkpoint on.
+    rotation: Option<(u64, Rotation)>,
 }
 
 impl Tree {
@@ -113,6 +126,7 @@ impl Tree {
             unsynced: BTreeSet::new(),
             untrusted: false,
             partial: partial_tiles(cursor.records()).into_iter().map(path).collect(),
+            rotation: None,
         };
         if tree.found.as_ref().is_some_and(|found| found.size < cursor.records()) {
             // The note comes after its checkpoint, so an older checkpoint was put back by hand: derive everything and compare on the way.
@@ -144,6 +158,44 @@ impl Tree {
         }
     }
 
+    /// Takes a record that is about the log's key.
+    pub(crate) fn rotate(&mut self, seq: u64, bytes: &[u8]) -> Result<(), TreeError> {
+        let record = record::read(bytes).map_err(|source| TreeError::Rotation { seq, what: source.to_string() })?;
+        let Some(named) = Rotation::of(&record) else { return Ok(()) };
+        let keys = named.map_err(|error| TreeError::Rotation { seq, what: error.to_string() })?;
+        // Where this key does not sign, the log was handed over already.
+        if keys.old == VerifierKey::new(self.origin.clone(), self.key.verifying_key()) {
+            self.rotation = Some((seq, keys));
+        }
+        Ok(())
+    }
+
+    /// Publishes the last checkpoint of the old key, which the new one signs too, and has the new one sign from then on.
+    fn hand_over(&mut self, checkpoint: &Checkpoint, seq: u64, keys: Rotation) -> Result<(), TreeError> {
+        let failed = |what: String| TreeError::Rotation { seq, what };
+        let unread = |error: IdentityError| failed(error.to_string());
+        let next = match identity::read_next(&*self.disk, &self.origin).map_err(unread)? {
+            Some(next) => next,
+            // It was taken before something failed.
+            None => identity::read_signing(&*self.disk, &self.origin).map_err(unread)?,
+        };
+        let is_named = |key: &SigningKey| VerifierKey::new(self.origin.clone(), key.verifying_key()) == keys.new;
+        let next = Some(next).filter(is_named).ok_or_else(|| {
+            failed(format!("`{}` is not the key that it names; put it back from a backup", identity::NEXT_KEY))
+        })?;
+        let note = checkpoint.sign_by_both(&self.key, &next, &self.origin);
+        let handover = Handover::new(seq, keys, note.into_bytes()).map_err(|error| failed(error.to_string()))?;
+        let kept = identity::keep_handover(&*self.disk, &handover);
+        kept.map_err(|source| TreeError::Io { file: identity::HANDOVERS.into(), source })?;
+        // CRASH: the old key signs as before; the next opening meets the record again, and writes a later handover in the place of this one.
+        self.replace(CHECKPOINT, &handover.note, Durability::Synced)?;
+        // CRASH: both keys signed this checkpoint, so either opens it; the next opening hands over again.
+        identity::take_next(&*self.disk, &handover.keys.new).map_err(|error| failed(error.to_string()))?;
+        self.key = next;
+        self.rotation = None;
+        Ok(())
+    }
+
     /// Says where in the log the records that were added end.
     pub(crate) fn reached(&mut self, cursor: Cursor) -> Result<(), TreeError> {
         self.cursor = cursor;
@@ -152,15 +204,20 @@ impl Tree {
 
     /// Writes the tiles and then signs a checkpoint over all records that were added.
     pub(crate) fn publish(&mut self) -> Result<(), TreeError> {
-        if self.published == self.cursor {
+        if self.published == self.cursor && self.rotation.is_none() {
             return Ok(());
         }
         self.write_tiles()?;
         let checkpoint =
             Checkpoint { origin: self.origin.clone(), size: self.builder.size(), root: self.builder.root() };
-        let note = checkpoint.sign(&self.key, &self.origin);
         // CRASH: tiles are there that no checkpoint covers; the next opening writes the same bytes again.
-        self.replace(CHECKPOINT, note.as_bytes(), Durability::Whole)?;
+        match self.rotation.clone() {
+            Some((seq, keys)) => self.hand_over(&checkpoint, seq, keys)?,
+            None => {
+                let note = checkpoint.sign(&self.key, &self.origin);
+                self.replace(CHECKPOINT, note.as_bytes(), Durability::Whole)?;
+            }
+        }
         self.published = self.cursor;
         let current: BTreeSet<String> = partial_tiles(self.builder.size()).into_iter().map(path).collect();
         for old in self.partial.difference(&current) {
@@ -309,12 +366,9 @@ pub(crate) enum ReadCheckpointError {
 }
 
 /// The signed checkpoint, if there is one.
-pub(crate) fn read_checkpoint(
-    disk: &dyn Disk,
-    verifier: &VerifierKey,
-) -> Result<Option<Checkpoint>, ReadCheckpointError> {
+pub(crate) fn read_checkpoint(disk: &dyn Disk, keys: &KeyChain) -> Result<Option<Checkpoint>, ReadCheckpointError> {
     match read_file(disk, CHECKPOINT, NOTE_BYTES_MAX) {
-        Ok(bytes) => Ok(Some(Checkpoint::open(&bytes, verifier)?)),
+        Ok(bytes) => Ok(Some(keys.open(&bytes)?.0)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.into()),
     }
