@@ -4,13 +4,16 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use evidence::checkpoint::{Checkpoint, Note, VerifierKey};
-use evidence::record::{Body, ExceptionEvent, ExceptionKind, ExceptionRecord};
+use evidence::ids::ExceptionId;
+use evidence::record::{Body, Context, Draft, ExceptionEvent, ExceptionKind, ExceptionRecord};
+use evidence::time::Timestamp;
 use evidence::witness::Submission;
 use serde_json::Value;
-use store::Reader;
+use store::{Integration, Ledger, Reader};
 use testkit::governed::{Home, Upstream};
 use testkit::process::{Lines, Process};
 use testkit::scratch::Scratch;
@@ -28,6 +31,23 @@ pub(super) struct Witness {
     logs: Vec<PathBuf>,
     process: Process,
     _lines: Lines,
+}
+
+/// Sends a request; gives the status, the headers and the body of the answer, if there is a whole one.
+fn sent(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> Option<(u16, String, String)> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let length = body.len();
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: w\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")
+        .ok()?;
+    // A witness that has read enough closes.
+    let _refused = stream.write_all(body);
+    let mut answer = Vec::new();
+    let _reset = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    Some((status, head.to_ascii_lowercase(), body.to_owned()))
 }
 
 fn countersign(home: &Path, args: &[&str]) -> Command {
@@ -63,6 +83,11 @@ impl Witness {
     /// Kills it, and starts it again where it was.
     pub(super) fn restart(&mut self) {
         self.process.kill().unwrap();
+        self.revive();
+    }
+
+    /// Starts it again where it was, once it is dead.
+    fn revive(&mut self) {
         self.process.wait(PATIENCE).unwrap();
         let (process, lines, _) = Self::serve(&self.home, &self.address.to_string(), &self.logs);
         (self.process, self._lines) = (process, lines);
@@ -83,19 +108,7 @@ impl Witness {
 
     /// Sends a request as any program would; gives the status, the headers and the body.
     fn send(&self, method: &str, path: &str, body: &[u8]) -> (u16, String, String) {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let length = body.len();
-        write!(stream, "{method} {path} HTTP/1.1\r\nHost: w\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")
-            .unwrap();
-        // A witness that has read enough closes.
-        let _refused = stream.write_all(body);
-        let mut answer = Vec::new();
-        let _reset = stream.read_to_end(&mut answer);
-        let answer = String::from_utf8(answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer}"));
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, head.to_ascii_lowercase(), body.to_owned())
+        sent(self.address, method, path, body).unwrap()
     }
 
     fn add(&self, submission: &Submission) -> (u16, String, String) {
@@ -344,6 +357,77 @@ fn witnesses_cosign_what_grew_and_outsiders_check_it() {
         .output()
         .unwrap();
     assert!(String::from_utf8_lossy(&out.stderr).contains("another process is this witness"), "{out:?}");
+}
+
+#[test]
+fn a_witness_that_is_killed_has_kept_all_that_it_cosigned() {
+    let scratch = Scratch::new("witness-killed").unwrap();
+    let home = scratch.join("log");
+    std::fs::create_dir(&home).unwrap();
+    let options = store::Options { integration: Integration::AfterEachGroup, ..store::Options::default() };
+    let ledger = Ledger::open(&home, options).unwrap();
+    let reader = || Reader::open(&home).unwrap();
+    let key = home.join("keys/log.vkey");
+    let mut north = Witness::start(scratch.path(), "north", &[&key]);
+    let (address, largest) = (north.address, AtomicU64::new(0));
+    // Grows by a record at a time, each submitted until nobody answers.
+    let grow = || {
+        let mut known = 0;
+        loop {
+            ledger.append_blocking(vec![notice()]).unwrap();
+            let signed = reader().checkpoint().unwrap().unwrap();
+            let size = signed.checkpoint.size;
+            let proof = reader().consistency(known, size).unwrap();
+            let body = Submission { old: known, proof, note: signed.note }.body();
+            match sent(address, "POST", "/add-checkpoint", &body) {
+                Some((200, ..)) => {
+                    largest.fetch_max(size, Ordering::SeqCst);
+                    known = size;
+                }
+                Some((409, _, body)) => known = body.trim().parse().unwrap(),
+                Some(other) => panic!("{other:?}"),
+                None => return,
+            }
+        }
+    };
+    for round in 1..=8 {
+        let enough = largest.load(Ordering::SeqCst) + 5 + round;
+        std::thread::scope(|scope| {
+            scope.spawn(grow);
+            wait::until("cosignatures", PATIENCE, || {
+                let cosigned = largest.load(Ordering::SeqCst);
+                if cosigned >= enough { Ok(()) } else { Err(format!("{cosigned} of {enough}")) }
+            })
+            .unwrap();
+            north.process.kill().unwrap();
+        });
+        north.revive();
+        let (kept, cosigned) = (north.size(), largest.load(Ordering::SeqCst));
+        assert!(kept >= cosigned, "round {round}: it cosigned {cosigned} and kept {kept}");
+        // What it kept is a head of this log, and nothing smaller is cosigned any more.
+        let first = Submission { old: 0, proof: Vec::new(), note: reader().checkpoint().unwrap().unwrap().note };
+        assert_eq!((north.add(&first).0, north.size()), (409, kept), "round {round}");
+    }
+    ledger.close_blocking().unwrap();
+}
+
+/// Any record.
+fn notice() -> Draft {
+    let body = ExceptionRecord {
+        broken_glass: None,
+        due: None,
+        event: ExceptionEvent::Opened,
+        exception: ExceptionId::at(Timestamp::EPOCH, [7; 10]),
+        kind: ExceptionKind::Clock,
+        mitigation: None,
+        note: None,
+        owner: "operator".to_owned(),
+        reason: "a record".to_owned(),
+        scope: "test".to_owned(),
+        signed: None,
+        who: None,
+    };
+    Draft::new(Context::system().into(), None, Timestamp::EPOCH, body)
 }
 
 #[test]
