@@ -33,6 +33,7 @@ mod pins;
 mod power_cut;
 mod provenance;
 mod recall;
+mod records;
 mod rederive;
 mod rotation;
 mod runs;

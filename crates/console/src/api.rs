@@ -21,11 +21,13 @@ use crate::door::Console;
 use crate::events;
 use crate::limits::{PAGE, RECORDS_SKIPPED_MAX};
 use crate::problem::{Code, Problem, ProblemDetails};
+use crate::records::{self, Follower};
 use crate::request::{Asked, Caller, Named, NamedCall, Sent};
 use crate::sessions::{self, LoginError};
 use crate::wire::{
-    Approvals, Challenge, ChallengeWanted, Contents, Counted, Form, Grant, Listed, Login, Me, Opened, Opening, Records,
-    RecordsListed, Released, Reviewed, Revocation, Shown, Waiting, limit, unfit,
+    Approvals, Challenge, ChallengeWanted, Contents, Counted, Followed, Form, Grant, Listed, Login, Me, Opened,
+    Opening, RecordPage, Records, RecordsAsked, RecordsListed, Released, Reviewed, Revocation, Shown, Waiting, limit,
+    unfit,
 };
 
 #[derive(OpenApi)]
@@ -47,11 +49,13 @@ impl Modify for Bearer {
             .scheme(HttpAuthScheme::Bearer)
             .description(Some("The token of a session, as POST /v1/sessions gives it."))
             .build();
-        openapi
-            .components
-            .get_or_insert_default()
-            .security_schemes
-            .insert("session".to_owned(), SecurityScheme::Http(scheme).into());
+        let reader = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("The token of a reader, as [stream.NAME] in the configuration names it."))
+            .build();
+        let schemes = &mut openapi.components.get_or_insert_default().security_schemes;
+        schemes.insert("session".to_owned(), SecurityScheme::Http(scheme).into());
+        schemes.insert("reader".to_owned(), SecurityScheme::Http(reader).into());
     }
 }
 
@@ -66,6 +70,8 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Console>> {
         .routes(routes!(list_approvals))
         .routes(routes!(show_approval))
         .routes(routes!(list_records))
+        .routes(routes!(find_records))
+        .routes(routes!(follow_records))
         .routes(routes!(review))
         .routes(routes!(revoke))
         .routes(routes!(release))
@@ -250,6 +256,42 @@ async fn list_records(
     let next = (found.len() >= limit).then_some(read).filter(|read| *read <= RECORDS_SKIPPED_MAX);
     let records = found.iter().map(serde_json::to_value).collect::<Result<Vec<Value>, _>>();
     Ok(Json(Records { next, records: records.map_err(|error| Problem::failed(&error))? }))
+}
+
+/// Find records of the ledger by a filter, newest first, a page at a time.
+#[utoipa::path(
+    get, path = "/v1/records", operation_id = "find_records", params(RecordsAsked),
+    responses(
+        (status = 200, description = "A page.", body = RecordPage),
+        (status = "4XX", description = "Why not.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "The ledger cannot be read, or the look not be recorded.", body = ProblemDetails, content_type = "application/problem+json"),
+    )
+)]
+async fn find_records(
+    State(console): State<Arc<Console>>,
+    Caller(session): Caller,
+    Asked(asked): Asked<RecordsAsked>,
+) -> Result<Json<RecordPage>, Problem> {
+    records::page(&console, &session, asked).await.map(Json)
+}
+
+/// Follow the ledger: every record after a place that matches, and each new one once it is durable. JSON Lines, or server-sent events where `Accept` names them; then `Last-Event-ID` goes before `after`.
+/// Lines with `stream` are the stream's own: `open`, `alive` with the place up to which everything was given, `ended` with the reason. Each opening is recorded.
+#[utoipa::path(
+    get, path = "/v1/records/stream", operation_id = "follow_records", params(Followed), security(("session" = []), ("reader" = [])),
+    responses(
+        (status = 200, description = "The records.", content((String = "application/x-ndjson"), (String = "text/event-stream"))),
+        (status = "4XX", description = "Why not.", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "The opening could not be recorded.", body = ProblemDetails, content_type = "application/problem+json"),
+    )
+)]
+async fn follow_records(
+    State(console): State<Arc<Console>>,
+    follower: Follower,
+    headers: HeaderMap,
+    Asked(asked): Asked<Followed>,
+) -> Result<Response, Problem> {
+    records::open(console, follower, &headers, asked).await
 }
 
 /// Answer, with a signature of your key.

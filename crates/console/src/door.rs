@@ -19,14 +19,18 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::api;
-use crate::limits::STREAMS_MAX;
+use crate::limits::{FOLLOWERS_MAX, LOOKUPS_MAX, STREAMS_MAX};
 use crate::problem::{Code, Problem};
+use crate::records::Reader;
 use crate::sessions::Sessions;
 
 /// What all requests share.
 pub(crate) struct Console {
+    pub(crate) followers: Arc<Semaphore>,
     pub(crate) gateway: Arc<Gateway>,
+    pub(crate) lookups: Semaphore,
     pub(crate) peers: Peers,
+    pub(crate) readers: Vec<Reader>,
     pub(crate) sessions: Sessions,
     pub(crate) streams: Arc<Semaphore>,
 }
@@ -58,8 +62,11 @@ const HEADERS: [(HeaderName, &str); 6] = [
 pub async fn bind(gateway: Arc<Gateway>, config: &Config) -> Result<Door, BindError> {
     let (listener, address) = at(config.console, "console").await?;
     let console = Console {
+        followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
         gateway,
+        lookups: Semaphore::new(LOOKUPS_MAX),
         peers: peers(address, config),
+        readers: config.streams.iter().map(|(name, reader)| Reader::new(name, reader)).collect(),
         sessions: Sessions::new(),
         streams: Arc::new(Semaphore::new(STREAMS_MAX)),
     };

@@ -8,6 +8,7 @@ pub mod door;
 mod events;
 pub mod limits;
 pub mod problem;
+mod records;
 mod request;
 pub mod sessions;
 pub mod wire;

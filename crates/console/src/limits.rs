@@ -36,6 +36,24 @@ pub const STREAM_LOOKS_EVERY: Duration = Duration::from_secs(1);
 /// How often a stream says that it lives: proxies cut what is silent for a minute.
 pub const STREAM_ALIVE_EVERY: Duration = Duration::from_secs(15);
 
+/// Streams of records that may be open. Nine batches of at most 128 KiB each: 72 MiB at the very most, and 4 MB where records are small.
+pub const FOLLOWERS_MAX: usize = 64;
+
+/// Batches of records that wait for the reader of one stream; then the ledger is not read on for it.
+pub const STREAM_BATCHES_WAITING: usize = 8;
+
+/// How long a stream lets records gather before it looks for them: what many calls leave goes out together.
+pub const STREAM_GATHER: Duration = Duration::from_millis(50);
+
+/// How long the reader of a stream may take nothing while batches wait. It comes back with its place.
+pub const STREAM_READ_WAIT: Duration = Duration::from_secs(30);
+
+/// Pages of records that are looked for at a time: each may read the whole log on a thread of its own.
+pub const LOOKUPS_MAX: usize = 4;
+
+/// How long a page waits for others to be found.
+pub const LOOKUP_WAIT: Duration = Duration::from_secs(10);
+
 /// Approvals or records on one page where nothing else is asked for.
 pub const PAGE: u16 = 50;
 

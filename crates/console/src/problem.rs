@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use evidence::approvals::Illegal;
 use gateway::approvals::{AskError, ReviewError};
 use gateway::content::OpenContentError;
+use gateway::export::ExportError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -66,6 +67,8 @@ codes! {
     Excluded = "excluded", FORBIDDEN, "Whoever has to do with a call does not review it", "leave the answer to somebody else";
     /// Earlier emergencies wait for their review.
     GlassOverdue = "glass_overdue", FORBIDDEN, "Earlier emergencies wait for their review", "have them reviewed first";
+    /// The filter is none, or none that may be asked here.
+    FilterUnfit = "filter_unfit", CONFLICT, "The filter is none that may be asked here", "mend it where `at` points; `countersign audit --fields` lists what there is";
     /// The request comes by an unknown name or from a foreign page.
     Foreign = "foreign", FORBIDDEN, "The request comes by an unknown name, or from a foreign page", "name the host in `hosts` or the page in `origins` under [listen] in countersign.toml";
     /// It is no standing grant that could be asked for.
@@ -84,6 +87,8 @@ codes! {
     NothingToTakeBack = "nothing_to_take_back", CONFLICT, "Nothing is there that could be taken back", "nothing is to be done";
     /// The person was shown something else.
     OtherView = "other_view", CONFLICT, "The person was shown something else than what is asked", "show the approval again, and answer what it shows";
+    /// The log does not have the place.
+    PlaceUnknown = "place_unknown", CONFLICT, "The log does not reach this place", "find out whether the gateway has another ledger than before; then begin at a place that it has";
     /// What is proposed is no proposal.
     ProposalUnfit = "proposal_unfit", CONFLICT, "Arguments are proposed where a call is edited", "send one JSON object that differs from the arguments of the call, and leave it out of other answers";
     /// The very same answer was given before.
@@ -104,12 +109,18 @@ codes! {
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "The gateway cannot do it now", "come back later; `countersign doctor` says what is wrong";
     /// The body is of another media type.
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body is of another media type", "send application/json";
+    /// It must be said why.
+    WhyRequired = "why_required", CONFLICT, "It must be said why, and is recorded", "send `why`";
 }
 
 /// A problem, as RFC 9457 writes it.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProblemDetails {
+    /// Where in the filter the trouble starts: a byte, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub at: Option<usize>,
     /// What sort of problem it is: stable.
     pub code: Code,
     /// What is wrong here.
@@ -129,6 +140,7 @@ pub struct ProblemDetails {
 /// Why a request is not answered as it wished.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
+    at: Option<usize>,
     code: Code,
     detail: String,
 }
@@ -136,7 +148,7 @@ pub struct Problem {
 impl Problem {
     /// One of this sort; `detail` says what is wrong here.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into() }
+        Self { at: None, code, detail: detail.into() }
     }
 
     /// Something failed that is not the caller's fault.
@@ -215,10 +227,24 @@ impl From<AskError> for Problem {
     }
 }
 
+impl From<ExportError> for Problem {
+    fn from(error: ExportError) -> Self {
+        match &error {
+            ExportError::Filter(filter) => {
+                Self { at: Some(filter.at), code: Code::FilterUnfit, detail: error.to_string() }
+            }
+            ExportError::Joined(_) => Self::new(Code::FilterUnfit, error.to_string()),
+            ExportError::Unfit => Self::new(Code::RequestUnfit, error.to_string()),
+            ExportError::Unrecorded(_) => Self::failed(&error),
+        }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Self { code, detail } = self;
+        let Self { at, code, detail } = self;
         let details = ProblemDetails {
+            at,
             code,
             detail,
             mend: code.mend().to_owned(),

@@ -7,12 +7,14 @@ use axum::http::request::Parts;
 use evidence::ids::{ApprovalId, CallId, IdError};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::door::Console;
 use crate::limits::{BODY_BYTES_MAX, BODY_WAIT};
 use crate::problem::{Code, Problem};
+use crate::records::Follower;
 use crate::sessions::{NoSession, Session};
 use crate::wire::unfit;
 
@@ -30,6 +32,19 @@ impl FromRequestParts<Arc<Console>> for Caller {
             }
             Problem::new(Code::SessionRequired, none.to_string())
         })
+    }
+}
+
+/// A person with a session, or a reader that the configuration names.
+impl FromRequestParts<Arc<Console>> for Follower {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, console: &Arc<Console>) -> Result<Self, Problem> {
+        let digest: Option<[u8; 32]> = bearer(parts).ok().map(|token| Sha256::digest(token.as_bytes()).into());
+        match console.readers.iter().find(|reader| Some(reader.token()) == digest.as_ref()) {
+            Some(reader) => Ok(Self::Reader(reader.clone())),
+            None => Caller::from_request_parts(parts, console).await.map(|Caller(session)| Self::Person(session)),
+        }
     }
 }
 

@@ -530,6 +530,57 @@ pub struct Records {
     pub records: Vec<Value>,
 }
 
+/// Which records of the ledger.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct RecordsAsked {
+    /// Only records before this one: the `next` of the page before.
+    #[param(minimum = 1, maximum = 9007199254740991_u64, nullable = false)]
+    pub before: Option<u64>,
+    /// Which; all where nothing is said. docs/evidence.md has the language.
+    #[param(max_length = 4096, nullable = false)]
+    pub filter: Option<String>,
+    /// So many at most; 50 where nothing is said.
+    #[param(minimum = 1, maximum = 200, nullable = false)]
+    pub limit: Option<u16>,
+    /// Why: the look is recorded with it, which the organisation may demand.
+    #[param(
+        min_length = 1,
+        max_length = 1024,
+        pattern = "[^\\u0000-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]",
+        nullable = false
+    )]
+    pub why: Option<String>,
+}
+
+/// A page of records, newest first.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordPage {
+    /// Before which record the next page begins, where there may be more.
+    pub next: Option<u64>,
+    /// The records as the ledger has them; docs/evidence.md says what is in them.
+    #[schema(value_type = Vec<Object>)]
+    pub records: Vec<Value>,
+}
+
+/// Which records are followed.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Followed {
+    /// Only records after this one; 0 for all. Those from now on where nothing is said.
+    #[param(minimum = 0, maximum = 9007199254740991_u64, nullable = false)]
+    pub after: Option<u64>,
+    /// Which; all where nothing is said. Nothing that asks about other records.
+    #[param(max_length = 4096, nullable = false)]
+    pub filter: Option<String>,
+    /// Why: it is recorded. Persons must say it; for a reader the configuration does.
+    #[param(min_length = 1, max_length = 1024, nullable = false)]
+    pub why: Option<String>,
+}
+
 /// A signed answer.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -23,6 +23,8 @@ use crate::notify;
 use crate::notify::config::NotifyConfig;
 use crate::oauth;
 use crate::oauth::config::OauthConfig;
+use crate::stream;
+use crate::stream::config::StreamConfig;
 
 /// A configuration whose parts fit together.
 #[derive(Clone, Debug)]
@@ -49,6 +51,8 @@ pub struct Config {
     pub origins: Vec<String>,
     /// The address under which agents reach the gateway, where it is not the one that they call: scheme and host.
     pub public: Option<String>,
+    /// Who may follow the ledger with a token of their own, by name.
+    pub streams: BTreeMap<String, StreamConfig>,
     /// The MCP upstreams by name.
     pub upstreams: BTreeMap<String, UpstreamConfig>,
 }
@@ -103,6 +107,8 @@ struct Written {
     missions: Missions,
     #[serde(default)]
     notify: BTreeMap<String, notify::config::Written>,
+    #[serde(default)]
+    stream: BTreeMap<String, stream::config::Written>,
     #[serde(default)]
     upstream: Upstreams,
     #[serde(default)]
@@ -241,6 +247,7 @@ impl Config {
             notify: notify::config::fit(file.notify, &base).map_err(form)?,
             origins: file.listen.origins,
             public,
+            streams: stream::config::fit(file.stream, &base).map_err(form)?,
             upstreams,
         })
     }

@@ -98,7 +98,7 @@ impl Gateway {
         .await
     }
 
-    async fn record_access(&self, access: EvidenceAccess) -> Result<u64, ExportError> {
+    pub(crate) async fn record_access(&self, access: EvidenceAccess) -> Result<u64, ExportError> {
         let draft = Draft::new(Context::system().into(), None, now(), access);
         let receipts = self.ledger.append(vec![draft]).await?;
         Ok(receipts.first().map_or(0, |receipt| receipt.seq))

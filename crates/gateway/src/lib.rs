@@ -49,6 +49,7 @@ pub mod runs;
 mod seal;
 pub mod session;
 pub mod socket;
+pub mod stream;
 mod trouble;
 mod waivers;
 pub mod witness;

@@ -214,6 +214,12 @@ pub const NOTIFIERS_MAX: usize = 16;
 /// Records that a notifier reads at one time: some 2 KiB each.
 pub const NOTIFY_PAGE: usize = 256;
 
+/// Programs that a configuration lets follow the ledger.
+pub const STREAM_READERS_MAX: usize = 32;
+
+/// After so many bytes a batch of records is given to its follower: some thirty records of 2 KiB. A record has at most 64 KiB, so a batch has less than 128 KiB.
+pub const STREAM_BATCH_BYTES: usize = 64 << 10;
+
 /// The pauses before a message is sent again; then every ten minutes.
 pub const NOTIFY_PAUSES: [Duration; 6] = [
     Duration::from_secs(1),

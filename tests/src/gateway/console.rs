@@ -22,23 +22,23 @@ use super::standing::{GRANT, MISSION, PEOPLE};
 
 /// A gateway that serves, and the address of its console.
 pub(super) struct Served {
-    address: String,
-    process: Process,
+    pub(super) address: String,
+    pub(super) process: Process,
 }
 
 /// What came back.
 #[derive(Debug)]
-struct Came {
-    body: Value,
+pub(super) struct Came {
+    pub(super) body: Value,
     head: String,
-    status: u16,
+    pub(super) status: u16,
 }
 
 /// A person with a session.
-struct Person<'a> {
+pub(super) struct Person<'a> {
     key: DeviceKey,
     served: &'a Served,
-    token: String,
+    pub(super) token: String,
 }
 
 impl Gated {
@@ -73,13 +73,13 @@ impl Gated {
         said_by(command, input)
     }
 
-    fn device(&self, person: &str) -> DeviceKey {
+    pub(super) fn device(&self, person: &str) -> DeviceKey {
         DeviceKey::open(&self.key(person), PASSPHRASE).unwrap()
     }
 }
 
 impl Served {
-    fn ask(&self, head: &str, headers: &str, body: &str) -> Came {
+    pub(super) fn ask(&self, head: &str, headers: &str, body: &str) -> Came {
         let host = if headers.contains("Host:") { String::new() } else { format!("Host: {}\r\n", self.address) };
         let length = body.len();
         let text =
@@ -113,7 +113,7 @@ impl Served {
         json!({ "challenge": challenge, "key": key.id(), "person": key.person(), "signature": signature })
     }
 
-    fn open(&self, key: DeviceKey) -> Person<'_> {
+    pub(super) fn open(&self, key: DeviceKey) -> Person<'_> {
         let challenge = self.challenge(key.person());
         let came = self.post("/v1/sessions", "", &self.login(&key, &challenge));
         assert_eq!(came.status, 201, "{came:?}");
@@ -131,11 +131,11 @@ impl Person<'_> {
         format!("Authorization: Bearer {}\r\n", self.token)
     }
 
-    fn get(&self, path: &str) -> Came {
+    pub(super) fn get(&self, path: &str) -> Came {
         self.served.ask(&format!("GET {path}"), &self.authorization(), "")
     }
 
-    fn seen(&self, path: &str) -> Value {
+    pub(super) fn seen(&self, path: &str) -> Value {
         let came = self.get(path);
         assert_eq!(came.status, 200, "{path}: {came:?}");
         came.body
