@@ -13,6 +13,7 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::Response;
 use evidence::filter::Filter;
+use evidence::limits::INTEGER_MAX;
 use evidence::record::{Look, Record};
 use futures_util::stream::unfold;
 use gateway::approvals::Channel;
@@ -97,6 +98,9 @@ enum End {
 /// A page of records, newest first.
 pub(crate) async fn page(console: &Console, session: &Session, asked: RecordsAsked) -> Result<RecordPage, Problem> {
     let limit = limit(asked.limit, PAGE)?;
+    if let Some(before) = asked.before.filter(|before| !(1..=INTEGER_MAX).contains(before)) {
+        return Err(unfit(format!("`before` is {before}; use the number of a record")));
+    }
     let text = asked.filter.unwrap_or_default();
     let filter = Filter::parse_at(&text, now()).map_err(ExportError::Filter)?;
     match (&asked.why, console.gateway.reads()) {

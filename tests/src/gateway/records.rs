@@ -175,6 +175,7 @@ fn a_stream_is_for_whom_it_is_and_says_how_it_ends() {
         (TOKEN, "/v1/records/stream?from=1", 400, "request_unfit", Value::Null),
         (&ana.token, "/v1/records/stream?after=0", 409, "why_required", Value::Null),
         (&ana.token, "/v1/records/stream?after=0&why=%20", 400, "request_unfit", Value::Null),
+        (&ana.token, "/v1/records?before=0", 400, "request_unfit", Value::Null),
         (&ana.token, "/v1/records?limit=0", 400, "request_unfit", Value::Null),
         (&ana.token, "/v1/records?filter=typ:x", 409, "filter_unfit", json!(0)),
     ] {
