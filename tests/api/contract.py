@@ -10,13 +10,18 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 import urllib.request
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from collector import Collector
+
 QUESTIONS = 60
+FEED_SECONDS = 60
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SECONDS_PER_RUN = 30
 
 
@@ -60,6 +65,10 @@ def ask(options):
         if told.get("id") in waiting:
             assert "countersign.dev/approval" in told["result"]["_meta"], told
             waiting.remove(told["id"])
+    meta = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
+    send({"id": "last", "method": "tools/call", "params": {"name": "echo", "arguments": {"text": "hi"}, "_meta": meta}})
+    while answer().get("id") != "last":
+        pass
     bridge.stdin.close()
     bridge.wait()
 
@@ -117,11 +126,26 @@ def schemathesis(options, label, token, config, *words):
     return check(label, done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:])
 
 
+def fed(collector):
+    """Whether a collector of OpenTelemetry was told of every record since the first that it was told of, of every question, and of the call that ran."""
+    deadline = time.monotonic() + FEED_SECONDS
+    while not collector.spans and not collector.wrong and time.monotonic() < deadline:
+        time.sleep(0.2)
+    logs, spans = dict(collector.logs), list(collector.spans.values())
+    asked = sum(log.event_name == "countersign.approval_record" for log in logs.values())
+    whole = bool(logs) and len(logs) == max(logs) - min(logs) + 1 and asked >= QUESTIONS
+    traced = [(span.trace_id.hex(), span.name) for span in spans] == [(TRACE, "tools/call echo")]
+    said = f"{len(logs)} records, {asked} about approvals, {spans}; {collector.wrong[:3]}"
+    return check("a collector of OpenTelemetry reads what it is told, which is everything", whole and traced and not collector.wrong, said)
+
+
 def main():
     parser = argparse.ArgumentParser()
     for name in ["console", "home", "countersign", "upstream", "checked-in"]:
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--collector", required=True, type=int)
     options = parser.parse_args()
+    collector = Collector(options.collector)
     enrol(options, "ana", "ana.key", None)
     enrol(options, "carl", "carl.key", "ana.key")
     ask(options)
@@ -132,6 +156,7 @@ def main():
     holds &= check("the description is the one that is checked in", described == json.load(open(options.checked_in)))
     waiting = call(options, f"/v1/approvals?state=open&mine=true&limit={QUESTIONS}", token=token)["approvals"]
     holds &= check("every question waits for this person", len(waiting) == QUESTIONS, f"{len(waiting)} wait")
+    holds &= fed(collector)
     holds &= schemathesis(options, "requests of all kinds, about approvals that there are not", token, "")
     known = f'[parameters]\n"path.id" = "{waiting[0]["approval"]}"\n'
     holds &= schemathesis(options, "requests about one that there is", token, known, "--include-path-regex", "/v1/approvals/")

@@ -26,6 +26,7 @@ mod notify;
 mod observe;
 mod oddities;
 mod organisation;
+mod otel;
 mod outcomes;
 mod own_classes;
 mod parked;

@@ -23,6 +23,8 @@ use crate::notify;
 use crate::notify::config::NotifyConfig;
 use crate::oauth;
 use crate::oauth::config::OauthConfig;
+use crate::otel;
+use crate::otel::config::OtelConfig;
 use crate::stream;
 use crate::stream::config::StreamConfig;
 
@@ -49,6 +51,8 @@ pub struct Config {
     pub notify: BTreeMap<String, NotifyConfig>,
     /// Origins of web pages that may connect.
     pub origins: Vec<String>,
+    /// The collector of OpenTelemetry that is fed, if any.
+    pub otel: Option<OtelConfig>,
     /// The address under which agents reach the gateway, where it is not the one that they call: scheme and host.
     pub public: Option<String>,
     /// Who may follow the ledger with a token of their own, by name.
@@ -107,6 +111,7 @@ struct Written {
     missions: Missions,
     #[serde(default)]
     notify: BTreeMap<String, notify::config::Written>,
+    otel: Option<otel::config::Written>,
     #[serde(default)]
     stream: BTreeMap<String, stream::config::Written>,
     #[serde(default)]
@@ -178,7 +183,7 @@ struct Upstream {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Credential {
+pub(crate) struct Credential {
     header: Option<String>,
     env: Option<String>,
     file: Option<PathBuf>,
@@ -246,6 +251,7 @@ impl Config {
             missions: base.join(file.missions.dir),
             notify: notify::config::fit(file.notify, &base).map_err(form)?,
             origins: file.listen.origins,
+            otel: file.otel.map(|otel| otel.fit(&base).map_err(|text| form(format!("[otel] {text}")))).transpose()?,
             public,
             streams: stream::config::fit(file.stream, &base).map_err(form)?,
             upstreams,
@@ -317,7 +323,7 @@ impl Upstream {
 
 impl Credential {
     /// The header and its value, from the environment or a file.
-    fn read(self, base: &Path) -> Result<(String, String), String> {
+    pub(crate) fn read(self, base: &Path) -> Result<(String, String), String> {
         let secret =
             Secret { env: self.env, file: self.file }.read(base).map_err(|text| format!("credential: {text}"))?;
         let header = self.header.unwrap_or_else(|| "authorization".to_owned()).to_ascii_lowercase();

@@ -220,6 +220,9 @@ pub const STREAM_READERS_MAX: usize = 32;
 /// After so many bytes a batch of records is given to its follower: some thirty records of 2 KiB. A record has at most 64 KiB, so a batch has less than 128 KiB.
 pub const STREAM_BATCH_BYTES: usize = 64 << 10;
 
+/// Records that go to a collector of OpenTelemetry at one time: some 2 KiB each, three times that as its JSON, 400 KiB in all; 64 of the largest, of 64 KiB, are 12 MiB.
+pub const OTEL_BATCH_RECORDS: usize = 64;
+
 /// The pauses before a message is sent again; then every ten minutes.
 pub const NOTIFY_PAUSES: [Duration; 6] = [
     Duration::from_secs(1),

@@ -8,7 +8,6 @@ pub mod config;
 mod message;
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
@@ -16,43 +15,20 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use evidence::filter::{Filter, SeqRange, Term};
-use evidence::ids::ExceptionId;
 use evidence::record::approval::Question;
-use evidence::record::{Context, ExceptionEvent, ExceptionKind, ExceptionRecord, Record, RecordType};
+use evidence::record::{Record, RecordType};
 use evidence::time::Timestamp;
-use governance::limits::EXCEPTION_DUE_US;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{Method, Request, StatusCode};
-use serde::{Deserialize, Serialize};
 use store::{Order, ReadError};
 use surfaces::mcp::web::WebClient;
 
 use crate::Gateway;
 use crate::clock::now;
-use crate::home::{Durability, keep};
+use crate::feed::Feed;
 use crate::limits::{NOTIFY_GIVE_UP_US, NOTIFY_PAGE, NOTIFY_PAUSE_MAX, NOTIFY_PAUSES, NOTIFY_TROUBLE_US, WATCH_EVERY};
 use config::NotifyConfig;
 pub use message::{Message, Subject};
-
-/// Where a notifier is, as the home keeps it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Place {
-    /// The last record that was looked at.
-    seq: u64,
-    /// What is wrong with the receiver.
-    trouble: Option<Trouble>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Trouble {
-    due: Timestamp,
-    exception: ExceptionId,
-    /// How many messages were given up.
-    given_up: u64,
-    reason: String,
-}
 
 /// Why a message is not delivered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,27 +44,18 @@ pub enum PostError {
 /// One notifier at work.
 struct Notifier {
     config: NotifyConfig,
+    feed: Feed,
     gateway: Arc<Gateway>,
     name: String,
-    place: Place,
     web: WebClient,
 }
 
 /// Notifies by `config`, under this name, until the gateway stops.
 pub async fn run(gateway: Arc<Gateway>, name: String, config: NotifyConfig) {
-    let end = gateway.ledger.lag().durable;
-    let path = path(&gateway, &name);
-    let place = match std::fs::read(&path).map(|text| serde_json::from_slice::<Place>(&text)) {
-        // A place beyond the end is another ledger's.
-        Ok(Ok(place)) if place.seq <= end => place,
-        Ok(_) => {
-            tracing::warn!(path = %path.display(), "where the notifier was cannot be read; it begins at the end of the ledger");
-            Place { seq: end, trouble: None }
-        }
-        Err(_) => Place { seq: end, trouble: None },
-    };
-    let mut notifier = Notifier { config, gateway: gateway.clone(), name, place, web: WebClient::default() };
-    notifier.keep();
+    let file = format!("notify/{name}.json");
+    let mitigation = "approvals wait all the same; people see them with `countersign approvals list`";
+    let feed = Feed::open(gateway.clone(), &file, format!("notify:{name}"), mitigation);
+    let mut notifier = Notifier { config, feed, gateway: gateway.clone(), name, web: WebClient::default() };
     loop {
         tokio::select! {
             () = gateway.stopped() => return,
@@ -139,16 +106,12 @@ fn signature(secret: &[u8], id: &str, sent_at: i64, body: &str) -> String {
     format!("v1,{}", STANDARD.encode(tag))
 }
 
-fn path(gateway: &Gateway, name: &str) -> PathBuf {
-    gateway.home.path().join("notify").join(format!("{name}.json"))
-}
-
 impl Notifier {
     /// Sends what the ledger has after the notifier's place.
     async fn catch_up(&mut self) {
         loop {
             let end = self.gateway.ledger.lag().durable;
-            if end <= self.place.seq {
+            if end <= self.feed.seq() {
                 return;
             }
             let records = match self.read(end).await {
@@ -163,12 +126,10 @@ impl Notifier {
                 if let Some(message) = self.message(&record) {
                     self.deliver(&message, record.recorded_at).await;
                 }
-                self.place.seq = record.seq;
-                self.keep();
+                self.feed.advance(record.seq);
             }
             if is_whole {
-                self.place.seq = end;
-                self.keep();
+                self.feed.advance(end);
             }
         }
     }
@@ -176,7 +137,7 @@ impl Notifier {
     /// A page of the records up to `end` that may be told of, oldest first.
     async fn read(&self, end: u64) -> Result<Vec<Record>, ReadError> {
         let filter = Filter::And(vec![
-            Filter::Term(Term::Seq(vec![SeqRange { low: self.place.seq + 1, high: end }])),
+            Filter::Term(Term::Seq(vec![SeqRange { low: self.feed.seq() + 1, high: end }])),
             Filter::Term(Term::Type(vec![RecordType::ApprovalRecord, RecordType::ExceptionRecord])),
         ]);
         let gateway = self.gateway.clone();
@@ -229,92 +190,23 @@ impl Notifier {
         let mut pauses = NOTIFY_PAUSES.iter().copied();
         loop {
             match post(&self.web, &self.config, message).await {
-                Ok(()) => return self.works_again().await,
+                Ok(()) => return self.feed.works_again().await,
                 Err(error @ PostError::Refused(_)) => {
-                    return self.give_up(&format!("{} of {}: {error}", message.event, message.about)).await;
+                    return self.feed.give_up(&format!("{} of {}: {error}", message.event, message.about)).await;
                 }
                 Err(error @ PostError::Later(_)) => {
                     tracing::warn!(notifier = self.name, %error, "a notification is not delivered yet");
                     let at = now();
                     let reason = format!("{} of {}: {error}", message.event, message.about);
                     if at.micros_since(recorded_at) > NOTIFY_GIVE_UP_US {
-                        return self.give_up(&reason).await;
+                        return self.feed.give_up(&reason).await;
                     }
                     if at.micros_since(begun) > NOTIFY_TROUBLE_US {
-                        self.open(&reason).await;
+                        self.feed.trouble(&reason).await;
                     }
                 }
             }
             tokio::time::sleep(pauses.next().unwrap_or(NOTIFY_PAUSE_MAX)).await;
-        }
-    }
-
-    async fn give_up(&mut self, reason: &str) {
-        tracing::error!(notifier = self.name, reason, "a notification is given up");
-        self.open(reason).await;
-        if let Some(trouble) = &mut self.place.trouble {
-            trouble.given_up += 1;
-        }
-    }
-
-    /// Opens an exception, unless one is open.
-    async fn open(&mut self, reason: &str) {
-        if self.place.trouble.is_some() {
-            return;
-        }
-        let at = now();
-        let trouble = Trouble {
-            due: at.plus_micros(EXCEPTION_DUE_US),
-            exception: ExceptionId::at(at, self.gateway.entropy.bits()),
-            given_up: 0,
-            reason: reason.chars().take(1_024).collect(),
-        };
-        let mitigation = "approvals wait all the same; people see them with `countersign approvals list`";
-        if self.tell(ExceptionEvent::Opened, &trouble, mitigation).await {
-            self.place.trouble = Some(trouble);
-            self.keep();
-        }
-    }
-
-    /// Says in the exception that is open, if one is, that the receiver takes messages again.
-    async fn works_again(&mut self) {
-        let Some(trouble) = self.place.trouble.take() else { return };
-        let mitigation = format!("messages are delivered again; {} were given up", trouble.given_up);
-        if !self.tell(ExceptionEvent::Mitigated, &trouble, &mitigation).await {
-            self.place.trouble = Some(trouble);
-        }
-    }
-
-    async fn tell(&self, event: ExceptionEvent, trouble: &Trouble, mitigation: &str) -> bool {
-        let body = ExceptionRecord {
-            broken_glass: None,
-            due: Some(trouble.due),
-            event,
-            exception: trouble.exception,
-            kind: ExceptionKind::Notification,
-            mitigation: Some(mitigation.to_owned()),
-            note: None,
-            owner: "operator".to_owned(),
-            reason: trouble.reason.clone(),
-            scope: format!("notify:{}", self.name),
-            signed: None,
-            who: None,
-        };
-        let told = self.gateway.note(Context::system().into(), body).await;
-        if let Err(error) = &told {
-            tracing::error!(%error, "trouble with notifications could not be recorded");
-        }
-        told.is_ok()
-    }
-
-    /// Keeps the place. Where that fails, messages are sent again after a restart.
-    fn keep(&self) {
-        let path = path(&self.gateway, &self.name);
-        let kept = serde_json::to_string(&self.place)
-            .map_err(std::io::Error::from)
-            .and_then(|text| keep(&path, &text, Durability::Lost));
-        if let Err(error) = kept {
-            tracing::warn!(path = %path.display(), %error, "where the notifier is could not be kept");
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The API for people against its own description: Schemathesis makes requests from `docs/openapi.json` as the running gateway tells it, good and bad ones, and holds the answers to it.
 //!
-//! `tests/api/contract.py` plays the person: it has calls wait, opens the person's key, opens a session with it, and starts Schemathesis.
+//! `tests/api/contract.py` plays the person: it has calls wait, opens the person's key, opens a session with it, and starts Schemathesis. It is the collector of OpenTelemetry too that the gateway feeds.
 
 use std::fs::{self, DirBuilder};
+use std::net::TcpListener;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::process::Command;
 
@@ -27,6 +28,7 @@ until   = 2099-12-31
 why     = "First version."
 
 [allow.mcp.up]
+echo = {}
 effect = {}
 
 [danger.effects]
@@ -49,8 +51,9 @@ pub(crate) fn run(place: &mut Workplace) -> Result<Report> {
     fs::write(home.join("people.toml"), PEOPLE)?;
     fs::write(scratch.path().join("mission.toml"), MISSION)?;
     let config = scratch.path().join("countersign.toml");
+    let collector = free_port()?;
     let listen = "[listen]\nconsole = \"127.0.0.1:0\"\ngateway = \"127.0.0.1:0\"\n\n[missions]\ndir = \"missions\"\n";
-    fs::write(&config, listen)?;
+    fs::write(&config, format!("{listen}\n[otel]\nurl = \"http://127.0.0.1:{collector}\"\n"))?;
     let log = scratch.path().join("gateway.log");
     let gateway = Gateway::start(place, &home, &config, &log)?;
     let said = fs::read_to_string(&log).context("read what the gateway said")?;
@@ -61,6 +64,7 @@ pub(crate) fn run(place: &mut Workplace) -> Result<Report> {
     script.args(["--console", &console, "--home"]).arg(&home);
     script.arg("--countersign").arg(place.built("countersign"));
     script.arg("--upstream").arg(place.built("countersign-upstream"));
+    script.args(["--collector", &collector.to_string()]);
     script.arg("--checked-in").arg(place.root.join("docs/openapi.json"));
     let ran = place.run(script.env(PASSPHRASE.0, PASSPHRASE.1))?;
     let mut report = Report::default();
@@ -70,6 +74,12 @@ pub(crate) fn run(place: &mut Workplace) -> Result<Report> {
     gateway.stop()?;
     report.verified(place, &home, 0)?;
     Ok(report)
+}
+
+/// A port that nobody listens on now: the script's collector does, once it has started.
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("look for a free port")?;
+    Ok(listener.local_addr().context("read the port")?.port())
 }
 
 /// The address in the line of JSON that `serve` prints.

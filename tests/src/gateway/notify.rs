@@ -29,7 +29,12 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    fn header(&self, name: &str) -> &str {
+    /// What was asked.
+    pub(super) fn path(&self) -> &str {
+        self.head.split(' ').nth(1).unwrap_or_default()
+    }
+
+    pub(super) fn header(&self, name: &str) -> &str {
         let line = self.head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
         line.unwrap_or_else(|| panic!("no {name}: {}", self.head))
     }
@@ -91,6 +96,11 @@ impl Receiver {
             }
         });
         Self { address, sent }
+    }
+
+    /// What it was sent until now.
+    pub(super) fn so_far(&self) -> Vec<Sent> {
+        self.sent.lock().unwrap().clone()
     }
 
     /// What it was sent, once it is so much.

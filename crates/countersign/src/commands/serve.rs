@@ -9,7 +9,7 @@ use gateway::config::Config;
 use gateway::home::Home;
 use gateway::limits::{CALL_TIMEOUT, IDLE, SHUTDOWN_WAIT, WATCH_EVERY};
 use gateway::socket::{self, Bridges};
-use gateway::{Gateway, cosigning, listener, notify};
+use gateway::{Gateway, cosigning, listener, notify, otel};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -93,6 +93,9 @@ async fn open(
         gateway.note_witnesses(config.cosigning.as_ref()).await;
         if let Some(config) = config.cosigning {
             doors.spawn(cosigning::run(gateway.clone(), config));
+        }
+        if let Some(collector) = config.otel {
+            doors.spawn(otel::run(gateway.clone(), collector));
         }
         for (name, receiver) in config.notify {
             doors.spawn(notify::run(gateway.clone(), name, receiver));
