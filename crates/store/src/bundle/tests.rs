@@ -145,3 +145,13 @@ fn a_damaged_tar_file_is_no_bundle() {
     let missing = Bundle::open(&home.path().join("nowhere")).unwrap_err();
     assert!(missing.to_string().contains("nowhere"));
 }
+
+/// It was exported once, and verifies for ever.
+#[test]
+fn the_frozen_bundle_verifies() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../corpus/bundle");
+    let key = fs::read_to_string(folder.join("v1.vkey")).unwrap().trim_end().parse().unwrap();
+    let trust = Trust { key, older: Vec::new(), witnesses: Witnesses::default() };
+    let report = check(&Bundle::open(&folder.join("v1")).unwrap(), &trust, &mut |_| {});
+    assert!(report.is_sound(), "{:?}", report.faults);
+}
