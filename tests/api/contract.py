@@ -4,6 +4,7 @@ The key's file is opened here as the program writes it, so that its form is held
 
 import argparse
 import base64
+import datetime
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ import sys
 import time
 import urllib.request
 
+import duckdb
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -139,6 +141,29 @@ def fed(collector):
     return check("a collector of OpenTelemetry reads what it is told, which is everything", whole and traced and not collector.wrong, said)
 
 
+def tabled(options):
+    """Whether DuckDB reads from a file of Parquet what the ledger has."""
+    audit = [options.countersign, "audit", "seq:1..500", "--limit", "0", "--home", options.home, "--format"]
+    records = [json.loads(line) for line in told([*audit, "json"]).splitlines()]
+    told([*audit, "parquet", "--out", "records.parquet"])
+    columns = "seq, id, recorded_at AT TIME ZONE 'UTC', occurred_at AT TIME ZONE 'UTC', type, mission, run, call, agent, initiator, authenticated, classes, trace, emitter, schema, links, body"
+    rows = duckdb.sql(f"SELECT {columns} FROM 'records.parquet' ORDER BY seq").fetchall()
+
+    def row(record):
+        at = lambda name: datetime.datetime.fromisoformat(record[name].removesuffix("Z"))
+        of = lambda name: record["correlation"].get(name)
+        who = record["initiator"]
+        return (record["seq"], record["id"], at("recorded_at"), at("occurred_at"), record["type"], of("mission"), of("run"), of("call"), record["agent"]["name"],
+            who["name"], who["authenticated"], ",".join(record["data_classes"]), of("trace"), record["emitter"], record["schema"], record["links"], record["body"])
+
+    wanted = [row(record) for record in records]
+    came = [(*row[:15], json.loads(row[15]), json.loads(row[16])) for row in rows]
+    wrong = next((pair for pair in zip(came, wanted) if pair[0] != pair[1]), None)
+    [sums] = duckdb.sql("SELECT count(*), count(body->>'$.effect') FROM 'records.parquet' WHERE type = 'decision_record'").fetchall()
+    holds = came == wanted and len(came) > QUESTIONS and sums[0] == sums[1] > QUESTIONS
+    return check("DuckDB reads a file of Parquet as the ledger has it", holds, f"{len(came)} of {len(wanted)}; {sums}; {wrong}")
+
+
 def main():
     parser = argparse.ArgumentParser()
     for name in ["console", "home", "countersign", "upstream", "checked-in"]:
@@ -157,6 +182,7 @@ def main():
     waiting = call(options, f"/v1/approvals?state=open&mine=true&limit={QUESTIONS}", token=token)["approvals"]
     holds &= check("every question waits for this person", len(waiting) == QUESTIONS, f"{len(waiting)} wait")
     holds &= fed(collector)
+    holds &= tabled(options)
     holds &= schemathesis(options, "requests of all kinds, about approvals that there are not", token, "")
     known = f'[parameters]\n"path.id" = "{waiting[0]["approval"]}"\n'
     holds &= schemathesis(options, "requests about one that there is", token, known, "--include-path-regex", "/v1/approvals/")

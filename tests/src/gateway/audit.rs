@@ -154,6 +154,36 @@ fn an_audit_asks_in_sql_over_what_a_filter_picks() {
 }
 
 #[test]
+fn records_are_written_as_a_file_of_parquet_once() {
+    let world = audited("audit-parquet");
+    let all = world.0.records("").len();
+    let out = world.0.scratch.join("records.parquet");
+    let path = out.to_str().unwrap();
+    let write = |more: &[&str]| world.run(&[&["audit", "", "--format", "parquet"], more].concat());
+    let (code, _, err) = write(&[]);
+    assert!(code == Some(2) && err.contains("--out <FILE>"), "{err}");
+    let (code, _, err) = world.run(&["audit", "", "--format", "csv", "--out", path]);
+    assert!(code == Some(2) && err.contains("--format parquet"), "{err}");
+    let (code, _, err) = write(&["--out", path, "--count", "type"]);
+    assert!(code == Some(2) && err.contains("--format parquet"), "{err}");
+    assert!(!out.exists());
+    let (code, told, err) = write(&["--out", path, "--limit", "0"]);
+    assert_eq!((code, told, err.as_str()), (Some(0), format!("{path}: {all} records\n"), ""));
+    let bytes = std::fs::read(&out).unwrap();
+    assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
+    let (code, _, err) = write(&["--out", path]);
+    assert!(code == Some(2) && err.contains("is there already"), "{err}");
+    let newest = world.0.scratch.join("newest.parquet");
+    let (code, told, err) = write(&["--out", newest.to_str().unwrap(), "--limit", "3"]);
+    assert!(code == Some(0) && told.ends_with(": 3 records\n") && err.contains("--limit 0 writes all"), "{told}{err}");
+    let none = world.0.scratch.join("none.parquet");
+    let (code, told, _) = world.run(&["audit", "agent:nobody", "--format", "parquet", "--out", none.to_str().unwrap()]);
+    assert!(code == Some(0) && told.ends_with(": 0 records\n") && none.exists(), "{told}");
+    let parts = std::fs::read_dir(world.0.scratch.path()).unwrap();
+    assert!(parts.flatten().all(|entry| !entry.file_name().to_string_lossy().ends_with(".part")));
+}
+
+#[test]
 fn where_the_organisation_wants_it_nothing_is_shown_before_it_is_on_record_who_looks() {
     let world = World::new("looks");
     let home = world.scratch.join("home");

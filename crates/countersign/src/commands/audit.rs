@@ -2,6 +2,7 @@
 
 mod count;
 mod page;
+mod parquet;
 mod sql;
 mod story;
 mod test;
@@ -9,6 +10,7 @@ mod test;
 use std::ffi::OsStr;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -33,6 +35,9 @@ pub(crate) struct Audit {
     /// How to write it [default: in a terminal a timeline of one call, run, approval or exception, a table of anything else; json in a pipe]
     #[arg(long)]
     format: Option<Shape>,
+    /// The file to make, for parquet
+    #[arg(long, value_name = "FILE", required_if_eq("format", "parquet"))]
+    out: Option<PathBuf>,
     /// The most records, the newest ones; 0 for all
     #[arg(long, default_value_t = 1_000, value_name = "N")]
     limit: usize,
@@ -66,6 +71,8 @@ enum Shape {
     Csv,
     /// One JSON object a line
     Json,
+    /// A file of Apache Parquet, which `--out` names: one row for each record, the body as JSON
+    Parquet,
     /// A table for people
     Table,
     /// What happened, one after the other: who, what, why, and how long it took
@@ -85,6 +92,7 @@ fn help() -> String {
   countersign audit 'decision:deny after:30d' --count mission,reason
   countersign audit after:30d --sql 'SELECT tool, sum(duration_us) FROM actions GROUP BY tool'
   countersign audit 'type:action_record not agent:ap-bot' --format csv --limit 0 > actions.csv
+  countersign audit after:30d --format parquet --limit 0 --out month.parquet
   countersign audit test soc2                              tests over the records, and a report by control
 
 Fields: {}.
@@ -104,6 +112,11 @@ impl Audit {
             return Ok(Exit::Done);
         }
         let filter = parsed(&self.filter)?;
+        if self.out.is_some() && (self.format != Some(Shape::Parquet) || self.count.is_some() || self.sql.is_some()) {
+            return Err(Failure::usage(
+                "--out is for records with --format parquet; the other formats go to standard output",
+            ));
+        }
         let by = self.count.as_deref().map(count::fields).transpose()?;
         let home = home()?;
         let look = match (&by, &self.sql) {
@@ -127,6 +140,14 @@ impl Audit {
         match shape {
             Shape::Csv => csv(&found)?,
             Shape::Json => json(&found)?,
+            Shape::Parquet => {
+                let out = self.out.ok_or_else(|| Failure::usage("name the file to make with --out FILE"))?;
+                let rows = parquet::write(&found, &self.filter, &out)?;
+                println!("{}: {rows} records", out.display());
+                if found.limit.is_some_and(|limit| rows >= limit as u64) {
+                    eprintln!("the newest {rows} records; --limit 0 writes all");
+                }
+            }
             Shape::Table => found.show(&self.filter, print)?,
             Shape::Timeline => found.with_approvals()?.show(&self.filter, story::print)?,
         }

@@ -52,7 +52,7 @@ pub(super) fn write(reader: &Reader, filter: &Filter, by: &[By], shape: Shape) -
     };
     let names: Vec<&str> = by.iter().map(|by| by.name).chain(["count"]).collect();
     match shape {
-        Shape::Table | Shape::Timeline => print(&names, &counted),
+        Shape::Parquet | Shape::Table | Shape::Timeline => print(&names, &counted),
         Shape::Json => json(&names, &counted)?,
         Shape::Csv => csv(&names, &counted)?,
     }

@@ -22,7 +22,7 @@ pub(super) fn write(
     let mut query = reader.sql(statement, within).map_err(failure)?;
     let columns = query.columns().to_vec();
     match shape {
-        Shape::Table | Shape::Timeline => {
+        Shape::Parquet | Shape::Table | Shape::Timeline => {
             let mut table = table(&columns.iter().map(String::as_str).collect::<Vec<_>>());
             let each = |row: Vec<Cell>| {
                 table.add_row(row.into_iter().map(|cell| visible(text(cell).unwrap_or_else(|| "-".into()))));
