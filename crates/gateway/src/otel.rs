@@ -18,6 +18,7 @@ use store::{Order, ReadError};
 use surfaces::mcp::web::{WebClient, WebUrl};
 
 use crate::Gateway;
+use crate::blocking::blocking;
 use crate::clock::now;
 use crate::feed::Feed;
 use crate::limits::{NOTIFY_PAUSE_MAX, NOTIFY_PAUSES, NOTIFY_TROUBLE_US, OTEL_BATCH_RECORDS, WATCH_EVERY};
@@ -93,16 +94,15 @@ impl Exporter {
     async fn read(&self, end: u64) -> Result<Vec<Record>, ReadError> {
         let (filter, ledger) =
             (self.config.filter.clone().within(self.feed.seq() + 1, end), self.gateway.ledger.clone());
-        let read = tokio::task::spawn_blocking(move || {
+        blocking(move || {
             let mut records = Vec::new();
             ledger.reader()?.visit(&filter, Order::OldestFirst, |record| {
                 records.push(record);
                 if records.len() < OTEL_BATCH_RECORDS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             })?;
             Ok(records)
-        });
-        // Where it is lost the place must not move.
-        read.await.unwrap_or_else(|_lost| Err(ReadError::Absent))
+        })
+        .await
     }
 
     /// Tries until the collector has the message, or refuses it.

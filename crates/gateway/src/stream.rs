@@ -16,6 +16,7 @@ use store::{Order, ReadError};
 
 use crate::Gateway;
 use crate::approvals::Channel;
+use crate::blocking::blocking;
 use crate::export::ExportError;
 use crate::limits::STREAM_BATCH_BYTES;
 use crate::organisation;
@@ -106,7 +107,7 @@ impl Gateway {
             return Ok(Batch { bytes: Vec::new(), upto: after });
         }
         let (filter, reader) = (filter.clone().within(after + 1, durable), self.ledger.clone());
-        let read = tokio::task::spawn_blocking(move || {
+        blocking(move || {
             let mut batch = Batch { bytes: Vec::new(), upto: durable };
             reader.reader()?.visit(&filter, Order::OldestFirst, |record| {
                 write(&record, &mut batch.bytes);
@@ -117,9 +118,8 @@ impl Gateway {
                 ControlFlow::Break(())
             })?;
             Ok(batch)
-        });
-        // It is lost only with the runtime, which is stopping then.
-        read.await.unwrap_or(Ok(Batch { bytes: Vec::new(), upto: after }))
+        })
+        .await
     }
 
     /// The newest `limit` records before `before` that match `filter`, newest first.
@@ -137,9 +137,6 @@ impl Gateway {
             return Ok(Vec::new());
         }
         let (filter, ledger) = (filter.clone().within(1, end), self.ledger.clone());
-        let read =
-            tokio::task::spawn_blocking(move || ledger.reader()?.query(&filter, Order::NewestFirst, Some(limit)));
-        // As above.
-        read.await.unwrap_or(Ok(Vec::new()))
+        blocking(move || ledger.reader()?.query(&filter, Order::NewestFirst, Some(limit))).await
     }
 }
