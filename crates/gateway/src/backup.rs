@@ -32,8 +32,11 @@ const LEFT: [&str; 9] = [
     "lock",
 ];
 
-/// The public key of the log.
+/// The public key of the log, which is the last thing to change where it goes on to another.
 const KEY: &str = "keys/log.vkey";
+
+/// How the log went from key to key, a file for each, which is the first.
+const HANDOVERS: &str = "ledger/handovers";
 
 /// How the files of the index begin.
 const INDEX: &str = "ledger/index.sqlite";
@@ -80,8 +83,7 @@ pub fn backup(home: &Home, out: impl Write, progress: Progress<'_>) -> Result<Li
             Err(error) => return Err(at(name)(error)),
         }
     }
-    let key = || fs::read(root.join(KEY)).map_err(at(KEY));
-    let before = key()?;
+    let before = keys(root).map_err(at(KEY))?;
     let moment = log_moment(root)?;
     let mut others = Vec::new();
     walk(root, "", &mut others).map_err(at(&root.display().to_string()))?;
@@ -112,7 +114,7 @@ pub fn backup(home: &Home, out: impl Write, progress: Progress<'_>) -> Result<Li
         let mut file = File::open(root.join(name)).map_err(at(name))?;
         packer.add(name, &mut file, (*taken, *bytes), &mut step).map_err(at(name))?;
     }
-    if key()? != before {
+    if keys(root).map_err(at(KEY))? != before {
         return Err(BackupError::Key);
     }
     let list = |files| List {
@@ -124,6 +126,15 @@ pub fn backup(home: &Home, out: impl Write, progress: Progress<'_>) -> Result<Li
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     Ok(packer.finish(list).map_err(at(LIST))?.0)
+}
+
+/// What tells whether the log goes on to another key.
+fn keys(root: &Path) -> io::Result<(Vec<u8>, usize)> {
+    let handovers = match fs::read_dir(root.join(HANDOVERS)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        entries => entries?.count(),
+    };
+    Ok((fs::read(root.join(KEY))?, handovers))
 }
 
 /// The files below `folder` that are taken, but for checkpoints and the log itself.

@@ -99,15 +99,26 @@ pub fn read_organisation(path: &Path) -> Result<Bounds, String> {
     bounds(Arc::new(organisation), &files).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Whether it is recorded who looks at the evidence of a home. A file that cannot be read may say so.
+/// Whether it is recorded who looks at the evidence of a home: what the version in force says, or where there is none yet, the file. A file that cannot be read may say so.
 #[must_use]
 pub fn reads(home: &Home) -> Reads {
-    let path = home.path().join(FILE);
-    match read(&path) {
+    if let Some(reads) = accepted_reads(home) {
+        return reads;
+    }
+    match read(&home.path().join(FILE)) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Reads::Unrecorded,
         Err(_) => Reads::Recorded,
         Ok(source) => parse_organisation(&source).map_or(Reads::Recorded, |organisation| organisation.reads()),
     }
+}
+
+/// What the version says that was accepted last. Of one that the home has lost, nobody knows that it did not.
+fn accepted_reads(home: &Home) -> Option<Reads> {
+    let reader = Reader::open(home.path()).ok()?;
+    let accepted = versions(&reader, VersionedKind::Organisation).ok()?.into_iter().next()?;
+    let kept = home.organisation(&accepted.to).and_then(|text| serde_json::from_str::<Kept>(&text).ok());
+    let organisation = kept.and_then(|kept| parse_organisation(&kept.source).ok());
+    Some(organisation.map_or(Reads::Recorded, |organisation| organisation.reads()))
 }
 
 /// `mission` as it holds within `bounds`, compiled.

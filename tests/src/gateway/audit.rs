@@ -218,24 +218,26 @@ fn where_the_organisation_wants_it_nothing_is_shown_before_it_is_on_record_who_l
     shows(&["audit", "after:7d", "--count", "type", "--why", "how many"]);
     shows(&["audit", "", "--sql", "SELECT count(*) FROM records", "--why", "how many in SQL"]);
     assert_eq!(world.run(&["audit", "test", "approvals", "--where", "agent:bot", "--why", "the quarter"]).0, Some(0));
-    // A broken file demands what it may say; without it a look is recorded where somebody says why.
+    // Neither a broken file nor none takes the place of the version in force.
     std::fs::write(&file, "reads = 5").unwrap();
     refuses(&["audit", filter]);
     std::fs::remove_file(&file).unwrap();
-    let records = world.records("type:evidence_access");
-    let looks: Vec<_> = records
-        .iter()
-        .map(|record| match &record.body {
-            Body::Access(access) => (access.look.unwrap(), access.filter.clone().unwrap(), access.why.as_str()),
+    refuses(&["audit", filter]);
+    let shown = shows(&["audit", "type:evidence_access", "--format", "json", "--limit", "0", "--why", "who looked"]);
+    let looks: Vec<_> = shown
+        .lines()
+        .map(|line| match evidence::record::read(line.as_bytes()).unwrap().body {
+            Body::Access(access) => (access.look.unwrap(), access.filter.unwrap(), access.why),
             other => panic!("{other:?}"),
         })
         .collect();
-    let [first, picture, counts, sql, tests] = looks.as_slice() else { panic!("{looks:?}") };
-    assert_eq!(*first, (Look::Records, filter.to_owned(), "complaint FIN-2304"));
-    assert_eq!(*picture, (Look::Records, format!("run:{run}"), "who was it?"));
+    let [first, picture, counts, sql, tests, last] = looks.as_slice() else { panic!("{looks:?}") };
+    assert_eq!(*first, (Look::Records, filter.to_owned(), "complaint FIN-2304".to_owned()));
+    assert_eq!(*picture, (Look::Records, format!("run:{run}"), "who was it?".to_owned()));
     assert!(counts.0 == Look::Counts && counts.1.starts_with("after:20"), "{counts:?}");
-    assert_eq!(*sql, (Look::Sql, "seq:1..".to_owned(), "how many in SQL"));
-    assert_eq!(*tests, (Look::Tests, "agent:bot".to_owned(), "the quarter"));
+    assert_eq!(*sql, (Look::Sql, "seq:1..".to_owned(), "how many in SQL".to_owned()));
+    assert_eq!(*tests, (Look::Tests, "agent:bot".to_owned(), "the quarter".to_owned()));
+    assert_eq!(last.2, "who looked");
     world.assert_verified();
 }
 

@@ -163,16 +163,32 @@ pub fn write(
             let file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&packed);
             let mut file = BufWriter::new(file.map_err(|error| io(&packed, error))?);
             tar::pack(&unfinished, &names, &mut file).map_err(|error| io(&packed, error))?;
+            file.get_ref().sync_all().map_err(|error| io(&packed, error))?;
             fs::rename(&packed, out).map_err(|error| io(out, error))?;
         } else {
+            sync(&folder).map_err(|error| io(&unfinished, error))?;
             fs::rename(&unfinished, out).map_err(|error| io(out, error))?;
         }
+        let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(parent).and_then(|parent| parent.sync_all()).map_err(|error| io(parent, error))?;
         Ok(manifest)
     });
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished).map_err(|error| io(&unfinished, error))?;
     }
     packed
+}
+
+/// Syncs all files of a bundle, of which there may be many, with one call.
+#[cfg(target_os = "linux")]
+fn sync(folder: &Folder) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(File::open(&folder.root)?)?)
+}
+
+/// The same where the system has no such call.
+#[cfg(not(target_os = "linux"))]
+fn sync(folder: &Folder) -> io::Result<()> {
+    folder.files.iter().try_for_each(|file| File::open(folder.root.join(&file.name))?.sync_all())
 }
 
 /// A name beside `out` for what is not whole yet.
